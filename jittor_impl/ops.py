@@ -1,0 +1,303 @@
+"""The one file where the two implementations may differ: Jittor's half.
+
+Small functions with the same contracts as torch_impl/ops.py; model files use these and plain
+operators only. `like` arguments give the dtype and device of new tensors. Each contract has a
+parity case in parity/test_ops.py. Comments say which behaviour of Jittor 1.3.11 a line is about;
+docs/jittor.md collects them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from jittor_impl.runtime import jt
+from neutral.errors import InputError
+
+Tensor = jt.Var
+MASKED = -1e30  # added to attention logits of padding: exp gives exactly 0, and no infinity is involved
+
+
+# creation and conversion
+
+
+def parameter(*shape: int) -> Tensor:
+    """A trainable tensor of zeros in the default dtype; values come from the weight layer."""
+    return jt.array(np.zeros(shape, dtype=default_dtype()))
+
+
+def buffer(*shape: int) -> Tensor:
+    """A tensor of zeros that is saved with the model and never trained."""
+    return jt.array(np.zeros(shape, dtype=default_dtype()))
+
+
+def default_dtype() -> str:
+    return "float32" if jt.flags.auto_convert_64_to_32 else "float64"
+
+
+def array(values: np.ndarray, like: Tensor | None = None) -> Tensor:
+    """NumPy -> tensor on the default device; floats become `like.dtype` when it is given."""
+    values = np.ascontiguousarray(values)
+    if like is not None and values.dtype.kind == "f":
+        values = values.astype(str(like.dtype))
+    return jt.array(values)
+
+
+def to_numpy(x: Tensor) -> np.ndarray:
+    """Tensor -> a NumPy array of its own, same shape and dtype; a scalar has shape (1,) in Jittor."""
+    return x.numpy().copy()
+
+
+def scalar(value: float, like: Tensor) -> Tensor | float:
+    """A Python number that takes part in arithmetic with `like` at the precision of `like`."""
+    if str(like.dtype) != "float64":
+        return value
+    return jt.array(np.array([value], dtype=np.float64))  # a bare Python float would pass through float32
+
+
+def cast(x: Tensor, like: Tensor) -> Tensor:
+    """`x` (any dtype, bool included) in the dtype of `like`."""
+    return x.cast(str(like.dtype))
+
+
+def as_float32(x: Tensor) -> Tensor:
+    return x.float32()
+
+
+def frozen(x: Tensor) -> Tensor:
+    """`x` as a constant: no gradient flows to it."""
+    return x.detach()
+
+
+# shapes
+
+
+def cat(tensors: list[Tensor], axis: int) -> Tensor:
+    return jt.concat(tensors, dim=axis)
+
+
+def stack(tensors: list[Tensor], axis: int) -> Tensor:
+    return jt.stack(tensors, dim=axis)
+
+
+def permute(x: Tensor, *axes: int) -> Tensor:
+    return jt.core.ops.transpose(x, list(axes))  # Var.permute(0, 1) would swap the axes of a matrix
+
+
+def expand(x: Tensor, *shape: int) -> Tensor:
+    """`x` broadcast to `shape` (axes of length 1 repeat)."""
+    return x.broadcast(list(shape))
+
+
+def arange(count: int, like: Tensor) -> Tensor:
+    """0, 1, ..., count - 1 in the dtype of `like`."""
+    return jt.array(np.arange(count, dtype=str(like.dtype)))
+
+
+# element-wise
+
+
+def relu(x: Tensor) -> Tensor:
+    return jt.nn.relu(x)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    return 1 / (1 + jt.exp(-x))  # Jittor's own has another gradient far from 0
+
+
+def power(base: float, exponent: Tensor) -> Tensor:
+    return jt.array(np.array([base], dtype=str(exponent.dtype))).broadcast(exponent.shape) ** exponent
+
+
+def absolute(x: Tensor) -> Tensor:
+    """|x| with gradient 0 at 0."""
+    return x * sign(x)  # Jittor's abs has gradient 1 at 0
+
+
+def sign(x: Tensor) -> Tensor:
+    """-1, 0 or 1, a constant."""
+    return ((x > 0).cast(str(x.dtype)) - (x < 0).cast(str(x.dtype))).stop_grad()
+
+
+def maximum(a: Tensor, b: Tensor) -> Tensor:
+    """Element-wise; at a tie each side gets half of the gradient."""
+    share = (1 + sign(a - b)) / 2  # Jittor's maximum gives the whole gradient to one side
+    return a * share + b * (1 - share)
+
+
+def minimum(a: Tensor, b: Tensor) -> Tensor:
+    """Element-wise; at a tie each side gets half of the gradient."""
+    share = (1 - sign(a - b)) / 2
+    return a * share + b * (1 - share)
+
+
+def clamp_min(x: Tensor, low: float) -> Tensor:
+    return jt.clamp(x, min_v=low)
+
+
+def logical_not(mask: Tensor) -> Tensor:
+    return mask.logical_not()  # ~ is missing on bool
+
+
+# reductions, sorting, indexing
+
+
+def cumsum(x: Tensor, axis: int) -> Tensor:
+    """Running sum of a float tensor. Cast masks first: a bool's cumsum differs between frameworks."""
+    return jt.cumsum(x, dim=axis)
+
+
+def argmax(x: Tensor, axis: int) -> Tensor:
+    """Index of the greatest value; which one at a tie is not defined."""
+    return jt.argmax(x, dim=axis)[0]  # a pair in Jittor
+
+
+def max_with_index(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    index, values = jt.argmax(x, dim=axis)
+    return values, index
+
+
+def gather_pairs(x: Tensor, first: np.ndarray, second: np.ndarray) -> Tensor:
+    """x[first[k], second[k]] for all k; indices are NumPy and checked, negative ones refused."""
+    check_index(first, x.shape[0])
+    check_index(second, x.shape[1])
+    return x[array(first), array(second)]
+
+
+def take_last(x: Tensor, index: np.ndarray) -> Tensor:
+    """x[..., index[...]]: one value of the last axis per position; shape of `index`."""
+    check_index(index, x.shape[-1])
+    flat = x.reshape(-1, x.shape[-1])
+    rows = np.arange(index.size, dtype=index.dtype)
+    return flat[array(rows), array(index.reshape(-1))].reshape(index.shape)
+
+
+def check_index(index: np.ndarray, length: int) -> None:
+    """IndexError unless all are in 0..length-1 (Jittor would read foreign memory)."""
+    if index.size and (index.min() < 0 or index.max() >= length):
+        raise IndexError(f"index {index.min()}..{index.max()} outside 0..{length - 1}")
+
+
+# layers
+
+
+def softmax(x: Tensor, axis: int) -> Tensor:
+    powers = jt.exp(x - x.max(axis, keepdims=True).stop_grad())
+    return powers / powers.sum(axis, keepdims=True)
+
+
+def log_softmax(x: Tensor, axis: int) -> Tensor:
+    shifted = x - x.max(axis, keepdims=True).stop_grad()
+    return shifted - jt.log(jt.exp(shifted).sum(axis, keepdims=True))
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Over the last axis, biased variance."""
+    centred = x - x.mean(-1, keepdims=True)  # two passes: Jittor's own subtracts squares and cancels
+    variance = (centred * centred).mean(-1, keepdims=True)
+    return centred / (variance + scalar(eps, x)).sqrt() * weight + bias
+
+
+def group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """x [B, C, H, W], biased variance over each group of channels."""
+    grouped = x.reshape(x.shape[0], groups, -1)
+    centred = grouped - grouped.mean(-1, keepdims=True)
+    variance = (centred * centred).mean(-1, keepdims=True)
+    normed = (centred / (variance + scalar(eps, x)).sqrt()).reshape(x.shape)
+    return normed * weight.reshape(1, -1, 1, 1) + bias.reshape(1, -1, 1, 1)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x [..., I], weight [O, I], bias [O] -> [..., O]."""
+    return jt.nn.linear(x, weight, bias)
+
+
+def max_pool(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    """x [B, C, H, W]; padding never wins."""
+    return jt.nn.max_pool2d(x, kernel, stride, padding)
+
+
+def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
+    """bool [B, H, W] -> bool [B, height, width], nearest as F.interpolate: source = floor(i * H / height)."""
+    rows, columns = (nearest_index(n, m) for n, m in zip(mask.shape[1:], (height, width)))
+    return mask[:, rows[:, None], columns[None]]  # jt.nn.interpolate would be bilinear
+
+
+def nearest_index(length: int, resized: int) -> Tensor:
+    """Source index of each resized position, in float32 as PyTorch computes it."""
+    scale = np.float32(length) / np.float32(resized)
+    return jt.array(np.minimum((np.arange(resized, dtype=np.float32) * scale).astype(np.int32), length - 1))
+
+
+def attention_bias(mask: Tensor, like: Tensor) -> Tensor:
+    """bool [B, S], True on padding -> [B, 1, 1, S] to add to attention logits."""
+    return (mask.cast(str(like.dtype)) * MASKED)[:, None, None, :]
+
+
+def random_keep(x: Tensor, rate: float) -> Tensor:
+    """The framework's own dropout mask for `x`: 1 where kept (probability 1 - rate), else 0."""
+    return (jt.rand(x.shape) >= rate).cast(str(x.dtype))
+
+
+# gradients, parameters, modules
+
+
+def grad(loss: Tensor, tensors: list[Tensor]) -> list[Tensor | None]:
+    """d loss / d each; zeros, not None, where the loss does not depend on it."""
+    return list(jt.grad(loss, tensors))
+
+
+def no_grad():
+    """Context manager: nothing inside is recorded for gradients."""
+    return jt.no_grad()
+
+
+def update(x: Tensor, value: Tensor) -> None:
+    """Writes `value` into the parameter, buffer or optimiser state `x`, which stays what it was."""
+    fixed = x.is_stop_grad()
+    x.update(value.detach())  # inherits what no_grad does to new Vars, so:
+    x.stop_grad() if fixed else x.start_grad()
+
+
+def finish(tensors: list[Tensor]) -> None:
+    """Waits until the tensors are computed; errors of lazily run kernels surface here."""
+    jt.sync(tensors, device_sync=bool(jt.flags.use_cuda))
+
+
+def named_tensors(model) -> dict[str, Tensor]:
+    """Every parameter and buffer by its canonical name, live."""
+    return dict(model.named_parameters())
+
+
+def set_trainable(tensors: dict[str, Tensor], names: set[str]) -> None:
+    """Gradients flow to the named tensors and to no other."""
+    for name, tensor in tensors.items():
+        tensor.start_grad() if name in names else tensor.stop_grad()
+
+
+def watch(module, before, after) -> None:
+    """Calls before() ahead of every call of `module`, after(output) behind it."""
+    module.register_pre_forward_hook(lambda m, inputs: before())
+    module.register_forward_hook(lambda m, inputs, output: after(output))
+
+
+def total_norm(tensors: list[Tensor]) -> Tensor:
+    """Euclidean norm of all elements of all tensors, shape (1,) in Jittor."""
+    return sum((t * t).sum() for t in tensors).sqrt()
+
+
+def square_root(x) -> float:
+    return math.sqrt(x)
+
+
+def load_array(x: Tensor, values: np.ndarray, name: str) -> None:
+    """Writes a NumPy array into a parameter or buffer; InputError on another shape."""
+    if tuple(x.shape) != values.shape:
+        raise InputError(f"{name}: the model has shape {tuple(x.shape)}, the weights {values.shape}")
+    update(x, array(values, like=x))
+
+
+def is_differentiable(x: Tensor) -> bool:
+    """Whether a gradient can be asked for at this node."""
+    return not x.is_stop_grad() and str(x.dtype).startswith("float")

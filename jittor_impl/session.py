@@ -1,0 +1,186 @@
+"""One DETR being used: built, loaded, traced, trained, asked for detections. NumPy in, NumPy out.
+
+This is all that the scripts and the parity workers see of an implementation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neutral.config import Config
+from neutral.data.batching import Batch
+from neutral.parameters import trainable
+from neutral.randomness import DropoutMasks
+from neutral.weights import check_state
+from jittor_impl import ops
+from jittor_impl.detr.criterion import criterion
+from jittor_impl.detr.model import DETR
+from jittor_impl.detr.post_process import post_process
+from jittor_impl.detr.transformer import Dropout
+from jittor_impl.runtime import configure, describe
+from jittor_impl.training import AdamW, clip_gradients
+
+
+class Session:
+    def __init__(self, config: Config, device: str = "cpu", dtype: str = "float32"):
+        """Builds the model with zero weights; call `load` next. device cpu|cuda, dtype float32|float64."""
+        configure(device, dtype)
+        self.config = config
+        self.dtype = dtype
+        self.model = DETR(config.model)
+        self.tensors = ops.named_tensors(self.model)
+        for tensor in self.tensors.values():
+            ops.update(tensor, ops.buffer(*tensor.shape))  # in the session's dtype
+        self.trained = trainable(self.tensors, config)
+        ops.set_trainable(self.tensors, set(self.trained))
+        self.masks = DropoutMasks(config.seed) if config.model.transformer.dropout_source == "shared" else None
+        for name, module in self.model.named_modules():
+            if isinstance(module, Dropout):
+                module.site, module.masks = name, self.masks
+        self.optimiser = AdamW({name: self.tensors[name] for name in self.trained}, config.optimiser)
+
+    def describe(self) -> dict:
+        return describe()
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every parameter and buffer, by canonical name."""
+        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+
+    def trained_names(self) -> list[str]:
+        return list(self.trained)
+
+    def load(self, weights: dict[str, np.ndarray]) -> None:
+        """Every parameter and buffer; InputError names missing, unexpected and mis-shaped keys."""
+        check_state(self.shapes(), weights)
+        for name, tensor in self.tensors.items():
+            ops.load_array(tensor, weights[name], name)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {name: ops.to_numpy(tensor) for name, tensor in self.tensors.items()}
+
+    def optimiser_state(self) -> tuple[dict[str, np.ndarray], int]:
+        return self.optimiser.state(), self.optimiser.steps
+
+    def load_optimiser(self, arrays: dict[str, np.ndarray], steps: int) -> None:
+        self.optimiser.load_state(arrays, steps)
+
+    def set_dropout(self, active: bool, step: int = 0) -> None:
+        for module in self.model.modules():
+            if isinstance(module, Dropout):
+                module.active = active
+        if self.masks is not None:
+            self.masks.begin_step(step)
+
+    def forward(self, batch: Batch):
+        images = ops.array(batch.images.astype(self.dtype))
+        return self.model(images, ops.array(batch.mask))
+
+    def loss(self, outputs, batch: Batch):
+        return criterion(outputs, batch.targets, self.config.matcher, self.config.criterion)
+
+    def train_step(self, batch: Batch, step: int, rates: dict[str, float]) -> dict[str, float]:
+        """One step of the optimiser; `step` numbers the dropout masks. Losses as `losses`, and grad_norm."""
+        self.set_dropout(True, step)
+        total, losses, errors, _ = self.loss(self.forward(batch), batch)
+        values = as_floats(total, losses, errors)
+        if not np.isfinite(values["loss"]):
+            return values
+        gradients = dict(zip(self.trained, ops.grad(total, [self.tensors[n] for n in self.trained])))
+        options = self.config.optimiser
+        gradients, values["grad_norm"] = clip_gradients(gradients, options.clip_max_norm, options.clip_eps)
+        self.optimiser.step(gradients, rates)
+        ops.finish([self.tensors[name] for name in self.trained])
+        return values
+
+    def losses(self, batch: Batch) -> dict[str, float]:
+        """Losses without dropout or gradients: `loss` is the weighted total, the rest is unweighted."""
+        return self.evaluate(batch)[0]
+
+    def detect(self, batch: Batch) -> list[dict[str, np.ndarray]]:
+        """Detections per image, see detr/post_process.py."""
+        return self.evaluate(batch)[1]
+
+    def evaluate(self, batch: Batch) -> tuple[dict[str, float], list[dict[str, np.ndarray]]]:
+        """`losses` and `detect` from one forward pass."""
+        self.set_dropout(False)
+        with ops.no_grad():
+            outputs = self.forward(batch)
+            total, losses, errors, _ = self.loss(outputs, batch)
+            return as_floats(total, losses, errors), post_process(*outputs[-1], batch.targets)
+
+    def trace(self, batch: Batch, dropout_step: int | None = None, gradients: bool = True, entered=None) -> dict:
+        """Runs forward, losses and backward and records everything on the way.
+
+        entered(name) is called as each module is entered. Returns NumPy arrays:
+        nodes: output of every named module in the order in which they finish ("name[i]" for tuples,
+        "name#2" for a second call); outputs: logits and boxes per layer; total, losses, errors;
+        matches per layer; detections; node_gradients: d total / d node, None where there is none;
+        gradients: d total / d parameter for the trained ones.
+        """
+        recorded = Recorder(self.model, entered)
+        self.set_dropout(dropout_step is not None, dropout_step or 0)
+        try:
+            outputs = self.forward(batch)
+        finally:
+            recorded.active = False
+        total, losses, errors, matches = self.loss(outputs, batch)
+        result = {
+            "nodes": recorded.arrays(),
+            "outputs": [(ops.to_numpy(logits), ops.to_numpy(boxes)) for logits, boxes in outputs],
+            "total": ops.to_numpy(total),
+            "losses": {name: ops.to_numpy(loss) for name, loss in losses.items()},
+            "errors": errors,
+            "matches": matches,
+            "detections": post_process(*outputs[-1], batch.targets),
+        }
+        if gradients:
+            names = [name for name, tensor in recorded.nodes.items() if ops.is_differentiable(tensor)]
+            sources = [recorded.nodes[name] for name in names] + [self.tensors[name] for name in self.trained]
+            found = [None if g is None else ops.to_numpy(g) for g in ops.grad(total, sources)]
+            result["node_gradients"] = dict(zip(names, found))
+            result["gradients"] = dict(zip(self.trained, found[len(names) :]))
+        return result
+
+
+class Recorder:
+    """Keeps the tensors that the named modules of a model return, by node name."""
+
+    def __init__(self, model, entered=None):
+        self.nodes: dict[str, object] = {}
+        self.active = True
+        for name, module in model.named_modules():
+            if name:
+                before, after = self.hooks(name, entered)
+                ops.watch(module, before, after)
+
+    def hooks(self, name: str, entered):
+        def before():
+            if self.active and entered is not None:
+                entered(name)
+
+        def after(output):
+            if not self.active:
+                return
+            several = isinstance(output, (tuple, list))
+            for i, tensor in enumerate(output if several else [output]):
+                label, calls = f"{name}[{i}]" if several else name, 1
+                while (node := label if calls == 1 else f"{label}#{calls}") in self.nodes:
+                    calls += 1
+                self.nodes[node] = tensor
+                ops.finish([tensor])
+
+        return before, after
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """One array per distinct tensor, so that pass-through modules cost nothing."""
+        seen: dict[int, np.ndarray] = {}
+        for tensor in self.nodes.values():
+            if id(tensor) not in seen:
+                seen[id(tensor)] = ops.to_numpy(tensor)
+        return {name: seen[id(tensor)] for name, tensor in self.nodes.items()}
+
+
+def as_floats(total, losses: dict, errors: dict) -> dict[str, float]:
+    values = {"loss": float(ops.to_numpy(total).reshape(()))}
+    values |= {name: float(ops.to_numpy(loss).reshape(())) for name, loss in losses.items()}
+    return values | errors

@@ -1,0 +1,1 @@
+"""Everything that needs no framework: configuration, data, randomness, weights, evaluation, logs."""

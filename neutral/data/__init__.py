@@ -1,0 +1,28 @@
+"""Data sets, transforms and batching; `open_dataset` gives the split a configuration asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neutral.config import Config
+from neutral.data.coco import CocoDataset
+from neutral.data.scenes import ensure_scenes
+from neutral.errors import InputError
+
+SPLITS = ("train", "val")
+
+
+def open_dataset(config: Config, split: str, scenes_folder: Path | str = "logs/data") -> CocoDataset:
+    """The `train` or `val` split. Scenes are generated under `scenes_folder` on first use."""
+    if split not in SPLITS:
+        raise InputError(f"split {split!r}: choose one of {', '.join(SPLITS)}")
+    if config.data.kind == "scenes":
+        root = ensure_scenes(Path(scenes_folder), config.data.scenes, config.data.scenes_seed)
+    elif config.data.root:
+        root = Path(config.data.root)
+    else:
+        raise InputError(
+            f"preset {config.name} needs a COCO directory (train2017, val2017, annotations): "
+            "give --data DIR, or --set data.kind=scenes"
+        )
+    return CocoDataset.open(root, split, config.model.num_classes, config.data.degenerate_boxes)

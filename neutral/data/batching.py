@@ -1,0 +1,69 @@
+"""Batches of images of different sizes: padded with zeros, the padding marked in a mask.
+
+B images in the batch, H and W the greatest height and width among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from neutral.config import Config
+from neutral.data.coco import CocoDataset, Target
+from neutral.data.transforms import train_transform, val_transform
+from neutral.errors import InputError
+from neutral.randomness import stream
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images [B, 3, H, W] float32; mask [B, H, W] bool, True on padding; one Target per image."""
+
+    images: np.ndarray
+    mask: np.ndarray
+    targets: tuple[Target, ...]
+
+
+def collate(samples: list[tuple[np.ndarray, Target]]) -> Batch:
+    """Pads to the greatest height and width of the batch (util/misc.py of the reference)."""
+    if not samples:
+        raise InputError("cannot make a batch of no images")
+    height = max(image.shape[1] for image, _ in samples)
+    width = max(image.shape[2] for image, _ in samples)
+    images = np.zeros((len(samples), 3, height, width), dtype=np.float32)
+    mask = np.ones((len(samples), height, width), dtype=bool)
+    for i, (image, _) in enumerate(samples):
+        images[i, :, : image.shape[1], : image.shape[2]] = image
+        mask[i, : image.shape[1], : image.shape[2]] = False
+    return Batch(images, mask, tuple(target for _, target in samples))
+
+
+def train_order(length: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch visits the images."""
+    return stream(seed, "order", epoch).permutation(length)
+
+
+def train_batches(dataset: CocoDataset, config: Config, epoch: int) -> Iterator[Batch]:
+    """One epoch, shuffled and augmented; the last incomplete batch is dropped, as in main.py:147."""
+    size = config.optimiser.batch_size
+    if len(dataset) < size:
+        raise InputError(f"{len(dataset)} training images make no batch of {size}: lower optimiser.batch_size")
+    order = train_order(len(dataset), config.seed, epoch)
+    for start in range(0, len(order) - size + 1, size):
+        samples = []
+        for index in order[start : start + size]:
+            image, target = dataset[int(index)]
+            generator = stream(config.seed, "augment", epoch, target.image_id)
+            samples.append(train_transform(image, target, config.transform, generator))
+        yield collate(samples)
+
+
+def val_batches(dataset: CocoDataset, config: Config, limit: int | None = None) -> Iterator[Batch]:
+    """The images in order of id, unaugmented; at most `limit` of them."""
+    count = min(len(dataset), limit or len(dataset))
+    size = config.optimiser.batch_size
+    for start in range(0, count, size):
+        samples = [dataset[i] for i in range(start, min(start + size, count))]
+        yield collate([val_transform(image, target, config.transform) for image, target in samples])

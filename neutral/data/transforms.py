@@ -1,0 +1,106 @@
+"""DETR's image transforms on PIL images, with its rounding, drawing from a stream handed in.
+
+Follows facebookresearch/detr datasets/transforms.py and coco.py:115-142; boxes are computed in
+float32 as there. The draws come in the reference's order, but from a named Philox stream per
+(seed, epoch, image), so that both frameworks and any number of workers see the same samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from neutral.config import TransformConfig
+from neutral.data.coco import Target
+from neutral.geometry import xyxy_to_cxcywh
+
+
+def resized_size(size: tuple[int, int], short: int, longest: int | None) -> tuple[int, int]:
+    """(width, height) -> (width, height) with the short side at `short`, the long side at most `longest`.
+
+    Rounding as transforms.py:76-95: Python's round (half to even) for the cap, truncation for the
+    other side.
+    """
+    width, height = size
+    low, high = float(min(size)), float(max(size))
+    if longest is not None and high / low * short > longest:
+        short = int(round(longest * low / high))
+    if (width <= height and width == short) or (height <= width and height == short):
+        return width, height
+    if width < height:
+        return short, int(short * height / width)
+    return int(short * width / height), short
+
+
+def resize(image: Image.Image, target: Target, short: int, longest: int | None = None):
+    size = resized_size(image.size, short, longest)
+    resized = image.resize(size, Image.Resampling.BILINEAR)
+    ratio_w, ratio_h = size[0] / image.size[0], size[1] / image.size[1]
+    target = replace(
+        target,
+        boxes=target.boxes * np.array([ratio_w, ratio_h, ratio_w, ratio_h], dtype=np.float32),
+        area=target.area * np.float32(ratio_w * ratio_h),
+        size=(size[1], size[0]),
+    )
+    return resized, target
+
+
+def crop(image: Image.Image, target: Target, top: int, left: int, height: int, width: int):
+    """Cuts the region out; boxes are clipped to it and those left without area are dropped."""
+    shifted = target.boxes - np.array([left, top, left, top], dtype=np.float32)
+    corners = np.minimum(shifted.reshape(-1, 2, 2), np.array([width, height], dtype=np.float32)).clip(0, None)
+    target = replace(
+        target,
+        boxes=corners.reshape(-1, 4),
+        area=np.prod(corners[:, 1] - corners[:, 0], axis=1),
+        size=(height, width),
+    )
+    keep = (corners[:, 1] > corners[:, 0]).all(axis=1)
+    return image.crop((left, top, left + width, top + height)), target.select(keep)
+
+
+def flip(image: Image.Image, target: Target):
+    """Mirrors left and right: x becomes width - x."""
+    width = np.float32(image.size[0])
+    boxes = target.boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + np.array([width, 0, width, 0], np.float32)
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), replace(target, boxes=boxes)
+
+
+def normalise(image: Image.Image, target: Target, config: TransformConfig) -> tuple[np.ndarray, Target]:
+    """[3, H, W] float32, ImageNet statistics; boxes become relative cxcywh."""
+    pixels = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / np.float32(255)
+    mean = np.array(config.mean, dtype=np.float32)[:, None, None]
+    std = np.array(config.std, dtype=np.float32)[:, None, None]
+    width, height = image.size
+    boxes = xyxy_to_cxcywh(target.boxes) / np.array([width, height, width, height], dtype=np.float32)
+    return np.ascontiguousarray((pixels - mean) / std), replace(target, boxes=boxes)
+
+
+def train_transform(image, target: Target, config: TransformConfig, generator: np.random.Generator):
+    """Flip, then either a resize or resize, crop, resize: -> ([3, H, W] float32, Target)."""
+    if generator.random() < config.flip_probability:
+        image, target = flip(image, target)
+    if generator.random() < config.crop_probability:
+        image, target = resize(image, target, _choice(generator, config.crop_resize_sizes))
+        width = _inclusive(generator, config.crop_min, min(image.size[0], config.crop_max))
+        height = _inclusive(generator, config.crop_min, min(image.size[1], config.crop_max))
+        top = _inclusive(generator, 0, image.size[1] - height)
+        left = _inclusive(generator, 0, image.size[0] - width)
+        image, target = crop(image, target, top, left, height, width)
+    image, target = resize(image, target, _choice(generator, config.train_sizes), config.max_size)
+    return normalise(image, target, config)
+
+
+def val_transform(image, target: Target, config: TransformConfig):
+    """Resize to `val_size`, capped at `max_size`: -> ([3, H, W] float32, Target)."""
+    return normalise(*resize(image, target, config.val_size, config.max_size), config)
+
+
+def _choice(generator: np.random.Generator, values: tuple[int, ...]) -> int:
+    return values[int(generator.integers(len(values)))]
+
+
+def _inclusive(generator: np.random.Generator, low: int, high: int) -> int:
+    return int(generator.integers(low, high + 1))

@@ -1,0 +1,111 @@
+"""Weights: canonical names, initial values, safetensors files, importers for public checkpoints.
+
+Canonical names are those of facebookresearch/detr ("backbone.0.body.layer1.0.conv1.weight",
+"transformer.encoder.layers.0.self_attn.in_proj_weight", ...); both implementations use them, so
+conversion between the frameworks is the identity and what needs care is the import.
+
+Initial values follow the reference: torchvision's ResNet for the backbone (which the reference
+then replaces by pretrained weights), Xavier uniform for every transformer matrix, torch.nn's
+defaults for the rest. They are drawn here, by name, so that both frameworks start bitwise equal.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from neutral.config import Config
+from neutral.errors import InputError
+from neutral.files import replacing
+from neutral.parameters import BODY, is_norm
+from neutral.pickles import read_checkpoint
+from neutral.randomness import stream
+
+Weights = dict[str, np.ndarray]
+
+
+def check_state(shapes: dict[str, tuple[int, ...]], weights: Weights, source: str = "the weights") -> None:
+    """InputError unless `weights` has exactly these keys and shapes; the message lists what differs."""
+    missing = [k for k in shapes if k not in weights]
+    unexpected = [k for k in weights if k not in shapes]
+    wrong = [f"{k} {weights[k].shape}, wanted {shapes[k]}" for k in shapes if k in weights and weights[k].shape != shapes[k]]
+    problems = [
+        f"{len(found)} {what} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
+        for what, found in (("missing", missing), ("unexpected", unexpected), ("of another shape", wrong))
+        if found
+    ]
+    if problems:
+        raise InputError(f"{source} do not fit the model: {'; '.join(problems)}. Is it the right preset?")
+
+
+def initial_weights(shapes: dict[str, tuple[int, ...]], config: Config) -> Weights:
+    """float32 initial values for every canonical name, from the streams (seed, "init", name)."""
+    return {key: _initial(key, shape, shapes, config.seed) for key, shape in shapes.items()}
+
+
+def _initial(key: str, shape: tuple[int, ...], shapes: dict, seed: int) -> np.ndarray:
+    generator = stream(seed, "init", key)
+
+    def uniform(bound: float) -> np.ndarray:
+        return generator.uniform(-bound, bound, shape).astype(np.float32)
+
+    owner, _, leaf = key.rpartition(".")
+    if is_norm(key) or "norm" in owner.rpartition(".")[2]:
+        return np.full(shape, leaf in ("weight", "running_var"), dtype=np.float32)
+    if key.startswith(BODY):  # Kaiming normal, fan out: std = sqrt(2 / (k k out))
+        return (generator.standard_normal(shape) * math.sqrt(2 / (shape[0] * shape[2] * shape[3]))).astype(np.float32)
+    if owner == "query_embed":
+        return generator.standard_normal(shape).astype(np.float32)
+    if owner.startswith("backbone.1."):
+        return generator.random(shape, dtype=np.float32)
+    if leaf == "in_proj_bias" or key.endswith("out_proj.bias"):
+        return np.zeros(shape, dtype=np.float32)
+    if key.startswith("transformer.") and len(shape) == 2:
+        return uniform(math.sqrt(6 / (shape[0] + shape[1])))
+    fan_in = math.prod(shapes[f"{owner}.weight"][1:])
+    return uniform(1 / math.sqrt(fan_in))
+
+
+def save_weights(path: Path | str, weights: Weights, metadata: dict[str, str] | None = None) -> None:
+    """Writes a safetensors file, whole or not at all."""
+    with replacing(path) as temporary:
+        save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, temporary, metadata=metadata)
+
+
+def load_file(path: Path | str) -> tuple[Weights, dict[str, str]]:
+    """Arrays and metadata of a safetensors file; InputError when it is absent or damaged."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
+    except (SafetensorError, ValueError, OSError) as error:
+        raise InputError(f"{path}: truncated or not a safetensors file ({error}); fetch it again") from None
+
+
+def load_weights(path: Path | str, shapes: dict[str, tuple[int, ...]], config: Config) -> Weights:
+    """Canonical weights from a file: our own safetensors, or a public checkpoint, told by its keys.
+
+    Public checkpoints (.pth or .safetensors): facebookresearch/detr, and torchvision's ResNets,
+    which fill the backbone while the rest gets its initial values. InputError names the file and
+    the keys when it does not fit.
+    """
+    path = Path(path)
+    weights = load_file(path)[0] if path.suffix == ".safetensors" else read_checkpoint(path)
+    if "conv1.weight" in weights and "layer1.0.conv1.weight" in weights:
+        weights = initial_weights(shapes, config) | import_torchvision_resnet(weights)
+    else:
+        weights = {k: v for k, v in weights.items() if not k.endswith("num_batches_tracked")}
+    check_state(shapes, weights, f"{path}: its weights")
+    return weights
+
+
+def import_torchvision_resnet(weights: Weights) -> Weights:
+    """torchvision.models.resnet* names -> canonical backbone names; the classifier is left out."""
+    skipped = ("fc.weight", "fc.bias")
+    return {BODY + k: v for k, v in weights.items() if k not in skipped and not k.endswith("num_batches_tracked")}

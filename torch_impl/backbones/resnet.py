@@ -1,0 +1,129 @@
+"""ResNet (He et al. 2016) with torchvision's names, stride on the 3x3 convolution ("v1.5").
+
+Frozen batch normalisation follows facebookresearch/detr models/backbone.py:19-55 (all four tensors
+are buffers, eps inside the square root); dilation follows torchvision's
+replace_stride_with_dilation on the last stage. Group normalisation is this project's addition for
+training from random weights.
+
+B batch, C channels, H and W height and width.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from neutral.config import BLOCK_EXPANSION, RESNET_LAYOUTS, BackboneConfig
+from torch_impl import ops
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch normalisation with fixed statistics and affine parameters: one multiply and one add."""
+
+    def __init__(self, channels: int, eps: float):
+        super().__init__()
+        self.register_buffer("weight", ops.buffer(channels))
+        self.register_buffer("bias", ops.buffer(channels))
+        self.register_buffer("running_mean", ops.buffer(channels))
+        self.register_buffer("running_var", ops.buffer(channels))
+        self.eps = eps
+
+    def forward(self, x):
+        weight, bias = ops.frozen(self.weight), ops.frozen(self.bias)
+        mean, variance = ops.frozen(self.running_mean), ops.frozen(self.running_var)
+        scale = weight / (variance + ops.scalar(self.eps, x)).sqrt()
+        shift = bias - mean * scale
+        return x * scale.reshape(1, -1, 1, 1) + shift.reshape(1, -1, 1, 1)
+
+
+class GroupNorm(nn.Module):
+    """Group normalisation (Wu and He 2018)."""
+
+    def __init__(self, channels: int, groups: int, eps: float):
+        super().__init__()
+        self.weight = ops.parameter(channels)
+        self.bias = ops.parameter(channels)
+        self.groups = groups
+        self.eps = eps
+
+    def forward(self, x):
+        return ops.group_norm(x, self.groups, self.weight, self.bias, self.eps)
+
+
+def make_norm(config: BackboneConfig, channels: int) -> nn.Module:
+    if config.norm == "group":
+        return GroupNorm(channels, config.norm_groups, config.norm_eps)
+    return FrozenBatchNorm2d(channels, config.norm_eps)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    def __init__(self, config: BackboneConfig, inputs: int, width: int, stride: int, dilation: int, downsample):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, dilation, dilation, bias=False)
+        self.bn1 = make_norm(config, width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, dilation, dilation, bias=False)
+        self.bn2 = make_norm(config, width)
+        self.downsample = downsample
+
+    def forward(self, x):
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = ops.relu(self.bn1(self.conv1(x)))
+        return ops.relu(self.bn2(self.conv2(out)) + shortcut)
+
+
+class Bottleneck(nn.Module):
+    """1x1 down, 3x3, 1x1 up, and a shortcut."""
+
+    def __init__(self, config: BackboneConfig, inputs: int, width: int, stride: int, dilation: int, downsample):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = make_norm(config, width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, dilation, dilation, bias=False)
+        self.bn2 = make_norm(config, width)
+        self.conv3 = nn.Conv2d(width, width * BLOCK_EXPANSION["bottleneck"], 1, bias=False)
+        self.bn3 = make_norm(config, width * BLOCK_EXPANSION["bottleneck"])
+        self.downsample = downsample
+
+    def forward(self, x):
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = ops.relu(self.bn1(self.conv1(x)))
+        out = ops.relu(self.bn2(self.conv2(out)))
+        return ops.relu(self.bn3(self.conv3(out)) + shortcut)
+
+
+BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
+
+
+class ResNet(nn.Module):
+    """Images [B, 3, H, W] -> features of the last stage [B, C, H/32, W/32] (H/16 when dilated)."""
+
+    def __init__(self, config: BackboneConfig):
+        super().__init__()
+        kind, layers = RESNET_LAYOUTS[config.name]
+        self.channels = config.width
+        self.conv1 = nn.Conv2d(3, config.width, 7, 2, 3, bias=False)
+        self.bn1 = make_norm(config, config.width)
+        self.layer1 = self.make_stage(config, kind, config.width, layers[0], 1, 1, 1)
+        self.layer2 = self.make_stage(config, kind, config.width * 2, layers[1], 2, 1, 1)
+        self.layer3 = self.make_stage(config, kind, config.width * 4, layers[2], 2, 1, 1)
+        stride, dilation = (1, 2) if config.dilation else (2, 1)
+        self.layer4 = self.make_stage(config, kind, config.width * 8, layers[3], stride, 1, dilation)
+
+    def make_stage(self, config, kind, width, count, stride, first_dilation, dilation) -> nn.Sequential:
+        """One stage; with dilation its first block still has that of the stage before, as torchvision's."""
+        outputs = width * BLOCK_EXPANSION[kind]
+        downsample = None
+        if stride != 1 or self.channels != outputs:
+            shortcut = nn.Conv2d(self.channels, outputs, 1, stride, bias=False)
+            downsample = nn.Sequential(shortcut, make_norm(config, outputs))
+        blocks = [BLOCKS[kind](config, self.channels, width, stride, first_dilation, downsample)]
+        self.channels = outputs
+        for _ in range(1, count):
+            blocks.append(BLOCKS[kind](config, outputs, width, 1, dilation, None))
+        return nn.Sequential(*blocks)
+
+    def forward(self, x):
+        x = ops.relu(self.bn1(self.conv1(x)))
+        x = ops.max_pool(x, 3, 2, 1)
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))

@@ -1,0 +1,73 @@
+"""DETR (Carion et al. 2020): backbone, transformer, class and box heads.
+
+Follows facebookresearch/detr models/detr.py and backbone.py, with its state-dict names.
+
+B batch, C classes (the last logit, index C, is "no object"), D hidden dimension, Q queries,
+K decoder layers.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from neutral.config import BLOCK_EXPANSION, RESNET_LAYOUTS, BackboneConfig, DetrConfig
+from torch_impl import ops
+from torch_impl.backbones.resnet import ResNet
+from torch_impl.detr.position_encoding import build_position_encoding
+from torch_impl.detr.transformer import Transformer
+
+
+class Backbone(nn.Module):
+    """The body's last feature map, and the padding mask at its resolution."""
+
+    def __init__(self, config: BackboneConfig):
+        super().__init__()
+        self.body = ResNet(config)
+
+    def forward(self, images, mask):
+        """images [B, 3, H, W], mask bool [B, H, W] -> features [B, C, h, w], mask bool [B, h, w]."""
+        features = self.body(images)
+        return features, ops.resize_mask(mask, features.shape[2], features.shape[3])
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, count: int):
+        super().__init__()
+        sizes = [inputs] + [hidden] * (count - 1) + [outputs]
+        self.layers = nn.ModuleList([nn.Linear(sizes[i], sizes[i + 1]) for i in range(count)])
+
+    def forward(self, x):
+        for index, layer in enumerate(self.layers):
+            x = layer(x) if index == 0 else layer(ops.relu(x))
+        return x
+
+
+class DETR(nn.Module):
+    def __init__(self, config: DetrConfig):
+        super().__init__()
+        dim = config.transformer.hidden_dim
+        kind, _ = RESNET_LAYOUTS[config.backbone.name]
+        channels = config.backbone.width * 8 * BLOCK_EXPANSION[kind]
+        self.aux_loss = config.aux_loss
+        self.transformer = Transformer(config.transformer)
+        self.class_embed = nn.Linear(dim, config.num_classes + 1)
+        self.bbox_embed = MLP(dim, dim, 4, config.box_layers)
+        self.query_embed = nn.Embedding(config.num_queries, dim)
+        self.input_proj = nn.Conv2d(channels, dim, 1)
+        position = build_position_encoding(config.position, dim)
+        self.backbone = nn.Sequential(Backbone(config.backbone), position)
+
+    def forward(self, images, mask):
+        """images [B, 3, H, W], mask bool [B, H, W] -> (logits [B, Q, C + 1], boxes [B, Q, 4]) per layer.
+
+        Boxes are relative cxcywh. The last decoder layer comes last; it is alone without aux_loss.
+        """
+        features, mask = self.backbone[0](images, mask)
+        position = self.backbone[1](features, mask)
+        decoded = self.transformer(self.input_proj(features), mask, self.query_embed.weight, position)
+        logits = self.class_embed(decoded)
+        boxes = ops.sigmoid(self.bbox_embed(decoded))
+        first = 0 if self.aux_loss else decoded.shape[0] - 1
+        return [(logits[k], boxes[k]) for k in range(first, decoded.shape[0])]

@@ -1,0 +1,270 @@
+"""The one file where the two implementations may differ: PyTorch's half.
+
+Small functions with the same contracts as jittor_impl/ops.py; model files use these and plain
+operators only. `like` arguments give the dtype and device of new tensors. Each contract has a
+parity case in parity/test_ops.py.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch.nn.functional as F
+
+from neutral.errors import InputError
+from torch_impl.runtime import torch
+
+Tensor = torch.Tensor
+MASKED = -1e30  # added to attention logits of padding: exp gives exactly 0, and no infinity is involved
+
+
+# creation and conversion
+
+
+def parameter(*shape: int) -> Tensor:
+    """A trainable tensor of zeros in the default dtype; values come from the weight layer."""
+    return torch.nn.Parameter(torch.zeros(*shape))
+
+
+def buffer(*shape: int) -> Tensor:
+    """A tensor of zeros that is saved with the model and never trained."""
+    return torch.zeros(*shape)
+
+
+def array(values: np.ndarray, like: Tensor | None = None) -> Tensor:
+    """NumPy -> tensor on the default device; floats become `like.dtype` when it is given."""
+    tensor = torch.as_tensor(np.ascontiguousarray(values), device=torch.get_default_device())
+    return tensor.to(like.dtype) if like is not None and tensor.is_floating_point() else tensor
+
+
+def to_numpy(x: Tensor) -> np.ndarray:
+    """Tensor -> a NumPy array of its own, same shape and dtype; a scalar has shape ()."""
+    return x.detach().cpu().numpy().copy()
+
+
+def scalar(value: float, like: Tensor) -> float:
+    """A Python number that takes part in arithmetic with `like` at the precision of `like`."""
+    return value
+
+
+def cast(x: Tensor, like: Tensor) -> Tensor:
+    """`x` (any dtype, bool included) in the dtype of `like`."""
+    return x.to(like.dtype)
+
+
+def as_float32(x: Tensor) -> Tensor:
+    return x.to(torch.float32)
+
+
+def frozen(x: Tensor) -> Tensor:
+    """`x` as a constant: no gradient flows to it."""
+    return x.detach()
+
+
+# shapes
+
+
+def cat(tensors: list[Tensor], axis: int) -> Tensor:
+    return torch.cat(tensors, dim=axis)
+
+
+def stack(tensors: list[Tensor], axis: int) -> Tensor:
+    return torch.stack(tensors, dim=axis)
+
+
+def permute(x: Tensor, *axes: int) -> Tensor:
+    return x.permute(*axes)
+
+
+def expand(x: Tensor, *shape: int) -> Tensor:
+    """`x` broadcast to `shape` (axes of length 1 repeat)."""
+    return x.expand(*shape)
+
+
+def arange(count: int, like: Tensor) -> Tensor:
+    """0, 1, ..., count - 1 in the dtype of `like`."""
+    return torch.arange(count, dtype=like.dtype)
+
+
+# element-wise
+
+
+def relu(x: Tensor) -> Tensor:
+    return F.relu(x)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    return x.sigmoid()
+
+
+def power(base: float, exponent: Tensor) -> Tensor:
+    return base**exponent
+
+
+def absolute(x: Tensor) -> Tensor:
+    """|x| with gradient 0 at 0."""
+    return x.abs()
+
+
+def maximum(a: Tensor, b: Tensor) -> Tensor:
+    """Element-wise; at a tie each side gets half of the gradient."""
+    return torch.maximum(a, b)
+
+
+def minimum(a: Tensor, b: Tensor) -> Tensor:
+    """Element-wise; at a tie each side gets half of the gradient."""
+    return torch.minimum(a, b)
+
+
+def clamp_min(x: Tensor, low: float) -> Tensor:
+    return x.clamp(min=low)
+
+
+def logical_not(mask: Tensor) -> Tensor:
+    return ~mask
+
+
+# reductions, sorting, indexing
+
+
+def cumsum(x: Tensor, axis: int) -> Tensor:
+    """Running sum of a float tensor. Cast masks first: a bool's cumsum differs between frameworks."""
+    return torch.cumsum(x, dim=axis)
+
+
+def argmax(x: Tensor, axis: int) -> Tensor:
+    """Index of the greatest value; which one at a tie is not defined."""
+    return x.argmax(dim=axis)
+
+
+def max_with_index(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    return tuple(x.max(dim=axis))
+
+
+def gather_pairs(x: Tensor, first: np.ndarray, second: np.ndarray) -> Tensor:
+    """x[first[k], second[k]] for all k; indices are NumPy and checked, negative ones refused."""
+    check_index(first, x.shape[0])
+    check_index(second, x.shape[1])
+    return x[array(first), array(second)]
+
+
+def take_last(x: Tensor, index: np.ndarray) -> Tensor:
+    """x[..., index[...]]: one value of the last axis per position; shape of `index`."""
+    check_index(index, x.shape[-1])
+    return x.gather(-1, array(index)[..., None])[..., 0]
+
+
+def check_index(index: np.ndarray, length: int) -> None:
+    """IndexError unless all are in 0..length-1 (Jittor would read foreign memory)."""
+    if index.size and (index.min() < 0 or index.max() >= length):
+        raise IndexError(f"index {index.min()}..{index.max()} outside 0..{length - 1}")
+
+
+# layers
+
+
+def softmax(x: Tensor, axis: int) -> Tensor:
+    return x.softmax(dim=axis)
+
+
+def log_softmax(x: Tensor, axis: int) -> Tensor:
+    return x.log_softmax(dim=axis)
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Over the last axis, biased variance."""
+    return F.layer_norm(x, weight.shape, weight, bias, eps)
+
+
+def group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """x [B, C, H, W], biased variance over each group of channels."""
+    return F.group_norm(x, groups, weight, bias, eps)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x [..., I], weight [O, I], bias [O] -> [..., O]."""
+    return F.linear(x, weight, bias)
+
+
+def max_pool(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    """x [B, C, H, W]; padding never wins."""
+    return F.max_pool2d(x, kernel, stride, padding)
+
+
+def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
+    """bool [B, H, W] -> bool [B, height, width], nearest as F.interpolate: source = floor(i * H / height)."""
+    return F.interpolate(mask[:, None].float(), size=(height, width), mode="nearest")[:, 0].to(torch.bool)
+
+
+def attention_bias(mask: Tensor, like: Tensor) -> Tensor:
+    """bool [B, S], True on padding -> [B, 1, 1, S] to add to attention logits."""
+    return (mask.to(like.dtype) * MASKED)[:, None, None, :]
+
+
+def random_keep(x: Tensor, rate: float) -> Tensor:
+    """The framework's own dropout mask for `x`: 1 where kept (probability 1 - rate), else 0."""
+    return (torch.rand(x.shape) >= rate).to(x.dtype)
+
+
+# gradients, parameters, modules
+
+
+def grad(loss: Tensor, tensors: list[Tensor]) -> list[Tensor | None]:
+    """d loss / d each; None where the loss does not depend on it."""
+    return list(torch.autograd.grad(loss, tensors, allow_unused=True))
+
+
+def no_grad():
+    """Context manager: nothing inside is recorded for gradients."""
+    return torch.no_grad()
+
+
+def update(x: Tensor, value: Tensor) -> None:
+    """Writes `value` into the parameter, buffer or optimiser state `x`, which stays what it was."""
+    with torch.no_grad():
+        x.copy_(value)
+
+
+def finish(tensors: list[Tensor]) -> None:
+    """Waits until the tensors are computed; errors of lazily run kernels surface here."""
+    if tensors and tensors[0].is_cuda:
+        torch.cuda.synchronize()
+
+
+def named_tensors(model) -> dict[str, Tensor]:
+    """Every parameter and buffer by its canonical name, live."""
+    return model.state_dict(keep_vars=True)
+
+
+def set_trainable(tensors: dict[str, Tensor], names: set[str]) -> None:
+    """Gradients flow to the named tensors and to no other."""
+    for name, tensor in tensors.items():
+        tensor.requires_grad_(name in names)
+
+
+def watch(module, before, after) -> None:
+    """Calls before() ahead of every call of `module`, after(output) behind it."""
+    module.register_forward_pre_hook(lambda m, inputs: before())
+    module.register_forward_hook(lambda m, inputs, output: after(output))
+
+
+def total_norm(tensors: list[Tensor]) -> Tensor:
+    """Euclidean norm of all elements of all tensors, shape ()."""
+    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in tensors]))
+
+
+def square_root(x) -> float:
+    return math.sqrt(x)
+
+
+def load_array(x: Tensor, values: np.ndarray, name: str) -> None:
+    """Writes a NumPy array into a parameter or buffer; InputError on another shape."""
+    if tuple(x.shape) != values.shape:
+        raise InputError(f"{name}: the model has shape {tuple(x.shape)}, the weights {values.shape}")
+    update(x, array(values, like=x))
+
+
+def is_differentiable(x: Tensor) -> bool:
+    """Whether a gradient can be asked for at this node."""
+    return x.requires_grad
