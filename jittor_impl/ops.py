@@ -16,7 +16,7 @@ from jittor_impl.runtime import jt
 from neutral.errors import InputError
 
 Tensor = jt.Var
-MASKED = -1e30  # added to attention logits of padding: exp gives exactly 0, and no infinity is involved
+MASKED = -(2.0**100)  # added to attention logits of padding: exp gives exactly 0, and no infinity is involved
 
 
 # creation and conversion
@@ -58,7 +58,8 @@ def scalar(value: float, like: Tensor) -> Tensor | float:
 
 def cast(x: Tensor, like: Tensor) -> Tensor:
     """`x` (any dtype, bool included) in the dtype of `like`."""
-    return x.cast(str(like.dtype))
+    cast = x.cast(str(like.dtype))
+    return cast.stop_grad() if str(x.dtype) == "bool" else cast
 
 
 def as_float32(x: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ def as_float32(x: Tensor) -> Tensor:
 
 def frozen(x: Tensor) -> Tensor:
     """`x` as a constant: no gradient flows to it."""
-    return x.detach()
+    return x.detach().stop_grad()
 
 
 # shapes
@@ -92,7 +93,7 @@ def expand(x: Tensor, *shape: int) -> Tensor:
 
 def arange(count: int, like: Tensor) -> Tensor:
     """0, 1, ..., count - 1 in the dtype of `like`."""
-    return jt.array(np.arange(count, dtype=str(like.dtype)))
+    return jt.array(np.arange(count, dtype=str(like.dtype))).stop_grad()
 
 
 # element-wise
@@ -194,18 +195,28 @@ def log_softmax(x: Tensor, axis: int) -> Tensor:
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """Over the last axis, biased variance."""
-    centred = x - x.mean(-1, keepdims=True)  # two passes: Jittor's own subtracts squares and cancels
-    variance = (centred * centred).mean(-1, keepdims=True)
+    centred = x - mean_last(x)  # two passes: Jittor's own subtracts squares and cancels
+    variance = mean_last(centred * centred)
     return centred / (variance + scalar(eps, x)).sqrt() * weight + bias
 
 
 def group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """x [B, C, H, W], biased variance over each group of channels."""
-    grouped = x.reshape(x.shape[0], groups, -1)
-    centred = grouped - grouped.mean(-1, keepdims=True)
-    variance = (centred * centred).mean(-1, keepdims=True)
+    grouped = x.reshape(x.shape[0], groups, -1, x.shape[3])
+    centred = grouped - mean_rows(grouped)
+    variance = mean_rows(centred * centred)
     normed = (centred / (variance + scalar(eps, x)).sqrt()).reshape(x.shape)
     return normed * weight.reshape(1, -1, 1, 1) + bias.reshape(1, -1, 1, 1)
+
+
+def mean_last(x: Tensor) -> Tensor:
+    """Mean over the last axis, kept. Jittor's mean has a backward that passes through float32."""
+    return x.sum(-1, keepdims=True) / x.shape[-1]
+
+
+def mean_rows(x: Tensor) -> Tensor:
+    """Mean over the last two axes, kept: row by row first, as one long float32 sum loses digits."""
+    return x.sum(-1, keepdims=True).sum(-2, keepdims=True) / (x.shape[-1] * x.shape[-2])
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -232,7 +243,7 @@ def nearest_index(length: int, resized: int) -> Tensor:
 
 def attention_bias(mask: Tensor, like: Tensor) -> Tensor:
     """bool [B, S], True on padding -> [B, 1, 1, S] to add to attention logits."""
-    return (mask.cast(str(like.dtype)) * MASKED)[:, None, None, :]
+    return (cast(mask, like) * MASKED)[:, None, None, :].stop_grad()
 
 
 def random_keep(x: Tensor, rate: float) -> Tensor:
@@ -256,8 +267,10 @@ def no_grad():
 def update(x: Tensor, value: Tensor) -> None:
     """Writes `value` into the parameter, buffer or optimiser state `x`, which stays what it was."""
     fixed = x.is_stop_grad()
-    x.update(value.detach())  # inherits what no_grad does to new Vars, so:
-    x.stop_grad() if fixed else x.start_grad()
+    with jt.enable_grad():  # under no_grad the parameter would be frozen for good
+        x.update(value.detach())
+    if fixed:
+        x.stop_grad()
 
 
 def finish(tensors: list[Tensor]) -> None:
@@ -272,8 +285,9 @@ def named_tensors(model) -> dict[str, Tensor]:
 
 def set_trainable(tensors: dict[str, Tensor], names: set[str]) -> None:
     """Gradients flow to the named tensors and to no other."""
-    for name, tensor in tensors.items():
-        tensor.start_grad() if name in names else tensor.stop_grad()
+    for name, tensor in tensors.items():  # Vars start trainable; start_grad() would mark them as scalars
+        if name not in names:
+            tensor.stop_grad()
 
 
 def watch(module, before, after) -> None:
@@ -284,7 +298,8 @@ def watch(module, before, after) -> None:
 
 def total_norm(tensors: list[Tensor]) -> Tensor:
     """Euclidean norm of all elements of all tensors, shape (1,) in Jittor."""
-    return sum((t * t).sum() for t in tensors).sqrt()
+    squares = jt.concat([(t * t).sum() for t in tensors])
+    return squares.sum().sqrt()
 
 
 def square_root(x) -> float:

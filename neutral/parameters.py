@@ -25,13 +25,16 @@ def is_buffer(key: str, model: DetrConfig) -> bool:
     return model.backbone.norm == "frozen_batch" and is_norm(key)
 
 
-def is_trainable(key: str, config: Config) -> bool:
-    if is_buffer(key, config.model):
+def is_frozen_stage(name: str, config: Config) -> bool:
+    """Whether a parameter or node lies in a stage of the backbone that is not trained."""
+    if not name.startswith(BODY):
         return False
-    if not key.startswith(BODY):
-        return True
-    frozen = [name for stage in STAGES[: config.model.backbone.frozen_stages] for name in stage]
-    return config.optimiser.lr_backbone > 0 and key.removeprefix(BODY).split(".")[0] not in frozen
+    frozen = [module for stage in STAGES[: config.model.backbone.frozen_stages] for module in stage]
+    return config.optimiser.lr_backbone <= 0 or name.removeprefix(BODY).split(".")[0] in frozen
+
+
+def is_trainable(key: str, config: Config) -> bool:
+    return not is_buffer(key, config.model) and not is_frozen_stage(key, config)
 
 
 def trainable(keys: Iterable[str], config: Config) -> list[str]:

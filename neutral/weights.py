@@ -99,8 +99,9 @@ def load_weights(path: Path | str, shapes: dict[str, tuple[int, ...]], config: C
     weights = load_file(path)[0] if path.suffix == ".safetensors" else read_checkpoint(path)
     if "conv1.weight" in weights and "layer1.0.conv1.weight" in weights:
         weights = initial_weights(shapes, config) | import_torchvision_resnet(weights)
-    else:
-        weights = {k: v for k, v in weights.items() if not k.endswith("num_batches_tracked")}
+    else:  # our own training checkpoints hold the optimiser's state too
+        other = ("num_batches_tracked", "optimiser/")
+        weights = {k: v for k, v in weights.items() if not k.endswith(other[0]) and not k.startswith(other[1])}
     check_state(shapes, weights, f"{path}: its weights")
     return weights
 

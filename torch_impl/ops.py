@@ -16,7 +16,7 @@ from neutral.errors import InputError
 from torch_impl.runtime import torch
 
 Tensor = torch.Tensor
-MASKED = -1e30  # added to attention logits of padding: exp gives exactly 0, and no infinity is involved
+MASKED = -(2.0**100)  # added to attention logits of padding: exp gives exactly 0, and no infinity is involved
 
 
 # creation and conversion

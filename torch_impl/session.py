@@ -9,7 +9,7 @@ import numpy as np
 
 from neutral.config import Config
 from neutral.data.batching import Batch
-from neutral.parameters import trainable
+from neutral.parameters import is_frozen_stage, trainable
 from neutral.randomness import DropoutMasks
 from neutral.weights import check_state
 from torch_impl import ops
@@ -134,11 +134,16 @@ class Session:
             "detections": post_process(*outputs[-1], batch.targets),
         }
         if gradients:
-            names = [name for name, tensor in recorded.nodes.items() if ops.is_differentiable(tensor)]
-            sources = [recorded.nodes[name] for name in names] + [self.tensors[name] for name in self.trained]
-            found = [None if g is None else ops.to_numpy(g) for g in ops.grad(total, sources)]
-            result["node_gradients"] = dict(zip(names, found))
-            result["gradients"] = dict(zip(self.trained, found[len(names) :]))
+            nodes = {
+                name: tensor
+                for name, tensor in recorded.nodes.items()
+                if ops.is_differentiable(tensor) and not is_frozen_stage(name, self.config)
+            }
+            sources = {id(t): t for t in [*nodes.values(), *(self.tensors[name] for name in self.trained)]}
+            gradients = ops.grad(total, list(sources.values()))
+            found = {key: None if g is None else ops.to_numpy(g) for key, g in zip(sources, gradients)}
+            result["node_gradients"] = {name: found[id(tensor)] for name, tensor in nodes.items()}
+            result["gradients"] = {name: found[id(self.tensors[name])] for name in self.trained}
         return result
 
 

@@ -29,7 +29,7 @@ class PositionEmbeddingSine(nn.Module):
             valid = ops.as_float32(valid)
         y = self.encode(ops.cumsum(valid, 1), 1)
         x_axis = self.encode(ops.cumsum(valid, 2), 2)
-        return ops.cast(ops.permute(ops.cat([y, x_axis], 3), 0, 3, 1, 2), x)
+        return ops.frozen(ops.cast(ops.permute(ops.cat([y, x_axis], 3), 0, 3, 1, 2), x))
 
     def encode(self, position, axis: int):
         """[B, H, W] counts along `axis` -> [B, H, W, D/2], sine and cosine alternating."""

@@ -1,0 +1,93 @@
+"""Run logs in JSON lines, readable by facebookresearch/detr's own plot_utils.
+
+The first line is {"header": {...}} (configuration, seed, versions, data fingerprints); every
+further line is an epoch with DETR's keys: `train_loss`, `train_loss_ce` (weighted),
+`train_loss_ce_unscaled`, `test_...`, `test_coco_eval_bbox` (12 numbers), `epoch`, `n_parameters`.
+`read_log` also takes logs that other code wrote, with or without a header.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neutral.config import CriterionConfig
+from neutral.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunLog:
+    path: Path
+    header: dict
+    epochs: tuple[dict, ...]
+
+    def series(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Epoch numbers and finite values of one key, where present."""
+        rows = [(e["epoch"], e[key]) for e in self.epochs if isinstance(e.get(key), (int, float))]
+        return np.array([r[0] for r in rows]), np.array([r[1] for r in rows], dtype=float)
+
+    def metric(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Epoch numbers and one of the 12 COCO numbers."""
+        rows = [(e["epoch"], e["test_coco_eval_bbox"][index]) for e in self.epochs if e.get("test_coco_eval_bbox")]
+        return np.array([r[0] for r in rows]), np.array([r[1] for r in rows], dtype=float)
+
+
+def append_line(path: Path, record: dict) -> None:
+    """Adds one line and sees it onto the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_log(path: Path | str) -> RunLog:
+    """InputError names the file and line when it is not a run log."""
+    path = Path(path)
+    try:
+        lines = path.read_text().splitlines()
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(f"{path}: no such log") from None
+    header, epochs = {}, []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number}: not JSON ({error}); a run log has one object per line") from None
+        if not isinstance(record, dict):
+            raise InputError(f"{path}, line {number}: not a JSON object")
+        if "header" in record:
+            header = record["header"]
+        elif "epoch" in record:
+            epochs.append(record)
+        else:
+            raise InputError(f"{path}, line {number}: has neither 'epoch' nor 'header'")
+    if not epochs:
+        raise InputError(f"{path}: no epochs in this log")
+    return RunLog(path, header, tuple(epochs))
+
+
+def mean_losses(steps: Iterable[dict[str, float]], prefix: str, criterion: CriterionConfig) -> dict[str, float]:
+    """Means over steps under DETR's names: weighted losses bare, unweighted ones `_unscaled`."""
+    steps = list(steps)
+    record = {}
+    for name in steps[0] if steps else ():
+        mean = float(np.mean([s[name] for s in steps]))
+        kind = "_".join(name.split("_")[:2])  # loss_ce_3 -> loss_ce
+        if kind in ("loss_ce", "loss_bbox", "loss_giou"):
+            record[f"{prefix}_{name}"] = mean * getattr(criterion, kind)
+            record[f"{prefix}_{name}_unscaled"] = mean
+        elif "error" in name:
+            record[f"{prefix}_{name}_unscaled"] = mean
+        else:
+            record[f"{prefix}_{name}"] = mean
+    if f"{prefix}_class_error_unscaled" in record:
+        record[f"{prefix}_class_error"] = record[f"{prefix}_class_error_unscaled"]
+    return record

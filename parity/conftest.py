@@ -1,0 +1,102 @@
+"""Options and fixtures of `pytest parity/`, and the report at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from neutral.errors import InputError
+from parity.report import Report
+from parity.verdicts import Status, Verdict
+from parity.workers import FRAMEWORKS, Pair, WorkerDied, WorkerError
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORT = pytest.StashKey[Report]()
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("parity")
+    group.addoption("--framework-device", choices=("cpu", "cuda"), default="cpu", help="where both frameworks run")
+    group.addoption("--parity-report", default="logs/parity", help="folder for report.json and report.html")
+
+
+def pytest_configure(config):
+    config.stash[REPORT] = Report()
+
+
+@pytest.fixture(scope="session")
+def report(pytestconfig) -> Report:
+    return pytestconfig.stash[REPORT]
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig) -> str:
+    return pytestconfig.getoption("--framework-device")
+
+
+@pytest.fixture(scope="session")
+def pair(device, report):
+    """The two workers; without a usable GPU, `--framework-device cuda` skips everything and says why."""
+    pair = Pair(device)
+    for name in FRAMEWORKS:
+        try:
+            report.environment[name] = pair[name].call("describe", device)
+        except InputError as error:
+            report.add([Verdict("environment", "device", name, Status.NOT_RUN, message=str(error))])
+            pair.close()
+            pytest.skip(str(error))
+        except (WorkerDied, WorkerError) as error:
+            report.add([Verdict("environment", "import", name, Status.FAIL, message=str(error))])
+            pair.close()
+            pytest.fail(f"{name} cannot run ({error}); scripts/doctor says more", pytrace=False)
+    yield pair
+    pair.close()
+
+
+@pytest.fixture(scope="session")
+def scenes_folder() -> Path:
+    return ROOT / "logs" / "data"
+
+
+@pytest.fixture
+def conclude(report):
+    """conclude(verdicts): into the report, and the test fails on the first FAIL, naming it."""
+
+    def judge(verdicts: list[Verdict]) -> None:
+        assert verdicts, "a test that compared nothing"
+        report.add(verdicts)
+        failures = [v for v in verdicts if v.status is Status.FAIL]
+        if failures:
+            more = f"\n... and {len(failures) - 8} more" if len(failures) > 8 else ""
+            first = "\n".join(map(str, failures[:8]))
+            pytest.fail(f"{len(failures)} of {len(verdicts)} comparisons failed; the first to diverge:\n{first}{more}", pytrace=False)
+
+    return judge
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A worker that died, or a skipped case, becomes a verdict too."""
+    result = (yield).get_result()
+    report, case = item.config.stash[REPORT], item.name
+    if call.excinfo is not None and call.excinfo.errisinstance((WorkerDied, WorkerError, InputError)):
+        report.add([Verdict(case, "worker", "(run)", Status.FAIL, message=str(call.excinfo.value))])
+        if call.excinfo.errisinstance(WorkerError):
+            result.longrepr = f"{call.excinfo.value}\n{call.excinfo.value.details}"
+    elif result.skipped:
+        report.add([Verdict(case, "case", "(all)", Status.NOT_RUN, message=str(result.longrepr[-1]))])
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    report = config.stash[REPORT]
+    if not report.verdicts:
+        return
+    terminalreporter.write_line("")
+    report.print(Console(width=max(terminalreporter._tw.fullwidth, 120)))
+    counts = ", ".join(f"{count} {status}" for status, count in report.counts().items())
+    folder = Path(config.getoption("--parity-report"))
+    json_path, html_path = report.write(folder if folder.is_absolute() else ROOT / folder)
+    shown = [p.relative_to(ROOT) if p.is_relative_to(ROOT) else p for p in (html_path, json_path)]
+    terminalreporter.write_line(f"verdicts: {counts}; report: {shown[0]} and {shown[1]}")

@@ -1,0 +1,27 @@
+"""The limits of agreement, in one table. Constants are those of the design (docs/parity.md).
+
+u = 2^-24, half a unit in the last place of a float32 near 1. e is a relative L2 error, m a greatest
+absolute error relative to the greatest absolute value, both against float64 PyTorch.
+"""
+
+from __future__ import annotations
+
+U32 = 2.0**-24
+EPS64 = 2.0**-52
+
+SEMANTIC_FORWARD = 1e-12  # relative L2, float64 Jittor against float64 PyTorch
+SEMANTIC_GRADIENT = 1e-11
+# a gradient that is zero in exact arithmetic is rounding noise on both sides: errors below one
+# float64 epsilon (float32: u) of the norm of all gradients together are no difference
+PRECISION_FACTOR, PRECISION_FLOOR = 4.0, 16 * U32  # e <= max(4 e_other, 16 u)
+MAXIMUM_FACTOR, MAXIMUM_FLOOR = 8.0, 64 * U32  # m <= max(8 m_other, 64 u)
+GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
+LOSS = 1e-6  # relative, each component, float32
+LOSS_64 = 1e-12
+STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
+AP_MARGIN = 0.02
+DETECTIONS_MATCHED, DETECTION_IOU, DETECTION_SCORE = 0.999, 0.99, 1e-4
+GOLDEN_TORCH = 1e-9  # float64 PyTorch against the records of the reference
+# Jittor against the records: the reference computes sines in float32, and PyTorch's and Jittor's
+# float32 sines differ in the last place; measured 2.3e-9 forward, 1.4e-7 in gradients
+GOLDEN_JITTOR_FORWARD, GOLDEN_JITTOR_GRADIENT = 1e-8, 1e-6

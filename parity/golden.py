@@ -1,0 +1,102 @@
+"""Weights that anyone can regenerate, and the records of the reference systems made with them.
+
+The recipe is that of ../shared/data/golden/README.md: every array is drawn from a Philox stream
+keyed by the CRC-32 of its name. It leaves no parameter at a value that would hide a mistake: no
+bias is 0, no norm scale 1, no running mean 0.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neutral.data.batching import Batch, collate
+from neutral.data.coco import Target
+
+ORIGINAL_SIZES = ((480, 640), (600, 400))  # (height, width) that the records' detections are scaled to
+
+
+def golden_weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """float32 arrays for the given names and shapes."""
+    return {key: _draw(key, shape) for key, shape in shapes.items()}
+
+
+def _draw(key: str, shape: tuple[int, ...]) -> np.ndarray:
+    generator = np.random.Generator(np.random.Philox(key=zlib.crc32(key.encode())))
+    z = generator.standard_normal(shape).astype(np.float32)
+    leaf = key.rpartition(".")[2]
+    if leaf == "running_var":
+        return (1 + 0.25 * np.abs(z)).astype(np.float32)
+    if leaf == "running_mean":
+        return (0.1 * z).astype(np.float32)
+    if len(shape) >= 2:
+        return z * np.float32(math.sqrt(1 / math.prod(shape[1:])))
+    return (1 + 0.1 * z if leaf == "weight" else 0.1 * z).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class GoldenRecord:
+    """What the reference computed: `arrays` as recorded, `batch` its input, `keys` its state dict."""
+
+    name: str
+    batch: Batch
+    keys: dict[str, tuple[int, ...]]
+    trained: list[str]
+    gradient_norms: dict[str, float]
+    arrays: dict[str, np.ndarray]
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> GoldenRecord:
+        content = json.loads((folder / f"{name}.json").read_text())
+        generator = np.random.Generator(np.random.Philox(key=content["image_key"]))
+        images = [generator.standard_normal((3, h, w)).astype(np.float32) for h, w in content["images"]]
+        samples = []
+        for i, (image, target) in enumerate(zip(images, content["targets"], strict=True)):
+            boxes = np.array(target["boxes"], dtype=np.float32).reshape(-1, 4)
+            labels = np.array(target["labels"], dtype=np.int64)
+            area = np.zeros(len(labels), dtype=np.float32)
+            samples.append((image, Target(boxes, labels, area, i, ORIGINAL_SIZES[i], image.shape[1:])))
+        with np.load(folder / f"{name}.npz") as file:
+            arrays = {k: file[k] for k in file.files}
+        keys = {k: tuple(s) for k, s in content["keys"].items()}
+        return cls(name, collate(samples), keys, content["trainable"], content["grad_norms"], arrays)
+
+    def recorded_as(self, key: str, values: np.ndarray) -> np.ndarray:
+        """`values` flattened and strided, or cut, as the record of `key` was."""
+        values = values.ravel()
+        if key.startswith("node/") and values.size > 40000:
+            return values[:: max(1, values.size // 20000)]
+        if key.startswith("grad/") and values.size > 70000:
+            return values[:4096]
+        return values
+
+
+NODES = {  # names in the records -> names of our nodes
+    "encoder.0": "transformer.encoder.layers.0",
+    "encoder.last": "transformer.encoder.layers.5",
+    "decoder.0": "transformer.decoder.layers.0",
+    "decoder": "transformer.decoder",
+    "input_proj": "input_proj",
+} | {f"backbone.layer{i}": f"backbone.0.body.layer{i}" for i in range(1, 5)}
+
+
+def measured(trace: dict, key: str) -> np.ndarray:
+    """What a trace says of a recorded key ("node/...", "out/...", "loss/...", "match/...", ...)."""
+    kind, _, name = key.partition("/")
+    if kind == "node":
+        return trace["nodes"][NODES[name]]
+    if kind == "out":
+        return trace["outputs"][-1][("pred_logits", "pred_boxes").index(name)]
+    if kind == "loss":
+        return np.asarray(trace["total"] if name == "total" else (trace["losses"] | trace["errors"])[name])
+    if kind == "grad":
+        return trace["gradients"][name]
+    image, field = name.split("/")
+    if kind == "match":
+        return trace["matches"][-1][int(image)][("query", "target").index(field)]
+    return trace["detections"][int(image)][field]

@@ -1,0 +1,88 @@
+"""DETR, node by node: converted weights, activations, losses, matches, detections, gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neutral import parameters
+from neutral.config import to_dict
+from parity import compare, gates
+from parity.cases import CASES
+from parity.golden import golden_weights
+from parity.verdicts import judge, judge_nodes, total_norm
+
+IDS = [case.name.replace(" ", "_").replace(",", "") for case in CASES]
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_detr(case, pair, report, conclude, scenes_folder):
+    if case.data is not None and not case.data.is_dir():
+        pytest.skip(f"{case.data.name} is not at ../shared/data")
+    config, batch = case.config(), case.batch(scenes_folder)
+    traces, verdicts = {}, []
+    for dtype in ("float64", "float32"):
+        if not getattr(case, dtype) and not (dtype == "float64" and case.float32):
+            continue
+        sides = ("torch", "jittor") if getattr(case, dtype) else ("torch",)  # float64 PyTorch is the reference
+        for side in sides:
+            pair[side].submit("build", to_dict(config), pair.device, dtype)
+        for side in sides:
+            pair[side].result()
+        shapes = pair["torch"].call("shapes")
+        weights = golden_weights(shapes)
+        for side in sides:
+            pair[side].submit("load", weights)
+        for side in sides:
+            pair[side].result()
+        if len(sides) == 2 and dtype == ("float32" if case.float32 else "float64"):
+            names = pair.both("trained_names")
+            verdicts.append(compare.compare_names(case.name, names["torch"], names["jittor"]))
+            given = {k: v.astype(dtype) for k, v in weights.items()}
+            states = pair.both("state")
+            verdicts += compare.compare_weights(case.name, given, states["torch"], states["jittor"])
+        for side in sides:
+            pair[side].submit("trace", batch, dropout_step=case.dropout_step)
+        for side in sides:
+            traces[side, dtype] = pair[side].result()
+    if case.float64:
+        verdicts += compare.compare_semantics(case.name, traces["torch", "float64"], traces["jittor", "float64"])
+    if case.float32:
+        three = (traces["torch", "float64"], traces["torch", "float32"], traces["jittor", "float32"])
+        verdicts += compare.compare_precision(case.name, *three, batch, config.matcher)
+    conclude(verdicts)
+
+
+def test_training_steps(pair, conclude, scenes_folder):
+    """Four coupled float64 steps across a learning-rate drop, dropout and clipping included."""
+    case = CASES[1]
+    config, batch = case.config(), case.batch(scenes_folder)
+    shapes_from = pair.both("build", to_dict(config), pair.device, "float64")
+    assert shapes_from == {"torch": None, "jittor": None}
+    weights = golden_weights(pair["torch"].call("shapes"))
+    pair.both("load", weights)
+    names = pair["torch"].call("trained_names")
+    epochs = (0, 0, config.optimiser.lr_drop, config.optimiser.lr_drop)
+    rates = [parameters.rates(names, config.optimiser, epoch) for epoch in epochs]
+    answers = pair.both("train_steps", [batch] * len(epochs), rates)
+    (losses_t, state_t), (losses_j, state_j) = answers["torch"], answers["jittor"]
+    name = "four training steps across a learning-rate drop"
+    verdicts = []
+    for step, (a, b) in enumerate(zip(losses_t, losses_j, strict=True)):
+        boxed = [{k: np.array([v]) for k, v in losses.items()} for losses in (a, b)]
+        verdicts += judge_nodes(
+            name,
+            "float64 losses",
+            *boxed,
+            lambda n, x, y, step=step: judge(name, "float64 losses", f"step{step}/{n}", y, x, gates.STEPS_LOSS),
+        )
+    moved = {k: v - weights[k] for k, v in state_t.items() if k in set(names)}
+    floor = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state_t[k] for k in moved})
+    verdicts += judge_nodes(
+        name,
+        "float64 displacement",
+        moved,
+        {k: v - weights[k] for k, v in state_j.items() if k in moved},
+        lambda n, x, y: judge(name, "float64 displacement", n, y, x, gates.STEPS_STATE, floor),
+    )
+    conclude(verdicts)

@@ -1,0 +1,56 @@
+"""Both implementations against the records of facebookresearch/detr in ../shared/data/golden."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neutral.config import preset, to_dict
+from parity import gates
+from parity.cases import GOLDEN
+from parity.golden import GoldenRecord, golden_weights, measured
+from parity.verdicts import Status, Verdict, judge, relative_l2
+
+LIMITS = {  # forward, gradients
+    "torch": (gates.GOLDEN_TORCH, gates.GOLDEN_TORCH),
+    "jittor": (gates.GOLDEN_JITTOR_FORWARD, gates.GOLDEN_JITTOR_GRADIENT),
+}
+
+
+@pytest.mark.parametrize("name", ["detr_r50", "detr_r50_dc5"])
+def test_golden(name, pair, conclude):
+    if not (GOLDEN / f"{name}.npz").is_file():
+        pytest.skip("golden records are not at ../shared/data")
+    record = GoldenRecord.load(GOLDEN, name)
+    pair.both("build", to_dict(preset(name)), pair.device, "float64")
+    pair.both("load", golden_weights(record.keys))  # strict: the reference's keys are our canonical names
+    trained, traces = pair.both("trained_names"), pair.both("trace", record.batch)
+    verdicts = []
+    for side, (forward, backward) in LIMITS.items():
+        case = f"{name}: {side} against the reference's record"
+        status = Status.PASS if trained[side] == record.trained else Status.FAIL
+        verdicts.append(Verdict(case, "trained parameters", "names", status))
+        for key, expected in record.arrays.items():
+            if key.startswith("f32/"):
+                continue
+            values = record.recorded_as(key, measured(traces[side], key))
+            kind = key.partition("/")[0]
+            if expected.dtype.kind == "i":
+                verdicts.append(_equal(case, key, values, expected))
+                continue
+            limit = backward if kind == "grad" else forward
+            verdicts.append(judge(case, kind, key, values.astype(np.float64), expected.ravel(), limit))
+        largest = max(record.gradient_norms.values())
+        for key, norm in record.gradient_norms.items():
+            if norm < gates.EPS64 * largest:  # zero in exact arithmetic: first decoder layer's attention to zeros
+                continue
+            found = np.array([np.linalg.norm(traces[side]["gradients"][key])])
+            verdicts.append(judge(case, "gradient norms", key, found, np.array([norm]), backward))
+    conclude(verdicts)
+
+
+def _equal(case: str, key: str, values: np.ndarray, expected: np.ndarray) -> Verdict:
+    """Indices and labels, which may be of another integer width; an image without targets has none."""
+    same = values.shape == expected.ravel().shape and bool((values == expected.ravel()).all())
+    status = Status.PASS if same else Status.FAIL
+    return Verdict(case, key.partition("/")[0], key, status, relative_l2(values, expected) if not same else None, 0.0)

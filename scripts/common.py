@@ -1,0 +1,120 @@
+"""What the command lines share: options that make a configuration, errors, progress."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from neutral.config import PRESETS, Config, preset, validate, with_overrides
+from neutral.errors import InputError
+
+FRAMEWORKS = ("torch", "jittor")
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", required=True, help=f"one of {', '.join(PRESETS)}")
+    parser.add_argument("--data", help="COCO directory (train2017, val2017, annotations); scenes need none")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="as optimiser.lr=1e-3; repeatable")
+    parser.add_argument("--seed", type=int, help="one number for weights, order, augmentation and dropout")
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--weights", type=Path, help="start from these (.safetensors, or a public .pth) instead of random ones")
+    parser.add_argument("--max-steps", type=int, help="training steps per epoch, at most")
+    parser.add_argument("--val-images", type=int, help="validation images, at most")
+    parser.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+
+
+def config_from(options: argparse.Namespace) -> Config:
+    config = preset(options.preset)
+    overrides = list(options.set)
+    if options.data:
+        overrides = ["data.kind=coco", f"data.root={options.data}", *overrides]
+    if options.seed is not None:
+        overrides.append(f"seed={options.seed}")
+    return validate(with_overrides(config, overrides))
+
+
+def config_arguments(options: argparse.Namespace) -> list[str]:
+    """The command-line form of the options of `add_config_options`."""
+    arguments = ["--preset", options.preset]
+    arguments += ["--data", options.data] if options.data else []
+    arguments += ["--seed", str(options.seed)] if options.seed is not None else []
+    return arguments + [part for text in options.set for part in ("--set", text)]
+
+
+def open_session(framework: str, config: Config, device: str):
+    """A session of the framework; only that framework is imported."""
+    return importlib.import_module(f"{framework}_impl.session").Session(config, device)
+
+
+def make_progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+
+
+class ProgressReport:
+    """Turns the events of neutral.run into bars and lines, one bar per framework."""
+
+    def __init__(self, progress: Progress, name: str):
+        self.progress = progress
+        self.name = name
+        self.task = progress.add_task(name, total=None, note="")
+
+    def __call__(self, event: dict) -> None:
+        if event["phase"] == "epoch":
+            record = event["record"]
+            ap = record.get("test_coco_eval_bbox")
+            scores = f", AP {ap[0] or 0:.3f}, AP50 {ap[1] or 0:.3f}" if ap else ""
+            speed = f"{record['images_per_second']:.2f} images/s"
+            line = f"{self.name} epoch {event['epoch'] + 1}/{event['epochs']}: loss {record['train_loss']:.4f}{scores}, {speed}"
+            self.progress.console.print(line, highlight=False)
+            return
+        where = f"epoch {event['epoch'] + 1}" if event["phase"] == "train" else "evaluation"
+        self.progress.update(
+            self.task,
+            description=f"{self.name} {where}",
+            completed=event["step"],
+            total=event["steps"],
+            note=f"loss {event['loss']:.4f}",
+        )
+
+
+def json_report(event: dict) -> None:
+    """Events as JSON lines on stdout, for train_pair."""
+    print(json.dumps(event), flush=True)
+
+
+
+
+def run_main(main: Callable[[], int | None]) -> None:
+    """Runs a command; bad input becomes one line on stderr and exit code 2."""
+    try:
+        code = main() or 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code) if "jittor" in sys.modules else sys.exit(code)  # Jittor's own exit handlers print

@@ -1,0 +1,56 @@
+"""COCO AP of saved weights: `python -m scripts.evaluate --framework torch --preset detr_r50 --weights FILE --data DIR`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from neutral.data import SPLITS, open_dataset
+from neutral.errors import InputError
+from neutral.evaluation import METRICS, to_results
+from neutral.files import write_json
+from neutral.run import evaluation_run
+from neutral.weights import load_weights
+from scripts.common import FRAMEWORKS, ProgressReport, add_config_options, config_from, make_progress, open_session, run_main
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--framework", choices=FRAMEWORKS, required=True)
+    add_config_options(parser)
+    parser.add_argument("--weights", type=Path, required=True, help="checkpoint.safetensors of a run, or a public .pth")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--split", choices=SPLITS, default="val")
+    parser.add_argument("--val-images", type=int, help="images, at most")
+    parser.add_argument("--out", type=Path, help="write the detections here, as COCO results")
+    options = parser.parse_args()
+    if options.out and options.out.suffix != ".json":
+        raise InputError(f"--out {options.out}: COCO results are written as .json")
+    config = config_from(options)
+    dataset = open_dataset(config, options.split)
+    session = open_session(options.framework, config, options.device)
+    session.load(load_weights(options.weights, session.shapes(), config))
+    with make_progress() as progress:
+        report = ProgressReport(progress, options.framework)
+        losses, evaluation, detections = evaluation_run(session, config, dataset, options.val_images, report)
+    console = Console()
+    table = Table("metric", "value")
+    for name, value in zip(METRICS, evaluation.stats, strict=True):
+        table.add_row(name, f"{value:.4f}")
+    console.print(table)
+    classes = Table("class", "AP", "AP50")
+    for name, values in evaluation.per_class.items():
+        if values[0] == values[0]:  # classes without ground truth are NaN
+            classes.add_row(name, *(f"{v:.4f}" for v in values))
+    console.print(classes)
+    console.print(f"loss {losses['test_loss']:.4f} over {len(detections)} images")
+    if options.out:
+        write_json(options.out, to_results(detections), indent=None)
+        console.print(f"detections: {options.out}")
+
+
+if __name__ == "__main__":
+    run_main(main)
