@@ -16,7 +16,9 @@ from jittor_impl.runtime import jt
 from neutral.errors import InputError
 
 Tensor = jt.Var
-MASKED = -(2.0**100)  # added to attention logits of padding: exp gives exactly 0, and no infinity is involved
+MASKED = -(
+    2.0**100
+)  # added to attention logits of padding: exp gives exactly 0, and no infinity is involved
 
 
 # creation and conversion
@@ -24,15 +26,15 @@ MASKED = -(2.0**100)  # added to attention logits of padding: exp gives exactly 
 
 def parameter(*shape: int) -> Tensor:
     """A trainable tensor of zeros in the default dtype; values come from the weight layer."""
-    return jt.array(np.zeros(shape, dtype=default_dtype()))
+    return jt.array(np.zeros(shape, dtype=_default_dtype()))
 
 
 def buffer(*shape: int) -> Tensor:
     """A tensor of zeros that is saved with the model and never trained."""
-    return jt.array(np.zeros(shape, dtype=default_dtype()))
+    return jt.array(np.zeros(shape, dtype=_default_dtype()))
 
 
-def default_dtype() -> str:
+def _default_dtype() -> str:
     return "float32" if jt.flags.auto_convert_64_to_32 else "float64"
 
 
@@ -53,7 +55,9 @@ def scalar(value: float, like: Tensor) -> Tensor | float:
     """A Python number that takes part in arithmetic with `like` at the precision of `like`."""
     if str(like.dtype) != "float64":
         return value
-    return jt.array(np.array([value], dtype=np.float64))  # a bare Python float would pass through float32
+    return jt.array(
+        np.array([value], dtype=np.float64)
+    )  # a bare Python float would pass through float32
 
 
 def cast(x: Tensor, like: Tensor) -> Tensor:
@@ -108,28 +112,30 @@ def sigmoid(x: Tensor) -> Tensor:
 
 
 def power(base: float, exponent: Tensor) -> Tensor:
-    return jt.array(np.array([base], dtype=str(exponent.dtype))).broadcast(exponent.shape) ** exponent
+    return (
+        jt.array(np.array([base], dtype=str(exponent.dtype))).broadcast(exponent.shape) ** exponent
+    )
 
 
 def absolute(x: Tensor) -> Tensor:
     """|x| with gradient 0 at 0."""
-    return x * sign(x)  # Jittor's abs has gradient 1 at 0
+    return x * _sign(x)  # Jittor's abs has gradient 1 at 0
 
 
-def sign(x: Tensor) -> Tensor:
+def _sign(x: Tensor) -> Tensor:
     """-1, 0 or 1, a constant."""
     return ((x > 0).cast(str(x.dtype)) - (x < 0).cast(str(x.dtype))).stop_grad()
 
 
 def maximum(a: Tensor, b: Tensor) -> Tensor:
     """Element-wise; at a tie each side gets half of the gradient."""
-    share = (1 + sign(a - b)) / 2  # Jittor's maximum gives the whole gradient to one side
+    share = (1 + _sign(a - b)) / 2  # Jittor's maximum gives the whole gradient to one side
     return a * share + b * (1 - share)
 
 
 def minimum(a: Tensor, b: Tensor) -> Tensor:
     """Element-wise; at a tie each side gets half of the gradient."""
-    share = (1 - sign(a - b)) / 2
+    share = (1 - _sign(a - b)) / 2
     return a * share + b * (1 - share)
 
 
@@ -195,26 +201,26 @@ def log_softmax(x: Tensor, axis: int) -> Tensor:
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """Over the last axis, biased variance."""
-    centred = x - mean_last(x)  # two passes: Jittor's own subtracts squares and cancels
-    variance = mean_last(centred * centred)
+    centred = x - _mean_last(x)  # two passes: Jittor's own subtracts squares and cancels
+    variance = _mean_last(centred * centred)
     return centred / (variance + scalar(eps, x)).sqrt() * weight + bias
 
 
 def group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """x [B, C, H, W], biased variance over each group of channels."""
     grouped = x.reshape(x.shape[0], groups, -1, x.shape[3])
-    centred = grouped - mean_rows(grouped)
-    variance = mean_rows(centred * centred)
+    centred = grouped - _mean_rows(grouped)
+    variance = _mean_rows(centred * centred)
     normed = (centred / (variance + scalar(eps, x)).sqrt()).reshape(x.shape)
     return normed * weight.reshape(1, -1, 1, 1) + bias.reshape(1, -1, 1, 1)
 
 
-def mean_last(x: Tensor) -> Tensor:
+def _mean_last(x: Tensor) -> Tensor:
     """Mean over the last axis, kept. Jittor's mean has a backward that passes through float32."""
     return x.sum(-1, keepdims=True) / x.shape[-1]
 
 
-def mean_rows(x: Tensor) -> Tensor:
+def _mean_rows(x: Tensor) -> Tensor:
     """Mean over the last two axes, kept: row by row first, as one long float32 sum loses digits."""
     return x.sum(-1, keepdims=True).sum(-2, keepdims=True) / (x.shape[-1] * x.shape[-2])
 
@@ -231,14 +237,16 @@ def max_pool(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
 
 def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
     """bool [B, H, W] -> bool [B, height, width], nearest as F.interpolate: source = floor(i * H / height)."""
-    rows, columns = (nearest_index(n, m) for n, m in zip(mask.shape[1:], (height, width)))
+    rows, columns = (_nearest_index(n, m) for n, m in zip(mask.shape[1:], (height, width)))
     return mask[:, rows[:, None], columns[None]]  # jt.nn.interpolate would be bilinear
 
 
-def nearest_index(length: int, resized: int) -> Tensor:
+def _nearest_index(length: int, resized: int) -> Tensor:
     """Source index of each resized position, in float32 as PyTorch computes it."""
     scale = np.float32(length) / np.float32(resized)
-    return jt.array(np.minimum((np.arange(resized, dtype=np.float32) * scale).astype(np.int32), length - 1))
+    return jt.array(
+        np.minimum((np.arange(resized, dtype=np.float32) * scale).astype(np.int32), length - 1)
+    )
 
 
 def attention_bias(mask: Tensor, like: Tensor) -> Tensor:
@@ -285,7 +293,10 @@ def named_tensors(model) -> dict[str, Tensor]:
 
 def set_trainable(tensors: dict[str, Tensor], names: set[str]) -> None:
     """Gradients flow to the named tensors and to no other."""
-    for name, tensor in tensors.items():  # Vars start trainable; start_grad() would mark them as scalars
+    for (
+        name,
+        tensor,
+    ) in tensors.items():  # Vars start trainable; start_grad() would mark them as scalars
         if name not in names:
             tensor.stop_grad()
 
@@ -309,7 +320,9 @@ def square_root(x) -> float:
 def load_array(x: Tensor, values: np.ndarray, name: str) -> None:
     """Writes a NumPy array into a parameter or buffer; InputError on another shape."""
     if tuple(x.shape) != values.shape:
-        raise InputError(f"{name}: the model has shape {tuple(x.shape)}, the weights {values.shape}")
+        raise InputError(
+            f"{name}: the model has shape {tuple(x.shape)}, the weights {values.shape}"
+        )
     update(x, array(values, like=x))
 
 

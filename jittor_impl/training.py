@@ -8,8 +8,8 @@ without a gradient and takes its learning rate from a key that callers easily mi
 
 from __future__ import annotations
 
-from neutral.config import OptimiserConfig
 from jittor_impl import ops
+from neutral.config import OptimiserConfig
 
 
 class AdamW:
@@ -33,7 +33,11 @@ class AdamW:
             for name, gradient in gradients.items():
                 if gradient is None:
                     continue
-                parameter, first, second = self.parameters[name], self.first[name], self.second[name]
+                parameter, first, second = (
+                    self.parameters[name],
+                    self.first[name],
+                    self.second[name],
+                )
                 decay = ops.scalar(1 - rates[name] * self.config.weight_decay, gradient)
                 first_new = first + (gradient - first) * ops.scalar(1 - beta1, gradient)
                 second_old = second * ops.scalar(beta2, gradient)

@@ -155,7 +155,9 @@ class Config:
 
 
 def _detr(name: str, backbone: str, dilation: bool) -> Config:
-    return Config(name=name, model=DetrConfig(backbone=BackboneConfig(name=backbone, dilation=dilation)))
+    return Config(
+        name=name, model=DetrConfig(backbone=BackboneConfig(name=backbone, dilation=dilation))
+    )
 
 
 def _scenes_detr() -> Config:
@@ -166,7 +168,12 @@ def _scenes_detr() -> Config:
             num_queries=12,
             backbone=BackboneConfig(name="resnet10", norm="group", width=16, frozen_stages=0),
             transformer=TransformerConfig(
-                hidden_dim=64, heads=4, encoder_layers=2, decoder_layers=3, feedforward_dim=128, dropout=0.0
+                hidden_dim=64,
+                heads=4,
+                encoder_layers=2,
+                decoder_layers=3,
+                feedforward_dim=128,
+                dropout=0.0,
             ),
         ),
         optimiser=OptimiserConfig(lr=5e-4, lr_backbone=5e-4, epochs=30, lr_drop=24, batch_size=4),
@@ -242,7 +249,9 @@ def from_dict(values: dict, cls: type = Config, path: str = ""):
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(values) - set(hints))
     if unknown:
-        raise InputError(f"unknown configuration field {path}{unknown[0]}: choose one of {', '.join(hints)}")
+        raise InputError(
+            f"unknown configuration field {path}{unknown[0]}: choose one of {', '.join(hints)}"
+        )
     built = {k: _coerce(v, hints[k], path + k) for k, v in values.items()}
     return cls(**built)
 
@@ -277,7 +286,14 @@ def with_overrides(config: Config, overrides: list[str]) -> Config:
         node = values
         for part in parents:
             node = node.get(part) if isinstance(node, dict) else None
-        if not equals or not isinstance(node, dict) or leaf not in node or isinstance(node[leaf], dict):
-            raise InputError(f"--set {text}: not a configuration field; use section.field=value, as optimiser.lr=1e-3")
+        if (
+            not equals
+            or not isinstance(node, dict)
+            or leaf not in node
+            or isinstance(node[leaf], dict)
+        ):
+            raise InputError(
+                f"--set {text}: not a configuration field; use section.field=value, as optimiser.lr=1e-3"
+            )
         node[leaf] = value
     return validate(from_dict(values))

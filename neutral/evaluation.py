@@ -34,9 +34,16 @@ class Evaluation:
 def to_results(detections: dict[int, dict[str, np.ndarray]]) -> list[dict]:
     """Detections by image id (scores, labels, boxes xyxy pixels) -> COCO result records (xywh)."""
     return [
-        {"image_id": image_id, "category_id": int(label), "bbox": [float(v) for v in box], "score": float(score)}
+        {
+            "image_id": image_id,
+            "category_id": int(label),
+            "bbox": [float(v) for v in box],
+            "score": float(score),
+        }
         for image_id, found in detections.items()
-        for score, label, box in zip(found["scores"], found["labels"], xyxy_to_xywh(found["boxes"]), strict=True)
+        for score, label, box in zip(
+            found["scores"], found["labels"], xyxy_to_xywh(found["boxes"]), strict=True
+        )
     ]
 
 
@@ -45,19 +52,27 @@ def evaluate(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]])
     known = {record["id"] for record in dataset.images}
     strangers = sorted(set(detections) - known)
     if strangers:
-        raise InputError(f"detections name image {strangers[0]}, which {dataset.annotation_file} does not have")
+        raise InputError(
+            f"detections name image {strangers[0]}, which {dataset.annotation_file} does not have"
+        )
     for image_id, found in detections.items():
         if not (np.isfinite(found["scores"]).all() and np.isfinite(found["boxes"]).all()):
             raise InputError(f"detections of image {image_id} hold NaN or infinite scores or boxes")
     results = to_results(detections)
     if not results:
-        return Evaluation((0.0,) * 12, {name: (float("nan"),) * 2 for name in dataset.categories.values()})
+        return Evaluation(
+            (0.0,) * 12, {name: (float("nan"),) * 2 for name in dataset.categories.values()}
+        )
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = {
             "info": {},
             "images": list(dataset.images),
-            "annotations": [a | {"iscrowd": a.get("iscrowd", 0)} for group in dataset.annotations.values() for a in group],
+            "annotations": [
+                a | {"iscrowd": a.get("iscrowd", 0)}
+                for group in dataset.annotations.values()
+                for a in group
+            ],
             "categories": [{"id": k, "name": v} for k, v in dataset.categories.items()],
         }
         truth.createIndex()
@@ -71,7 +86,9 @@ def evaluate(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]])
     for k, category in enumerate(judge.params.catIds):
         everything, at_50 = precision[:, :, k, 0, -1], precision[0, :, k, 0, -1]
         per_class[dataset.categories[category]] = (_mean(everything), _mean(at_50))
-    return Evaluation(tuple(max(float(v), 0.0) if v != -1 else float("nan") for v in judge.stats), per_class)
+    return Evaluation(
+        tuple(max(float(v), 0.0) if v != -1 else float("nan") for v in judge.stats), per_class
+    )
 
 
 def _mean(values: np.ndarray) -> float:

@@ -17,7 +17,9 @@ STAGES = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
 def is_norm(key: str) -> bool:
     """True for tensors of a backbone's normalisation layer."""
     parts = key.split(".")
-    return key.startswith(BODY) and (parts[-2].startswith("bn") or parts[-3:-1] == ["downsample", "1"])
+    return key.startswith(BODY) and (
+        parts[-2].startswith("bn") or parts[-3:-1] == ["downsample", "1"]
+    )
 
 
 def is_buffer(key: str, model: DetrConfig) -> bool:

@@ -143,12 +143,33 @@ def read_checkpoint(path: Path | str) -> dict[str, np.ndarray]:
         for key in ("model", "state_dict"):
             if isinstance(content, dict) and isinstance(content.get(key), dict):
                 content = content[key]
-        tensors = {k: v for k, v in content.items() if isinstance(v, _Tensor)} if isinstance(content, dict) else {}
+        tensors = (
+            {k: v for k, v in content.items() if isinstance(v, _Tensor)}
+            if isinstance(content, dict)
+            else {}
+        )
         arrays = {k: v.resolve() for k, v in tensors.items()}
-    except (ValueError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OSError) as error:
-        raise InputError(f"{path}: truncated or not a PyTorch checkpoint ({error}); fetch it again") from None
-    except (AttributeError, IndexError, TypeError, ImportError) as error:  # damaged pickles raise anything
+    except (
+        ValueError,
+        EOFError,
+        KeyError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+        struct.error,
+        OSError,
+    ) as error:
+        raise InputError(
+            f"{path}: truncated or not a PyTorch checkpoint ({error}); fetch it again"
+        ) from None
+    except (
+        AttributeError,
+        IndexError,
+        TypeError,
+        ImportError,
+    ) as error:  # damaged pickles raise anything
         raise InputError(f"{path}: damaged checkpoint ({error}); fetch it again") from None
     if not arrays:
-        raise InputError(f"{path}: holds no tensors by name; a state dict, or a dictionary with 'model', is wanted")
+        raise InputError(
+            f"{path}: holds no tensors by name; a state dict, or a dictionary with 'model', is wanted"
+        )
     return arrays

@@ -10,11 +10,11 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
-from neutral.errors import InputError  # noqa: E402
-from neutral.files import replacing  # noqa: E402
-from neutral.runlog import RunLog  # noqa: E402
+from neutral.errors import InputError
+from neutral.files import replacing
+from neutral.runlog import RunLog
 
 COLOURS = ("#c44e52", "#4c72b0")  # PyTorch's red, Jittor's blue
 PANELS = (
@@ -45,12 +45,18 @@ def mean_objects(log: RunLog) -> float | None:
 
 def facts(log: RunLog) -> dict[str, str]:
     """What characterises a run, as far as its log tells."""
-    rates = sorted({float(f"{e['train_lr']:.3g}") for e in log.epochs if "train_lr" in e}, reverse=True)
+    rates = sorted(
+        {float(f"{e['train_lr']:.3g}") for e in log.epochs if "train_lr" in e}, reverse=True
+    )
     found = {
         "learning rate": ", ".join(f"{r:g}" for r in rates) or None,
         "epochs": str(len(log.epochs)),
-        "mean ground-truth objects per val image": None if (m := mean_objects(log)) is None else f"{m:.3f}",
-        "trained parameters": f"{log.epochs[-1]['n_parameters']:,}" if "n_parameters" in log.epochs[-1] else None,
+        "mean ground-truth objects per val image": None
+        if (m := mean_objects(log)) is None
+        else f"{m:.3f}",
+        "trained parameters": f"{log.epochs[-1]['n_parameters']:,}"
+        if "n_parameters" in log.epochs[-1]
+        else None,
         "seed": log.header.get("config", {}).get("seed"),
         "preset": log.header.get("config", {}).get("name"),
         "data": log.header.get("data", {}).get("train", {}).get("sha256"),
@@ -73,13 +79,22 @@ def _draw(axes, logs, labels, keys, title: str) -> None:
         for key, style, kind in zip(keys, ("-", "--"), ("train", "val"), strict=True):
             epochs, values = log.series(key)
             if len(epochs):
-                axes.plot(epochs, values, style, color=colour, linewidth=1.3, marker="." if len(epochs) < 3 else None)
+                axes.plot(
+                    epochs,
+                    values,
+                    style,
+                    color=colour,
+                    linewidth=1.3,
+                    marker="." if len(epochs) < 3 else None,
+                )
                 axes.plot([], [], style, color=colour, label=f"{label}, {kind}")
     axes.set(title=title, xlabel="epoch")
     axes.grid(alpha=0.3)
 
 
-def compare_runs(first: RunLog, second: RunLog, labels: tuple[str, str], outputs: list[Path]) -> list[str]:
+def compare_runs(
+    first: RunLog, second: RunLog, labels: tuple[str, str], outputs: list[Path]
+) -> list[str]:
     """Writes the chart (PNG, SVG, by suffix) and returns the differences that it states."""
     for output in outputs:
         if output.suffix.lower() not in (".png", ".svg"):
@@ -92,14 +107,22 @@ def compare_runs(first: RunLog, second: RunLog, labels: tuple[str, str], outputs
     for axes, (index, name) in zip((grid[0][2], grid[1][2]), AP_PANELS, strict=True):
         for log, label, colour in zip(logs, labels, COLOURS, strict=True):
             epochs, values = log.metric(index)
-            axes.plot(epochs, values, color=colour, linewidth=1.3, marker=".", markersize=3, label=label)
+            axes.plot(
+                epochs, values, color=colour, linewidth=1.3, marker=".", markersize=3, label=label
+            )
         axes.set(title=f"validation {name}", xlabel="epoch")
         axes.grid(alpha=0.3)
     grid[0][0].legend(fontsize=8)
     grid[0][2].legend(fontsize=8)
     heading = f"{labels[0]} and {labels[1]}"
-    text = "the runs differ in " + "; ".join(noted) if noted else "same configuration, seed and data in both runs"
-    figure.suptitle(f"{heading}\n{text}", fontsize=10, color="firebrick" if noted else "black", wrap=True)
+    text = (
+        "the runs differ in " + "; ".join(noted)
+        if noted
+        else "same configuration, seed and data in both runs"
+    )
+    figure.suptitle(
+        f"{heading}\n{text}", fontsize=10, color="firebrick" if noted else "black", wrap=True
+    )
     for output in outputs:
         with replacing(output) as temporary:
             figure.savefig(temporary, dpi=100, format=output.suffix[1:].lower())
@@ -107,16 +130,27 @@ def compare_runs(first: RunLog, second: RunLog, labels: tuple[str, str], outputs
     return noted
 
 
-def compare_steps(first: RunLog, second: RunLog, labels: tuple[str, str], output: Path) -> float | None:
+def compare_steps(
+    first: RunLog, second: RunLog, labels: tuple[str, str], output: Path
+) -> float | None:
     """Chart of the loss of every training step; returns the greatest relative difference, if both have steps."""
-    series = [[loss for e in log.epochs for loss in e.get("train_step_losses", [])] for log in (first, second)]
+    series = [
+        [loss for e in log.epochs for loss in e.get("train_step_losses", [])]
+        for log in (first, second)
+    ]
     if not all(series):
         return None
-    figure, (above, below) = pyplot.subplots(2, 1, figsize=(9, 6), sharex=True, layout="constrained")
+    figure, (above, below) = pyplot.subplots(
+        2, 1, figsize=(9, 6), sharex=True, layout="constrained"
+    )
     for values, label, colour, style in zip(series, labels, COLOURS, ("-", "--"), strict=True):
-        above.plot(range(1, len(values) + 1), values, style, color=colour, linewidth=1.2, label=label)
+        above.plot(
+            range(1, len(values) + 1), values, style, color=colour, linewidth=1.2, label=label
+        )
     gaps = [abs(a - b) / abs(a) for a, b in zip(*series, strict=False)]
-    below.semilogy(range(1, len(gaps) + 1), [max(g, 1e-9) for g in gaps], color="black", linewidth=0.8)
+    below.semilogy(
+        range(1, len(gaps) + 1), [max(g, 1e-9) for g in gaps], color="black", linewidth=0.8
+    )
     above.set(title=f"loss of every training step: {labels[0]} and {labels[1]}", ylabel="loss")
     below.set(xlabel="step", ylabel="relative difference")
     above.legend()

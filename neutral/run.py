@@ -49,13 +49,16 @@ def start_weights(session, config: Config, weights: Path | None):
 def header(session, config: Config, datasets: dict[str, CocoDataset]) -> dict:
     return {
         "config": to_dict(config),
-        "environment": session.describe() | {"python": platform.python_version(), "machine": platform.machine()},
+        "environment": session.describe()
+        | {"python": platform.python_version(), "machine": platform.machine()},
         "data": {split: dataset.fingerprint for split, dataset in datasets.items()},
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
-def evaluation_run(session, config: Config, dataset: CocoDataset, limit: int | None, report: Report):
+def evaluation_run(
+    session, config: Config, dataset: CocoDataset, limit: int | None, report: Report
+):
     """Losses and AP over a split: (mean losses under DETR's names, Evaluation, detections by image id)."""
     steps, detections = [], {}
     total = math.ceil(min(len(dataset), limit or len(dataset)) / config.optimiser.batch_size)
@@ -64,20 +67,26 @@ def evaluation_run(session, config: Config, dataset: CocoDataset, limit: int | N
         steps.append(losses)
         detections |= {t.image_id: d for t, d in zip(batch.targets, found, strict=True)}
         report({"phase": "evaluate", "step": number, "steps": total, "loss": losses["loss"]})
-    return runlog.mean_losses(steps, "test", config.criterion), evaluate(dataset, detections), detections
+    return (
+        runlog.mean_losses(steps, "test", config.criterion),
+        evaluate(dataset, detections),
+        detections,
+    )
 
 
-def train(session, config: Config, datasets: dict[str, CocoDataset], options: RunOptions, report: Report) -> Path:
+def train(
+    session, config: Config, datasets: dict[str, CocoDataset], options: RunOptions, report: Report
+) -> Path:
     """Trains for `optimiser.epochs`, evaluates, logs and checkpoints after each; returns the log's path.
 
     InputError on a non-finite loss (with the batch's image ids), or when the folder already holds
     a run and `resume` was not asked for.
     """
     log, checkpoint = options.folder / "log.txt", options.folder / "checkpoint.safetensors"
-    epoch = step = 0
+    first_epoch = step = 0
     if options.resume:
-        epoch, step = load_checkpoint(session, config, checkpoint)
-        keep_epochs(log, epoch)
+        first_epoch, step = load_checkpoint(session, config, checkpoint)
+        keep_epochs(log, first_epoch)
     else:
         if log.exists():
             raise InputError(f"{log} exists: continue it with --resume, or choose another --out")
@@ -87,7 +96,7 @@ def train(session, config: Config, datasets: dict[str, CocoDataset], options: Ru
     count = sum(math.prod(shapes[name]) for name in session.trained_names())
     per_epoch = len(datasets["train"]) // config.optimiser.batch_size
     per_epoch = min(per_epoch, options.max_steps or per_epoch)
-    for epoch in range(epoch, config.optimiser.epochs):
+    for epoch in range(first_epoch, config.optimiser.epochs):
         rates = parameters.rates(session.trained_names(), config.optimiser, epoch)
         factor = parameters.decay_factor(epoch, config.optimiser)
         steps, started = [], time.perf_counter()
@@ -101,18 +110,33 @@ def train(session, config: Config, datasets: dict[str, CocoDataset], options: Ru
                 )
             steps.append(losses)
             step += 1
-            report({"phase": "train", "epoch": epoch, "step": number, "steps": per_epoch, "loss": losses["loss"]})
+            report(
+                {
+                    "phase": "train",
+                    "epoch": epoch,
+                    "step": number,
+                    "steps": per_epoch,
+                    "loss": losses["loss"],
+                }
+            )
             if number == per_epoch:
                 break
         seconds = time.perf_counter() - started
-        record = {"train_lr": config.optimiser.lr * factor, "train_lr_backbone": config.optimiser.lr_backbone * factor}
+        record = {
+            "train_lr": config.optimiser.lr * factor,
+            "train_lr_backbone": config.optimiser.lr_backbone * factor,
+        }
         record |= runlog.mean_losses(steps, "train", config.criterion)
         record["train_step_losses"] = [round(s["loss"], 6) for s in steps]
         if (epoch + 1) % options.evaluate_every == 0 or epoch + 1 == config.optimiser.epochs:
-            losses, evaluation, _ = evaluation_run(session, config, datasets["val"], options.val_images, report)
+            losses, evaluation, _ = evaluation_run(
+                session, config, datasets["val"], options.val_images, report
+            )
             record |= losses | {
                 "test_coco_eval_bbox": [None if math.isnan(v) else v for v in evaluation.stats],
-                "test_per_class": {k: None if math.isnan(v[0]) else v[0] for k, v in evaluation.per_class.items()},
+                "test_per_class": {
+                    k: None if math.isnan(v[0]) else v[0] for k, v in evaluation.per_class.items()
+                },
             }
         record |= {
             "images_per_second": len(steps) * config.optimiser.batch_size / seconds,
@@ -122,7 +146,9 @@ def train(session, config: Config, datasets: dict[str, CocoDataset], options: Ru
         }
         save_checkpoint(session, config, checkpoint, epoch + 1, step)
         runlog.append_line(log, record)
-        report({"phase": "epoch", "epoch": epoch, "epochs": config.optimiser.epochs, "record": record})
+        report(
+            {"phase": "epoch", "epoch": epoch, "epochs": config.optimiser.epochs, "record": record}
+        )
     return log
 
 
@@ -130,7 +156,12 @@ def save_checkpoint(session, config: Config, path: Path, epoch: int, step: int) 
     """Weights under their canonical names, optimiser moments under optimiser/..., counters in metadata."""
     moments, updates = session.optimiser_state()
     arrays = session.state() | {f"optimiser/{k}": v for k, v in moments.items()}
-    metadata = {"epoch": str(epoch), "step": str(step), "updates": str(updates), "config": json.dumps(to_dict(config))}
+    metadata = {
+        "epoch": str(epoch),
+        "step": str(step),
+        "updates": str(updates),
+        "config": json.dumps(to_dict(config)),
+    }
     save_weights(path, arrays, metadata)
 
 
@@ -141,21 +172,37 @@ def load_checkpoint(session, config: Config, path: Path) -> tuple[int, int]:
     """
     arrays, metadata = load_file(path)
     if "epoch" not in metadata:
-        raise InputError(f"{path}: holds weights but no training state; start from it with --weights instead")
+        raise InputError(
+            f"{path}: holds weights but no training state; start from it with --weights instead"
+        )
     theirs, ours = json.loads(metadata["config"]), json.loads(json.dumps(to_dict(config)))
-    theirs["optimiser"]["epochs"] = ours["optimiser"]["epochs"]  # a longer run may continue a shorter one
+    theirs["optimiser"]["epochs"] = ours["optimiser"][
+        "epochs"
+    ]  # a longer run may continue a shorter one
     if theirs != ours:
-        changed = [f"{k}.{f}" for k, v in ours.items() if isinstance(v, dict) for f in v if theirs.get(k, {}).get(f) != v[f]]
+        changed = [
+            f"{k}.{f}"
+            for k, v in ours.items()
+            if isinstance(v, dict)
+            for f in v
+            if theirs.get(k, {}).get(f) != v[f]
+        ]
         changed = changed or [k for k in ours if theirs.get(k) != ours[k]]
-        raise InputError(f"{path}: was written with another configuration ({', '.join(changed)}); it cannot be resumed")
+        raise InputError(
+            f"{path}: was written with another configuration ({', '.join(changed)}); it cannot be resumed"
+        )
     session.load({k: v for k, v in arrays.items() if not k.startswith("optimiser/")})
-    moments = {k.removeprefix("optimiser/"): v for k, v in arrays.items() if k.startswith("optimiser/")}
+    moments = {
+        k.removeprefix("optimiser/"): v for k, v in arrays.items() if k.startswith("optimiser/")
+    }
     session.load_optimiser(moments, int(metadata["updates"]))
     return int(metadata["epoch"]), int(metadata["step"])
 
 
 def keep_epochs(log: Path, epoch: int) -> None:
     """Drops what the log says of epochs that the checkpoint does not include."""
-    lines = [line for line in log.read_text().splitlines() if json.loads(line).get("epoch", -1) < epoch]
+    lines = [
+        line for line in log.read_text().splitlines() if json.loads(line).get("epoch", -1) < epoch
+    ]
     with replacing(log) as temporary:
         temporary.write_text("".join(line + "\n" for line in lines))

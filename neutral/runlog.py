@@ -33,7 +33,11 @@ class RunLog:
 
     def metric(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Epoch numbers and one of the 12 COCO numbers."""
-        rows = [(e["epoch"], e["test_coco_eval_bbox"][index]) for e in self.epochs if e.get("test_coco_eval_bbox")]
+        rows = [
+            (e["epoch"], e["test_coco_eval_bbox"][index])
+            for e in self.epochs
+            if e.get("test_coco_eval_bbox")
+        ]
         return np.array([r[0] for r in rows]), np.array([r[1] for r in rows], dtype=float)
 
 
@@ -60,7 +64,9 @@ def read_log(path: Path | str) -> RunLog:
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not JSON ({error}); a run log has one object per line") from None
+            raise InputError(
+                f"{path}, line {number}: not JSON ({error}); a run log has one object per line"
+            ) from None
         if not isinstance(record, dict):
             raise InputError(f"{path}, line {number}: not a JSON object")
         if "header" in record:
@@ -74,7 +80,9 @@ def read_log(path: Path | str) -> RunLog:
     return RunLog(path, header, tuple(epochs))
 
 
-def mean_losses(steps: Iterable[dict[str, float]], prefix: str, criterion: CriterionConfig) -> dict[str, float]:
+def mean_losses(
+    steps: Iterable[dict[str, float]], prefix: str, criterion: CriterionConfig
+) -> dict[str, float]:
     """Means over steps under DETR's names: weighted losses bare, unweighted ones `_unscaled`."""
     steps = list(steps)
     record = {}

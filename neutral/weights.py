@@ -28,18 +28,30 @@ from neutral.randomness import stream
 Weights = dict[str, np.ndarray]
 
 
-def check_state(shapes: dict[str, tuple[int, ...]], weights: Weights, source: str = "the weights") -> None:
+def check_state(
+    shapes: dict[str, tuple[int, ...]], weights: Weights, source: str = "the weights"
+) -> None:
     """InputError unless `weights` has exactly these keys and shapes; the message lists what differs."""
     missing = [k for k in shapes if k not in weights]
     unexpected = [k for k in weights if k not in shapes]
-    wrong = [f"{k} {weights[k].shape}, wanted {shapes[k]}" for k in shapes if k in weights and weights[k].shape != shapes[k]]
+    wrong = [
+        f"{k} {weights[k].shape}, wanted {shapes[k]}"
+        for k in shapes
+        if k in weights and weights[k].shape != shapes[k]
+    ]
     problems = [
         f"{len(found)} {what} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
-        for what, found in (("missing", missing), ("unexpected", unexpected), ("of another shape", wrong))
+        for what, found in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", wrong),
+        )
         if found
     ]
     if problems:
-        raise InputError(f"{source} do not fit the model: {'; '.join(problems)}. Is it the right preset?")
+        raise InputError(
+            f"{source} do not fit the model: {'; '.join(problems)}. Is it the right preset?"
+        )
 
 
 def initial_weights(shapes: dict[str, tuple[int, ...]], config: Config) -> Weights:
@@ -57,7 +69,9 @@ def _initial(key: str, shape: tuple[int, ...], shapes: dict, seed: int) -> np.nd
     if is_norm(key) or "norm" in owner.rpartition(".")[2]:
         return np.full(shape, leaf in ("weight", "running_var"), dtype=np.float32)
     if key.startswith(BODY):  # Kaiming normal, fan out: std = sqrt(2 / (k k out))
-        return (generator.standard_normal(shape) * math.sqrt(2 / (shape[0] * shape[2] * shape[3]))).astype(np.float32)
+        return (
+            generator.standard_normal(shape) * math.sqrt(2 / (shape[0] * shape[2] * shape[3]))
+        ).astype(np.float32)
     if owner == "query_embed":
         return generator.standard_normal(shape).astype(np.float32)
     if owner.startswith("backbone.1."):
@@ -70,10 +84,14 @@ def _initial(key: str, shape: tuple[int, ...], shapes: dict, seed: int) -> np.nd
     return uniform(1 / math.sqrt(fan_in))
 
 
-def save_weights(path: Path | str, weights: Weights, metadata: dict[str, str] | None = None) -> None:
+def save_weights(
+    path: Path | str, weights: Weights, metadata: dict[str, str] | None = None
+) -> None:
     """Writes a safetensors file, whole or not at all."""
     with replacing(path) as temporary:
-        save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, temporary, metadata=metadata)
+        save_file(
+            {k: np.ascontiguousarray(v) for k, v in weights.items()}, temporary, metadata=metadata
+        )
 
 
 def load_file(path: Path | str) -> tuple[Weights, dict[str, str]]:
@@ -85,7 +103,9 @@ def load_file(path: Path | str) -> tuple[Weights, dict[str, str]]:
         with safe_open(path, framework="numpy") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
     except (SafetensorError, ValueError, OSError) as error:
-        raise InputError(f"{path}: truncated or not a safetensors file ({error}); fetch it again") from None
+        raise InputError(
+            f"{path}: truncated or not a safetensors file ({error}); fetch it again"
+        ) from None
 
 
 def load_weights(path: Path | str, shapes: dict[str, tuple[int, ...]], config: Config) -> Weights:
@@ -101,7 +121,11 @@ def load_weights(path: Path | str, shapes: dict[str, tuple[int, ...]], config: C
         weights = initial_weights(shapes, config) | import_torchvision_resnet(weights)
     else:  # our own training checkpoints hold the optimiser's state too
         other = ("num_batches_tracked", "optimiser/")
-        weights = {k: v for k, v in weights.items() if not k.endswith(other[0]) and not k.startswith(other[1])}
+        weights = {
+            k: v
+            for k, v in weights.items()
+            if not k.endswith(other[0]) and not k.startswith(other[1])
+        }
     check_state(shapes, weights, f"{path}: its weights")
     return weights
 
@@ -109,4 +133,8 @@ def load_weights(path: Path | str, shapes: dict[str, tuple[int, ...]], config: C
 def import_torchvision_resnet(weights: Weights) -> Weights:
     """torchvision.models.resnet* names -> canonical backbone names; the classifier is left out."""
     skipped = ("fc.weight", "fc.bias")
-    return {BODY + k: v for k, v in weights.items() if k not in skipped and not k.endswith("num_batches_tracked")}
+    return {
+        BODY + k: v
+        for k, v in weights.items()
+        if k not in skipped and not k.endswith("num_batches_tracked")
+    }

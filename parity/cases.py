@@ -31,7 +31,9 @@ class Case:
     def config(self) -> Config:
         """With positions in the model's dtype, so that float64 shows more than float32 rounding."""
         data = ("data.kind=coco", f"data.root={self.data}") if self.data else ("data.kind=scenes",)
-        return with_overrides(preset(self.preset), ["model.position.dtype=model", *data, *self.overrides])
+        return with_overrides(
+            preset(self.preset), ["model.position.dtype=model", *data, *self.overrides]
+        )
 
     def batch(self, scenes_folder: Path) -> Batch:
         config = self.config()
@@ -64,6 +66,15 @@ CASES = (
         (0, 1, 2),
     ),
     Case("detr_r101_dc5 on scenes", "detr_r101_dc5", sizes(64, 80), (0, 1), float32=False),
-    Case("detr_r50 on coco_mini, short side 96", "detr_r50", sizes(96, 144), (0, 7), data=COCO_MINI),
-    Case("detr_r50 on coco_mini, short side 192", "detr_r50", sizes(192, 256), (3, 12), float64=False, data=COCO_MINI),
+    Case(
+        "detr_r50 on coco_mini, short side 96", "detr_r50", sizes(96, 144), (0, 7), data=COCO_MINI
+    ),
+    Case(
+        "detr_r50 on coco_mini, short side 192",
+        "detr_r50",
+        sizes(192, 256),
+        (3, 12),
+        float64=False,
+        data=COCO_MINI,
+    ),
 )

@@ -6,6 +6,7 @@ T and J are PyTorch's and Jittor's traces; 64 and 32 their precision. T64 is the
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -32,23 +33,22 @@ from parity.verdicts import (
 
 def compare_weights(case: str, given: dict, torch: dict, jittor: dict) -> list[Verdict]:
     """Bitwise equality of what was given, and what each side gives back."""
-    verdicts = judge_nodes(
-        case, "weights: torch round trip", given, torch, lambda n, a, b: judge_equal(case, "weights: torch round trip", n, a, b)
-    )
-    return verdicts + judge_nodes(
-        case,
-        "weights: jittor round trip",
-        given,
-        jittor,
-        lambda n, a, b: judge_equal(case, "weights: jittor round trip", n, a, b),
-    )
+    verdicts = []
+    for side, state in (("torch", torch), ("jittor", jittor)):
+        check = f"weights: {side} round trip"
+        verdicts += judge_nodes(case, check, given, state, partial(judge_equal, case, check))
+    return verdicts
 
 
 def compare_names(case: str, torch: list[str], jittor: list[str]) -> Verdict:
     """The same trained parameters, by name, in the same order."""
     if not torch or torch != jittor:
         odd = sorted(set(torch) ^ set(jittor))
-        message = f"only one side trains {', '.join(odd[:3])}" if odd else "no trained parameters, or another order"
+        message = (
+            f"only one side trains {', '.join(odd[:3])}"
+            if odd
+            else "no trained parameters, or another order"
+        )
         return Verdict(case, "trained parameters", "names", Status.FAIL, message=message)
     return Verdict(case, "trained parameters", "names", Status.PASS)
 
@@ -62,21 +62,33 @@ def flatten_losses(trace: dict) -> dict[str, np.ndarray]:
 
 def compare_losses(case: str, check: str, torch: dict, jittor: dict, limit: float) -> list[Verdict]:
     return judge_nodes(
-        case, check, flatten_losses(torch), flatten_losses(jittor), lambda n, a, b: judge(case, check, n, b, a, limit)
+        case,
+        check,
+        flatten_losses(torch),
+        flatten_losses(jittor),
+        lambda n, a, b: judge(case, check, n, b, a, limit),
     )
 
 
-def match_cost(logits: np.ndarray, boxes: np.ndarray, target: Target, matcher: MatcherConfig) -> np.ndarray:
+def match_cost(
+    logits: np.ndarray, boxes: np.ndarray, target: Target, matcher: MatcherConfig
+) -> np.ndarray:
     """The matcher's cost [Q, T] in NumPy float64, from one image's outputs."""
     logits, boxes = logits.astype(np.float64), boxes.astype(np.float64)
     goal = target.boxes.astype(np.float64)
     distance = np.abs(boxes[:, None] - goal[None]).sum(axis=2)
     overlap = pairwise_giou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(goal))
     probability = softmax(logits, axis=1)[:, target.labels]
-    return matcher.cost_bbox * distance - matcher.cost_class * probability - matcher.cost_giou * overlap
+    return (
+        matcher.cost_bbox * distance
+        - matcher.cost_class * probability
+        - matcher.cost_giou * overlap
+    )
 
 
-def compare_matches_32(case: str, traces: tuple[dict, dict, dict], batch: Batch, matcher: MatcherConfig) -> list[Verdict]:
+def compare_matches_32(
+    case: str, traces: tuple[dict, dict, dict], batch: Batch, matcher: MatcherConfig
+) -> list[Verdict]:
     """Float32 matches: identical, or tied within the noise that the costs were measured to have.
 
     `traces` are float64 PyTorch, float32 PyTorch, float32 Jittor. A mismatch is explained when the
@@ -84,20 +96,27 @@ def compare_matches_32(case: str, traces: tuple[dict, dict, dict], batch: Batch,
     shows, times the number of pairs.
     """
     check, verdicts = "float32 matches", []
-    reference, *sides = traces
+    sides = traces[1:]
     for verdict in compare_matches(case, check, *sides):
         if verdict.status is Status.PASS or not verdict.node.startswith("matches/"):
             verdicts.append(verdict)
             continue
-        k, i = (int("".join(c for c in part if c.isdigit())) for part in verdict.node.split("/")[1:])
+        k, i = (
+            int("".join(c for c in part if c.isdigit())) for part in verdict.node.split("/")[1:]
+        )
         exact, *rounded = (
-            match_cost(t["outputs"][k][0][i], t["outputs"][k][1][i], batch.targets[i], matcher) for t in traces
+            match_cost(t["outputs"][k][0][i], t["outputs"][k][1][i], batch.targets[i], matcher)
+            for t in traces
         )
         noise = max(float(np.abs(r - exact).max()) for r in rounded) * exact.shape[1]
         costs = [float(exact[t["matches"][k][i]].sum()) for t in sides]
         gap = abs(costs[0] - costs[1])
         status = Status.PASS if gap <= noise else Status.FAIL
-        message = "another match, tied within the noise of the costs" if gap <= noise else f"another match: {verdict.message}"
+        message = (
+            "another match, tied within the noise of the costs"
+            if gap <= noise
+            else f"another match: {verdict.message}"
+        )
         verdicts.append(Verdict(case, check, verdict.node, status, gap, noise, message))
     return verdicts
 
@@ -105,14 +124,18 @@ def compare_matches_32(case: str, traces: tuple[dict, dict, dict], batch: Batch,
 def compare_matches(case: str, check: str, torch: dict, jittor: dict) -> list[Verdict]:
     """Hungarian matches of every decoder layer and image must be identical."""
     if len(torch["matches"]) != len(jittor["matches"]):
-        return [Verdict(case, check, "matches", Status.FAIL, message="another number of decoder layers")]
+        return [
+            Verdict(case, check, "matches", Status.FAIL, message="another number of decoder layers")
+        ]
     verdicts = []
     for k, (ours, theirs) in enumerate(zip(torch["matches"], jittor["matches"], strict=True)):
         for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
             different = not (np.array_equal(a[0], b[0]) and np.array_equal(a[1], b[1]))
             message = f"queries {a[0].tolist()} and {b[0].tolist()}" if different else ""
             status = Status.FAIL if different else Status.PASS
-            verdicts.append(Verdict(case, check, f"matches/layer{k}/image{i}", status, message=message))
+            verdicts.append(
+                Verdict(case, check, f"matches/layer{k}/image{i}", status, message=message)
+            )
     return verdicts
 
 
@@ -127,21 +150,34 @@ def compare_semantics(case: str, t64: dict, j64: dict) -> list[Verdict]:
     )
     verdicts += compare_losses(case, "float64 losses", t64, j64, gates.LOSS_64)
     verdicts += compare_matches(case, "float64 matches", t64, j64)
-    verdicts += compare_detections(case, "float64 detections", t64["detections"], j64["detections"], gates.SEMANTIC_FORWARD)
-    for check, key, backwards in (("float64 node gradients", "node_gradients", True), ("float64 gradients", "gradients", False)):
-        if key not in t64:
-            continue
-        ours, theirs = absent_if_zero(t64[key]), absent_if_zero(j64[key])
-        if backwards:  # backward, the first node to diverge is the last one of the forward pass
-            ours = dict(reversed(ours.items()))
-        floor = semantic_gradient_floor(ours)
-        verdicts += judge_nodes(
-            case, check, ours, theirs, lambda n, a, b: judge_gradient(case, check, n, b, a, gates.SEMANTIC_GRADIENT, floor)
+    verdicts += compare_detections(
+        case, "float64 detections", t64["detections"], j64["detections"], gates.SEMANTIC_FORWARD
+    )
+    if "gradients" in t64:
+        # backward, the first node to diverge is the last one of the forward pass
+        nodes = dict(reversed(t64["node_gradients"].items()))
+        check = "float64 node gradients"
+        verdicts += compare_gradients_64(case, check, nodes, j64["node_gradients"])
+        verdicts += compare_gradients_64(
+            case, "float64 gradients", t64["gradients"], j64["gradients"]
         )
     return verdicts
 
 
-def compare_precision(case: str, t64: dict, t32: dict, j32: dict, batch: Batch, matcher: MatcherConfig) -> list[Verdict]:
+def compare_gradients_64(case: str, check: str, torch: dict, jittor: dict) -> list[Verdict]:
+    """Gradients by node or parameter, in the order of `torch`."""
+    ours, theirs = absent_if_zero(torch), absent_if_zero(jittor)
+    floor = semantic_gradient_floor(ours)
+
+    def judge_one(node, a, b):
+        return judge_gradient(case, check, node, b, a, gates.SEMANTIC_GRADIENT, floor)
+
+    return judge_nodes(case, check, ours, theirs, judge_one)
+
+
+def compare_precision(
+    case: str, t64: dict, t32: dict, j32: dict, batch: Batch, matcher: MatcherConfig
+) -> list[Verdict]:
     """The precision gate: both float32 sides against float64 PyTorch, node by node."""
     check = "float32 forward"
     verdicts = judge_nodes(
@@ -168,10 +204,19 @@ def compare_precision(case: str, t64: dict, t32: dict, j32: dict, batch: Batch, 
 
     def judge_loss(node, a, b):
         return judge_precision(
-            case, "float32 losses", node, a, b, losses[2].get(node), gates.PRECISION_FACTOR, gates.LOSS
+            case,
+            "float32 losses",
+            node,
+            a,
+            b,
+            losses[2].get(node),
+            gates.PRECISION_FACTOR,
+            gates.LOSS,
         )
 
-    verdicts += _excused(judge_nodes(case, "float32 losses", losses[0], losses[1], judge_loss), other_match)
+    verdicts += _excused(
+        judge_nodes(case, "float32 losses", losses[0], losses[1], judge_loss), other_match
+    )
     verdicts += matches
     verdicts += match_detections(case, "float32 detections", t32["detections"], j32["detections"])
     if "gradients" not in t32:
@@ -182,9 +227,25 @@ def compare_precision(case: str, t64: dict, t32: dict, j32: dict, batch: Batch, 
 
     def judge_one(node, a, b):
         if a is None and b is None:
-            return Verdict(case, check, node, Status.PASS, 0.0, gates.GRADIENT_FLOOR, "no gradient on either side")
+            return Verdict(
+                case,
+                check,
+                node,
+                Status.PASS,
+                0.0,
+                gates.GRADIENT_FLOOR,
+                "no gradient on either side",
+            )
         return judge_precision(
-            case, check, node, a, b, reference.get(node), gates.GRADIENT_FACTOR, gates.GRADIENT_FLOOR, floor=floor
+            case,
+            check,
+            node,
+            a,
+            b,
+            reference.get(node),
+            gates.GRADIENT_FACTOR,
+            gates.GRADIENT_FLOOR,
+            floor=floor,
         )
 
     gradients = judge_nodes(case, check, ours, theirs, judge_one)
@@ -216,32 +277,53 @@ def count_flips(torch: dict, jittor: dict) -> int:
     return flips
 
 
-def compare_detections(case: str, check: str, torch: list, jittor: list, limit: float) -> list[Verdict]:
+def compare_detections(
+    case: str, check: str, torch: list, jittor: list, limit: float
+) -> list[Verdict]:
     """Query by query: labels identical, scores and boxes within `limit`."""
     if len(torch) != len(jittor) or not torch:
-        return [Verdict(case, check, "images", Status.FAIL, message=f"{len(torch)} and {len(jittor)} images")]
+        return [
+            Verdict(
+                case, check, "images", Status.FAIL, message=f"{len(torch)} and {len(jittor)} images"
+            )
+        ]
     verdicts = []
     for i, (a, b) in enumerate(zip(torch, jittor, strict=True)):
-        verdicts += judge_nodes(case, check, a, b, lambda n, x, y, i=i: judge(case, check, f"image{i}/{n}", y, x, limit))
+        verdicts += judge_nodes(
+            case, check, a, b, lambda n, x, y, i=i: judge(case, check, f"image{i}/{n}", y, x, limit)
+        )
     return verdicts
 
 
 def match_detections(case: str, check: str, torch: list, jittor: list) -> list[Verdict]:
     """One-to-one matching per image: same label, IoU >= 0.99, score within 1e-4; 99.9 % must have a partner."""
     if len(torch) != len(jittor) or not torch:
-        return [Verdict(case, check, "images", Status.FAIL, message=f"{len(torch)} and {len(jittor)} images")]
+        return [
+            Verdict(
+                case, check, "images", Status.FAIL, message=f"{len(torch)} and {len(jittor)} images"
+            )
+        ]
     total = matched = 0
     for a, b in zip(torch, jittor, strict=True):
         total += max(len(a["scores"]), len(b["scores"]))
         if len(a["scores"]) == 0 or len(b["scores"]) == 0:
             continue
-        fits = pairwise_iou(a["boxes"].astype(float), b["boxes"].astype(float))[0] >= gates.DETECTION_IOU
+        fits = (
+            pairwise_iou(a["boxes"].astype(float), b["boxes"].astype(float))[0]
+            >= gates.DETECTION_IOU
+        )
         fits &= a["labels"][:, None] == b["labels"][None]
-        fits &= np.abs(a["scores"][:, None].astype(float) - b["scores"][None]) <= gates.DETECTION_SCORE
+        fits &= (
+            np.abs(a["scores"][:, None].astype(float) - b["scores"][None]) <= gates.DETECTION_SCORE
+        )
         rows, columns = linear_sum_assignment(~fits)
         matched += int(fits[rows, columns].sum())
     if total == 0:
-        return [Verdict(case, check, "detections", Status.FAIL, message="nothing to compare: no detections")]
+        return [
+            Verdict(
+                case, check, "detections", Status.FAIL, message="nothing to compare: no detections"
+            )
+        ]
     missing = 1 - matched / total
     status = Status.PASS if missing <= 1 - gates.DETECTIONS_MATCHED else Status.FAIL
     message = f"{matched} of {total} detections have a partner"

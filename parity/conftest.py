@@ -18,8 +18,15 @@ REPORT = pytest.StashKey[Report]()
 
 def pytest_addoption(parser):
     group = parser.getgroup("parity")
-    group.addoption("--framework-device", choices=("cpu", "cuda"), default="cpu", help="where both frameworks run")
-    group.addoption("--parity-report", default="logs/parity", help="folder for report.json and report.html")
+    group.addoption(
+        "--framework-device",
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="where both frameworks run",
+    )
+    group.addoption(
+        "--parity-report", default="logs/parity", help="folder for report.json and report.html"
+    )
 
 
 def pytest_configure(config):
@@ -71,7 +78,10 @@ def conclude(report):
         if failures:
             more = f"\n... and {len(failures) - 8} more" if len(failures) > 8 else ""
             first = "\n".join(map(str, failures[:8]))
-            pytest.fail(f"{len(failures)} of {len(verdicts)} comparisons failed; the first to diverge:\n{first}{more}", pytrace=False)
+            pytest.fail(
+                f"{len(failures)} of {len(verdicts)} comparisons failed; the first to diverge:\n{first}{more}",
+                pytrace=False,
+            )
 
     return judge
 
@@ -81,12 +91,16 @@ def pytest_runtest_makereport(item, call):
     """A worker that died, or a skipped case, becomes a verdict too."""
     result = (yield).get_result()
     report, case = item.config.stash[REPORT], item.name
-    if call.excinfo is not None and call.excinfo.errisinstance((WorkerDied, WorkerError, InputError)):
+    if call.excinfo is not None and call.excinfo.errisinstance(
+        (WorkerDied, WorkerError, InputError)
+    ):
         report.add([Verdict(case, "worker", "(run)", Status.FAIL, message=str(call.excinfo.value))])
         if call.excinfo.errisinstance(WorkerError):
             result.longrepr = f"{call.excinfo.value}\n{call.excinfo.value.details}"
     elif result.skipped:
-        report.add([Verdict(case, "case", "(all)", Status.NOT_RUN, message=str(result.longrepr[-1]))])
+        report.add(
+            [Verdict(case, "case", "(all)", Status.NOT_RUN, message=str(result.longrepr[-1]))]
+        )
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -18,7 +18,10 @@ import numpy as np
 from neutral.data.batching import Batch, collate
 from neutral.data.coco import Target
 
-ORIGINAL_SIZES = ((480, 640), (600, 400))  # (height, width) that the records' detections are scaled to
+ORIGINAL_SIZES = (
+    (480, 640),
+    (600, 400),
+)  # (height, width) that the records' detections are scaled to
 
 
 def golden_weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -54,17 +57,23 @@ class GoldenRecord:
     def load(cls, folder: Path, name: str) -> GoldenRecord:
         content = json.loads((folder / f"{name}.json").read_text())
         generator = np.random.Generator(np.random.Philox(key=content["image_key"]))
-        images = [generator.standard_normal((3, h, w)).astype(np.float32) for h, w in content["images"]]
+        images = [
+            generator.standard_normal((3, h, w)).astype(np.float32) for h, w in content["images"]
+        ]
         samples = []
         for i, (image, target) in enumerate(zip(images, content["targets"], strict=True)):
             boxes = np.array(target["boxes"], dtype=np.float32).reshape(-1, 4)
             labels = np.array(target["labels"], dtype=np.int64)
             area = np.zeros(len(labels), dtype=np.float32)
-            samples.append((image, Target(boxes, labels, area, i, ORIGINAL_SIZES[i], image.shape[1:])))
+            samples.append(
+                (image, Target(boxes, labels, area, i, ORIGINAL_SIZES[i], image.shape[1:]))
+            )
         with np.load(folder / f"{name}.npz") as file:
             arrays = {k: file[k] for k in file.files}
         keys = {k: tuple(s) for k, s in content["keys"].items()}
-        return cls(name, collate(samples), keys, content["trainable"], content["grad_norms"], arrays)
+        return cls(
+            name, collate(samples), keys, content["trainable"], content["grad_norms"], arrays
+        )
 
     def recorded_as(self, key: str, values: np.ndarray) -> np.ndarray:
         """`values` flattened and strided, or cut, as the record of `key` was."""
@@ -93,7 +102,9 @@ def measured(trace: dict, key: str) -> np.ndarray:
     if kind == "out":
         return trace["outputs"][-1][("pred_logits", "pred_boxes").index(name)]
     if kind == "loss":
-        return np.asarray(trace["total"] if name == "total" else (trace["losses"] | trace["errors"])[name])
+        return np.asarray(
+            trace["total"] if name == "total" else (trace["losses"] | trace["errors"])[name]
+        )
     if kind == "grad":
         return trace["gradients"][name]
     image, field = name.split("/")

@@ -54,12 +54,17 @@ OP_CASES = (
     OpCase("argmax", (_normal(4, 9), 1)),
     OpCase("max_with_index", (_normal(4, 9), 1)),
     OpCase("gather_pairs", (_normal(3, 4, 2), INDEX, INDEX)),
-    OpCase("take_last", (_normal(2, 4, 3), Plain(np.array([[0, 2, 1, 1], [2, 2, 0, 1]], dtype=np.int64)))),
+    OpCase(
+        "take_last",
+        (_normal(2, 4, 3), Plain(np.array([[0, 2, 1, 1], [2, 2, 0, 1]], dtype=np.int64))),
+    ),
     OpCase("softmax", (_normal(3, 7) * 30, 1)),
     OpCase("softmax", (np.array([[0.5, -1e30, 2.0], [-1e30, -1e30, 1.0]]), 1)),
     OpCase("log_softmax", (_normal(3, 7) * 30, 1)),
     OpCase("layer_norm", (_normal(3, 6) + 50, _normal(6, key="w"), _normal(6, key="b"), 1e-5)),
-    OpCase("group_norm", (_normal(2, 6, 5, 3) + 5, 3, _normal(6, key="w"), _normal(6, key="b"), 1e-5)),
+    OpCase(
+        "group_norm", (_normal(2, 6, 5, 3) + 5, 3, _normal(6, key="w"), _normal(6, key="b"), 1e-5)
+    ),
     OpCase("linear", (_normal(2, 3, 6), _normal(4, 6), _normal(4))),
     OpCase("max_pool", (np.round(_normal(2, 3, 9, 8)), 3, 2, 1)),
     OpCase("resize_mask", (_mask(2, 37, 50), 3, 4)),
@@ -71,6 +76,16 @@ OP_CASES = (
 )
 # not compared by value: what every other case goes through, random numbers, and module plumbing
 NOT_BY_VALUE = {
-    *("array", "to_numpy", "scalar", "parameter", "buffer", "check_index", "grad", "is_differentiable", "set_trainable"),
+    *(
+        "array",
+        "to_numpy",
+        "scalar",
+        "parameter",
+        "buffer",
+        "check_index",
+        "grad",
+        "is_differentiable",
+        "set_trainable",
+    ),
     *("finish", "no_grad", "update", "load_array", "named_tensors", "watch", "random_keep"),
 }

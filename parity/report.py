@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import matplotlib
 from jinja2 import Environment
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +19,9 @@ from rich.table import Table
 from neutral.files import replacing, write_json
 from parity.compare import first_divergence
 from parity.verdicts import Status, Verdict
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
 
 
 @dataclass
@@ -69,7 +73,15 @@ class Report:
         table.add_column("first divergence")
         for case, check, verdicts in self.groups():
             row = summarise(verdicts)
-            table.add_row(case, check, *row["counts"], row["worst"], row["limit"], row["first"], style=row["style"])
+            table.add_row(
+                case,
+                check,
+                *row["counts"],
+                row["worst"],
+                row["limit"],
+                row["first"],
+                style=row["style"],
+            )
         console.print(table)
         for verdict in self.verdicts:
             if verdict.status is Status.NOT_RUN:
@@ -84,7 +96,13 @@ def summarise(verdicts: list[Verdict]) -> dict:
     measured = [v for v in verdicts if v.measured is not None and v.limit]
     worst = max(measured, key=lambda v: v.measured / v.limit, default=None)
     first = first_divergence(verdicts)
-    style = "red" if counter[Status.FAIL] else "yellow" if counter[Status.INCONCLUSIVE] + counter[Status.NOT_RUN] else ""
+    style = (
+        "red"
+        if counter[Status.FAIL]
+        else "yellow"
+        if counter[Status.INCONCLUSIVE] + counter[Status.NOT_RUN]
+        else ""
+    )
     return {
         "counts": [str(counter[status]) for status in Status],
         "worst": f"{worst.measured:.1e}" if worst else "",
@@ -96,11 +114,6 @@ def summarise(verdicts: list[Verdict]) -> dict:
 
 def error_chart(verdicts: list[Verdict], title: str) -> str:
     """Measured error and limit of every node in order, as a data URL of a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     rows = [v for v in verdicts if v.measured is not None and v.limit]
     figure, axes = pyplot.subplots(figsize=(8, 2.2), dpi=80)
     smallest = 1e-19
@@ -114,31 +127,7 @@ def error_chart(verdicts: list[Verdict], title: str) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>parity report</title><style>
-body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem; max-width: 80rem }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem } td, th { border: 1px solid #ccc; padding: .15rem .5rem; text-align: left }
-td.n { text-align: right; font-variant-numeric: tabular-nums } .FAIL { background: #fdd } .INCONCLUSIVE, .NOT_RUN { background: #ffd }
-summary { cursor: pointer } pre { background: #f4f4f4; padding: .5rem }
-</style></head><body>
-<h1>Parity of PyTorch and Jittor</h1>
-<p>{{ report.created }}, {{ report.seconds }} s.
-{% for status, count in report.counts.items() %}<b>{{ status }}</b> {{ count }}{{ ", " if not loop.last }}{% endfor %}.</p>
-{% for note in report.notes %}<p>{{ note }}</p>{% endfor %}
-<h2>Summary</h2>
-<table><tr><th>case<th>check<th>PASS<th>FAIL<th>INCONCLUSIVE<th>NOT RUN<th>worst<th>its limit<th>first divergence</tr>
-{% for g in groups %}<tr class="{{ g.worst_status }}"><td>{{ g.case }}<td>{{ g.check }}{% for c in g.row.counts %}<td class="n">{{ c }}{% endfor %}
-<td class="n">{{ g.row.worst }}<td class="n">{{ g.row.limit }}<td>{{ g.row.first }}</tr>{% endfor %}</table>
-<h2>Environment</h2><pre>{{ environment }}</pre>
-<h2>Every verdict</h2>
-{% for g in groups %}<details{% if g.worst_status %} open{% endif %}><summary>{{ g.case }}: {{ g.check }} ({{ g.verdicts | length }})</summary>
-{% if g.chart %}<img alt="errors and limits by node" src="{{ g.chart }}">{% endif %}
-<table><tr><th>node<th>verdict<th>measured<th>limit<th>why</tr>
-{% for v in g.verdicts %}<tr class="{{ v.status.value if v.status.value != 'PASS' }}"><td>{{ v.node }}<td>{{ v.status.value }}
-<td class="n">{{ "%.3g" | format(v.measured) if v.measured is not none }}<td class="n">{{ "%.3g" | format(v.limit) if v.limit is not none }}
-<td>{{ v.message }}</tr>{% endfor %}</table></details>{% endfor %}
-</body></html>
-"""
+PAGE = Path(__file__).with_name("report.html.j2")
 
 
 def render(report: Report) -> str:
@@ -153,10 +142,12 @@ def render(report: Report) -> str:
                 "check": check,
                 "verdicts": verdicts,
                 "row": summarise(verdicts),
-                "worst_status": next((s for s in ("FAIL", "INCONCLUSIVE", "NOT_RUN") if s in statuses), ""),
+                "worst_status": next(
+                    (s for s in ("FAIL", "INCONCLUSIVE", "NOT_RUN") if s in statuses), ""
+                ),
                 "chart": error_chart(plotted, f"{case}: {check}") if len(plotted) >= 10 else "",
             }
         )
-    page = Environment(autoescape=True).from_string(PAGE)
+    page = Environment(autoescape=True).from_string(PAGE.read_text())
     environment = json.dumps(report.environment, indent=1)
     return page.render(report=report.to_dict(), groups=groups, environment=environment)

@@ -24,7 +24,9 @@ def test_detr(case, pair, report, conclude, scenes_folder):
     for dtype in ("float64", "float32"):
         if not getattr(case, dtype) and not (dtype == "float64" and case.float32):
             continue
-        sides = ("torch", "jittor") if getattr(case, dtype) else ("torch",)  # float64 PyTorch is the reference
+        sides = (
+            ("torch", "jittor") if getattr(case, dtype) else ("torch",)
+        )  # float64 PyTorch is the reference
         for side in sides:
             pair[side].submit("build", to_dict(config), pair.device, dtype)
         for side in sides:
@@ -46,9 +48,15 @@ def test_detr(case, pair, report, conclude, scenes_folder):
         for side in sides:
             traces[side, dtype] = pair[side].result()
     if case.float64:
-        verdicts += compare.compare_semantics(case.name, traces["torch", "float64"], traces["jittor", "float64"])
+        verdicts += compare.compare_semantics(
+            case.name, traces["torch", "float64"], traces["jittor", "float64"]
+        )
     if case.float32:
-        three = (traces["torch", "float64"], traces["torch", "float32"], traces["jittor", "float32"])
+        three = (
+            traces["torch", "float64"],
+            traces["torch", "float32"],
+            traces["jittor", "float32"],
+        )
         verdicts += compare.compare_precision(case.name, *three, batch, config.matcher)
     conclude(verdicts)
 
@@ -74,7 +82,9 @@ def test_training_steps(pair, conclude, scenes_folder):
             name,
             "float64 losses",
             *boxed,
-            lambda n, x, y, step=step: judge(name, "float64 losses", f"step{step}/{n}", y, x, gates.STEPS_LOSS),
+            lambda n, x, y, step=step: judge(
+                name, "float64 losses", f"step{step}/{n}", y, x, gates.STEPS_LOSS
+            ),
         )
     moved = {k: v - weights[k] for k, v in state_t.items() if k in set(names)}
     floor = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state_t[k] for k in moved})

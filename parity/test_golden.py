@@ -23,7 +23,9 @@ def test_golden(name, pair, conclude):
         pytest.skip("golden records are not at ../shared/data")
     record = GoldenRecord.load(GOLDEN, name)
     pair.both("build", to_dict(preset(name)), pair.device, "float64")
-    pair.both("load", golden_weights(record.keys))  # strict: the reference's keys are our canonical names
+    pair.both(
+        "load", golden_weights(record.keys)
+    )  # strict: the reference's keys are our canonical names
     trained, traces = pair.both("trained_names"), pair.both("trace", record.batch)
     verdicts = []
     for side, (forward, backward) in LIMITS.items():
@@ -39,10 +41,14 @@ def test_golden(name, pair, conclude):
                 verdicts.append(_equal(case, key, values, expected))
                 continue
             limit = backward if kind == "grad" else forward
-            verdicts.append(judge(case, kind, key, values.astype(np.float64), expected.ravel(), limit))
+            verdicts.append(
+                judge(case, kind, key, values.astype(np.float64), expected.ravel(), limit)
+            )
         largest = max(record.gradient_norms.values())
         for key, norm in record.gradient_norms.items():
-            if norm < gates.EPS64 * largest:  # zero in exact arithmetic: first decoder layer's attention to zeros
+            if (
+                norm < gates.EPS64 * largest
+            ):  # zero in exact arithmetic: first decoder layer's attention to zeros
                 continue
             found = np.array([np.linalg.norm(traces[side]["gradients"][key])])
             verdicts.append(judge(case, "gradient norms", key, found, np.array([norm]), backward))
@@ -53,4 +59,11 @@ def _equal(case: str, key: str, values: np.ndarray, expected: np.ndarray) -> Ver
     """Indices and labels, which may be of another integer width; an image without targets has none."""
     same = values.shape == expected.ravel().shape and bool((values == expected.ravel()).all())
     status = Status.PASS if same else Status.FAIL
-    return Verdict(case, key.partition("/")[0], key, status, relative_l2(values, expected) if not same else None, 0.0)
+    return Verdict(
+        case,
+        key.partition("/")[0],
+        key,
+        status,
+        relative_l2(values, expected) if not same else None,
+        0.0,
+    )

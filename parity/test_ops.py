@@ -12,10 +12,15 @@ from parity.op_cases import NOT_BY_VALUE, OP_CASES
 from parity.verdicts import judge, judge_gradient, judge_precision
 from parity.workers import FRAMEWORKS
 
+
 def test_every_op_has_a_case():
     """A function added to ops needs a case, or a place in NOT_BY_VALUE."""
     source = Path(__file__).resolve().parent.parent / "torch_impl" / "ops.py"
-    functions = {node.name for node in ast.parse(source.read_text()).body if isinstance(node, ast.FunctionDef)}
+    functions = {
+        node.name
+        for node in ast.parse(source.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
     assert functions == {case.name for case in OP_CASES} | NOT_BY_VALUE
 
 
@@ -25,7 +30,9 @@ def test_ops_float64(pair, conclude):
         for i, (a, b) in enumerate(zip(*pad(torch[0], jittor[0]), strict=True)):
             verdicts.append(judge(name, "forward", f"{label}[{i}]", b, a, gates.SEMANTIC_FORWARD))
         for i, (a, b) in enumerate(zip(*pad(torch[1], jittor[1]), strict=True)):
-            verdicts.append(judge_gradient(name, "gradient", f"{label}[{i}]", b, a, gates.SEMANTIC_GRADIENT))
+            verdicts.append(
+                judge_gradient(name, "gradient", f"{label}[{i}]", b, a, gates.SEMANTIC_GRADIENT)
+            )
     conclude(verdicts)
 
 
@@ -34,9 +41,16 @@ def test_ops_float32(pair, conclude):
     name, verdicts = "ops in float32", []
     exact = [torch for _, torch, _ in run(pair, "float64", sides=("torch",))]
     for reference, (label, torch, jittor) in zip(exact, run(pair, "float32"), strict=True):
-        for kind, limits in enumerate(((gates.PRECISION_FACTOR, gates.PRECISION_FLOOR), (gates.GRADIENT_FACTOR, gates.GRADIENT_FLOOR))):
+        for kind, limits in enumerate(
+            (
+                (gates.PRECISION_FACTOR, gates.PRECISION_FLOOR),
+                (gates.GRADIENT_FACTOR, gates.GRADIENT_FLOOR),
+            )
+        ):
             check = ("forward", "gradient")[kind]
-            for i, (a, b, r) in enumerate(zip(*pad(torch[kind], jittor[kind], reference[kind]), strict=True)):
+            for i, (a, b, r) in enumerate(
+                zip(*pad(torch[kind], jittor[kind], reference[kind]), strict=True)
+            ):
                 if a is None and b is None:
                     verdicts.append(judge_gradient(name, check, f"{label}[{i}]", b, a, limits[1]))
                 else:
@@ -49,7 +63,10 @@ def run(pair, dtype: str, sides=FRAMEWORKS):
     for number, case in enumerate(OP_CASES):
         for side in sides:
             pair[side].submit("run_op", case.name, case.arguments, pair.device, dtype)
-        answers = {side: tuple([comparable(x) for x in part or []] for part in pair[side].result()) for side in sides}
+        answers = {
+            side: tuple([comparable(x) for x in part or []] for part in pair[side].result())
+            for side in sides
+        }
         yield f"{number:02d} {case.name}", answers["torch"], answers.get("jittor")
 
 

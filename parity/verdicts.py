@@ -85,11 +85,15 @@ def judge(case: str, check: str, node: str, a, b, limit: float, floor: float = 0
     if problem:
         return Verdict(case, check, node, Status.FAIL, message=problem)
     if a is None:
-        return Verdict(case, check, node, Status.FAIL, message="nothing to compare: absent on both sides")
+        return Verdict(
+            case, check, node, Status.FAIL, message="nothing to compare: absent on both sides"
+        )
     if a.dtype.kind != "f":
         return judge_equal(case, check, node, a, b)
     measured = relative_l2(a, b, floor)
-    return Verdict(case, check, node, Status.PASS if measured <= limit else Status.FAIL, measured, limit)
+    return Verdict(
+        case, check, node, Status.PASS if measured <= limit else Status.FAIL, measured, limit
+    )
 
 
 def judge_equal(case: str, check: str, node: str, a: np.ndarray, b: np.ndarray) -> Verdict:
@@ -99,21 +103,49 @@ def judge_equal(case: str, check: str, node: str, a: np.ndarray, b: np.ndarray) 
         return Verdict(case, check, node, Status.FAIL, message=problem)
     different = int((a != b).sum())
     message = f"{different} of {a.size} elements differ" if different else ""
-    return Verdict(case, check, node, Status.FAIL if different else Status.PASS, float(different), 0.0, message)
+    return Verdict(
+        case, check, node, Status.FAIL if different else Status.PASS, float(different), 0.0, message
+    )
 
 
-def judge_precision(case, check, node, torch32, jittor32, reference, factor, limit_floor, max_factor=None, max_floor=None, floor=0.0):
+def judge_precision(
+    case,
+    check,
+    node,
+    torch32,
+    jittor32,
+    reference,
+    factor,
+    limit_floor,
+    max_factor=None,
+    max_floor=None,
+    floor=0.0,
+):
     """Both float32 sides against the float64 reference: neither may err much more than the other.
 
     The guilty side is named. `max_factor` and `max_floor`, when given, judge the greatest error too.
     """
     for side, values in (("torch", torch32), ("jittor", jittor32)):
-        problem = structural_difference(values, None if reference is None else _like(reference, values))
+        problem = structural_difference(
+            values, None if reference is None else _like(reference, values)
+        )
         if problem:
-            return Verdict(case, check, node, Status.FAIL, message=f"{side} against the float64 reference: {problem}")
+            return Verdict(
+                case,
+                check,
+                node,
+                Status.FAIL,
+                message=f"{side} against the float64 reference: {problem}",
+            )
     problem = structural_difference(torch32, jittor32)
     if problem or torch32 is None:
-        return Verdict(case, check, node, Status.FAIL, message=problem or "nothing to compare: absent on both sides")
+        return Verdict(
+            case,
+            check,
+            node,
+            Status.FAIL,
+            message=problem or "nothing to compare: absent on both sides",
+        )
     if torch32.dtype.kind != "f":
         return judge_equal(case, check, node, torch32, jittor32)
     tests = [(relative_l2, factor, limit_floor, "relative L2")]
@@ -128,12 +160,18 @@ def judge_precision(case, check, node, torch32, jittor32, reference, factor, lim
                 worst = (mine / limit, mine, limit, guilty, name)
     ratio, measured, limit, guilty, name = worst
     status = Status.PASS if ratio <= 1 else Status.FAIL
-    message = "" if ratio <= 1 else f"{guilty} is the less precise side: {name} error against float64"
+    message = (
+        "" if ratio <= 1 else f"{guilty} is the less precise side: {name} error against float64"
+    )
     return Verdict(case, check, node, status, measured, limit, message)
 
 
 def _like(reference: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-    return reference.astype(values.dtype) if values is not None and values.dtype.kind == reference.dtype.kind else reference
+    return (
+        reference.astype(values.dtype)
+        if values is not None and values.dtype.kind == reference.dtype.kind
+        else reference
+    )
 
 
 def judge_nodes(case: str, check: str, torch: dict, jittor: dict, judge_one) -> list[Verdict]:
@@ -142,7 +180,15 @@ def judge_nodes(case: str, check: str, torch: dict, jittor: dict, judge_one) -> 
     Nodes of one side only are FAILs, an empty comparison too.
     """
     if not torch and not jittor:
-        return [Verdict(case, check, "(all)", Status.FAIL, message="nothing to compare: no nodes on either side")]
+        return [
+            Verdict(
+                case,
+                check,
+                "(all)",
+                Status.FAIL,
+                message="nothing to compare: no nodes on either side",
+            )
+        ]
     verdicts = [
         judge_one(node, a, jittor[node])
         if node in jittor
@@ -161,7 +207,9 @@ def absent_if_zero(gradients: dict) -> dict:
     return {name: None if g is None or not g.any() else g for name, g in gradients.items()}
 
 
-def judge_gradient(case: str, check: str, node: str, a, b, limit: float, floor: float = 0.0) -> Verdict:
+def judge_gradient(
+    case: str, check: str, node: str, a, b, limit: float, floor: float = 0.0
+) -> Verdict:
     """As `judge`, but absent on both sides is agreement."""
     if a is None and b is None:
         return Verdict(case, check, node, Status.PASS, 0.0, limit, "no gradient on either side")
@@ -169,7 +217,15 @@ def judge_gradient(case: str, check: str, node: str, a, b, limit: float, floor: 
 
 
 def total_norm(gradients: dict) -> float:
-    return float(np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients.values() if g is not None)))
+    return float(
+        np.sqrt(
+            sum(
+                float((g.astype(np.float64) ** 2).sum())
+                for g in gradients.values()
+                if g is not None
+            )
+        )
+    )
 
 
 def semantic_gradient_floor(gradients: dict) -> float:

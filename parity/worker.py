@@ -49,7 +49,10 @@ class Server:
 
     def train_steps(self, batches, rates_per_step) -> tuple[list[dict], dict[str, np.ndarray]]:
         """Losses of every step, and the state after the last."""
-        losses = [self.session.train_step(b, i, r) for i, (b, r) in enumerate(zip(batches, rates_per_step, strict=True))]
+        losses = [
+            self.session.train_step(b, i, r)
+            for i, (b, r) in enumerate(zip(batches, rates_per_step, strict=True))
+        ]
         return losses, self.session.state()
 
     def run_op(self, name: str, arguments: tuple, device: str, dtype: str):
@@ -81,10 +84,17 @@ class Server:
         outputs = list(result) if isinstance(result, (tuple, list)) else [result]
         gradients = None
         if sources and ops.is_differentiable(outputs[0]):
-            weights = np.cos(np.arange(np.prod(outputs[0].shape), dtype=np.float64)).reshape(tuple(outputs[0].shape))
+            weights = np.cos(np.arange(np.prod(outputs[0].shape), dtype=np.float64)).reshape(
+                tuple(outputs[0].shape)
+            )
             loss = (outputs[0] * ops.array(weights, like=outputs[0])).sum()
-            gradients = [None if g is None else ops.to_numpy(g) for g in ops.grad(loss, list(sources.values()))]
-        return [ops.to_numpy(o) if hasattr(o, "shape") else np.asarray(o) for o in outputs], gradients
+            gradients = [
+                None if g is None else ops.to_numpy(g)
+                for g in ops.grad(loss, list(sources.values()))
+            ]
+        return [
+            ops.to_numpy(o) if hasattr(o, "shape") else np.asarray(o) for o in outputs
+        ], gradients
 
     def handle(self, method: str, args: tuple, options: dict):
         own = getattr(self, method, None)
@@ -113,7 +123,7 @@ def main() -> None:
             reply = ("ok", server.handle(method, args, options))
         except InputError as error:
             reply = ("input", str(error))
-        except Exception as error:  # noqa: BLE001  (whatever it is, the other side must learn of it)
+        except Exception as error:
             reply = ("error", f"{type(error).__name__}: {error}", traceback.format_exc())
         connection.send(reply)
 

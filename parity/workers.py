@@ -42,12 +42,24 @@ class Worker:
 
     def start(self) -> None:
         self.connection, theirs = multiprocessing.Pipe()
-        command = [sys.executable, "-m", "parity.worker", self.framework, str(theirs.fileno()), str(self.folder / "node")]
+        command = [
+            sys.executable,
+            "-m",
+            "parity.worker",
+            self.framework,
+            str(theirs.fileno()),
+            str(self.folder / "node"),
+        ]
         (self.folder / "node").write_bytes(b"")
         with (self.folder / "stderr").open("wb") as stderr:
             root = Path(__file__).resolve().parent.parent
             self.process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdout=stderr, stderr=stderr, stdin=subprocess.DEVNULL, cwd=root
+                command,
+                pass_fds=[theirs.fileno()],
+                stdout=stderr,
+                stderr=stderr,
+                stdin=subprocess.DEVNULL,
+                cwd=root,
             )
         theirs.close()
 

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from neutral.config import PRESETS, Config, preset, validate, with_overrides
 from neutral.errors import InputError
@@ -21,15 +28,29 @@ FRAMEWORKS = ("torch", "jittor")
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", required=True, help=f"one of {', '.join(PRESETS)}")
-    parser.add_argument("--data", help="COCO directory (train2017, val2017, annotations); scenes need none")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="as optimiser.lr=1e-3; repeatable")
-    parser.add_argument("--seed", type=int, help="one number for weights, order, augmentation and dropout")
+    parser.add_argument(
+        "--data", help="COCO directory (train2017, val2017, annotations); scenes need none"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="as optimiser.lr=1e-3; repeatable",
+    )
+    parser.add_argument(
+        "--seed", type=int, help="one number for weights, order, augmentation and dropout"
+    )
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--weights", type=Path, help="start from these (.safetensors, or a public .pth) instead of random ones")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="start from these (.safetensors, or a public .pth) instead of random ones",
+    )
     parser.add_argument("--max-steps", type=int, help="training steps per epoch, at most")
     parser.add_argument("--val-images", type=int, help="validation images, at most")
     parser.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS")
@@ -85,7 +106,8 @@ class ProgressReport:
             ap = record.get("test_coco_eval_bbox")
             scores = f", AP {ap[0] or 0:.3f}, AP50 {ap[1] or 0:.3f}" if ap else ""
             speed = f"{record['images_per_second']:.2f} images/s"
-            line = f"{self.name} epoch {event['epoch'] + 1}/{event['epochs']}: loss {record['train_loss']:.4f}{scores}, {speed}"
+            where = f"{self.name} epoch {event['epoch'] + 1}/{event['epochs']}"
+            line = f"{where}: loss {record['train_loss']:.4f}{scores}, {speed}"
             self.progress.console.print(line, highlight=False)
             return
         where = f"epoch {event['epoch'] + 1}" if event["phase"] == "train" else "evaluation"
@@ -103,8 +125,6 @@ def json_report(event: dict) -> None:
     print(json.dumps(event), flush=True)
 
 
-
-
 def run_main(main: Callable[[], int | None]) -> None:
     """Runs a command; bad input becomes one line on stderr and exit code 2."""
     try:
@@ -117,4 +137,6 @@ def run_main(main: Callable[[], int | None]) -> None:
         code = 130
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code) if "jittor" in sys.modules else sys.exit(code)  # Jittor's own exit handlers print
+    os._exit(code) if "jittor" in sys.modules else sys.exit(
+        code
+    )  # Jittor's own exit handlers print

@@ -1,4 +1,7 @@
-"""COCO AP of saved weights: `python -m scripts.evaluate --framework torch --preset detr_r50 --weights FILE --data DIR`."""
+"""COCO AP of saved weights.
+
+`python -m scripts.evaluate --framework torch --preset detr_r50 --weights FILE --data DIR`
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,27 @@ from neutral.evaluation import METRICS, to_results
 from neutral.files import write_json
 from neutral.run import evaluation_run
 from neutral.weights import load_weights
-from scripts.common import FRAMEWORKS, ProgressReport, add_config_options, config_from, make_progress, open_session, run_main
+from scripts.common import (
+    FRAMEWORKS,
+    ProgressReport,
+    add_config_options,
+    config_from,
+    make_progress,
+    open_session,
+    run_main,
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--framework", choices=FRAMEWORKS, required=True)
     add_config_options(parser)
-    parser.add_argument("--weights", type=Path, required=True, help="checkpoint.safetensors of a run, or a public .pth")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        required=True,
+        help="checkpoint.safetensors of a run, or a public .pth",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--split", choices=SPLITS, default="val")
     parser.add_argument("--val-images", type=int, help="images, at most")
@@ -35,7 +51,9 @@ def main() -> None:
     session.load(load_weights(options.weights, session.shapes(), config))
     with make_progress() as progress:
         report = ProgressReport(progress, options.framework)
-        losses, evaluation, detections = evaluation_run(session, config, dataset, options.val_images, report)
+        losses, evaluation, detections = evaluation_run(
+            session, config, dataset, options.val_images, report
+        )
     console = Console()
     table = Table("metric", "value")
     for name, value in zip(METRICS, evaluation.stats, strict=True):

@@ -15,13 +15,19 @@ from scripts.common import run_main
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("first", type=Path, help="log of the first run")
     parser.add_argument("second", type=Path, help="log of the second run")
     parser.add_argument("--labels", nargs=2, default=("PyTorch", "Jittor"))
-    parser.add_argument("--out", type=Path, nargs="+", default=[Path("comparison.png")], help=".png and .svg files")
+    parser.add_argument(
+        "--out", type=Path, nargs="+", default=[Path("comparison.png")], help=".png and .svg files"
+    )
     options = parser.parse_args()
-    noted = compare_runs(read_log(options.first), read_log(options.second), tuple(options.labels), options.out)
+    noted = compare_runs(
+        read_log(options.first), read_log(options.second), tuple(options.labels), options.out
+    )
     print("the runs differ in:" if noted else "the runs do not differ in what their logs record")
     for line in noted:
         print(f"  {line}")

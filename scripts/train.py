@@ -24,13 +24,22 @@ def main() -> None:
     parser.add_argument("--framework", choices=FRAMEWORKS, required=True)
     add_config_options(parser)
     add_run_options(parser)
-    parser.add_argument("--json-progress", action="store_true", help="events as JSON lines on stdout instead of bars")
+    parser.add_argument(
+        "--json-progress",
+        action="store_true",
+        help="events as JSON lines on stdout instead of bars",
+    )
     options = parser.parse_args()
     config = config_from(options)
     datasets = {split: open_dataset(config, split) for split in SPLITS}
     session = open_session(options.framework, config, options.device)
     run = RunOptions(
-        options.out, options.weights, options.max_steps, options.val_images, options.evaluate_every, options.resume
+        options.out,
+        options.weights,
+        options.max_steps,
+        options.val_images,
+        options.evaluate_every,
+        options.resume,
     )
     if options.json_progress:
         train(session, config, datasets, run, json_report)

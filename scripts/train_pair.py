@@ -34,7 +34,13 @@ from scripts.common import (
 
 def command(framework: str, options: argparse.Namespace) -> list[str]:
     arguments = [sys.executable, "-m", "scripts.train", "--framework", framework, "--json-progress"]
-    arguments += [*config_arguments(options), "--device", options.device, "--out", str(options.out / framework)]
+    arguments += [
+        *config_arguments(options),
+        "--device",
+        options.device,
+        "--out",
+        str(options.out / framework),
+    ]
     arguments += ["--evaluate-every", str(options.evaluate_every)]
     for name in ("weights", "max_steps", "val_images"):
         value = getattr(options, name)
@@ -60,9 +66,15 @@ def run_both(options: argparse.Namespace) -> None:
             for framework in group:
                 errors = (Path(folder) / framework).open("w+")
                 process = subprocess.Popen(
-                    command(framework, options), stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+                    command(framework, options),
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    text=True,
+                    env=environment,
                 )
-                thread = threading.Thread(target=follow, args=(process, ProgressReport(progress, framework)), daemon=True)
+                thread = threading.Thread(
+                    target=follow, args=(process, ProgressReport(progress, framework)), daemon=True
+                )
                 thread.start()
                 running.append((framework, process, thread, errors))
             try:
@@ -93,20 +105,31 @@ def chart(folder: Path, config: Config) -> None:
         first, last = log.epochs[0], log.epochs[-1]
         ap = last.get("test_coco_eval_bbox") or [None, None]
         scores = "" if ap[0] is None else f", AP {ap[0]:.4f}, AP50 {ap[1]:.4f}"
-        print(f"{framework}: train loss {first['train_loss']:.4f} -> {last['train_loss']:.4f}{scores}")
+        print(
+            f"{framework}: train loss {first['train_loss']:.4f} -> {last['train_loss']:.4f}{scores}"
+        )
     print(f"greatest relative difference of a step's loss: {gap:.2e}")
-    print("differences between the runs: " + ("; ".join(noted) or "none (configuration, seed and data are the same)"))
+    print(
+        "differences between the runs: "
+        + ("; ".join(noted) or "none (configuration, seed and data are the same)")
+    )
     print(f"charts: {', '.join(map(str, [*charts, folder / 'steps.png']))}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_config_options(parser)
     add_run_options(parser)
-    parser.add_argument("--in-turn", action="store_true", help="one framework after the other, for fair throughput")
+    parser.add_argument(
+        "--in-turn", action="store_true", help="one framework after the other, for fair throughput"
+    )
     options = parser.parse_args()
     config = config_from(options)
-    for split in SPLITS:  # bad input shows now and once, and scenes are generated before both need them
+    for (
+        split
+    ) in SPLITS:  # bad input shows now and once, and scenes are generated before both need them
         open_dataset(config, split)
     run_both(options)
     chart(options.out, config)

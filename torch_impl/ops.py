@@ -16,7 +16,9 @@ from neutral.errors import InputError
 from torch_impl.runtime import torch
 
 Tensor = torch.Tensor
-MASKED = -(2.0**100)  # added to attention logits of padding: exp gives exactly 0, and no infinity is involved
+MASKED = -(
+    2.0**100
+)  # added to attention logits of padding: exp gives exactly 0, and no infinity is involved
 
 
 # creation and conversion
@@ -194,7 +196,9 @@ def max_pool(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
 
 def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
     """bool [B, H, W] -> bool [B, height, width], nearest as F.interpolate: source = floor(i * H / height)."""
-    return F.interpolate(mask[:, None].float(), size=(height, width), mode="nearest")[:, 0].to(torch.bool)
+    return F.interpolate(mask[:, None].float(), size=(height, width), mode="nearest")[:, 0].to(
+        torch.bool
+    )
 
 
 def attention_bias(mask: Tensor, like: Tensor) -> Tensor:
@@ -261,7 +265,9 @@ def square_root(x) -> float:
 def load_array(x: Tensor, values: np.ndarray, name: str) -> None:
     """Writes a NumPy array into a parameter or buffer; InputError on another shape."""
     if tuple(x.shape) != values.shape:
-        raise InputError(f"{name}: the model has shape {tuple(x.shape)}, the weights {values.shape}")
+        raise InputError(
+            f"{name}: the model has shape {tuple(x.shape)}, the weights {values.shape}"
+        )
     update(x, array(values, like=x))
 
 

@@ -11,6 +11,8 @@ import torch
 
 from neutral.errors import InputError
 
+nn = torch.nn
+
 
 def configure(device: str, dtype: str) -> None:
     """Settles what could differ between runs: device, dtype, TF32 (off), threads, determinism.
@@ -18,7 +20,9 @@ def configure(device: str, dtype: str) -> None:
     device "cpu" or "cuda", dtype "float32" or "float64". InputError when there is no such device.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--framework-device cuda: PyTorch finds no usable CUDA GPU; use cpu, or see scripts/doctor")
+        raise InputError(
+            "--framework-device cuda: PyTorch finds no usable CUDA GPU; use cpu, or see scripts/doctor"
+        )
     torch.set_default_dtype(getattr(torch, dtype))
     torch.set_default_device(device)
     torch.backends.cuda.matmul.allow_tf32 = False

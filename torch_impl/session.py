@@ -33,11 +33,17 @@ class Session:
             ops.update(tensor, ops.buffer(*tensor.shape))  # in the session's dtype
         self.trained = trainable(self.tensors, config)
         ops.set_trainable(self.tensors, set(self.trained))
-        self.masks = DropoutMasks(config.seed) if config.model.transformer.dropout_source == "shared" else None
+        self.masks = (
+            DropoutMasks(config.seed)
+            if config.model.transformer.dropout_source == "shared"
+            else None
+        )
         for name, module in self.model.named_modules():
             if isinstance(module, Dropout):
                 module.site, module.masks = name, self.masks
-        self.optimiser = AdamW({name: self.tensors[name] for name in self.trained}, config.optimiser)
+        self.optimiser = AdamW(
+            {name: self.tensors[name] for name in self.trained}, config.optimiser
+        )
 
     def describe(self) -> dict:
         return describe()
@@ -85,9 +91,13 @@ class Session:
         values = as_floats(total, losses, errors)
         if not np.isfinite(values["loss"]):
             return values
-        gradients = dict(zip(self.trained, ops.grad(total, [self.tensors[n] for n in self.trained])))
+        gradients = dict(
+            zip(self.trained, ops.grad(total, [self.tensors[n] for n in self.trained]))
+        )
         options = self.config.optimiser
-        gradients, values["grad_norm"] = clip_gradients(gradients, options.clip_max_norm, options.clip_eps)
+        gradients, values["grad_norm"] = clip_gradients(
+            gradients, options.clip_max_norm, options.clip_eps
+        )
         self.optimiser.step(gradients, rates)
         ops.finish([self.tensors[name] for name in self.trained])
         return values
@@ -108,7 +118,9 @@ class Session:
             total, losses, errors, _ = self.loss(outputs, batch)
             return as_floats(total, losses, errors), post_process(*outputs[-1], batch.targets)
 
-    def trace(self, batch: Batch, dropout_step: int | None = None, gradients: bool = True, entered=None) -> dict:
+    def trace(
+        self, batch: Batch, dropout_step: int | None = None, gradients: bool = True, entered=None
+    ) -> dict:
         """Runs forward, losses and backward and records everything on the way.
 
         entered(name) is called as each module is entered. Returns NumPy arrays:
@@ -139,9 +151,13 @@ class Session:
                 for name, tensor in recorded.nodes.items()
                 if ops.is_differentiable(tensor) and not is_frozen_stage(name, self.config)
             }
-            sources = {id(t): t for t in [*nodes.values(), *(self.tensors[name] for name in self.trained)]}
+            sources = {
+                id(t): t for t in [*nodes.values(), *(self.tensors[name] for name in self.trained)]
+            }
             gradients = ops.grad(total, list(sources.values()))
-            found = {key: None if g is None else ops.to_numpy(g) for key, g in zip(sources, gradients)}
+            found = {
+                key: None if g is None else ops.to_numpy(g) for key, g in zip(sources, gradients)
+            }
             result["node_gradients"] = {name: found[id(tensor)] for name, tensor in nodes.items()}
             result["gradients"] = {name: found[id(self.tensors[name])] for name in self.trained}
         return result

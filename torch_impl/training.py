@@ -33,7 +33,11 @@ class AdamW:
             for name, gradient in gradients.items():
                 if gradient is None:
                     continue
-                parameter, first, second = self.parameters[name], self.first[name], self.second[name]
+                parameter, first, second = (
+                    self.parameters[name],
+                    self.first[name],
+                    self.second[name],
+                )
                 decay = ops.scalar(1 - rates[name] * self.config.weight_decay, gradient)
                 first_new = first + (gradient - first) * ops.scalar(1 - beta1, gradient)
                 second_old = second * ops.scalar(beta2, gradient)

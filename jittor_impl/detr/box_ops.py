@@ -18,7 +18,9 @@ def area(boxes):
 
 def giou(a, b):
     """Generalised IoU of xyxy boxes that broadcast against each other: [..., 4] and [..., 4] -> [...]."""
-    inner = ops.clamp_min(ops.minimum(a[..., 2:], b[..., 2:]) - ops.maximum(a[..., :2], b[..., :2]), 0)
+    inner = ops.clamp_min(
+        ops.minimum(a[..., 2:], b[..., 2:]) - ops.maximum(a[..., :2], b[..., :2]), 0
+    )
     overlap = inner[..., 0] * inner[..., 1]
     union = area(a) + area(b) - overlap
     outer = ops.maximum(a[..., 2:], b[..., 2:]) - ops.minimum(a[..., :2], b[..., :2])

@@ -8,13 +8,12 @@ K decoder layers.
 
 from __future__ import annotations
 
-from jittor_impl.runtime import nn
-
-from neutral.config import BLOCK_EXPANSION, RESNET_LAYOUTS, BackboneConfig, DetrConfig
 from jittor_impl import ops
 from jittor_impl.backbones.resnet import ResNet
 from jittor_impl.detr.position_encoding import build_position_encoding
 from jittor_impl.detr.transformer import Transformer
+from jittor_impl.runtime import nn
+from neutral.config import BLOCK_EXPANSION, RESNET_LAYOUTS, BackboneConfig, DetrConfig
 
 
 class Backbone(nn.Module):
@@ -66,7 +65,9 @@ class DETR(nn.Module):
         """
         features, mask = self.backbone[0](images, mask)
         position = self.backbone[1](features, mask)
-        decoded = self.transformer(self.input_proj(features), mask, self.query_embed.weight, position)
+        decoded = self.transformer(
+            self.input_proj(features), mask, self.query_embed.weight, position
+        )
         logits = self.class_embed(decoded)
         boxes = ops.sigmoid(self.bbox_embed(decoded))
         first = 0 if self.aux_loss else decoded.shape[0] - 1

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from neutral.data.coco import Target
 from jittor_impl import ops
 from jittor_impl.detr.box_ops import cxcywh_to_xyxy
+from neutral.data.coco import Target
 
 
 def post_process(logits, boxes, targets: tuple[Target, ...]) -> list[dict[str, np.ndarray]]:
@@ -22,4 +22,6 @@ def post_process(logits, boxes, targets: tuple[Target, ...]) -> list[dict[str, n
     scale = ops.array(np.array(sizes, dtype=np.float64), like=boxes)[:, None]  # [B, 1, 4]
     corners = ops.to_numpy(cxcywh_to_xyxy(boxes) * scale)
     scores, labels = ops.to_numpy(scores), ops.to_numpy(labels).astype(np.int64)
-    return [{"scores": scores[i], "labels": labels[i], "boxes": corners[i]} for i in range(len(targets))]
+    return [
+        {"scores": scores[i], "labels": labels[i], "boxes": corners[i]} for i in range(len(targets))
+    ]

@@ -10,10 +10,9 @@ Sequences come first, as in the reference: [L, B, D].
 
 from __future__ import annotations
 
-from jittor_impl.runtime import nn
-
-from neutral.config import TransformerConfig
 from jittor_impl import ops
+from jittor_impl.runtime import nn
+from neutral.config import TransformerConfig
 
 
 class Dropout(nn.Module):
@@ -131,10 +130,14 @@ class DecoderLayer(nn.Module):
         """x and query_position [Q, B, D], memory and position [S, B, D] -> [Q, B, D]."""
         if self.pre_norm:
             x = x + self.dropout1(self.attend(self.norm1(x), query_position))
-            x = x + self.dropout2(self.cross_attend(self.norm2(x), memory, bias, position, query_position))
+            x = x + self.dropout2(
+                self.cross_attend(self.norm2(x), memory, bias, position, query_position)
+            )
             return x + self.dropout3(self.feed_forward(self.norm3(x)))
         x = self.norm1(x + self.dropout1(self.attend(x, query_position)))
-        x = self.norm2(x + self.dropout2(self.cross_attend(x, memory, bias, position, query_position)))
+        x = self.norm2(
+            x + self.dropout2(self.cross_attend(x, memory, bias, position, query_position))
+        )
         return self.norm3(x + self.dropout3(self.feed_forward(x)))
 
     def attend(self, x, query_position):
@@ -192,5 +195,7 @@ class Transformer(nn.Module):
         bias = ops.attention_bias(mask.reshape(batch, -1), x)
         query_position = ops.expand(queries[:, None, :], queries.shape[0], batch, dim)  # [Q, B, D]
         memory = self.encoder(x, bias, position)
-        decoded = self.decoder(ops.frozen(query_position) * 0, memory, bias, position, query_position)
+        decoded = self.decoder(
+            ops.frozen(query_position) * 0, memory, bias, position, query_position
+        )
         return ops.permute(decoded, 0, 2, 1, 3)

@@ -12,7 +12,9 @@ from neutral.errors import InputError
 SPLITS = ("train", "val")
 
 
-def open_dataset(config: Config, split: str, scenes_folder: Path | str = "logs/data") -> CocoDataset:
+def open_dataset(
+    config: Config, split: str, scenes_folder: Path | str = "logs/data"
+) -> CocoDataset:
     """The `train` or `val` split. Scenes are generated under `scenes_folder` on first use."""
     if split not in SPLITS:
         raise InputError(f"split {split!r}: choose one of {', '.join(SPLITS)}")

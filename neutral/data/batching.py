@@ -49,7 +49,9 @@ def train_batches(dataset: CocoDataset, config: Config, epoch: int) -> Iterator[
     """One epoch, shuffled and augmented; the last incomplete batch is dropped, as in main.py:147."""
     size = config.optimiser.batch_size
     if len(dataset) < size:
-        raise InputError(f"{len(dataset)} training images make no batch of {size}: lower optimiser.batch_size")
+        raise InputError(
+            f"{len(dataset)} training images make no batch of {size}: lower optimiser.batch_size"
+        )
     order = train_order(len(dataset), config.seed, epoch)
     for start in range(0, len(order) - size + 1, size):
         samples = []

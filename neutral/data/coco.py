@@ -53,13 +53,17 @@ class CocoDataset:
     categories: dict[int, str]
 
     @classmethod
-    def open(cls, root: Path, split: str, num_classes: int, degenerate_boxes: str = "error") -> CocoDataset:
+    def open(
+        cls, root: Path, split: str, num_classes: int, degenerate_boxes: str = "error"
+    ) -> CocoDataset:
         """Reads and checks ROOT/annotations/instances_{split}2017.json and ROOT/{split}2017."""
         file = root / "annotations" / f"instances_{split}2017.json"
         content = read_json(file)
         for key in ("images", "annotations", "categories"):
             if not isinstance(content, dict) or not isinstance(content.get(key), list):
-                raise InputError(f"{file}: no list {key!r}; a COCO annotation file has images, annotations, categories")
+                raise InputError(
+                    f"{file}: no list {key!r}; a COCO annotation file has images, annotations, categories"
+                )
         categories = {int(c["id"]): c["name"] for c in content["categories"]}
         bad = [c for c in categories if not 0 <= c < num_classes]
         if bad:
@@ -122,12 +126,22 @@ class CocoDataset:
             try:
                 size = path.stat().st_size
             except FileNotFoundError:
-                raise InputError(f"{path}: image {record['id']} of {self.annotation_file} is missing") from None
-            digest.update(json.dumps([record["id"], record["file_name"], record["height"], record["width"], size]).encode())
+                raise InputError(
+                    f"{path}: image {record['id']} of {self.annotation_file} is missing"
+                ) from None
+            digest.update(
+                json.dumps(
+                    [record["id"], record["file_name"], record["height"], record["width"], size]
+                ).encode()
+            )
             for a in self.annotations[record["id"]]:
                 crowds += bool(a.get("iscrowd", 0))
                 objects += not a.get("iscrowd", 0)
-                digest.update(json.dumps([a["category_id"], list(map(float, a["bbox"])), a.get("iscrowd", 0)]).encode())
+                digest.update(
+                    json.dumps(
+                        [a["category_id"], list(map(float, a["bbox"])), a.get("iscrowd", 0)]
+                    ).encode()
+                )
         ids = [record["id"] for record in self.images]
         return {
             "split": self.split,
@@ -150,12 +164,16 @@ def load_image(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise InputError(f"{path}: no such image") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: not an image that Pillow can read; replace or remove it") from None
+        raise InputError(
+            f"{path}: not an image that Pillow can read; replace or remove it"
+        ) from None
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: corrupt image ({error}); replace or remove it") from None
 
 
-def _check_annotation(annotation: dict, images: dict, categories: dict, file: Path, degenerate_boxes: str) -> None:
+def _check_annotation(
+    annotation: dict, images: dict, categories: dict, file: Path, degenerate_boxes: str
+) -> None:
     name = f"{file}: annotation {annotation.get('id', '(without id)')}"
     missing = [k for k in ("image_id", "category_id", "bbox") if k not in annotation]
     if missing:
@@ -163,10 +181,14 @@ def _check_annotation(annotation: dict, images: dict, categories: dict, file: Pa
     if annotation["image_id"] not in images:
         raise InputError(f"{name} names image {annotation['image_id']}, which is not in 'images'")
     if annotation["category_id"] not in categories:
-        raise InputError(f"{name} has unknown category {annotation['category_id']}; add it to 'categories' or remove it")
+        raise InputError(
+            f"{name} has unknown category {annotation['category_id']}; add it to 'categories' or remove it"
+        )
     box = annotation["bbox"]
     if len(box) != 4 or not np.isfinite(np.asarray(box, dtype=float)).all():
-        raise InputError(f"{name} (image {annotation['image_id']}): box {box} is not four finite numbers")
+        raise InputError(
+            f"{name} (image {annotation['image_id']}): box {box} is not four finite numbers"
+        )
     annotation.setdefault("area", float(box[2] * box[3]))
     if degenerate_boxes == "error" and not (box[2] > 0 and box[3] > 0):
         raise InputError(

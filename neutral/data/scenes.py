@@ -52,10 +52,14 @@ def _ground(generator: np.random.Generator, config: ScenesConfig) -> np.ndarray:
     return ground + generator.integers(-12, 13, size=ground.shape)
 
 
-def _draw_scene(generator: np.random.Generator, config: ScenesConfig) -> tuple[np.ndarray, list[dict]]:
+def _draw_scene(
+    generator: np.random.Generator, config: ScenesConfig
+) -> tuple[np.ndarray, list[dict]]:
     """One image, uint8 [H, W, 3], and its annotations without ids."""
     canvas = _ground(generator, config)
-    owner = np.zeros(canvas.shape[:2], dtype=np.int64)  # which object shows at each pixel, 0 the ground
+    owner = np.zeros(
+        canvas.shape[:2], dtype=np.int64
+    )  # which object shows at each pixel, 0 the ground
     kind = generator.random()
     if kind < config.empty_fraction:
         return canvas.clip(0, 255).astype(np.uint8), []
@@ -65,7 +69,9 @@ def _draw_scene(generator: np.random.Generator, config: ScenesConfig) -> tuple[n
     def place(category: int, size: int, top: int, left: int, index: int) -> int:
         mask = _shape_mask(category, size)
         colour = generator.integers(0, 256, size=3)
-        colour[generator.integers(3)] = 255 * generator.integers(2)  # at least one channel far from the ground
+        colour[generator.integers(3)] = 255 * generator.integers(
+            2
+        )  # at least one channel far from the ground
         shade = generator.integers(-10, 11, size=(size, size, 1))
         region = (slice(top, top + size), slice(left, left + size))
         canvas[region][mask] = (colour + shade)[mask]
@@ -80,7 +86,10 @@ def _draw_scene(generator: np.random.Generator, config: ScenesConfig) -> tuple[n
         left = int(generator.integers(0, config.width - width + 1))
         drawn = 0
         for _ in range(count):
-            dy, dx = int(generator.integers(0, height - size + 1)), int(generator.integers(0, width - size + 1))
+            dy, dx = (
+                int(generator.integers(0, height - size + 1)),
+                int(generator.integers(0, width - size + 1)),
+            )
             drawn += place(category, size, top + dy, left + dx, 1)
         objects.append((category, drawn, True))
     for _ in range(int(generator.integers(1, config.max_objects + 1))):
@@ -118,11 +127,19 @@ def write_scenes(root: Path, config: ScenesConfig, seed: int) -> None:
             pixels, found = _draw_scene(stream(seed, "scenes", split, number), config)
             name = f"{number:012d}.bmp"
             Image.fromarray(pixels).save(folder / name)
-            images.append({"id": number, "file_name": name, "height": config.height, "width": config.width})
+            images.append(
+                {"id": number, "file_name": name, "height": config.height, "width": config.width}
+            )
             for annotation in found:
                 annotations.append({"id": len(annotations) + 1, "image_id": number, **annotation})
         categories = [{"id": k, "name": v, "supercategory": "shape"} for k, v in CATEGORIES.items()]
-        content = {"info": {}, "licenses": [], "images": images, "annotations": annotations, "categories": categories}
+        content = {
+            "info": {},
+            "licenses": [],
+            "images": images,
+            "annotations": annotations,
+            "categories": categories,
+        }
         write_json(root / "annotations" / f"instances_{split}2017.json", content, indent=None)
 
 

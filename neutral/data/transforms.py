@@ -26,7 +26,7 @@ def resized_size(size: tuple[int, int], short: int, longest: int | None) -> tupl
     width, height = size
     low, high = float(min(size)), float(max(size))
     if longest is not None and high / low * short > longest:
-        short = int(round(longest * low / high))
+        short = round(longest * low / high)
     if (width <= height and width == short) or (height <= width and height == short):
         return width, height
     if width < height:
@@ -50,7 +50,9 @@ def resize(image: Image.Image, target: Target, short: int, longest: int | None =
 def crop(image: Image.Image, target: Target, top: int, left: int, height: int, width: int):
     """Cuts the region out; boxes are clipped to it and those left without area are dropped."""
     shifted = target.boxes - np.array([left, top, left, top], dtype=np.float32)
-    corners = np.minimum(shifted.reshape(-1, 2, 2), np.array([width, height], dtype=np.float32)).clip(0, None)
+    corners = np.minimum(
+        shifted.reshape(-1, 2, 2), np.array([width, height], dtype=np.float32)
+    ).clip(0, None)
     target = replace(
         target,
         boxes=corners.reshape(-1, 4),
@@ -64,17 +66,23 @@ def crop(image: Image.Image, target: Target, top: int, left: int, height: int, w
 def flip(image: Image.Image, target: Target):
     """Mirrors left and right: x becomes width - x."""
     width = np.float32(image.size[0])
-    boxes = target.boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + np.array([width, 0, width, 0], np.float32)
+    boxes = target.boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + np.array(
+        [width, 0, width, 0], np.float32
+    )
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), replace(target, boxes=boxes)
 
 
-def normalise(image: Image.Image, target: Target, config: TransformConfig) -> tuple[np.ndarray, Target]:
+def normalise(
+    image: Image.Image, target: Target, config: TransformConfig
+) -> tuple[np.ndarray, Target]:
     """[3, H, W] float32, ImageNet statistics; boxes become relative cxcywh."""
     pixels = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / np.float32(255)
     mean = np.array(config.mean, dtype=np.float32)[:, None, None]
     std = np.array(config.std, dtype=np.float32)[:, None, None]
     width, height = image.size
-    boxes = xyxy_to_cxcywh(target.boxes) / np.array([width, height, width, height], dtype=np.float32)
+    boxes = xyxy_to_cxcywh(target.boxes) / np.array(
+        [width, height, width, height], dtype=np.float32
+    )
     return np.ascontiguousarray((pixels - mean) / std), replace(target, boxes=boxes)
 
 

@@ -10,10 +10,9 @@ B batch, C channels, H and W height and width.
 
 from __future__ import annotations
 
-from torch import nn
-
 from neutral.config import BLOCK_EXPANSION, RESNET_LAYOUTS, BackboneConfig
 from torch_impl import ops
+from torch_impl.runtime import nn
 
 
 class FrozenBatchNorm2d(nn.Module):
@@ -58,7 +57,15 @@ def make_norm(config: BackboneConfig, channels: int) -> nn.Module:
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut."""
 
-    def __init__(self, config: BackboneConfig, inputs: int, width: int, stride: int, dilation: int, downsample):
+    def __init__(
+        self,
+        config: BackboneConfig,
+        inputs: int,
+        width: int,
+        stride: int,
+        dilation: int,
+        downsample,
+    ):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, width, 3, stride, dilation, dilation, bias=False)
         self.bn1 = make_norm(config, width)
@@ -75,7 +82,15 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1 down, 3x3, 1x1 up, and a shortcut."""
 
-    def __init__(self, config: BackboneConfig, inputs: int, width: int, stride: int, dilation: int, downsample):
+    def __init__(
+        self,
+        config: BackboneConfig,
+        inputs: int,
+        width: int,
+        stride: int,
+        dilation: int,
+        downsample,
+    ):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = make_norm(config, width)
@@ -108,9 +123,13 @@ class ResNet(nn.Module):
         self.layer2 = self.make_stage(config, kind, config.width * 2, layers[1], 2, 1, 1)
         self.layer3 = self.make_stage(config, kind, config.width * 4, layers[2], 2, 1, 1)
         stride, dilation = (1, 2) if config.dilation else (2, 1)
-        self.layer4 = self.make_stage(config, kind, config.width * 8, layers[3], stride, 1, dilation)
+        self.layer4 = self.make_stage(
+            config, kind, config.width * 8, layers[3], stride, 1, dilation
+        )
 
-    def make_stage(self, config, kind, width, count, stride, first_dilation, dilation) -> nn.Sequential:
+    def make_stage(
+        self, config, kind, width, count, stride, first_dilation, dilation
+    ) -> nn.Sequential:
         """One stage; with dilation its first block still has that of the stage before, as torchvision's."""
         outputs = width * BLOCK_EXPANSION[kind]
         downsample = None

@@ -48,7 +48,9 @@ def cardinality_error(logits, targets: tuple[Target, ...]) -> float:
     return float(np.abs(predicted - np.array([len(t.labels) for t in targets])).mean())
 
 
-def criterion(outputs, targets: tuple[Target, ...], matcher: MatcherConfig, config: CriterionConfig):
+def criterion(
+    outputs, targets: tuple[Target, ...], matcher: MatcherConfig, config: CriterionConfig
+):
     """Losses of the model's outputs.
 
     Returns the weighted total (a scalar tensor), the unweighted losses by name (scalar tensors),
@@ -60,7 +62,9 @@ def criterion(outputs, targets: tuple[Target, ...], matcher: MatcherConfig, conf
         is_last = k == len(outputs) - 1
         suffix = "" if is_last else f"_{k}"
         pairs = match(logits, boxes, targets, matcher)
-        image = np.concatenate([np.full(len(q), i) for i, (q, _) in enumerate(pairs)]).astype(np.int64)
+        image = np.concatenate([np.full(len(q), i) for i, (q, _) in enumerate(pairs)]).astype(
+            np.int64
+        )
         query = np.concatenate([q for q, _ in pairs])
         classes = np.full((logits.shape[0], logits.shape[1]), logits.shape[2] - 1, dtype=np.int64)
         classes[image, query] = np.concatenate([t.labels[j] for t, (_, j) in zip(targets, pairs)])
@@ -71,7 +75,11 @@ def criterion(outputs, targets: tuple[Target, ...], matcher: MatcherConfig, conf
             loss_bbox, loss_giou = box_losses(matched, ops.array(goal, like=boxes), num_boxes)
         else:
             loss_bbox, loss_giou = boxes.sum() * 0, boxes.sum() * 0
-        for name, loss in (("loss_ce", loss_ce), ("loss_bbox", loss_bbox), ("loss_giou", loss_giou)):
+        for name, loss in (
+            ("loss_ce", loss_ce),
+            ("loss_bbox", loss_bbox),
+            ("loss_giou", loss_giou),
+        ):
             losses[name + suffix] = loss
             weighted = loss * ops.scalar(getattr(config, name), loss)
             total = weighted if total is None else total + weighted

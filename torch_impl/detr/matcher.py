@@ -31,7 +31,9 @@ def match_cost(logits, boxes, target: Target, config: MatcherConfig):
     return cost_bbox * distance - cost_class * probability - cost_giou * overlap
 
 
-def match(logits, boxes, targets: tuple[Target, ...], config: MatcherConfig) -> list[tuple[np.ndarray, np.ndarray]]:
+def match(
+    logits, boxes, targets: tuple[Target, ...], config: MatcherConfig
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """logits [B, Q, C + 1], boxes [B, Q, 4] -> per image (query indices, target indices), int64."""
     pairs = []
     with ops.no_grad():
@@ -41,7 +43,7 @@ def match(logits, boxes, targets: tuple[Target, ...], config: MatcherConfig) -> 
                 continue
             cost = ops.to_numpy(match_cost(logits[i], boxes[i], target, config))
             if not np.isfinite(cost).all():
-                raise InputError(f"image {target.image_id}: the matching cost is not finite; the outputs or boxes are NaN")
+                raise InputError(f"image {target.image_id}: the outputs or boxes are not finite")
             query, chosen = linear_sum_assignment(cost)
             pairs.append((query.astype(np.int64), chosen.astype(np.int64)))
     return pairs

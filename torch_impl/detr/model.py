@@ -8,13 +8,12 @@ K decoder layers.
 
 from __future__ import annotations
 
-from torch import nn
-
 from neutral.config import BLOCK_EXPANSION, RESNET_LAYOUTS, BackboneConfig, DetrConfig
 from torch_impl import ops
 from torch_impl.backbones.resnet import ResNet
 from torch_impl.detr.position_encoding import build_position_encoding
 from torch_impl.detr.transformer import Transformer
+from torch_impl.runtime import nn
 
 
 class Backbone(nn.Module):
@@ -66,7 +65,9 @@ class DETR(nn.Module):
         """
         features, mask = self.backbone[0](images, mask)
         position = self.backbone[1](features, mask)
-        decoded = self.transformer(self.input_proj(features), mask, self.query_embed.weight, position)
+        decoded = self.transformer(
+            self.input_proj(features), mask, self.query_embed.weight, position
+        )
         logits = self.class_embed(decoded)
         boxes = ops.sigmoid(self.bbox_embed(decoded))
         first = 0 if self.aux_loss else decoded.shape[0] - 1

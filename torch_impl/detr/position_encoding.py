@@ -8,10 +8,9 @@ B batch, H and W of the feature map, D hidden dimension.
 
 from __future__ import annotations
 
-from torch import nn
-
 from neutral.config import PositionConfig
 from torch_impl import ops
+from torch_impl.runtime import nn
 
 
 class PositionEmbeddingSine(nn.Module):
@@ -57,7 +56,9 @@ class PositionEmbeddingLearned(nn.Module):
         batch, height, width = x.shape[0], x.shape[2], x.shape[3]
         rows = self.row_embed.weight.shape[0]
         if max(height, width) > rows:
-            raise ValueError(f"feature map {height}x{width} exceeds the {rows} learned rows and columns")
+            raise ValueError(
+                f"feature map {height}x{width} exceeds the {rows} learned rows and columns"
+            )
         columns = self.col_embed.weight[:width].reshape(1, width, -1)
         lines = self.row_embed.weight[:height].reshape(height, 1, -1)
         half = columns.shape[2]

@@ -1,0 +1,31 @@
+# Two commands do everything on a fresh machine: `make parity` (the main job) and `make test`.
+PY := .venv/bin/python
+PAIR := logs/parity/pair
+
+.PHONY: parity test lint format setup clean
+
+parity: setup
+	$(PY) -m pytest parity/
+	rm -rf $(PAIR)
+	$(PY) -m scripts.train_pair --preset scenes_detr --set optimiser.epochs=4 --out $(PAIR)
+	@echo
+	@echo "report: logs/parity/report.html (and report.json)"
+	@echo "charts: $(PAIR)/curves.png, $(PAIR)/curves.svg, $(PAIR)/steps.png"
+
+test: setup lint
+	$(PY) -m pytest tests/ parity/
+
+lint: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	.venv/bin/lint-imports
+
+format: setup
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+setup:
+	@scripts/setup
+
+clean:
+	rm -rf .venv logs/data logs/parity

@@ -1,0 +1,116 @@
+"""What must be settled before Jittor is imported; imports neither Jittor nor anything that compiles.
+
+Jittor looks for compilers, downloads oneDNN and CUDA helpers and prints while it is being
+imported. `prepare_environment` decides all of that through the variables it reads, so that nothing
+is downloaded. docs/jittor.md has the measured behaviour behind each line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+ONEDNN_PACKAGES = ("onednn-cpu-gomp", "onednn-devel-cpu-gomp")
+ONEDNN_FOLDER = "dnnl_lnx_2.2.0_cpu_gomp"  # the name Jittor 1.3 looks for
+SWITCHES_OFF = ("use_cutt", "use_cutlass", "use_nccl", "use_mpi")  # each would download something
+IEEE_VARIABLE = "PARITY_JITTOR_IEEE"  # "1": compile without -Ofast, so no flush-to-zero
+
+
+def jittor_home() -> Path:
+    """The folder under which Jittor keeps `.cache/jittor`, found as Jittor itself finds it."""
+    os.environ.setdefault("log_silent", "1")  # read when jittor_utils is imported
+    from jittor_utils import home  # importing jittor_utils neither compiles nor downloads
+
+    return Path(home())
+
+
+def cuda_usable() -> bool:
+    """True when a CUDA driver answers and reports a device; does not import a framework."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    return (
+        driver.cuInit(0) == 0
+        and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+        and count.value > 0
+    )
+
+
+def _files_of(package: str) -> list[Path]:
+    try:
+        distribution = metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return []
+    return [Path(distribution.locate_file(f)).resolve() for f in distribution.files or ()]
+
+
+def install_onednn(cache: Path) -> bool:
+    """Copies oneDNN from the pip packages to where Jittor looks for it; True when it is there.
+
+    A copy and not a link: the cache is shared by every environment of the user, and a link would
+    break all of them when this environment is deleted. Written beside and renamed, so that two
+    processes starting together cannot see half of it.
+    """
+    target = cache / "mkl" / ONEDNN_FOLDER
+    if (target / "lib" / "libmkldnn.so").is_file() and (target / "include" / "dnnl.hpp").is_file():
+        return True
+    wanted: list[tuple[Path, Path]] = []
+    for file in (f for package in ONEDNN_PACKAGES for f in _files_of(package)):
+        for top in ("include", "lib"):
+            if top in file.parts and "cmake" not in file.parts and file.is_file():
+                relative = Path(
+                    *file.parts[file.parts.index(top, len(Path(sys.prefix).parts) - 1) :]
+                )
+                wanted.append((file, relative))
+                break
+    if not any(r.name == "libmkldnn.so" for _, r in wanted) or not any(
+        r.name == "dnnl.hpp" for _, r in wanted
+    ):
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=target.parent))
+    try:
+        for source, relative in wanted:
+            (staging / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, staging / relative)
+        if target.is_symlink() or target.exists():
+            stale = Path(tempfile.mkdtemp(prefix=".stale-", dir=target.parent))
+            target.rename(stale / "old")
+            shutil.rmtree(stale, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process was faster: its copy is as good
+            staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return (target / "lib" / "libmkldnn.so").is_file()
+
+
+def prepare_environment() -> dict[str, str]:
+    """Sets the variables that Jittor reads at import; returns those that were decided here.
+
+    A variable the user has set is left alone, except that `nvcc_path` is emptied where no CUDA
+    driver answers: an nvcc without a usable GPU breaks the import or aborts the process.
+    """
+    decided = {name: "0" for name in SWITCHES_OFF}
+    decided |= {"log_silent": "1", "gdb_path": "", "cache_name": "default"}
+    if os.environ.get(IEEE_VARIABLE) == "1":
+        decided |= {"cc_flags": " -O2 ", "cache_name": "ieee"}
+    if not install_onednn(jittor_home() / ".cache" / "jittor"):
+        decided["use_mkl"] = "0"  # slower convolutions instead of a download
+    decided = {k: v for k, v in decided.items() if k not in os.environ}
+    if not cuda_usable():
+        decided["nvcc_path"] = ""
+    os.environ.update(decided)
+    return decided
+
+
+def compiler() -> str:
+    """Path of the C++ compiler that Jittor will use, or "" when there is none."""
+    return shutil.which(os.environ.get("cc_path") or "g++") or ""
