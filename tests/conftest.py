@@ -1,0 +1,93 @@
+"""Fixtures shared by the unit tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from neutral.config import preset, with_overrides
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("../shared/data is not here")
+    return SHARED
+
+
+@pytest.fixture
+def tiny_config():
+    """A DETR that builds and runs in a moment."""
+    return with_overrides(
+        preset("scenes_detr"),
+        [
+            "model.backbone.width=8",
+            "model.transformer.hidden_dim=16",
+            "model.transformer.feedforward_dim=16",
+            "model.transformer.encoder_layers=1",
+            "model.transformer.decoder_layers=2",
+            "model.transformer.dropout=0.1",
+            "data.scenes.train_images=8",
+            "data.scenes.val_images=3",
+            "optimiser.epochs=2",
+        ],
+    )
+
+
+@pytest.fixture
+def coco_folder(tmp_path):
+    """make(changes) writes a COCO directory of two 40x30 images; `changes` edits the val annotations."""
+
+    def make(edit=None) -> Path:
+        root = tmp_path / "coco"
+        for split in ("train", "val"):
+            (root / f"{split}2017").mkdir(parents=True)
+            content = {
+                "images": [
+                    {"id": i, "file_name": f"{i}.png", "width": 40, "height": 30} for i in (1, 2)
+                ],
+                "annotations": [
+                    {
+                        "id": 1,
+                        "image_id": 1,
+                        "category_id": 3,
+                        "bbox": [5, 5, 20, 10],
+                        "area": 200,
+                        "iscrowd": 0,
+                    },
+                    {
+                        "id": 2,
+                        "image_id": 1,
+                        "category_id": 1,
+                        "bbox": [0, 0, 50, 10],
+                        "area": 500,
+                        "iscrowd": 0,
+                    },
+                    {
+                        "id": 3,
+                        "image_id": 1,
+                        "category_id": 1,
+                        "bbox": [2, 2, 5, 5],
+                        "area": 25,
+                        "iscrowd": 1,
+                    },
+                ],
+                "categories": [{"id": 1, "name": "one"}, {"id": 3, "name": "three"}],
+            }
+            if edit is not None:
+                edit(content)
+            (root / "annotations").mkdir(exist_ok=True)
+            (root / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(content))
+            for i in (1, 2):
+                Image.new("RGB", (40, 30), (i * 50, 10, 10)).save(
+                    root / f"{split}2017" / f"{i}.png"
+                )
+        return root
+
+    return make

@@ -1,0 +1,172 @@
+"""What is settled before Jittor is imported, and what the doctor makes of a machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jittor_impl import environment
+from scripts import doctor
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def clean(monkeypatch, tmp_path):
+    """No decision made yet, and a cache of its own."""
+    names = (
+        *environment.SWITCHES_OFF,
+        "log_silent",
+        "gdb_path",
+        "cache_name",
+        "use_mkl",
+        "nvcc_path",
+        "cc_flags",
+    )
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv(environment.IEEE_VARIABLE, raising=False)
+    monkeypatch.setattr(environment, "jittor_home", lambda: tmp_path)
+    yield tmp_path
+    for name in names:
+        os.environ.pop(name, None)
+
+
+def test_nothing_is_downloaded_and_a_stray_nvcc_is_ignored(clean, monkeypatch):
+    monkeypatch.setattr(environment, "cuda_usable", lambda: False)
+    environment.prepare_environment()
+    for name in ("use_cutt", "use_cutlass", "use_nccl", "use_mpi"):
+        assert os.environ[name] == "0"
+    assert os.environ["nvcc_path"] == ""
+    assert os.environ["log_silent"] == "1"
+    assert "use_mkl" not in os.environ, "oneDNN was found in the pip packages"
+    folder = clean / ".cache" / "jittor" / "mkl" / environment.ONEDNN_FOLDER
+    assert (folder / "lib" / "libmkldnn.so").is_file()
+    assert (folder / "include" / "dnnl.hpp").is_file()
+    assert (folder / "include" / "oneapi" / "dnnl" / "dnnl.h").is_file()
+    assert [p.name for p in folder.parent.iterdir()] == [environment.ONEDNN_FOLDER], (
+        "no staging folder is left"
+    )
+
+
+def test_a_users_choice_is_kept_but_for_nvcc(clean, monkeypatch):
+    monkeypatch.setattr(environment, "cuda_usable", lambda: True)
+    monkeypatch.setenv("use_mpi", "1")
+    monkeypatch.setenv("nvcc_path", "/somewhere/nvcc")
+    environment.prepare_environment()
+    assert os.environ["use_mpi"] == "1"
+    assert os.environ["nvcc_path"] == "/somewhere/nvcc"
+
+
+def test_without_the_packages_onednn_is_switched_off(clean, monkeypatch):
+    monkeypatch.setattr(environment, "ONEDNN_PACKAGES", ("no-such-package",))
+    assert environment.prepare_environment()["use_mkl"] == "0"
+
+
+def test_a_broken_copy_of_onednn_is_replaced(clean):
+    cache = clean / "cache"
+    stale = cache / "mkl" / environment.ONEDNN_FOLDER
+    stale.parent.mkdir(parents=True)
+    stale.symlink_to(clean / "an-environment-that-was-deleted")
+    assert environment.install_onednn(cache)
+    assert (stale / "lib" / "libmkldnn.so").is_file()
+
+
+def test_ieee_build_has_a_cache_of_its_own(clean, monkeypatch):
+    monkeypatch.setenv(environment.IEEE_VARIABLE, "1")
+    decided = environment.prepare_environment()
+    assert decided["cc_flags"] == " -O2 "
+    assert decided["cache_name"] != "default"
+
+
+def machine(**changes) -> dict:
+    packages = {"numpy": "1.26.4"} | dict.fromkeys(environment.ONEDNN_PACKAGES, "2021.2.0")
+    base = {
+        "python": (3, 11, 7),
+        "compiler": "/usr/bin/g++",
+        "nvcc": "",
+        "cuda_usable": False,
+        "packages": packages,
+    }
+    return base | changes
+
+
+GOOD = {"torch": ({"flush_to_zero": False}, ""), "jittor": ({"flush_to_zero": True}, "")}
+
+
+def test_a_good_machine_has_no_problems():
+    assert doctor.find_problems(machine(), GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "answers", "named", "fatal"),
+    [
+        (machine(python=(3, 13, 0)), GOOD, "3.13.0", True),
+        (machine(compiler=""), GOOD, "g++", True),
+        (machine(packages=machine()["packages"] | {"numpy": "2.1.0"}), GOOD, "numpy 2.1.0", True),
+        (machine(packages={"numpy": "1.26.4"}), GOOD, "oneDNN", False),
+        (machine(nvcc="/usr/local/bin/nvcc"), GOOD, "no CUDA driver", False),
+        (machine(), GOOD | {"jittor": (None, "ImportError: x")}, "ImportError: x", True),
+        (
+            machine(),
+            GOOD | {"torch": ({"flush_to_zero": True}, "")},
+            "flushes small numbers",
+            False,
+        ),
+    ],
+)
+def test_every_problem_is_named_with_its_fix(found, answers, named, fatal):
+    problems = doctor.find_problems(found, answers)
+    problem = next(p for p in problems if named in p.what)
+    assert problem.fix
+    assert problem.fatal is fatal
+
+
+def run_setup(tmp_path, **tools: str) -> subprocess.CompletedProcess:
+    """scripts/setup with a PATH that holds the basics and the given executables."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("bash", "dirname", "cat", "cksum", "env"):
+        found = next(
+            Path(d) / name for d in os.environ["PATH"].split(":") if (Path(d) / name).exists()
+        )
+        (folder / name).symlink_to(found)
+    for name, text in tools.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    environment_ = {"PATH": str(folder), "HOME": str(tmp_path)}
+    command = [str(folder / "bash"), str(ROOT / "scripts" / "setup")]
+    return subprocess.run(command, env=environment_, capture_output=True, text=True, check=False)
+
+
+def test_setup_without_gxx_says_what_to_install(tmp_path):
+    result = run_setup(tmp_path, python3=f'#!/bin/bash\nexec {sys.executable} "$@"\n')
+    assert result.returncode == 1
+    assert "apt-get install g++" in result.stderr
+
+
+def test_setup_with_a_too_new_python_says_what_to_install(tmp_path):
+    new = '#!/bin/bash\nif [ "$1" = --version ]; then echo Python 3.14.1; exit 0; fi\nexit 1\n'
+    result = run_setup(tmp_path, python3=new)
+    assert result.returncode == 1
+    assert "Python 3.10, 3.11 or 3.12" in result.stderr
+    assert "3.14.1" in result.stderr
+
+
+def test_jittor_without_gxx_fails_with_one_clear_message(tmp_path):
+    code = "import jittor_impl.runtime"
+    environment_ = os.environ | {"PATH": str(tmp_path), "cc_path": ""}
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment_,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode != 0
+    assert "apt-get install g++" in result.stderr.splitlines()[-1]

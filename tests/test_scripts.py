@@ -1,0 +1,203 @@
+"""The command lines as a user runs them: in processes of their own, on small scenes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neutral.evaluation import METRICS
+from neutral.runlog import read_log
+from neutral.weights import load_file, save_weights
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = [
+    "--preset=scenes_detr",
+    "--set=model.backbone.width=8",
+    "--set=model.transformer.hidden_dim=16",
+    "--set=model.transformer.feedforward_dim=16",
+    "--set=model.transformer.encoder_layers=1",
+    "--set=model.transformer.decoder_layers=2",
+    "--set=model.transformer.dropout=0.1",
+    "--set=data.scenes.train_images=8",
+    "--set=data.scenes.val_images=3",
+]
+
+
+def run(name: str, *arguments, code: int = 0) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == code, result.stdout + result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Four epochs of PyTorch in one go."""
+    folder = tmp_path_factory.mktemp("run")
+    run("train", "--framework=torch", *TINY, "--set=optimiser.epochs=4", f"--out={folder}")
+    return folder
+
+
+def test_train_leaves_a_log_and_a_checkpoint(trained):
+    log = read_log(trained / "log.txt")
+    assert [e["epoch"] for e in log.epochs] == [0, 1, 2, 3]
+    assert log.header["data"]["train"]["images"] == 8
+    assert len(log.header["data"]["val"]["sha256"]) == 64
+    assert log.header["environment"]["framework"] == "torch"
+    assert log.header["config"]["seed"] == 42
+    last = log.epochs[-1]
+    assert len(last["test_coco_eval_bbox"]) == len(METRICS)
+    assert last["n_parameters"] > 1000
+    for key in (
+        "train_loss",
+        "train_loss_ce_0",
+        "train_loss_giou_unscaled",
+        "test_class_error",
+        "train_lr",
+    ):
+        assert np.isfinite(last[key]), key
+    weights, metadata = load_file(trained / "checkpoint.safetensors")
+    assert metadata["epoch"] == "4"
+    assert any(k.startswith("optimiser/first/") for k in weights)
+
+
+def test_resume_continues_bit_for_bit(trained, tmp_path):
+    run("train", "--framework=torch", *TINY, "--set=optimiser.epochs=2", f"--out={tmp_path}")
+    run(
+        "train",
+        "--framework=torch",
+        *TINY,
+        "--set=optimiser.epochs=4",
+        f"--out={tmp_path}",
+        "--resume",
+    )
+    whole, _ = load_file(trained / "checkpoint.safetensors")
+    parts, _ = load_file(tmp_path / "checkpoint.safetensors")
+    assert all(np.array_equal(whole[k], parts[k]) for k in whole)
+    losses = [
+        [e["train_loss"] for e in read_log(f / "log.txt").epochs] for f in (trained, tmp_path)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_a_run_is_never_overwritten_nor_resumed_with_other_numbers(trained):
+    before = (trained / "log.txt").read_bytes()
+    result = run("train", "--framework=torch", *TINY, f"--out={trained}", code=2)
+    assert "--resume" in result.stderr
+    changed = [*TINY, "--set=optimiser.lr=1e-5", f"--out={trained}", "--resume"]
+    result = run("train", "--framework=torch", *changed, code=2)
+    assert "optimiser.lr" in result.stderr
+    assert (trained / "log.txt").read_bytes() == before
+
+
+def test_evaluate_repeats_the_logged_ap(trained, tmp_path):
+    out = tmp_path / "detections.json"
+    checkpoint = trained / "checkpoint.safetensors"
+    result = run("evaluate", "--framework=torch", *TINY, f"--weights={checkpoint}", f"--out={out}")
+    logged = read_log(trained / "log.txt").epochs[-1]
+    assert f"{logged['test_loss']:.4f}" in result.stdout
+    assert "AP50" in result.stdout
+    records = json.loads(out.read_text())
+    assert {r["image_id"] for r in records} == {1, 2, 3}
+    assert {r["category_id"] for r in records} <= set(range(8))
+
+
+def test_train_pair_trains_both_and_charts_them(tmp_path):
+    result = run("train_pair", *TINY, "--set=optimiser.epochs=1", f"--out={tmp_path}")
+    for name in ("curves.png", "curves.svg", "steps.png", "torch/log.txt", "jittor/log.txt"):
+        assert (tmp_path / name).stat().st_size > 0
+    assert "none (configuration, seed and data are the same)" in result.stdout
+    first, second = (
+        read_log(tmp_path / side / "log.txt").epochs[0] for side in ("torch", "jittor")
+    )
+    steps = np.array([first["train_step_losses"], second["train_step_losses"]])
+    assert steps.shape == (2, 2)
+    assert abs(steps[0, 0] / steps[1, 0] - 1) < 1e-5, "the same weights, batch and dropout masks"
+
+
+def damaged(tmp_path, trained, kind: str) -> Path:
+    weights, _ = load_file(trained / "checkpoint.safetensors")
+    weights = {k: v for k, v in weights.items() if not k.startswith("optimiser/")}
+    path = tmp_path / "weights.safetensors"
+    if kind == "missing":
+        weights.pop("class_embed.bias")
+    elif kind == "extra":
+        weights["class_embed.scale"] = np.zeros(1, np.float32)
+    elif kind == "shape":
+        weights["class_embed.bias"] = np.zeros(3, np.float32)
+    save_weights(path, weights)
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:1000])
+    return path
+
+
+@pytest.mark.parametrize("framework", ["torch", "jittor"])
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("truncated", "weights.safetensors"),
+        ("missing", "class_embed.bias"),
+        ("extra", "class_embed.scale"),
+        ("shape", "(3,)"),
+    ],
+)
+def test_damaged_weights_are_one_clear_error(framework, kind, named, trained, tmp_path):
+    path = damaged(tmp_path, trained, kind)
+    result = run("evaluate", f"--framework={framework}", *TINY, f"--weights={path}", code=2)
+    assert named in result.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("framework", ["torch", "jittor"])
+def test_bad_data_is_one_clear_error(framework, coco_folder, tmp_path):
+    root = coco_folder()
+    file = root / "train2017" / "2.png"
+    file.write_bytes(file.read_bytes()[:60])
+    options = [
+        "--set=transform.train_sizes=64",
+        "--set=transform.crop_probability=0",
+        "--set=model.num_classes=91",
+    ]
+    arguments = [
+        f"--framework={framework}",
+        *TINY,
+        *options,
+        f"--data={root}",
+        "--set=optimiser.batch_size=2",
+    ]
+    result = run("train", *arguments, f"--out={tmp_path / 'out'}", code=2)
+    assert "2.png" in result.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_bad_options(tmp_path):
+    result = run("train", "--framework=torch", "--preset=detr_r34", f"--out={tmp_path}", code=2)
+    assert "detr_r34" in result.stderr
+    result = run("train_pair", *TINY, "--set=optimiser.lr=x", f"--out={tmp_path}", code=2)
+    assert "optimiser.lr" in result.stderr
+    result = run("plot", tmp_path / "no.txt", tmp_path / "log.txt", code=2)
+    assert "no such log" in result.stderr
+
+
+def test_without_a_gpu_cuda_is_refused(tmp_path):
+    from jittor_impl.environment import cuda_usable
+
+    if cuda_usable():
+        pytest.skip("this machine has a GPU")
+    for framework in ("torch", "jittor"):
+        arguments = [
+            f"--framework={framework}",
+            *TINY,
+            "--device=cuda",
+            f"--out={tmp_path / framework}",
+        ]
+        assert "no usable CUDA GPU" in run("train", *arguments, code=2).stderr
+
+
+def test_doctor_finds_this_machine_able():
+    assert "both frameworks can run" in run("doctor").stdout
