@@ -122,7 +122,7 @@ class TransformConfig:
 class ScenesConfig:
     """The procedural data set; see neutral/data/scenes.py."""
 
-    train_images: int = 200
+    train_images: int = 800
     val_images: int = 40
     width: int = 160
     height: int = 128
@@ -176,7 +176,7 @@ def _scenes_detr() -> Config:
                 dropout=0.0,
             ),
         ),
-        optimiser=OptimiserConfig(lr=5e-4, lr_backbone=5e-4, epochs=30, lr_drop=24, batch_size=4),
+        optimiser=OptimiserConfig(lr=2e-4, lr_backbone=2e-4, epochs=40, lr_drop=32, batch_size=4),
         transform=TransformConfig(
             train_sizes=(112, 128),
             max_size=160,

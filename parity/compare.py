@@ -15,6 +15,7 @@ from scipy.special import softmax
 from neutral.config import MatcherConfig
 from neutral.data.batching import Batch
 from neutral.data.coco import Target
+from neutral.evaluation import Evaluation
 from neutral.geometry import cxcywh_to_xyxy, pairwise_giou, pairwise_iou
 from parity import gates
 from parity.verdicts import (
@@ -54,9 +55,9 @@ def compare_names(case: str, torch: list[str], jittor: list[str]) -> Verdict:
 
 
 def flatten_losses(trace: dict) -> dict[str, np.ndarray]:
-    """Loss components, logged errors and total as float64 scalars; Jittor's have shape (1,)."""
-    values = {"loss/total": trace["total"]} | {f"loss/{k}": v for k, v in trace["losses"].items()}
-    values |= {f"error/{k}": v for k, v in trace["errors"].items()}
+    """Loss components, logged errors, then the total, as float64 scalars; Jittor's have shape (1,)."""
+    values = {f"loss/{k}": v for k, v in trace["losses"].items()}
+    values |= {f"error/{k}": v for k, v in trace["errors"].items()} | {"loss/total": trace["total"]}
     return {k: np.asarray(v, dtype=np.float64).reshape(1) for k, v in values.items()}
 
 
@@ -328,6 +329,19 @@ def match_detections(case: str, check: str, torch: list, jittor: list) -> list[V
     status = Status.PASS if missing <= 1 - gates.DETECTIONS_MATCHED else Status.FAIL
     message = f"{matched} of {total} detections have a partner"
     return [Verdict(case, check, "matched", status, missing, 1 - gates.DETECTIONS_MATCHED, message)]
+
+
+def compare_ap(case: str, torch: Evaluation, jittor: Evaluation) -> list[Verdict]:
+    """AP, AP50 and AP75 of the same weights; an AP near 0 on both sides proves nothing."""
+    check, verdicts = "AP of the same weights", []
+    for name in ("AP", "AP50", "AP75"):
+        gap = abs(torch[name] - jittor[name])
+        status = Status.PASS if gap <= gates.AP_MARGIN else Status.FAIL
+        message = f"{torch[name]:.4f} and {jittor[name]:.4f}"
+        if status is Status.PASS and max(torch[name], jittor[name]) < gates.AP_MEANINGFUL:
+            status, message = Status.INCONCLUSIVE, f"{message}: too low to tell anything"
+        verdicts.append(Verdict(case, check, name, status, gap, gates.AP_MARGIN, message))
+    return verdicts
 
 
 def first_divergence(verdicts: list[Verdict]) -> Verdict | None:

@@ -20,6 +20,7 @@ LOSS = 1e-6  # relative, each component, float32
 LOSS_64 = 1e-12
 STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
 AP_MARGIN = 0.02
+AP_MEANINGFUL = 0.2  # below it on both sides, equal AP proves nothing
 DETECTIONS_MATCHED, DETECTION_IOU, DETECTION_SCORE = 0.999, 0.99, 1e-4
 GOLDEN_TORCH = 1e-9  # float64 PyTorch against the records of the reference
 # Jittor against the records: the reference computes sines in float32, and PyTorch's and Jittor's

@@ -6,12 +6,22 @@ import numpy as np
 import pytest
 
 from neutral import parameters
-from neutral.config import to_dict
+from neutral.config import preset, to_dict
+from neutral.data import open_dataset
+from neutral.data.batching import val_batches
+from neutral.evaluation import evaluate
+from neutral.weights import initial_weights
 from parity import compare, gates
 from parity.cases import CASES
 from parity.golden import golden_weights
 from parity.verdicts import judge, judge_nodes, total_norm
+from parity.workers import FRAMEWORKS
 
+OVERFITTED_IMAGES, OVERFITTING_STEPS, OVERFITTING_RATE = (
+    4,
+    150,
+    5e-4,
+)  # AP about 0.7 after 100 steps
 IDS = [case.name.replace(" ", "_").replace(",", "") for case in CASES]
 
 
@@ -96,3 +106,26 @@ def test_training_steps(pair, conclude, scenes_folder):
         lambda n, x, y: judge(name, "float64 displacement", n, y, x, gates.STEPS_STATE, floor),
     )
     conclude(verdicts)
+
+
+def test_average_precision(pair, conclude, scenes_folder):
+    """PyTorch learns four scenes by heart; both frameworks then detect on them with those weights."""
+    config = preset("scenes_detr")
+    dataset = open_dataset(config, "val", scenes_folder)
+    batch = next(val_batches(dataset, config, OVERFITTED_IMAGES))
+    pair.both("build", to_dict(config), pair.device, "float32")
+    worker = pair["torch"]
+    shapes, names = worker.call("shapes"), worker.call("trained_names")
+    worker.call("load", initial_weights(shapes, config))
+    weights = worker.call(
+        "fit", batch, OVERFITTING_STEPS, parameters.rates(names, config.optimiser, 0)
+    )
+    pair.both("load", weights)
+    found = pair.both("detect", batch)
+    case = "scenes_detr with trained weights"
+    verdicts = compare.match_detections(case, "detections", found["torch"], found["jittor"])
+    scores = [
+        evaluate(dataset, {t.image_id: d for t, d in zip(batch.targets, found[side], strict=True)})
+        for side in FRAMEWORKS
+    ]
+    conclude(verdicts + compare.compare_ap(case, *scores))

@@ -55,6 +55,12 @@ class Server:
         ]
         return losses, self.session.state()
 
+    def fit(self, batch, steps: int, rates: dict[str, float]) -> dict[str, np.ndarray]:
+        """Trains on one batch, over and over: the state afterwards."""
+        for step in range(steps):
+            self.session.train_step(batch, step, rates)
+        return self.session.state()
+
     def run_op(self, name: str, arguments: tuple, device: str, dtype: str):
         """Calls ops.NAME(*arguments): (outputs, gradients of a fixed weighting of the first output).
 

@@ -21,8 +21,22 @@ from rich.table import Table
 from jittor_impl.environment import ONEDNN_PACKAGES, compiler, cuda_usable
 from scripts.common import FRAMEWORKS, run_main
 
-PROBE = "import json; from {0}_impl.runtime import describe, configure; configure('cpu', 'float32'); print('RESULT' + json.dumps(describe()))"
-PACKAGES = ("torch", "torchvision", "jittor", "numpy", "scipy", "pycocotools", "safetensors", *ONEDNN_PACKAGES)
+PROBE = """
+import json
+from {0}_impl.runtime import configure, describe
+configure("cpu", "float32")
+print("RESULT" + json.dumps(describe()))
+"""
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "jittor",
+    "numpy",
+    "scipy",
+    "pycocotools",
+    "safetensors",
+    *ONEDNN_PACKAGES,
+)
 
 
 @dataclass(frozen=True)

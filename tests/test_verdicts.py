@@ -10,6 +10,7 @@ import pytest
 from neutral.config import MatcherConfig
 from neutral.data.batching import Batch
 from neutral.data.coco import Target
+from neutral.evaluation import Evaluation
 from parity import compare, gates
 from parity.report import Report
 from parity.verdicts import (
@@ -225,6 +226,18 @@ def test_detections_are_matched_one_to_one():
     nothing = [{k: v[:0] for k, v in two[0].items()}]
     assert compare.match_detections("c", "k", nothing, nothing)[0].status is Status.FAIL
     assert compare.match_detections("c", "k", [], [])[0].status is Status.FAIL
+
+
+def test_ap_must_agree_and_mean_something():
+    def scored(ap: float) -> Evaluation:
+        return Evaluation((ap,) * 12, {})
+
+    def statuses(a: float, b: float) -> set[Status]:
+        return {v.status for v in compare.compare_ap("c", scored(a), scored(b))}
+
+    assert statuses(0.7, 0.71) == {Status.PASS}
+    assert statuses(0.7, 0.6) == {Status.FAIL}
+    assert statuses(0.0, 0.0) == {Status.INCONCLUSIVE}
 
 
 def test_trained_parameters_must_be_the_same():

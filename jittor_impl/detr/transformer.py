@@ -38,6 +38,13 @@ class Dropout(nn.Module):
         return x * keep * ops.scalar(1 / (1 - self.rate), x)
 
 
+class Tap(nn.Module):
+    """Gives an intermediate value a name in the trace; changes nothing."""
+
+    def execute(self, x):
+        return x
+
+
 class LayerNorm(nn.Module):
     def __init__(self, config: TransformerConfig):
         super().__init__()
@@ -59,6 +66,7 @@ class MultiheadAttention(nn.Module):
         self.in_proj_weight = ops.parameter(3 * self.dim, self.dim)
         self.in_proj_bias = ops.parameter(3 * self.dim)
         self.out_proj = nn.Linear(self.dim, self.dim)
+        self.q, self.k, self.v = Tap(), Tap(), Tap()
         self.dropout = Dropout(config.dropout)
 
     def project(self, x, part: int):
@@ -70,9 +78,9 @@ class MultiheadAttention(nn.Module):
 
     def execute(self, query, key, value, bias):
         """query [L, B, D], key and value [S, B, D], bias [B, 1, 1, S] or None -> [L, B, D]."""
-        q = self.project(query, 0) * ops.scalar((self.dim // self.heads) ** -0.5, query)
-        k = self.project(key, 1)
-        v = self.project(value, 2)
+        q = self.q(self.project(query, 0) * ops.scalar((self.dim // self.heads) ** -0.5, query))
+        k = self.k(self.project(key, 1))
+        v = self.v(self.project(value, 2))
         logits = q @ ops.permute(k, 0, 1, 3, 2)  # [B, N, L, S]
         if bias is not None:
             logits = logits + bias
