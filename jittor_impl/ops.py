@@ -8,8 +8,6 @@ docs/jittor.md collects them.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from jittor_impl.runtime import jt
@@ -311,10 +309,6 @@ def total_norm(tensors: list[Tensor]) -> Tensor:
     """Euclidean norm of all elements of all tensors, shape (1,) in Jittor."""
     squares = jt.concat([(t * t).sum() for t in tensors])
     return squares.sum().sqrt()
-
-
-def square_root(x) -> float:
-    return math.sqrt(x)
 
 
 def load_array(x: Tensor, values: np.ndarray, name: str) -> None:

@@ -18,10 +18,10 @@ from neutral.runlog import RunLog
 
 COLOURS = ("#c44e52", "#4c72b0")  # PyTorch's red, Jittor's blue
 PANELS = (
-    ("loss", "total loss", "train_loss", "test_loss"),
-    ("loss_ce", "classification loss", "train_loss_ce", "test_loss_ce"),
-    ("loss_bbox", "L1 box loss (weighted)", "train_loss_bbox", "test_loss_bbox"),
-    ("loss_giou", "GIoU loss (weighted)", "train_loss_giou", "test_loss_giou"),
+    ("total loss", "train_loss", "test_loss"),
+    ("classification loss", "train_loss_ce", "test_loss_ce"),
+    ("L1 box loss (weighted)", "train_loss_bbox", "test_loss_bbox"),
+    ("GIoU loss (weighted)", "train_loss_giou", "test_loss_giou"),
 )
 AP_PANELS = ((0, "AP"), (1, "AP50"))
 
@@ -102,7 +102,7 @@ def compare_runs(
     logs, noted = (first, second), differences(first, second)
     figure, grid = pyplot.subplots(2, 3, figsize=(14, 7.5), layout="constrained")
     order = (grid[0][0], grid[0][1], grid[1][0], grid[1][1])
-    for axes, (_, title, *keys) in zip(order, PANELS, strict=True):
+    for axes, (title, *keys) in zip(order, PANELS, strict=True):
         _draw(axes, logs, labels, keys, title)
     for axes, (index, name) in zip((grid[0][2], grid[1][2]), AP_PANELS, strict=True):
         for log, label, colour in zip(logs, labels, COLOURS, strict=True):

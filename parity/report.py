@@ -28,7 +28,6 @@ from matplotlib import pyplot
 class Report:
     verdicts: list[Verdict] = field(default_factory=list)
     environment: dict = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.time)
 
     def add(self, verdicts: list[Verdict]) -> list[Verdict]:
@@ -53,7 +52,6 @@ class Report:
             "machine": platform.machine(),
             "environment": self.environment,
             "counts": self.counts(),
-            "notes": self.notes,
             "verdicts": [v.to_dict() for v in self.verdicts],
         }
 
@@ -86,8 +84,6 @@ class Report:
         for verdict in self.verdicts:
             if verdict.status is Status.NOT_RUN:
                 console.print(f"NOT RUN {verdict.case}: {verdict.message}")
-        for note in self.notes:
-            console.print(note)
 
 
 def summarise(verdicts: list[Verdict]) -> dict:

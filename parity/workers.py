@@ -32,9 +32,8 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    def __init__(self, framework: str, device: str = "cpu", timeout: float = TIMEOUT):
+    def __init__(self, framework: str, timeout: float = TIMEOUT):
         self.framework = framework
-        self.device = device
         self.timeout = timeout
         self.folder = Path(tempfile.mkdtemp(prefix=f"parity-{framework}-"))
         self.process: subprocess.Popen | None = None
@@ -118,7 +117,7 @@ class Pair:
 
     def __init__(self, device: str = "cpu"):
         self.device = device
-        self.workers = {name: Worker(name, device) for name in FRAMEWORKS}
+        self.workers = {name: Worker(name) for name in FRAMEWORKS}
 
     def __getitem__(self, framework: str) -> Worker:
         return self.workers[framework]

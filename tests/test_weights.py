@@ -148,6 +148,19 @@ def test_backbone_is_torchvisions(tmp_path, dilation):
     assert torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs) < 1e-5
 
 
+def test_official_layout_loads(detr, tmp_path):
+    """A checkpoint laid out as the reference publishes its own: the old file layout, under "model"."""
+    config, shapes = preset("detr_r50"), detr.shapes()
+    state = {k: torch.randn(s) for k, s in shapes.items()}
+    path = tmp_path / "detr-r50.pth"
+    torch.save({"model": state}, path, _use_new_zipfile_serialization=False)
+    weights = load_weights(path, shapes, config)
+    detr.load(weights)
+    assert all(np.array_equal(v, state[k].numpy()) for k, v in detr.state().items())
+    with pytest.raises(InputError, match=r"detr-r50\.pth.*preset"):
+        load_weights(path, Session(preset("scenes_detr")).shapes(), preset("scenes_detr"))
+
+
 def test_rates_and_groups():
     config = preset("detr_r50")
     keys = ["backbone.0.body.layer2.0.conv1.weight", "class_embed.weight"]

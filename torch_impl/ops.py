@@ -7,8 +7,6 @@ parity case in parity/test_ops.py.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch.nn.functional as F
 
@@ -256,10 +254,6 @@ def watch(module, before, after) -> None:
 def total_norm(tensors: list[Tensor]) -> Tensor:
     """Euclidean norm of all elements of all tensors, shape ()."""
     return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in tensors]))
-
-
-def square_root(x) -> float:
-    return math.sqrt(x)
 
 
 def load_array(x: Tensor, values: np.ndarray, name: str) -> None:

@@ -85,7 +85,10 @@ class Session:
         return criterion(outputs, batch.targets, self.config.matcher, self.config.criterion)
 
     def train_step(self, batch: Batch, step: int, rates: dict[str, float]) -> dict[str, float]:
-        """One step of the optimiser; `step` numbers the dropout masks. Losses as `losses`, and grad_norm."""
+        """One step of the optimiser; `step` numbers the dropout masks. Losses and grad_norm.
+
+        `loss` is the weighted total, the other losses are unweighted.
+        """
         self.set_dropout(True, step)
         total, losses, errors, _ = self.loss(self.forward(batch), batch)
         values = as_floats(total, losses, errors)
@@ -102,16 +105,12 @@ class Session:
         ops.finish([self.tensors[name] for name in self.trained])
         return values
 
-    def losses(self, batch: Batch) -> dict[str, float]:
-        """Losses without dropout or gradients: `loss` is the weighted total, the rest is unweighted."""
-        return self.evaluate(batch)[0]
-
     def detect(self, batch: Batch) -> list[dict[str, np.ndarray]]:
         """Detections per image, see detr/post_process.py."""
         return self.evaluate(batch)[1]
 
     def evaluate(self, batch: Batch) -> tuple[dict[str, float], list[dict[str, np.ndarray]]]:
-        """`losses` and `detect` from one forward pass."""
+        """Losses (as `train_step` names them) and detections of one forward pass without dropout."""
         self.set_dropout(False)
         with ops.no_grad():
             outputs = self.forward(batch)

@@ -8,6 +8,8 @@ without a gradient and takes its learning rate from a key that callers easily mi
 
 from __future__ import annotations
 
+import math
+
 from neutral.config import OptimiserConfig
 from torch_impl import ops
 
@@ -28,7 +30,7 @@ class AdamW:
         self.steps += 1
         beta1, beta2 = self.config.betas
         correction1 = 1 - beta1**self.steps
-        correction2 = ops.square_root(1 - beta2**self.steps)
+        correction2 = math.sqrt(1 - beta2**self.steps)
         with ops.no_grad():
             for name, gradient in gradients.items():
                 if gradient is None:
