@@ -49,13 +49,14 @@ def sizes(short: int, longest: int) -> tuple[str, ...]:
     return (f"transform.val_size={short}", f"transform.max_size={longest}")
 
 
+SCENES = (0, 8, 20)  # six objects and occlusion, a crowd, an empty image
 CASES = (
-    Case("scenes_detr on scenes", "scenes_detr", (), (0, 1, 2)),
+    Case("scenes_detr on scenes", "scenes_detr", (), SCENES),
     Case(
         "scenes_detr with dropout from shared streams",
         "scenes_detr",
         ("model.transformer.dropout=0.1",),
-        (0, 1, 2),
+        SCENES,
         float32=False,
         dropout_step=3,
     ),
@@ -63,7 +64,7 @@ CASES = (
         "pre-norm, learned positions, no auxiliary losses",
         "scenes_detr",
         ("model.transformer.pre_norm=true", "model.position.kind=learned", "model.aux_loss=false"),
-        (0, 1, 2),
+        SCENES,
     ),
     Case("detr_r101_dc5 on scenes", "detr_r101_dc5", sizes(64, 80), (0, 1), float32=False),
     Case(
