@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import shutil
 import sys
+import sysconfig
 import tempfile
 from importlib import metadata
 from pathlib import Path
+
+from neutral.files import replacing
 
 ONEDNN_PACKAGES = ("onednn-cpu-gomp", "onednn-devel-cpu-gomp")
 ONEDNN_FOLDER = "dnnl_lnx_2.2.0_cpu_gomp"  # the name Jittor 1.3 looks for
@@ -92,6 +96,31 @@ def install_onednn(cache: Path) -> bool:
     return (target / "lib" / "libmkldnn.so").is_file()
 
 
+def write_python_config(cache: Path) -> Path:
+    """A python-config for the running interpreter, answering the two questions that Jittor asks.
+
+    Jittor looks for one in the virtual environment, which has none, and then takes the system's,
+    which may be absent or of another interpreter.
+    """
+    script = "#!/bin/sh\n" + "".join(
+        f"[ \"$1\" = {option} ] && echo '{answer}'\n"
+        for option, answer in (
+            (
+                "--includes",
+                f"-I{sysconfig.get_path('include')} -I{sysconfig.get_path('platinclude')}",
+            ),
+            ("--extension-suffix", sysconfig.get_config_var("EXT_SUFFIX")),
+        )
+    )
+    name = hashlib.sha256(script.encode()).hexdigest()[:12]
+    path = cache / "python-config" / name / "python-config"
+    if not path.is_file():
+        with replacing(path) as temporary:
+            temporary.write_text(script + "exit 0\n")
+            temporary.chmod(0o755)
+    return path
+
+
 def prepare_environment() -> dict[str, str]:
     """Sets the variables that Jittor reads at import; returns those that were decided here.
 
@@ -102,7 +131,9 @@ def prepare_environment() -> dict[str, str]:
     decided |= {"log_silent": "1", "gdb_path": "", "cache_name": "default"}
     if os.environ.get(IEEE_VARIABLE) == "1":
         decided |= {"cc_flags": " -O2 ", "cache_name": "ieee"}
-    if not install_onednn(jittor_home() / ".cache" / "jittor"):
+    cache = jittor_home() / ".cache" / "jittor"
+    decided["python_config_path"] = str(write_python_config(cache))
+    if not install_onednn(cache):
         decided["use_mkl"] = "0"  # slower convolutions instead of a download
     decided = {k: v for k, v in decided.items() if k not in os.environ}
     if not cuda_usable():

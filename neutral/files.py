@@ -21,7 +21,7 @@ def replacing(path: Path | str):
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(temporary.stat().st_mode | 0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -94,7 +94,9 @@ def pytest_runtest_makereport(item, call):
     if call.excinfo is not None and call.excinfo.errisinstance(
         (WorkerDied, WorkerError, InputError)
     ):
-        report.add([Verdict(case, "worker", "(run)", Status.FAIL, message=str(call.excinfo.value))])
+        node = getattr(call.excinfo.value, "node", "(run)")
+        message = str(call.excinfo.value)
+        report.add([Verdict(case, "worker", node, Status.FAIL, message=message)])
         if call.excinfo.errisinstance(WorkerError):
             result.longrepr = f"{call.excinfo.value}\n{call.excinfo.value.details}"
     elif result.skipped:

@@ -103,7 +103,7 @@ def summarise(verdicts: list[Verdict]) -> dict:
         "counts": [str(counter[status]) for status in Status],
         "worst": f"{worst.measured:.1e}" if worst else "",
         "limit": f"{worst.limit:.1e}" if worst else "",
-        "first": f"{first.node} {first.message}" if first else "",
+        "first": f"{first.node} {first.message[:100]}" if first else "",
         "style": style,
     }
 

@@ -20,7 +20,11 @@ TIMEOUT = 1800.0  # seconds for one request; a cold Jittor compiles for minutes
 
 
 class WorkerDied(RuntimeError):
-    """The process ended, or did not answer in time."""
+    """The process ended, or did not answer in time; `node` is the last one it had entered."""
+
+    def __init__(self, message: str, node: str):
+        super().__init__(message)
+        self.node = node
 
 
 class WorkerError(RuntimeError):
@@ -98,7 +102,8 @@ class Worker:
         tail = (self.folder / "stderr").read_bytes()[-1500:].decode(errors="replace").strip()
         return WorkerDied(
             f"{self.framework} worker {what} in {self.pending!r} (exit code {code}); last node entered: {node}; "
-            f"stderr ends: {tail or '(empty)'}"
+            f"stderr ends: {tail or '(empty)'}",
+            node,
         )
 
     def close(self) -> None:

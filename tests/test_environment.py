@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def clean(monkeypatch, tmp_path):
         "cache_name",
         "use_mkl",
         "nvcc_path",
+        "python_config_path",
         "cc_flags",
     )
     for name in names:
@@ -51,6 +53,19 @@ def test_nothing_is_downloaded_and_a_stray_nvcc_is_ignored(clean, monkeypatch):
     assert [p.name for p in folder.parent.iterdir()] == [environment.ONEDNN_FOLDER], (
         "no staging folder is left"
     )
+
+
+def test_python_config_answers_for_this_interpreter(clean):
+    path = environment.write_python_config(clean / "cache")
+    assert path == environment.write_python_config(clean / "cache")
+
+    def ask(option: str) -> str:
+        return subprocess.run(
+            [path, option], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    assert any((Path(part[2:]) / "Python.h").is_file() for part in ask("--includes").split())
+    assert ask("--extension-suffix") == sysconfig.get_config_var("EXT_SUFFIX")
 
 
 def test_a_users_choice_is_kept_but_for_nvcc(clean, monkeypatch):
