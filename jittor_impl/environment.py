@@ -12,6 +12,7 @@ import ctypes
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -28,7 +29,6 @@ IEEE_VARIABLE = "PARITY_JITTOR_IEEE"  # "1": compile without -Ofast, so no flush
 
 def jittor_home() -> Path:
     """The folder under which Jittor keeps `.cache/jittor`, found as Jittor itself finds it."""
-    os.environ.setdefault("log_silent", "1")  # read when jittor_utils is imported
     from jittor_utils import home  # importing jittor_utils neither compiles nor downloads
 
     return Path(home())
@@ -127,19 +127,51 @@ def prepare_environment() -> dict[str, str]:
     A variable the user has set is left alone, except that `nvcc_path` is emptied where no CUDA
     driver answers: an nvcc without a usable GPU breaks the import or aborts the process.
     """
-    decided = {name: "0" for name in SWITCHES_OFF}
+    decided = dict.fromkeys(SWITCHES_OFF, "0")
+    # without a name the cache is called after the git branch that the environment lies in
     decided |= {"log_silent": "1", "gdb_path": "", "cache_name": "default"}
     if os.environ.get(IEEE_VARIABLE) == "1":
         decided |= {"cc_flags": " -O2 ", "cache_name": "ieee"}
+    decided = _decide(decided)  # before jittor_utils is imported: it reads some of them
     cache = jittor_home() / ".cache" / "jittor"
-    decided["python_config_path"] = str(write_python_config(cache))
+    decided |= _decide({"python_config_path": str(write_python_config(cache))})
     if not install_onednn(cache):
-        decided["use_mkl"] = "0"  # slower convolutions instead of a download
-    decided = {k: v for k, v in decided.items() if k not in os.environ}
+        decided |= _decide({"use_mkl": "0"})  # slower convolutions instead of a download
     if not cuda_usable():
-        decided["nvcc_path"] = ""
-    os.environ.update(decided)
+        os.environ["nvcc_path"] = decided["nvcc_path"] = ""
     return decided
+
+
+def _decide(values: dict[str, str]) -> dict[str, str]:
+    """Sets what the user has not set; returns what it set."""
+    chosen = {k: v for k, v in values.items() if k not in os.environ}
+    os.environ.update(chosen)
+    return chosen
+
+
+def prime() -> None:
+    """Imports Jittor in a process of its own, twice, the first time that this environment needs it.
+
+    The first import compiles the core. If the flags have changed since an older build, Jittor
+    rebuilds, asks to be run again and ends the process with exit code 0; here that process is an
+    expendable one. ImportError with what it printed when it fails. A stamp remembers success.
+    """
+    names = ("cc_path", "cc_flags", "cache_name", "nvcc_path", "use_mkl", "python_config_path")
+    state = [sys.executable, metadata.version("jittor"), *(os.environ.get(n, "") for n in names)]
+    key = hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
+    stamp = jittor_home() / ".cache" / "jittor" / "primed" / key
+    if stamp.is_file():
+        return
+    message = "Jittor compiles its core for this environment, once: one to three minutes ..."
+    print(message, file=sys.stderr, flush=True)
+    for _ in range(2):
+        command = [sys.executable, "-W", "ignore", "-c", "import jittor"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            output = (result.stdout + result.stderr).strip()
+            raise ImportError(f"Jittor cannot be imported: {output[-2000:] or result.returncode}")
+    with replacing(stamp) as temporary:
+        temporary.write_text("\n".join(state) + "\n")
 
 
 def compiler() -> str:

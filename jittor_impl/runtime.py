@@ -15,7 +15,7 @@ import warnings
 
 import numpy as np
 
-from jittor_impl.environment import IEEE_VARIABLE, compiler, cuda_usable, prepare_environment
+from jittor_impl.environment import IEEE_VARIABLE, compiler, cuda_usable, prepare_environment, prime
 from neutral.errors import InputError
 
 
@@ -52,11 +52,15 @@ def _import_jittor():
             "Jittor compiles its kernels and needs g++: install it (Debian, Ubuntu: apt-get install g++)"
         )
     prepare_environment()
+    prime()
     if not cuda_usable():
         sys.modules.setdefault("cupy", None)  # Jittor would enter a cupy device at import
     with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")  # SyntaxWarnings from Jittor's own docstrings
-        import jittor
+        try:
+            import jittor
+        except SystemExit:
+            raise ImportError("Jittor has rebuilt itself; run the command again") from None
     return jittor
 
 

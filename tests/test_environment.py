@@ -185,3 +185,31 @@ def test_jittor_without_gxx_fails_with_one_clear_message(tmp_path):
     )
     assert result.returncode != 0
     assert "apt-get install g++" in result.stderr.splitlines()[-1]
+
+
+def test_the_core_is_compiled_once_in_processes_of_its_own(clean, monkeypatch, capfd):
+    """Jittor may end the process that rebuilds it, so two expendable ones go first."""
+    calls = []
+
+    def run(command, **options):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    environment.prime()
+    environment.prime()
+    assert len(calls) == 2
+    assert "one to three minutes" in capfd.readouterr().err
+    monkeypatch.setenv("cc_flags", "-O1")  # other flags: another build
+    environment.prime()
+    assert len(calls) == 4
+
+
+def test_a_jittor_that_does_not_compile_is_one_error(clean, monkeypatch):
+    def run(command, **options):
+        return subprocess.CompletedProcess(command, 1, "", "fatal error: Python.h: No such file\n")
+
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    with pytest.raises(ImportError, match=r"cannot be imported: .*Python\.h"):
+        environment.prime()
+    assert not list(clean.rglob("primed/*")), "no stamp after a failure"
