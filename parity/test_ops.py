@@ -61,10 +61,9 @@ def test_ops_float32(pair, conclude):
 def run(pair, dtype: str, sides=FRAMEWORKS):
     """Yields (label, PyTorch's (outputs, gradients), Jittor's) for every case."""
     for number, case in enumerate(OP_CASES):
-        for side in sides:
-            pair[side].submit("run_op", case.name, case.arguments, pair.device, dtype)
+        found = pair.both("run_op", case.name, case.arguments, pair.device, dtype, sides=sides)
         answers = {
-            side: tuple([comparable(x) for x in part or []] for part in pair[side].result())
+            side: tuple([comparable(x) for x in part or []] for part in found[side])
             for side in sides
         }
         yield f"{number:02d} {case.name}", answers["torch"], answers.get("jittor")

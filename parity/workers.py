@@ -127,14 +127,14 @@ class Pair:
     def __getitem__(self, framework: str) -> Worker:
         return self.workers[framework]
 
-    def both(self, method: str, *args, **options) -> dict:
+    def both(self, method: str, *args, sides: tuple[str, ...] = FRAMEWORKS, **options) -> dict:
         """Answers by framework; when one side fails, the other's answer is still awaited first."""
-        for worker in self.workers.values():
-            worker.submit(method, *args, **options)
+        for name in sides:
+            self.workers[name].submit(method, *args, **options)
         answers, failure = {}, None
-        for name, worker in self.workers.items():
+        for name in sides:
             try:
-                answers[name] = worker.result()
+                answers[name] = self.workers[name].result()
             except (WorkerDied, WorkerError, InputError) as error:
                 failure = failure or error
         if failure is not None:
