@@ -1,7 +1,7 @@
 """Training and evaluation runs: one loop for both frameworks, which come in as a session.
 
-A run folder holds log.txt (see runlog.py), checkpoint.safetensors (weights, optimiser state) and
-the latest evaluation. A session is {torch,jittor}_impl.session.Session.
+A run folder holds log.txt (see runlog.py) and checkpoint.safetensors (weights, optimiser state). A
+session is {torch,jittor}_impl.session.Session.
 """
 
 from __future__ import annotations
@@ -88,9 +88,10 @@ def train(
         first_epoch, step = load_checkpoint(session, config, checkpoint)
         keep_epochs(log, first_epoch)
     else:
-        if log.exists():
+        if checkpoint.exists() or has_epochs(log):
             raise InputError(f"{log} exists: continue it with --resume, or choose another --out")
         session.load(start_weights(session, config, options.weights))
+        log.unlink(missing_ok=True)  # of a run that ended before its first epoch did
         runlog.append_line(log, {"header": header(session, config, datasets)})
     shapes = session.shapes()
     count = sum(math.prod(shapes[name]) for name in session.trained_names())
@@ -197,6 +198,13 @@ def load_checkpoint(session, config: Config, path: Path) -> tuple[int, int]:
     }
     session.load_optimiser(moments, int(metadata["updates"]))
     return int(metadata["epoch"]), int(metadata["step"])
+
+
+def has_epochs(log: Path) -> bool:
+    """Whether the log holds anything that starting anew would lose."""
+    return log.exists() and any(
+        "epoch" in json.loads(line) for line in log.read_text().splitlines()
+    )
 
 
 def keep_epochs(log: Path, epoch: int) -> None:
