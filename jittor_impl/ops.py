@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jittor_impl import kernels
 from jittor_impl.runtime import jt
 from neutral.errors import InputError
 
@@ -62,6 +63,16 @@ def cast(x: Tensor, like: Tensor) -> Tensor:
     """`x` (any dtype, bool included) in the dtype of `like`."""
     cast = x.cast(str(like.dtype))
     return cast.stop_grad() if str(x.dtype) == "bool" else cast
+
+
+def as_index(x: Tensor) -> Tensor:
+    """Numbers or booleans as integers, cut toward zero."""
+    return x.int32()
+
+
+def as_float(x: Tensor) -> Tensor:
+    """Integers or booleans in the default dtype."""
+    return x.cast(_default_dtype()).stop_grad()
 
 
 def as_float32(x: Tensor) -> Tensor:
@@ -141,8 +152,34 @@ def clamp_min(x: Tensor, low: float) -> Tensor:
     return jt.clamp(x, min_v=low)
 
 
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)), with gradient 1/2 at 0."""
+    return maximum(x, x * 0) + jt.log(1 + jt.exp(-absolute(x)))
+
+
+def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """a where `condition` is True, else b; all of one shape."""
+    return jt.ternary(condition, a, b)
+
+
+def round_half_even(x: Tensor) -> Tensor:
+    nearest = (x + 0.5).floor()  # Jittor's own rounds halves away from zero
+    tie = (x + 0.5 == nearest).cast(str(x.dtype))
+    return nearest - tie * (nearest - (nearest / 2).floor() * 2)
+
+
 def logical_not(mask: Tensor) -> Tensor:
     return mask.logical_not()  # ~ is missing on bool
+
+
+def logical_and(a: Tensor, b: Tensor) -> Tensor:
+    """Of two bool tensors, which may broadcast."""
+    return a.logical_and(b)
+
+
+def logical_or(a: Tensor, b: Tensor) -> Tensor:
+    """Of two bool tensors, which may broadcast."""
+    return a.logical_or(b)
 
 
 # reductions, sorting, indexing
@@ -161,6 +198,45 @@ def argmax(x: Tensor, axis: int) -> Tensor:
 def max_with_index(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     index, values = jt.argmax(x, dim=axis)
     return values, index
+
+
+def max_first(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Greatest value and the first index that has it. NaN is not allowed."""
+    axis = axis % x.ndim
+    values = x.max(axis, keepdims=True)
+    positions = jt.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
+    positions = positions.broadcast(x.shape)
+    first = jt.ternary(x == values, positions, positions * 0 + x.shape[axis]).min(axis)
+    return values.reshape(first.shape), first
+
+
+def sort_descending(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Along the last axis: values, and where they were; equal values keep their order, NaN comes last."""
+    order = kernels.order_descending(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+    return jt.gather(x, x.ndim - 1, order), order  # Jittor's own sort is not stable
+
+
+def ranks(x: Tensor) -> Tensor:
+    """Place of every element in the ascending order of the last axis; equal values keep their order."""
+    order = kernels.order_descending(-x.reshape(-1, x.shape[-1]))
+    return kernels.order_descending(-as_float(order)).reshape(x.shape)
+
+
+def one_hot(index: Tensor, count: int, like: Tensor) -> Tensor:
+    """int [...] -> [..., count] in the dtype of `like`; an index outside 0..count-1 gives zeros."""
+    return (index.unsqueeze(-1) == jt.arange(count)).cast(str(like.dtype)).stop_grad()
+
+
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """x [B, N, ...], index int [B, K] within 0..N-1 -> x[b, index[b, k]] [B, K, ...]."""
+    rows = index + (jt.arange(x.shape[0]) * x.shape[1]).unsqueeze(1)
+    found = x.reshape(-1, *x.shape[2:])[rows.reshape(-1)]
+    return found.reshape(*index.shape, *x.shape[2:])
+
+
+def take_rows(x: Tensor, index: Tensor) -> Tensor:
+    """x [N, ...], index int [K] within 0..N-1 -> x[index] [K, ...]."""
+    return x[index]
 
 
 def gather_pairs(x: Tensor, first: np.ndarray, second: np.ndarray) -> Tensor:
@@ -239,6 +315,12 @@ def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
     return mask[:, rows[:, None], columns[None]]  # jt.nn.interpolate would be bilinear
 
 
+def upsample_nearest(x: Tensor, height: int, width: int) -> Tensor:
+    """x [B, C, H, W] -> [B, C, height, width], nearest as F.interpolate: source = floor(i * H / height)."""
+    rows, columns = (_nearest_index(n, m) for n, m in zip(x.shape[2:], (height, width)))
+    return x[:, :, rows[:, None], columns[None]]
+
+
 def _nearest_index(length: int, resized: int) -> Tensor:
     """Source index of each resized position, in float32 as PyTorch computes it."""
     scale = np.float32(length) / np.float32(resized)
@@ -255,6 +337,52 @@ def attention_bias(mask: Tensor, like: Tensor) -> Tensor:
 def random_keep(x: Tensor, rate: float) -> Tensor:
     """The framework's own dropout mask for `x`: 1 where kept (probability 1 - rate), else 0."""
     return (jt.rand(x.shape) >= rate).cast(str(x.dtype))
+
+
+# regions: boxes are xyxy [N, 4] in the pixels of the image, images int [N] says whose; no gradient
+# flows to boxes
+
+
+def nms(boxes: Tensor, groups: Tensor, allowed: Tensor, threshold: float) -> Tensor:
+    """Greedy suppression among boxes [N, 4] that lie in order of score, best first -> bool [N], those kept.
+
+    A box goes when its IoU with a kept one of its group (int [N]) is greater than `threshold`; boxes that
+    are not `allowed` (bool [N]) neither stay nor suppress.
+    """
+    return kernels.nms(boxes, groups, allowed, threshold)
+
+
+def roi_align(
+    x: Tensor,
+    boxes: Tensor,
+    images: Tensor,
+    size: int,
+    scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Tensor:
+    """x [B, C, H, W] -> [N, C, size, size]: means of bilinear samples (He et al. 2017).
+
+    `scale` is that of the map (1/16, ...); sampling_ratio 0 takes as many samples as a bin is wide; without
+    `aligned` boxes are shifted by half a pixel and at least 1 wide, as in the first publication.
+    """
+    options = {"size": size, "scale": scale, "ratio": sampling_ratio, "aligned": int(aligned)}
+    return kernels.BilinearPool.apply(x, boxes, images.int32(), options | {"crop": 0})
+
+
+def roi_pool(x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float) -> Tensor:
+    """x [B, C, H, W] -> [N, C, size, size]: the greatest value of each bin, 0 for an empty one (Girshick 2015)."""
+    options = {"size": size, "scale": scale}
+    return kernels.RoiPool.apply(x, boxes, images.int32(), options)
+
+
+def crop_and_resize(x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float) -> Tensor:
+    """x [B, C, H, W] -> [N, C, size, size]: one bilinear sample per point of a grid from corner to corner.
+
+    As tf.image.crop_and_resize: samples outside the map are 0.
+    """
+    options = {"size": size, "scale": scale, "ratio": 1, "aligned": 0}
+    return kernels.BilinearPool.apply(x, boxes, images.int32(), options | {"crop": 1})
 
 
 # gradients, parameters, modules

@@ -1,42 +1,66 @@
-"""What each canonical parameter is: buffer or not, trained or not, in which group, at which rate.
+"""What each canonical parameter is: buffer or not, trained or not, at which rate, how decayed.
 
 Decided once, from names and configuration, so that the two frameworks cannot disagree
-(facebookresearch/detr main.py:131-140 and models/backbone.py:62-64).
+(facebookresearch/detr main.py:131-140 and models/backbone.py:62-64 for DETR).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from neutral.config import Config, DetrConfig, OptimiserConfig
+from neutral.config import VGG16_BLOCKS, Config, OptimiserConfig
 
-BODY = "backbone.0.body."
+BODIES = {"detr": "backbone.0.body.", "faster_rcnn": "backbone.body."}
 STAGES = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
 
 
+def body(config: Config) -> str:
+    """What the names of the backbone's own parameters start with."""
+    return BODIES[config.model.detector]
+
+
+def vgg16_positions() -> list[tuple[int, ...]]:
+    """Position of every convolution in torchvision's vgg16.features, by block."""
+    positions, start = [], 0
+    for block in VGG16_BLOCKS:
+        positions.append(tuple(start + 2 * k for k in range(len(block))))
+        start += 2 * len(block) + 1  # each convolution has a ReLU behind it, each block a pool
+    return positions
+
+
 def is_norm(key: str) -> bool:
-    """True for tensors of a backbone's normalisation layer."""
+    """True for tensors of a ResNet's normalisation layer."""
     parts = key.split(".")
-    return key.startswith(BODY) and (
-        parts[-2].startswith("bn") or parts[-3:-1] == ["downsample", "1"]
-    )
+    owner = parts[-2] if len(parts) > 1 else ""
+    return owner.startswith("bn") or parts[-3:-1] == ["downsample", "1"]
 
 
-def is_buffer(key: str, model: DetrConfig) -> bool:
+def is_buffer(key: str, config: Config) -> bool:
     """All four tensors of a frozen batch normalisation are buffers."""
-    return model.backbone.norm == "frozen_batch" and is_norm(key)
+    return config.model.backbone.norm == "frozen_batch" and is_norm(key)
 
 
 def is_frozen_stage(name: str, config: Config) -> bool:
     """Whether a parameter or node lies in a stage of the backbone that is not trained."""
-    if not name.startswith(BODY):
+    if not name.startswith(body(config)):
         return False
-    frozen = [module for stage in STAGES[: config.model.backbone.frozen_stages] for module in stage]
-    return config.optimiser.lr_backbone <= 0 or name.removeprefix(BODY).split(".")[0] in frozen
+    if config.model.detector == "detr" and config.optimiser.lr_backbone <= 0:
+        return True
+    inner, backbone = name.removeprefix(body(config)).split("."), config.model.backbone
+    if backbone.name == "vgg16":
+        trained = vgg16_positions()[backbone.frozen_stages :]
+        return len(inner) > 1 and int(inner[1]) < (trained[0][0] if trained else 1000)
+    frozen = [module for stage in STAGES[: backbone.frozen_stages] for module in stage]
+    return inner[0] in frozen
+
+
+def is_bias(key: str) -> bool:
+    return key.endswith("bias")
 
 
 def is_trainable(key: str, config: Config) -> bool:
-    return not is_buffer(key, config.model) and not is_frozen_stage(key, config)
+    untrained_bias = is_bias(key) and config.optimiser.bias_lr_factor == 0
+    return not (is_buffer(key, config) or is_frozen_stage(key, config) or untrained_bias)
 
 
 def trainable(keys: Iterable[str], config: Config) -> list[str]:
@@ -44,17 +68,31 @@ def trainable(keys: Iterable[str], config: Config) -> list[str]:
     return [key for key in keys if is_trainable(key, config)]
 
 
-def base_rate(key: str, optimiser: OptimiserConfig) -> float:
-    """Two groups: whatever has "backbone" in its name, and the rest (learned positions are backbone.1)."""
-    return optimiser.lr_backbone if "backbone" in key else optimiser.lr
+def base_rate(key: str, config: Config) -> float:
+    """DETR has two groups, whatever has "backbone" in its name (learned positions too), and the rest."""
+    optimiser = config.optimiser
+    backbone = config.model.detector == "detr" and "backbone" in key
+    rate = optimiser.lr_backbone if backbone else optimiser.lr
+    return rate * (optimiser.bias_lr_factor if is_bias(key) else 1.0)
 
 
 def decay_factor(epoch: int, optimiser: OptimiserConfig) -> float:
-    """StepLR: times `lr_gamma` every `lr_drop` epochs, counted from 0."""
+    """Times `lr_gamma` at every milestone passed, or every `lr_drop` epochs, counted from 0."""
+    if optimiser.lr_milestones:
+        return optimiser.lr_gamma ** sum(epoch >= m for m in optimiser.lr_milestones)
     return optimiser.lr_gamma ** (epoch // optimiser.lr_drop)
 
 
-def rates(keys: Iterable[str], optimiser: OptimiserConfig, epoch: int) -> dict[str, float]:
+def rates(keys: Iterable[str], config: Config, epoch: int) -> dict[str, float]:
     """Learning rate of every parameter in an epoch."""
-    factor = decay_factor(epoch, optimiser)
-    return {key: base_rate(key, optimiser) * factor for key in keys}
+    factor = decay_factor(epoch, config.optimiser)
+    return {key: base_rate(key, config) * factor for key in keys}
+
+
+def decays(keys: Iterable[str], config: Config) -> dict[str, float]:
+    """Weight decay of every parameter."""
+    optimiser = config.optimiser
+    return {
+        key: 0.0 if is_bias(key) and not optimiser.bias_decay else optimiser.weight_decay
+        for key in keys
+    }

@@ -2,7 +2,7 @@
 
 `stream(seed, "augment", epoch, image_id)` is a NumPy Philox generator that depends on nothing but
 its arguments, so the order in which consumers run, the number of workers and the framework do not
-matter. Whatever is random in a run comes from here: initial weights, shuffling, augmentation and
+matter. Whatever is random in a run comes from here: initial weights, shuffling, augmentation, samplers and
 (unless `dropout_source = "native"`) dropout masks.
 """
 
@@ -19,8 +19,9 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype=np.uint64)))
 
 
-class DropoutMasks:
-    """Hands out dropout masks by call site: the n-th call of site S in step k always gets the same.
+class Draws:
+    """Hands out what a training step draws, by call site: the n-th call of site S in step k always
+    gets the same.
 
     Both frameworks call the sites in the same order, because their model files are twins.
     """
@@ -34,8 +35,11 @@ class DropoutMasks:
         self.step = step
         self.calls: dict[str, int] = {}
 
-    def draw(self, site: str, shape: tuple[int, ...], rate: float) -> np.ndarray:
-        """bool `shape`, True where the value is kept (probability 1 - rate)."""
+    def uniform(self, site: str, shape: tuple[int, ...]) -> np.ndarray:
+        """float32 `shape`, uniform in [0, 1): a sampler's keys."""
         call = self.calls[site] = self.calls.get(site, -1) + 1
-        generator = stream(self.seed, "dropout", self.step, site, call)
-        return generator.random(shape, dtype=np.float32) >= np.float32(rate)
+        return stream(self.seed, "draws", self.step, site, call).random(shape, dtype=np.float32)
+
+    def keep(self, site: str, shape: tuple[int, ...], rate: float) -> np.ndarray:
+        """bool `shape`, True where dropout keeps the value (probability 1 - rate)."""
+        return self.uniform(site, shape) >= np.float32(rate)

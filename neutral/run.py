@@ -68,7 +68,7 @@ def evaluation_run(
         detections |= {t.image_id: d for t, d in zip(batch.targets, found, strict=True)}
         report({"phase": "evaluate", "step": number, "steps": total, "loss": losses["loss"]})
     return (
-        runlog.mean_losses(steps, "test", config.criterion),
+        runlog.mean_losses(steps, "test", config.model.loss_weights()),
         evaluate(dataset, detections),
         detections,
     )
@@ -98,7 +98,7 @@ def train(
     per_epoch = len(datasets["train"]) // config.optimiser.batch_size
     per_epoch = min(per_epoch, options.max_steps or per_epoch)
     for epoch in range(first_epoch, config.optimiser.epochs):
-        rates = parameters.rates(session.trained_names(), config.optimiser, epoch)
+        rates = parameters.rates(session.trained_names(), config, epoch)
         factor = parameters.decay_factor(epoch, config.optimiser)
         steps, started = [], time.perf_counter()
         for number, batch in enumerate(train_batches(datasets["train"], config, epoch), start=1):
@@ -127,7 +127,7 @@ def train(
             "train_lr": config.optimiser.lr * factor,
             "train_lr_backbone": config.optimiser.lr_backbone * factor,
         }
-        record |= runlog.mean_losses(steps, "train", config.criterion)
+        record |= runlog.mean_losses(steps, "train", config.model.loss_weights())
         record["train_step_losses"] = [round(s["loss"], 6) for s in steps]
         if (epoch + 1) % options.evaluate_every == 0 or epoch + 1 == config.optimiser.epochs:
             losses, evaluation, _ = evaluation_run(

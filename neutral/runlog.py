@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from neutral.config import CriterionConfig
 from neutral.errors import InputError
 
 
@@ -81,16 +81,19 @@ def read_log(path: Path | str) -> RunLog:
 
 
 def mean_losses(
-    steps: Iterable[dict[str, float]], prefix: str, criterion: CriterionConfig
+    steps: Iterable[dict[str, float]], prefix: str, weights: dict[str, float]
 ) -> dict[str, float]:
-    """Means over steps under DETR's names: weighted losses bare, unweighted ones `_unscaled`."""
+    """Means over steps under DETR's names: weighted losses bare, unweighted ones `_unscaled`.
+
+    `weights` are those of the losses in the total, by name without the decoder layer's number.
+    """
     steps = list(steps)
     record = {}
     for name in steps[0] if steps else ():
         mean = float(np.mean([s[name] for s in steps]))
-        kind = "_".join(name.split("_")[:2])  # loss_ce_3 -> loss_ce
-        if kind in ("loss_ce", "loss_bbox", "loss_giou"):
-            record[f"{prefix}_{name}"] = mean * getattr(criterion, kind)
+        kind = re.sub(r"_\d+$", "", name)  # loss_ce_3 -> loss_ce
+        if kind in weights:
+            record[f"{prefix}_{name}"] = mean * weights[kind]
             record[f"{prefix}_{name}_unscaled"] = mean
         elif "error" in name:
             record[f"{prefix}_{name}_unscaled"] = mean

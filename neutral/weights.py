@@ -1,12 +1,14 @@
 """Weights: canonical names, initial values, safetensors files, importers for public checkpoints.
 
 Canonical names are those of facebookresearch/detr ("backbone.0.body.layer1.0.conv1.weight",
-"transformer.encoder.layers.0.self_attn.in_proj_weight", ...); both implementations use them, so
-conversion between the frameworks is the identity and what needs care is the import.
+"transformer.encoder.layers.0.self_attn.in_proj_weight", ...) and, for Faster R-CNN, torchvision's
+("backbone.body.layer1.0.conv1.weight", "rpn.head.cls_logits.weight", ...); both implementations use
+them, so conversion between the frameworks is the identity and what needs care is the import.
 
-Initial values follow the reference: torchvision's ResNet for the backbone (which the reference
-then replaces by pretrained weights), Xavier uniform for every transformer matrix, torch.nn's
-defaults for the rest. They are drawn here, by name, so that both frameworks start bitwise equal.
+Initial values follow the references: torchvision's ResNet and VGG16 for the backbone (which they
+then replace by pretrained weights), Xavier uniform for every transformer matrix, the systems' own
+deviations for Faster R-CNN's heads, torch.nn's defaults for the rest. They are drawn here, by name,
+so that both frameworks start bitwise equal.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from neutral.config import Config
+from neutral.config import Config, FasterRcnnConfig
 from neutral.errors import InputError
 from neutral.files import replacing
-from neutral.parameters import BODY, is_norm
+from neutral.importers import convert, detect
+from neutral.parameters import body, is_bias, is_norm
 from neutral.pickles import read_checkpoint
 from neutral.randomness import stream
 
@@ -56,11 +59,14 @@ def check_state(
 
 def initial_weights(shapes: dict[str, tuple[int, ...]], config: Config) -> Weights:
     """float32 initial values for every canonical name, from the streams (seed, "init", name)."""
-    return {key: _initial(key, shape, shapes, config.seed) for key, shape in shapes.items()}
+    return {key: _initial(key, shape, shapes, config) for key, shape in shapes.items()}
 
 
-def _initial(key: str, shape: tuple[int, ...], shapes: dict, seed: int) -> np.ndarray:
-    generator = stream(seed, "init", key)
+def _initial(key: str, shape: tuple[int, ...], shapes: dict, config: Config) -> np.ndarray:
+    generator = stream(config.seed, "init", key)
+
+    def normal(std: float) -> np.ndarray:
+        return (generator.standard_normal(shape) * std).astype(np.float32)
 
     def uniform(bound: float) -> np.ndarray:
         return generator.uniform(-bound, bound, shape).astype(np.float32)
@@ -68,12 +74,20 @@ def _initial(key: str, shape: tuple[int, ...], shapes: dict, seed: int) -> np.nd
     owner, _, leaf = key.rpartition(".")
     if is_norm(key) or "norm" in owner.rpartition(".")[2]:
         return np.full(shape, leaf in ("weight", "running_var"), dtype=np.float32)
-    if key.startswith(BODY):  # Kaiming normal, fan out: std = sqrt(2 / (k k out))
-        return (
-            generator.standard_normal(shape) * math.sqrt(2 / (shape[0] * shape[2] * shape[3]))
-        ).astype(np.float32)
+    if key.startswith(body(config)) or ".layer4." in key:
+        if is_bias(key):
+            return np.zeros(shape, dtype=np.float32)
+        # Kaiming normal, fan out: std = sqrt(2 / (k k out))
+        return normal(math.sqrt(2 / (shape[0] * shape[2] * shape[3])))
+    if isinstance(config.model, FasterRcnnConfig):
+        std = _head_std(key, config.model)
+        if std or ".fpn." in key:
+            if is_bias(key):
+                return np.zeros(shape, dtype=np.float32)
+            # the pyramid: Kaiming uniform with a = 1, bound sqrt(3 / fan in)
+            return normal(std) if std else uniform(math.sqrt(3 / math.prod(shape[1:])))
     if owner == "query_embed":
-        return generator.standard_normal(shape).astype(np.float32)
+        return normal(1.0)
     if owner.startswith("backbone.1."):
         return generator.random(shape, dtype=np.float32)
     if leaf == "in_proj_bias" or key.endswith("out_proj.bias"):
@@ -82,6 +96,14 @@ def _initial(key: str, shape: tuple[int, ...], shapes: dict, seed: int) -> np.nd
         return uniform(math.sqrt(6 / (shape[0] + shape[1])))
     fan_in = math.prod(shapes[f"{owner}.weight"][1:])
     return uniform(1 / math.sqrt(fan_in))
+
+
+def _head_std(key: str, model: FasterRcnnConfig) -> float:
+    """Standard deviation of a head's initial weights; 0: not one that the configuration sets."""
+    if key.startswith("rpn."):
+        return model.rpn.init_std
+    stds = {"cls_score": model.roi.class_init_std, "bbox_pred": model.roi.box_init_std}
+    return stds.get(key.split(".")[-2], 0.0)
 
 
 def save_weights(
@@ -111,30 +133,17 @@ def load_file(path: Path | str) -> tuple[Weights, dict[str, str]]:
 def load_weights(path: Path | str, shapes: dict[str, tuple[int, ...]], config: Config) -> Weights:
     """Canonical weights from a file: our own safetensors, or a public checkpoint, told by its keys.
 
-    Public checkpoints (.pth or .safetensors): facebookresearch/detr, and torchvision's ResNets,
-    which fill the backbone while the rest gets its initial values. InputError names the file and
-    the keys when it does not fit.
+    Public checkpoints (.pth or .safetensors) are those of importers.SOURCES, facebookresearch/detr
+    and torchvision's fasterrcnn_resnet50_fpn. One that holds a backbone only fills that, and the rest
+    gets its initial values. InputError names the file and the keys when it does not fit.
     """
     path = Path(path)
     weights = load_file(path)[0] if path.suffix == ".safetensors" else read_checkpoint(path)
-    if "conv1.weight" in weights and "layer1.0.conv1.weight" in weights:
-        weights = initial_weights(shapes, config) | import_torchvision_resnet(weights)
-    else:  # our own training checkpoints hold the optimiser's state too
-        other = ("num_batches_tracked", "optimiser/")
-        weights = {
-            k: v
-            for k, v in weights.items()
-            if not k.endswith(other[0]) and not k.startswith(other[1])
-        }
-    check_state(shapes, weights, f"{path}: its weights")
-    return weights
-
-
-def import_torchvision_resnet(weights: Weights) -> Weights:
-    """torchvision.models.resnet* names -> canonical backbone names; the classifier is left out."""
-    skipped = ("fc.weight", "fc.bias")
-    return {
-        BODY + k: v
-        for k, v in weights.items()
-        if k not in skipped and not k.endswith("num_batches_tracked")
-    }
+    source = detect(weights)
+    converted = convert(weights, config, source)
+    if source is not None and not source.complete:
+        # a backbone may end before layer4, which then belongs nowhere
+        used = {k: v for k, v in converted.items() if k in shapes or ".layer4." not in k}
+        converted = initial_weights(shapes, config) | used
+    check_state(shapes, converted, f"{path}: its weights")
+    return converted

@@ -53,7 +53,7 @@ def test_detr(case, pair, conclude, scenes_folder):
             traces["torch", "float32"],
             traces["jittor", "float32"],
         )
-        verdicts += compare.compare_precision(case.name, *three, batch, config.matcher)
+        verdicts += compare.compare_precision(case.name, *three, batch, config.model.matcher)
     conclude(verdicts)
 
 
@@ -67,7 +67,7 @@ def test_training_steps(pair, conclude, scenes_folder):
     pair.both("load", weights)
     names = pair["torch"].call("trained_names")
     epochs = (0, 0, config.optimiser.lr_drop, config.optimiser.lr_drop)
-    rates = [parameters.rates(names, config.optimiser, epoch) for epoch in epochs]
+    rates = [parameters.rates(names, config, epoch) for epoch in epochs]
     answers = pair.both("train_steps", [batch] * len(epochs), rates)
     (losses_t, state_t), (losses_j, state_j) = answers["torch"], answers["jittor"]
     name = "four training steps across a learning-rate drop"
@@ -103,9 +103,7 @@ def test_average_precision(pair, conclude, scenes_folder):
     worker = pair["torch"]
     shapes, names = worker.call("shapes"), worker.call("trained_names")
     worker.call("load", initial_weights(shapes, config))
-    weights = worker.call(
-        "fit", batch, OVERFITTING_STEPS, parameters.rates(names, config.optimiser, 0)
-    )
+    weights = worker.call("fit", batch, OVERFITTING_STEPS, parameters.rates(names, config, 0))
     pair.both("load", weights)
     found = pair.both("detect", batch)
     case = "scenes_detr with trained weights"

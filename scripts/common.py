@@ -29,7 +29,7 @@ FRAMEWORKS = ("torch", "jittor")
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", required=True, help=f"one of {', '.join(PRESETS)}")
     parser.add_argument(
-        "--data", help="COCO directory (train2017, val2017, annotations); scenes need none"
+        "--data", help="COCO directory, or a year of VOC (as VOC2007); scenes need none"
     )
     parser.add_argument(
         "--set",
@@ -61,7 +61,9 @@ def config_from(options: argparse.Namespace) -> Config:
     config = preset(options.preset)
     overrides = list(options.set)
     if options.data:
-        overrides = ["data.kind=coco", f"data.root={options.data}", *overrides]
+        is_voc = (Path(options.data) / "JPEGImages").is_dir()
+        kind = "voc" if is_voc else "coco"
+        overrides = [f"data.kind={kind}", f"data.root={options.data}", *overrides]
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")
     return validate(with_overrides(config, overrides))

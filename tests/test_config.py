@@ -19,7 +19,11 @@ def test_detr_presets_hold_the_reference_numbers():
         256,
         0.1,
     )
-    assert (config.model.num_queries, config.model.num_classes, config.criterion.eos_coef) == (
+    assert (
+        config.model.num_queries,
+        config.model.num_classes,
+        config.model.criterion.eos_coef,
+    ) == (
         100,
         91,
         0.1,

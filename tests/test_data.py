@@ -16,7 +16,7 @@ from neutral.data.coco import CocoDataset, Target
 from neutral.data.scenes import ensure_scenes
 from neutral.data.transforms import crop, flip, normalise, resize, resized_size, train_transform
 from neutral.errors import InputError
-from neutral.randomness import DropoutMasks, stream
+from neutral.randomness import Draws, stream
 
 SMALL = ScenesConfig(train_images=30, val_images=10, empty_fraction=0.2, crowd_fraction=0.2)
 
@@ -252,10 +252,10 @@ def test_batches(tmp_path, tiny_config):
 def test_streams_and_dropout_masks():
     assert (stream(1, "a", 2).random(5) == stream(1, "a", 2).random(5)).all()
     assert (stream(1, "a", 2).random(5) != stream(1, "a", 3).random(5)).any()
-    masks = DropoutMasks(0)
+    masks = Draws(0)
     masks.begin_step(3)
-    first, second = masks.draw("x", (50, 40), 0.25), masks.draw("x", (50, 40), 0.25)
+    first, second = masks.keep("x", (50, 40), 0.25), masks.keep("x", (50, 40), 0.25)
     assert (first != second).any(), "a site called twice in a step gets two masks"
     assert abs(first.mean() - 0.75) < 0.04  # 2000 draws: standard deviation 0.0097
     masks.begin_step(3)
-    assert (masks.draw("x", (50, 40), 0.25) == first).all()
+    assert (masks.keep("x", (50, 40), 0.25) == first).all()

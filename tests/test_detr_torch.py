@@ -8,7 +8,7 @@ import torch
 import torchvision
 
 from neutral import geometry
-from neutral.config import CriterionConfig, MatcherConfig, OptimiserConfig, TransformerConfig
+from neutral.config import CriterionConfig, MatcherConfig, TransformerConfig
 from neutral.data.coco import Target
 from torch_impl import ops
 from torch_impl.detr.box_ops import cxcywh_to_xyxy, giou
@@ -16,7 +16,6 @@ from torch_impl.detr.criterion import criterion
 from torch_impl.detr.matcher import match
 from torch_impl.detr.transformer import MultiheadAttention, Transformer
 from torch_impl.runtime import configure
-from torch_impl.training import AdamW, clip_gradients
 
 
 @pytest.fixture(autouse=True)
@@ -63,52 +62,6 @@ def test_attention_is_torch_nns():
     expected, _ = theirs(query, key, value, key_padding_mask=mask)
     found = ours(query, key, value, ops.attention_bias(mask, query))
     assert torch.allclose(found, expected, atol=1e-14)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_adamw_is_torch_optims(dtype):
-    values = torch.randn(40, 5, dtype=dtype)
-    ours, theirs = {"p": values.clone()}, torch.nn.Parameter(values.clone())
-    config = OptimiserConfig(lr=3e-3, weight_decay=0.02)
-    mine = AdamW(ours, config)
-    reference = torch.optim.AdamW(
-        [theirs], lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=0.02
-    )
-    for step in range(5):
-        rate = config.lr * (0.1 if step >= 3 else 1)
-        reference.param_groups[0]["lr"] = rate
-        theirs.grad = torch.randn_like(theirs) * 10.0 ** (-step)
-        mine.step({"p": theirs.grad}, {"p": rate})
-        reference.step()
-    unit = torch.finfo(dtype).eps * theirs.abs()
-    assert ((ours["p"] - theirs.detach()).abs() <= 8 * unit).all(), (
-        "more than 8 units in the last place"
-    )
-
-
-def test_a_parameter_without_gradient_is_left_alone():
-    parameters = {"used": torch.ones(3), "unused": torch.ones(3)}
-    AdamW(parameters, OptimiserConfig()).step(
-        {"used": torch.ones(3), "unused": None}, {"used": 0.1, "unused": 0.1}
-    )
-    assert (parameters["unused"] == 1).all(), "no decay without a gradient"
-    assert (parameters["used"] < 1).all()
-
-
-@pytest.mark.parametrize("max_norm", [0.1, 1e6, 0.0])
-def test_clipping_is_torch_nns(max_norm):
-    gradients = {"a": torch.randn(4, 3), "b": torch.randn(7)}
-    clipped, norm = clip_gradients(gradients, max_norm, 1e-6)
-    if max_norm == 0:
-        assert clipped is gradients
-        return
-    parameters = [torch.nn.Parameter(torch.zeros_like(g)) for g in gradients.values()]
-    for parameter, gradient in zip(parameters, gradients.values(), strict=True):
-        parameter.grad = gradient.clone()
-    total = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-    assert np.isclose(norm, total.item(), rtol=1e-15)
-    for parameter, gradient in zip(parameters, clipped.values(), strict=True):
-        assert torch.allclose(parameter.grad, gradient, rtol=1e-14)
 
 
 def target(goal, labels) -> Target:

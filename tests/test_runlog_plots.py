@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from neutral.config import CriterionConfig
+from neutral.config import DetrConfig
 from neutral.errors import InputError
 from neutral.plots import compare_runs, compare_steps, differences, mean_objects
 from neutral.runlog import append_line, mean_losses, read_log
@@ -58,7 +58,7 @@ def test_losses_carry_the_references_names():
             "cardinality_error": 4.0,
         }
     ]
-    record = mean_losses(steps, "train", CriterionConfig())
+    record = mean_losses(steps, "train", DetrConfig().loss_weights())
     assert record["train_loss"] == 3.0
     assert record["train_loss_bbox_1"] == pytest.approx(1.0)  # weight 5
     assert record["train_loss_bbox_1_unscaled"] == pytest.approx(0.2)

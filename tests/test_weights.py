@@ -164,6 +164,6 @@ def test_official_layout_loads(detr, tmp_path):
 def test_rates_and_groups():
     config = preset("detr_r50")
     keys = ["backbone.0.body.layer2.0.conv1.weight", "class_embed.weight"]
-    assert list(rates(keys, config.optimiser, 0).values()) == [1e-5, 1e-4]
-    assert list(rates(keys, config.optimiser, 199).values()) == [1e-5, 1e-4]
-    assert np.allclose(list(rates(keys, config.optimiser, 200).values()), [1e-6, 1e-5])
+    assert list(rates(keys, config, 0).values()) == [1e-5, 1e-4]
+    assert list(rates(keys, config, 199).values()) == [1e-5, 1e-4]
+    assert np.allclose(list(rates(keys, config, 200).values()), [1e-6, 1e-5])

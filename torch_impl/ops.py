@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch.nn.functional as F
+import torchvision
 
 from neutral.errors import InputError
 from torch_impl.runtime import torch
@@ -51,6 +52,16 @@ def scalar(value: float, like: Tensor) -> float:
 def cast(x: Tensor, like: Tensor) -> Tensor:
     """`x` (any dtype, bool included) in the dtype of `like`."""
     return x.to(like.dtype)
+
+
+def as_index(x: Tensor) -> Tensor:
+    """Numbers or booleans as integers, cut toward zero."""
+    return x.long()
+
+
+def as_float(x: Tensor) -> Tensor:
+    """Integers or booleans in the default dtype."""
+    return x.to(torch.get_default_dtype())
 
 
 def as_float32(x: Tensor) -> Tensor:
@@ -121,8 +132,32 @@ def clamp_min(x: Tensor, low: float) -> Tensor:
     return x.clamp(min=low)
 
 
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)), with gradient 1/2 at 0."""
+    return F.softplus(x)
+
+
+def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """a where `condition` is True, else b; all of one shape."""
+    return torch.where(condition, a, b)
+
+
+def round_half_even(x: Tensor) -> Tensor:
+    return x.round()
+
+
 def logical_not(mask: Tensor) -> Tensor:
     return ~mask
+
+
+def logical_and(a: Tensor, b: Tensor) -> Tensor:
+    """Of two bool tensors, which may broadcast."""
+    return a & b
+
+
+def logical_or(a: Tensor, b: Tensor) -> Tensor:
+    """Of two bool tensors, which may broadcast."""
+    return a | b
 
 
 # reductions, sorting, indexing
@@ -140,6 +175,40 @@ def argmax(x: Tensor, axis: int) -> Tensor:
 
 def max_with_index(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     return tuple(x.max(dim=axis))
+
+
+def max_first(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Greatest value and the first index that has it. NaN is not allowed."""
+    values = x.amax(axis, keepdim=True)
+    shape = [-1 if a == axis % x.dim() else 1 for a in range(x.dim())]
+    positions = torch.arange(x.shape[axis]).reshape(shape)
+    return values.squeeze(axis), torch.where(x == values, positions, x.shape[axis]).amin(axis)
+
+
+def sort_descending(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Along the last axis: values, and where they were; equal values keep their order, NaN comes last."""
+    order = torch.where(x.isnan(), -torch.inf, x).argsort(dim=-1, descending=True, stable=True)
+    return x.gather(-1, order), order
+
+
+def ranks(x: Tensor) -> Tensor:
+    """Place of every element in the ascending order of the last axis; equal values keep their order."""
+    return x.argsort(dim=-1, stable=True).argsort(dim=-1, stable=True)
+
+
+def one_hot(index: Tensor, count: int, like: Tensor) -> Tensor:
+    """int [...] -> [..., count] in the dtype of `like`; an index outside 0..count-1 gives zeros."""
+    return (index[..., None] == torch.arange(count)).to(like.dtype)
+
+
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """x [B, N, ...], index int [B, K] within 0..N-1 -> x[b, index[b, k]] [B, K, ...]."""
+    return x[torch.arange(x.shape[0])[:, None], index]
+
+
+def take_rows(x: Tensor, index: Tensor) -> Tensor:
+    """x [N, ...], index int [K] within 0..N-1 -> x[index] [K, ...]."""
+    return x[index]
 
 
 def gather_pairs(x: Tensor, first: np.ndarray, second: np.ndarray) -> Tensor:
@@ -199,6 +268,11 @@ def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
     )
 
 
+def upsample_nearest(x: Tensor, height: int, width: int) -> Tensor:
+    """x [B, C, H, W] -> [B, C, height, width], nearest as F.interpolate: source = floor(i * H / height)."""
+    return F.interpolate(x, size=(height, width), mode="nearest")
+
+
 def attention_bias(mask: Tensor, like: Tensor) -> Tensor:
     """bool [B, S], True on padding -> [B, 1, 1, S] to add to attention logits."""
     return (mask.to(like.dtype) * MASKED)[:, None, None, :]
@@ -207,6 +281,80 @@ def attention_bias(mask: Tensor, like: Tensor) -> Tensor:
 def random_keep(x: Tensor, rate: float) -> Tensor:
     """The framework's own dropout mask for `x`: 1 where kept (probability 1 - rate), else 0."""
     return (torch.rand(x.shape) >= rate).to(x.dtype)
+
+
+# regions: boxes are xyxy [N, 4] in the pixels of the image, images int [N] says whose; no gradient
+# flows to boxes
+
+
+def nms(boxes: Tensor, groups: Tensor, allowed: Tensor, threshold: float) -> Tensor:
+    """Greedy suppression among boxes [N, 4] that lie in order of score, best first -> bool [N], those kept.
+
+    A box goes when its IoU with a kept one of its group (int [N]) is greater than `threshold`; boxes that
+    are not `allowed` (bool [N]) neither stay nor suppress.
+    """
+    keep = torch.zeros_like(allowed)
+    for group in groups[allowed].unique():
+        members = torch.nonzero(allowed & (groups == group))[:, 0]
+        order = torch.arange(len(members), 0, -1, dtype=boxes.dtype)  # scores that keep the order
+        keep[members[torchvision.ops.nms(boxes[members], order, threshold)]] = True
+    return keep
+
+
+def roi_align(
+    x: Tensor,
+    boxes: Tensor,
+    images: Tensor,
+    size: int,
+    scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Tensor:
+    """x [B, C, H, W] -> [N, C, size, size]: means of bilinear samples (He et al. 2017).
+
+    `scale` is that of the map (1/16, ...); sampling_ratio 0 takes as many samples as a bin is wide; without
+    `aligned` boxes are shifted by half a pixel and at least 1 wide, as in the first publication.
+    """
+    return torchvision.ops.roi_align(
+        x, _regions(boxes, images), size, scale, sampling_ratio, aligned
+    )
+
+
+def roi_pool(x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float) -> Tensor:
+    """x [B, C, H, W] -> [N, C, size, size]: the greatest value of each bin, 0 for an empty one (Girshick 2015)."""
+    return torchvision.ops.roi_pool(x, _regions(boxes, images), size, scale)
+
+
+def crop_and_resize(x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float) -> Tensor:
+    """x [B, C, H, W] -> [N, C, size, size]: one bilinear sample per point of a grid from corner to corner.
+
+    As tf.image.crop_and_resize: samples outside the map are 0. torchvision has no such operator.
+    """
+    corners = boxes * scale
+    steps = torch.arange(size, dtype=x.dtype) / max(size - 1, 1)
+    columns, rows = (
+        corners[:, a, None] + steps * (corners[:, a + 2] - corners[:, a])[:, None] for a in (0, 1)
+    )
+    crops = 0
+    for row, row_weight in _bilinear(rows, x.shape[2]):
+        for column, column_weight in _bilinear(columns, x.shape[3]):
+            values = x[images[:, None, None], :, row[:, :, None], column[:, None, :]]
+            weight = row_weight[:, :, None] * column_weight[:, None, :]
+            crops = crops + values.permute(0, 3, 1, 2) * weight[:, None]
+    return crops
+
+
+def _bilinear(position: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
+    """The two neighbours of each position and their weights, both 0 outside 0..length-1."""
+    inside = ((position >= 0) & (position <= length - 1)).to(position.dtype)
+    low = position.floor().clamp(0, length - 1)
+    share = position - low
+    high = (low + 1).clamp(max=length - 1)
+    return [(low.long(), (1 - share) * inside), (high.long(), share * inside)]
+
+
+def _regions(boxes: Tensor, images: Tensor) -> Tensor:
+    return torch.cat([images.to(boxes.dtype)[:, None], boxes], dim=1)
 
 
 # gradients, parameters, modules

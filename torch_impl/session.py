@@ -1,4 +1,4 @@
-"""One DETR being used: built, loaded, traced, trained, asked for detections. NumPy in, NumPy out.
+"""One detector being used: built, loaded, traced, trained, asked for detections. NumPy in, NumPy out.
 
 This is all that the scripts and the parity workers see of an implementation.
 """
@@ -9,16 +9,18 @@ import numpy as np
 
 from neutral.config import Config
 from neutral.data.batching import Batch
-from neutral.parameters import is_frozen_stage, trainable
-from neutral.randomness import DropoutMasks
+from neutral.parameters import decays, is_frozen_stage, trainable
+from neutral.randomness import Draws
 from neutral.weights import check_state
 from torch_impl import ops
-from torch_impl.detr.criterion import criterion
-from torch_impl.detr.model import DETR
-from torch_impl.detr.post_process import post_process
-from torch_impl.detr.transformer import Dropout
+from torch_impl.detr.detector import Detector as DETR
+from torch_impl.dropout import Dropout
+from torch_impl.faster_rcnn.detector import Detector as FasterRCNN
+from torch_impl.outcome import Outcome
 from torch_impl.runtime import configure, describe
-from torch_impl.training import AdamW, clip_gradients
+from torch_impl.training import OPTIMISERS, clip_gradients
+
+DETECTORS = {"detr": DETR, "faster_rcnn": FasterRCNN}
 
 
 class Session:
@@ -27,22 +29,22 @@ class Session:
         configure(device, dtype)
         self.config = config
         self.dtype = dtype
-        self.model = DETR(config.model)
+        self.draws = Draws(config.seed)
+        self.detector = DETECTORS[config.model.detector](config, self.draws)
+        self.model = self.detector.model
         self.tensors = ops.named_tensors(self.model)
         for tensor in self.tensors.values():
             ops.update(tensor, ops.buffer(*tensor.shape))  # in the session's dtype
         self.trained = trainable(self.tensors, config)
         ops.set_trainable(self.tensors, set(self.trained))
-        self.masks = (
-            DropoutMasks(config.seed)
-            if config.model.transformer.dropout_source == "shared"
-            else None
-        )
+        shared = config.model.dropout_source == "shared"
         for name, module in self.model.named_modules():
             if isinstance(module, Dropout):
-                module.site, module.masks = name, self.masks
-        self.optimiser = AdamW(
-            {name: self.tensors[name] for name in self.trained}, config.optimiser
+                module.site, module.draws = name, self.draws if shared else None
+        self.optimiser = OPTIMISERS[config.optimiser.kind](
+            {name: self.tensors[name] for name in self.trained},
+            decays(self.trained, config),
+            config.optimiser,
         )
 
     def describe(self) -> dict:
@@ -70,32 +72,27 @@ class Session:
     def load_optimiser(self, arrays: dict[str, np.ndarray], steps: int) -> None:
         self.optimiser.load_state(arrays, steps)
 
-    def set_dropout(self, active: bool, step: int = 0) -> None:
+    def run(
+        self, batch: Batch, dropout: bool, step: int = 0, replay: dict | None = None
+    ) -> Outcome:
+        """Losses of a batch; `step` numbers what dropout and samplers draw."""
         for module in self.model.modules():
             if isinstance(module, Dropout):
-                module.active = active
-        if self.masks is not None:
-            self.masks.begin_step(step)
-
-    def forward(self, batch: Batch):
-        images = ops.array(batch.images.astype(self.dtype))
-        return self.model(images, ops.array(batch.mask))
-
-    def loss(self, outputs, batch: Batch):
-        return criterion(outputs, batch.targets, self.config.matcher, self.config.criterion)
+                module.active = dropout
+        self.draws.begin_step(step)
+        return self.detector.run(batch, self.dtype, replay)
 
     def train_step(self, batch: Batch, step: int, rates: dict[str, float]) -> dict[str, float]:
         """One step of the optimiser; `step` numbers the dropout masks. Losses and grad_norm.
 
         `loss` is the weighted total, the other losses are unweighted.
         """
-        self.set_dropout(True, step)
-        total, losses, errors, _ = self.loss(self.forward(batch), batch)
-        values = as_floats(total, losses, errors)
+        outcome = self.run(batch, True, step)
+        values = as_floats(outcome)
         if not np.isfinite(values["loss"]):
             return values
         gradients = dict(
-            zip(self.trained, ops.grad(total, [self.tensors[n] for n in self.trained]))
+            zip(self.trained, ops.grad(outcome.total, [self.tensors[n] for n in self.trained]))
         )
         options = self.config.optimiser
         gradients, values["grad_norm"] = clip_gradients(
@@ -106,43 +103,45 @@ class Session:
         return values
 
     def detect(self, batch: Batch) -> list[dict[str, np.ndarray]]:
-        """Detections per image, see detr/post_process.py."""
+        """Detections per image, see the detector's post_process.py."""
         return self.evaluate(batch)[1]
 
     def evaluate(self, batch: Batch) -> tuple[dict[str, float], list[dict[str, np.ndarray]]]:
         """Losses (as `train_step` names them) and detections of one forward pass without dropout."""
-        self.set_dropout(False)
         with ops.no_grad():
-            outputs = self.forward(batch)
-            total, losses, errors, _ = self.loss(outputs, batch)
-            return as_floats(total, losses, errors), post_process(*outputs[-1], batch.targets)
+            outcome = self.run(batch, False)
+            return as_floats(outcome), self.detector.detections(outcome, batch)
 
     def trace(
-        self, batch: Batch, dropout_step: int | None = None, gradients: bool = True, entered=None
+        self,
+        batch: Batch,
+        dropout_step: int | None = None,
+        gradients: bool = True,
+        entered=None,
+        replay: dict | None = None,
     ) -> dict:
-        """Runs forward, losses and backward and records everything on the way.
+        """Runs forward, losses, detections and backward and records everything on the way.
 
-        entered(name) is called as each module is entered. Returns NumPy arrays:
+        entered(name) is called as each module is entered; `replay` holds decisions to repeat. Returns
+        NumPy arrays:
         nodes: output of every named module in the order in which they finish ("name[i]" for tuples,
-        "name#2" for a second call); outputs: logits and boxes per layer; total, losses, errors;
-        matches per layer; detections; node_gradients: d total / d node, None where there is none;
-        gradients: d total / d parameter for the trained ones.
+        "name#2" for a second call); total, losses, errors; detections; node_gradients: d total / d node,
+        None where there is none; gradients: d total / d parameter for the trained ones; and what the
+        detector adds: DETR outputs (logits and boxes) and matches per layer, Faster R-CNN decisions.
         """
         recorded = Recorder(self.model, entered)
-        self.set_dropout(dropout_step is not None, dropout_step or 0)
         try:
-            outputs = self.forward(batch)
+            outcome = self.run(batch, dropout_step is not None, dropout_step or 0, replay)
+            detections = self.detector.detections(outcome, batch)
         finally:
             recorded.active = False
-        total, losses, errors, matches = self.loss(outputs, batch)
-        result = {
+        total = outcome.total
+        result = outcome.record() | {
             "nodes": recorded.arrays(),
-            "outputs": [(ops.to_numpy(logits), ops.to_numpy(boxes)) for logits, boxes in outputs],
             "total": ops.to_numpy(total),
-            "losses": {name: ops.to_numpy(loss) for name, loss in losses.items()},
-            "errors": errors,
-            "matches": matches,
-            "detections": post_process(*outputs[-1], batch.targets),
+            "losses": {name: ops.to_numpy(loss) for name, loss in outcome.losses.items()},
+            "errors": outcome.errors,
+            "detections": detections,
         }
         if gradients:
             nodes = {
@@ -200,7 +199,7 @@ class Recorder:
         return {name: seen[id(tensor)] for name, tensor in self.nodes.items()}
 
 
-def as_floats(total, losses: dict, errors: dict) -> dict[str, float]:
-    values = {"loss": float(ops.to_numpy(total).reshape(()))}
-    values |= {name: float(ops.to_numpy(loss).reshape(())) for name, loss in losses.items()}
-    return values | errors
+def as_floats(outcome: Outcome) -> dict[str, float]:
+    values = {"loss": float(ops.to_numpy(outcome.total).reshape(()))}
+    values |= {n: float(ops.to_numpy(loss).reshape(())) for n, loss in outcome.losses.items()}
+    return values | outcome.errors

@@ -1,4 +1,5 @@
-"""ResNet (He et al. 2016) with torchvision's names, stride on the 3x3 convolution ("v1.5").
+"""ResNet (He et al. 2016) with torchvision's names, stride on the 3x3 convolution ("v1.5") or,
+as caffe's models have it, on the first 1x1.
 
 Frozen batch normalisation follows facebookresearch/detr models/backbone.py:19-55 (all four tensors
 are buffers, eps inside the square root); dilation follows torchvision's
@@ -92,9 +93,10 @@ class Bottleneck(nn.Module):
         downsample,
     ):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        first, second = (1, stride) if config.stride_on == "3x3" else (stride, 1)
+        self.conv1 = nn.Conv2d(inputs, width, 1, first, bias=False)
         self.bn1 = make_norm(config, width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, dilation, dilation, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, second, dilation, dilation, bias=False)
         self.bn2 = make_norm(config, width)
         self.conv3 = nn.Conv2d(width, width * BLOCK_EXPANSION["bottleneck"], 1, bias=False)
         self.bn3 = make_norm(config, width * BLOCK_EXPANSION["bottleneck"])
@@ -110,39 +112,50 @@ class Bottleneck(nn.Module):
 BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
-class ResNet(nn.Module):
-    """Images [B, 3, H, W] -> features of the last stage [B, C, H/32, W/32] (H/16 when dilated)."""
+def stage_channels(config: BackboneConfig, stage: int) -> int:
+    """Channels of the output of layer1 (stage 1) to layer4."""
+    return config.width * 2 ** (stage - 1) * BLOCK_EXPANSION[RESNET_LAYOUTS[config.name][0]]
 
-    def __init__(self, config: BackboneConfig):
+
+def make_stage(config: BackboneConfig, stage: int) -> nn.Sequential:
+    """layer1 (stage 1) to layer4; a dilated one's first block still has the dilation of the stage before,
+    as torchvision's."""
+    kind, counts = RESNET_LAYOUTS[config.name]
+    stride, dilation = (1, 1) if stage == 1 else (2, 1)
+    if stage == 4:
+        stride, dilation = (1, 2) if config.dilation else (config.layer4_stride, 1)
+    inputs = config.width if stage == 1 else stage_channels(config, stage - 1)
+    width, outputs = config.width * 2 ** (stage - 1), stage_channels(config, stage)
+    downsample = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        downsample = nn.Sequential(shortcut, make_norm(config, outputs))
+    blocks = [BLOCKS[kind](config, inputs, width, stride, 1, downsample)]
+    for _ in range(1, counts[stage - 1]):
+        blocks.append(BLOCKS[kind](config, outputs, width, 1, dilation, None))
+    return nn.Sequential(*blocks)
+
+
+class ResNet(nn.Module):
+    """Images [B, 3, H, W] -> the outputs of the stages from `first` to `last`, strides 4, 8, 16, 32.
+
+    Stage k is layer{k}; a dilated layer4 keeps stride 16. Stages after `last` do not exist.
+    """
+
+    def __init__(self, config: BackboneConfig, first: int, last: int):
         super().__init__()
-        kind, layers = RESNET_LAYOUTS[config.name]
-        self.channels = config.width
+        self.first = first
         self.conv1 = nn.Conv2d(3, config.width, 7, 2, 3, bias=False)
         self.bn1 = make_norm(config, config.width)
-        self.layer1 = self.make_stage(config, kind, config.width, layers[0], 1, 1, 1)
-        self.layer2 = self.make_stage(config, kind, config.width * 2, layers[1], 2, 1, 1)
-        self.layer3 = self.make_stage(config, kind, config.width * 4, layers[2], 2, 1, 1)
-        stride, dilation = (1, 2) if config.dilation else (2, 1)
-        self.layer4 = self.make_stage(
-            config, kind, config.width * 8, layers[3], stride, 1, dilation
-        )
-
-    def make_stage(
-        self, config, kind, width, count, stride, first_dilation, dilation
-    ) -> nn.Sequential:
-        """One stage; with dilation its first block still has that of the stage before, as torchvision's."""
-        outputs = width * BLOCK_EXPANSION[kind]
-        downsample = None
-        if stride != 1 or self.channels != outputs:
-            shortcut = nn.Conv2d(self.channels, outputs, 1, stride, bias=False)
-            downsample = nn.Sequential(shortcut, make_norm(config, outputs))
-        blocks = [BLOCKS[kind](config, self.channels, width, stride, first_dilation, downsample)]
-        self.channels = outputs
-        for _ in range(1, count):
-            blocks.append(BLOCKS[kind](config, outputs, width, 1, dilation, None))
-        return nn.Sequential(*blocks)
+        self.stages = [f"layer{stage}" for stage in range(1, last + 1)]
+        for stage, name in enumerate(self.stages, start=1):
+            setattr(self, name, make_stage(config, stage))
 
     def execute(self, x):
         x = ops.relu(self.bn1(self.conv1(x)))
         x = ops.max_pool(x, 3, 2, 1)
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        outputs = []
+        for name in self.stages:
+            x = getattr(self, name)(x)
+            outputs.append(x)
+        return outputs[self.first - 1 :]

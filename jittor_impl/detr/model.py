@@ -9,11 +9,11 @@ K decoder layers.
 from __future__ import annotations
 
 from jittor_impl import ops
-from jittor_impl.backbones.resnet import ResNet
+from jittor_impl.backbones.resnet import ResNet, stage_channels
 from jittor_impl.detr.position_encoding import build_position_encoding
 from jittor_impl.detr.transformer import Transformer
 from jittor_impl.runtime import nn
-from neutral.config import BLOCK_EXPANSION, RESNET_LAYOUTS, BackboneConfig, DetrConfig
+from neutral.config import BackboneConfig, DetrConfig
 
 
 class Backbone(nn.Module):
@@ -21,11 +21,11 @@ class Backbone(nn.Module):
 
     def __init__(self, config: BackboneConfig):
         super().__init__()
-        self.body = ResNet(config)
+        self.body = ResNet(config, 4, 4)
 
     def execute(self, images, mask):
         """images [B, 3, H, W], mask bool [B, H, W] -> features [B, C, h, w], mask bool [B, h, w]."""
-        features = self.body(images)
+        features = self.body(images)[0]
         return features, ops.resize_mask(mask, features.shape[2], features.shape[3])
 
 
@@ -47,14 +47,12 @@ class DETR(nn.Module):
     def __init__(self, config: DetrConfig):
         super().__init__()
         dim = config.transformer.hidden_dim
-        kind, _ = RESNET_LAYOUTS[config.backbone.name]
-        channels = config.backbone.width * 8 * BLOCK_EXPANSION[kind]
         self.aux_loss = config.aux_loss
         self.transformer = Transformer(config.transformer)
         self.class_embed = nn.Linear(dim, config.num_classes + 1)
         self.bbox_embed = MLP(dim, dim, 4, config.box_layers)
         self.query_embed = nn.Embedding(config.num_queries, dim)
-        self.input_proj = nn.Conv2d(channels, dim, 1)
+        self.input_proj = nn.Conv2d(stage_channels(config.backbone, 4), dim, 1)
         position = build_position_encoding(config.position, dim)
         self.backbone = nn.Sequential(Backbone(config.backbone), position)
 

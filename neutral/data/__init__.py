@@ -7,6 +7,7 @@ from pathlib import Path
 from neutral.config import Config
 from neutral.data.coco import CocoDataset
 from neutral.data.scenes import ensure_scenes
+from neutral.data.voc import open_voc
 from neutral.errors import InputError
 
 SPLITS = ("train", "val")
@@ -24,7 +25,12 @@ def open_dataset(
         root = Path(config.data.root)
     else:
         raise InputError(
-            f"preset {config.name} needs a COCO directory (train2017, val2017, annotations): "
-            "give --data DIR, or --set data.kind=scenes"
+            f"preset {config.name} needs a COCO directory (train2017, val2017, annotations) or a year "
+            "of VOC (Annotations, ImageSets, JPEGImages): give --data DIR, or --set data.kind=scenes"
         )
-    return CocoDataset.open(root, split, config.model.num_classes, config.data.degenerate_boxes)
+    degenerate, classes = config.data.degenerate_boxes, config.model.num_classes
+    if config.data.kind == "voc":
+        names = {"train": config.data.voc_train_split, "val": config.data.voc_val_split}
+        return open_voc(root, split, names[split], classes, degenerate)
+    first = 1 if config.model.detector == "faster_rcnn" else 0
+    return CocoDataset.open(root, split, classes, degenerate, first)

@@ -26,18 +26,39 @@ class Batch:
     targets: tuple[Target, ...]
 
 
-def collate(samples: list[tuple[np.ndarray, Target]]) -> Batch:
-    """Pads to the greatest height and width of the batch (util/misc.py of the reference)."""
+def collate(samples: list[tuple[np.ndarray, Target]], divisor: int = 1) -> Batch:
+    """Pads to the greatest height and width of the batch, rounded up to a multiple of `divisor`."""
     if not samples:
         raise InputError("cannot make a batch of no images")
-    height = max(image.shape[1] for image, _ in samples)
-    width = max(image.shape[2] for image, _ in samples)
+    height, width = (
+        -(-max(image.shape[axis] for image, _ in samples) // divisor) * divisor for axis in (1, 2)
+    )
     images = np.zeros((len(samples), 3, height, width), dtype=np.float32)
     mask = np.ones((len(samples), height, width), dtype=bool)
     for i, (image, _) in enumerate(samples):
         images[i, :, : image.shape[1], : image.shape[2]] = image
         mask[i, : image.shape[1], : image.shape[2]] = False
     return Batch(images, mask, tuple(target for _, target in samples))
+
+
+@dataclass(frozen=True)
+class PaddedTargets:
+    """The objects of a batch in arrays: boxes [B, T, 4], labels [B, T], present bool [B, T]; T at least 1."""
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    present: np.ndarray
+
+
+def pad_targets(targets: tuple[Target, ...]) -> PaddedTargets:
+    """Images with fewer objects than the greatest number have zeros at the end, marked absent."""
+    shape = (len(targets), max(1, *(len(t.labels) for t in targets)))
+    boxes, labels = np.zeros((*shape, 4), dtype=np.float32), np.zeros(shape, dtype=np.int32)
+    present = np.zeros(shape, dtype=bool)
+    for i, target in enumerate(targets):
+        count = len(target.labels)
+        boxes[i, :count], labels[i, :count], present[i, :count] = target.boxes, target.labels, True
+    return PaddedTargets(boxes, labels, present)
 
 
 def train_order(length: int, seed: int, epoch: int) -> np.ndarray:
@@ -59,7 +80,7 @@ def train_batches(dataset: CocoDataset, config: Config, epoch: int) -> Iterator[
             image, target = dataset[int(index)]
             generator = stream(config.seed, "augment", epoch, target.image_id)
             samples.append(train_transform(image, target, config.transform, generator))
-        yield collate(samples)
+        yield collate(samples, config.transform.size_divisor)
 
 
 def val_batches(dataset: CocoDataset, config: Config, limit: int | None = None) -> Iterator[Batch]:
@@ -68,4 +89,5 @@ def val_batches(dataset: CocoDataset, config: Config, limit: int | None = None) 
     size = config.optimiser.batch_size
     for start in range(0, count, size):
         samples = [dataset[i] for i in range(start, min(start + size, count))]
-        yield collate([val_transform(image, target, config.transform) for image, target in samples])
+        samples = [val_transform(image, target, config.transform) for image, target in samples]
+        yield collate(samples, config.transform.size_divisor)

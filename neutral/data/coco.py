@@ -54,9 +54,17 @@ class CocoDataset:
 
     @classmethod
     def open(
-        cls, root: Path, split: str, num_classes: int, degenerate_boxes: str = "error"
+        cls,
+        root: Path,
+        split: str,
+        num_classes: int,
+        degenerate_boxes: str = "error",
+        first_label: int = 0,
     ) -> CocoDataset:
-        """Reads and checks ROOT/annotations/instances_{split}2017.json and ROOT/{split}2017."""
+        """Reads and checks ROOT/annotations/instances_{split}2017.json and ROOT/{split}2017.
+
+        Category ids must lie in first_label..num_classes - 1.
+        """
         file = root / "annotations" / f"instances_{split}2017.json"
         content = read_json(file)
         for key in ("images", "annotations", "categories"):
@@ -65,7 +73,11 @@ class CocoDataset:
                     f"{file}: no list {key!r}; a COCO annotation file has images, annotations, categories"
                 )
         categories = {int(c["id"]): c["name"] for c in content["categories"]}
-        bad = [c for c in categories if not 0 <= c < num_classes]
+        bad = [c for c in categories if not first_label <= c < num_classes]
+        if bad and bad[0] < first_label:
+            raise InputError(
+                f"{file}: category id {bad[0]}: Faster R-CNN needs ids from {first_label} on, 0 is the background"
+            )
         if bad:
             raise InputError(
                 f"{file}: category id {bad[0]} does not fit model.num_classes={num_classes}; "
@@ -76,17 +88,17 @@ class CocoDataset:
             raise InputError(f"{file}: no images")
         by_image: dict[int, list[dict]] = {i: [] for i in images}
         for annotation in content["annotations"]:
-            _check_annotation(annotation, images, categories, file, degenerate_boxes)
+            check_annotation(annotation, images, categories, file, degenerate_boxes)
             by_image[annotation["image_id"]].append(annotation)
-        dataset = cls(
-            split=split,
-            image_folder=root / f"{split}2017",
-            annotation_file=file,
-            images=tuple(images.values()),
-            annotations={i: tuple(a) for i, a in by_image.items()},
-            categories=categories,
-        )
-        dataset.fingerprint  # noqa: B018  (looks at every image file, so that absent ones show now)
+        by_image = {i: tuple(a) for i, a in by_image.items()}
+        folder = root / f"{split}2017"
+        return cls.checked(split, folder, file, tuple(images.values()), by_image, categories)
+
+    @classmethod
+    def checked(cls, *fields) -> CocoDataset:
+        """A data set of these fields, in order; InputError names an image file that is absent."""
+        dataset = cls(*fields)
+        dataset.fingerprint  # noqa: B018  (looks at every image file)
         return dataset
 
     def __len__(self) -> int:
@@ -171,9 +183,10 @@ def load_image(path: Path) -> Image.Image:
         raise InputError(f"{path}: corrupt image ({error}); replace or remove it") from None
 
 
-def _check_annotation(
+def check_annotation(
     annotation: dict, images: dict, categories: dict, file: Path, degenerate_boxes: str
 ) -> None:
+    """InputError unless the annotation is whole; gives it an area if it has none."""
     name = f"{file}: annotation {annotation.get('id', '(without id)')}"
     missing = [k for k in ("image_id", "category_id", "bbox") if k not in annotation]
     if missing:

@@ -1,4 +1,4 @@
-"""DETR's image transforms on PIL images, with its rounding, drawing from a stream handed in.
+"""Image transforms on PIL images, with DETR's rounding, drawing from a stream handed in.
 
 Follows facebookresearch/detr datasets/transforms.py and coco.py:115-142; boxes are computed in
 float32 as there. The draws come in the reference's order, but from a named Philox stream per
@@ -63,9 +63,9 @@ def crop(image: Image.Image, target: Target, top: int, left: int, height: int, w
     return image.crop((left, top, left + width, top + height)), target.select(keep)
 
 
-def flip(image: Image.Image, target: Target):
-    """Mirrors left and right: x becomes width - x."""
-    width = np.float32(image.size[0])
+def flip(image: Image.Image, target: Target, offset: float = 0.0):
+    """Mirrors left and right: x becomes width - offset - x."""
+    width = np.float32(image.size[0] - offset)
     boxes = target.boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + np.array(
         [width, 0, width, 0], np.float32
     )
@@ -75,21 +75,27 @@ def flip(image: Image.Image, target: Target):
 def normalise(
     image: Image.Image, target: Target, config: TransformConfig
 ) -> tuple[np.ndarray, Target]:
-    """[3, H, W] float32, ImageNet statistics; boxes become relative cxcywh."""
-    pixels = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / np.float32(255)
+    """[3, H, W] float32, mean and deviation of the configuration; boxes as `config.boxes` says."""
+    pixels = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)
+    pixels = pixels / np.float32(255 / config.pixel_range)
+    if config.channels == "bgr":
+        pixels = pixels[::-1]
     mean = np.array(config.mean, dtype=np.float32)[:, None, None]
     std = np.array(config.std, dtype=np.float32)[:, None, None]
+    normalised = np.ascontiguousarray((pixels - mean) / std)
+    if config.boxes == "absolute_xyxy":
+        return normalised, target
     width, height = image.size
     boxes = xyxy_to_cxcywh(target.boxes) / np.array(
         [width, height, width, height], dtype=np.float32
     )
-    return np.ascontiguousarray((pixels - mean) / std), replace(target, boxes=boxes)
+    return normalised, replace(target, boxes=boxes)
 
 
 def train_transform(image, target: Target, config: TransformConfig, generator: np.random.Generator):
     """Flip, then either a resize or resize, crop, resize: -> ([3, H, W] float32, Target)."""
     if generator.random() < config.flip_probability:
-        image, target = flip(image, target)
+        image, target = flip(image, target, config.flip_offset)
     if generator.random() < config.crop_probability:
         image, target = resize(image, target, _choice(generator, config.crop_resize_sizes))
         width = _inclusive(generator, config.crop_min, min(image.size[0], config.crop_max))
@@ -97,13 +103,15 @@ def train_transform(image, target: Target, config: TransformConfig, generator: n
         top = _inclusive(generator, 0, image.size[1] - height)
         left = _inclusive(generator, 0, image.size[0] - width)
         image, target = crop(image, target, top, left, height, width)
-    image, target = resize(image, target, _choice(generator, config.train_sizes), config.max_size)
+    image, target = resize(
+        image, target, _choice(generator, config.train_sizes), config.max_size or None
+    )
     return normalise(image, target, config)
 
 
 def val_transform(image, target: Target, config: TransformConfig):
     """Resize to `val_size`, capped at `max_size`: -> ([3, H, W] float32, Target)."""
-    return normalise(*resize(image, target, config.val_size, config.max_size), config)
+    return normalise(*resize(image, target, config.val_size, config.max_size or None), config)
 
 
 def _choice(generator: np.random.Generator, values: tuple[int, ...]) -> int:

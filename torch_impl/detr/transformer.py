@@ -12,30 +12,8 @@ from __future__ import annotations
 
 from neutral.config import TransformerConfig
 from torch_impl import ops
+from torch_impl.dropout import Dropout
 from torch_impl.runtime import nn
-
-
-class Dropout(nn.Module):
-    """Dropout whose mask comes from the shared streams, or from the framework when `masks` is None.
-
-    The session sets `active`, `masks` and `site` (see neutral/randomness.py); inactive by default.
-    """
-
-    def __init__(self, rate: float):
-        super().__init__()
-        self.rate = rate
-        self.active = False
-        self.masks = None
-        self.site = ""
-
-    def forward(self, x):
-        if not self.active or self.rate == 0:
-            return x
-        if self.masks is None:
-            keep = ops.random_keep(x, self.rate)
-        else:
-            keep = ops.cast(ops.array(self.masks.draw(self.site, tuple(x.shape), self.rate)), x)
-        return x * keep * ops.scalar(1 / (1 - self.rate), x)
 
 
 class Tap(nn.Module):

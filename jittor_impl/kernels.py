@@ -1,0 +1,383 @@
+"""Kernels that Jittor lacks, or has with another meaning: C++ for the CPU and CUDA from one source.
+
+Every kernel is a function of one work item that writes what no other item writes, so results do not
+depend on the number of threads, and gradients need no atomics: a backward item owns one row of the
+gradient and adds what falls on it, region by region. The CPU runs the items in an OpenMP loop, CUDA in
+a grid. float32 and float64; empty inputs are fine.
+
+The arithmetic is that of torchvision's operators (roi_align, roi_pool, nms) and of
+tf.image.crop_and_resize.
+
+B images, C channels, H and W the map's size, R regions, S the pooled size, N boxes.
+"""
+
+from __future__ import annotations
+
+from jittor_impl.runtime import jt
+
+Tensor = jt.Var
+
+INCLUDES = """
+#ifdef __CUDACC__
+#define ITEM __device__ static inline
+#else
+#include <algorithm>
+#include <cstring>
+#define ITEM static inline
+#endif
+#include <cmath>
+"""
+COMMON = """
+typedef long long Index;
+
+template <class T> ITEM T lesser(T a, T b) { return a < b ? a : b; }
+template <class T> ITEM T greater(T a, T b) { return a > b ? a : b; }
+"""
+
+# one bilinear sample per grid point; RoIAlign averages several of them in each bin
+BILINEAR = """
+template <class T> struct Region {
+    T low[2], bin[2], count;  // axis 0 is y, axis 1 is x
+    int grid[2];
+    bool crop;
+};
+
+// where bilinear samples of region r lie: RoIAlign's bins, or crop_and_resize's corner-to-corner grid
+template <class T> ITEM Region<T> region(const T* boxes, Index r, int size, T scale, int ratio,
+        bool aligned, bool crop) {
+    Region<T> g;
+    g.crop = crop;
+    T half = aligned && !crop ? (T)0.5 : (T)0;
+    for (int a = 0; a < 2; a++) {
+        g.low[a] = boxes[r * 4 + 1 - a] * scale - half;
+        T extent = boxes[r * 4 + 3 - a] * scale - half - g.low[a];
+        if (crop) {
+            g.bin[a] = extent;
+            g.grid[a] = 1;
+            continue;
+        }
+        if (!aligned) extent = greater(extent, (T)1);
+        g.bin[a] = extent / (T)size;
+        g.grid[a] = ratio > 0 ? ratio : (int)ceil(extent / (T)size);
+    }
+    g.count = (T)greater(g.grid[0] * g.grid[1], 1);
+    return g;
+}
+
+template <class T> ITEM T position(const Region<T>& g, int axis, int bin, int sample, int size) {
+    if (g.crop) return g.low[axis] + (T)bin / (T)greater(size - 1, 1) * g.bin[axis];
+    return g.low[axis] + (T)bin * g.bin[axis] + ((T)sample + (T)0.5) * g.bin[axis] / (T)g.grid[axis];
+}
+
+template <class T> struct Pair {
+    int low, high;
+    T at_low, at_high;
+};
+
+// the two neighbours of a position on an axis of n points; false when it is outside
+template <class T> ITEM bool neighbours(T p, int n, bool crop, Pair<T>* pair) {
+    T margin = crop ? (T)0 : (T)1;
+    if (p < -margin || p > (T)(n - 1) + margin) return false;
+    p = greater(p, (T)0);
+    pair->low = (int)p;
+    if (pair->low >= n - 1) {
+        pair->low = pair->high = n - 1;
+        pair->at_low = (T)1;
+        pair->at_high = (T)0;
+        return true;
+    }
+    pair->high = pair->low + 1;
+    pair->at_high = p - (T)pair->low;
+    pair->at_low = (T)1 - pair->at_high;
+    return true;
+}
+
+template <class T, class I> ITEM void forward(Index item, const T* x, const T* boxes, const I* images, T* y,
+        int channels, int height, int width, int size, T scale, int ratio, bool aligned, bool crop) {
+    int column = item % size, row = item / size % size;
+    Index c = item / size / size % channels, r = item / size / size / channels;
+    Region<T> g = region(boxes, r, size, scale, ratio, aligned, crop);
+    const T* map = x + ((Index)images[r] * channels + c) * height * width;
+    T sum = 0;
+    Pair<T> v, h;
+    for (int i = 0; i < g.grid[0]; i++) {
+        if (!neighbours(position(g, 0, row, i, size), height, crop, &v)) continue;
+        for (int j = 0; j < g.grid[1]; j++) {
+            if (!neighbours(position(g, 1, column, j, size), width, crop, &h)) continue;
+            const T *top = map + v.low * width, *bottom = map + v.high * width;
+            sum += v.at_low * h.at_low * top[h.low] + v.at_low * h.at_high * top[h.high]
+                + v.at_high * h.at_low * bottom[h.low] + v.at_high * h.at_high * bottom[h.high];
+        }
+    }
+    y[item] = sum / g.count;
+}
+
+// one item is one row of the gradient of x: [B, C, H]
+template <class T, class I> ITEM void backward(Index item, const T* dy, const T* boxes, const I* images,
+        T* dx, int regions, int channels, int height, int width, int size, T scale, int ratio, bool aligned, bool crop) {
+    int row = item % height;
+    Index c = item / height % channels, b = item / height / channels;
+    T* line = dx + item * width;
+    for (int k = 0; k < width; k++) line[k] = 0;
+    Pair<T> v, h;
+    for (int r = 0; r < regions; r++) {
+        if (images[r] != b) continue;
+        Region<T> g = region(boxes, (Index)r, size, scale, ratio, aligned, crop);
+        const T* found = dy + ((Index)r * channels + c) * size * size;
+        for (int bin = 0; bin < size; bin++)
+            for (int i = 0; i < g.grid[0]; i++) {
+                if (!neighbours(position(g, 0, bin, i, size), height, crop, &v)) continue;
+                T share = (v.low == row ? v.at_low : (T)0) + (v.high == row ? v.at_high : (T)0);
+                if (share == (T)0) continue;
+                for (int column = 0; column < size; column++) {
+                    T part = found[bin * size + column] * share / g.count;
+                    for (int j = 0; j < g.grid[1]; j++) {
+                        if (!neighbours(position(g, 1, column, j, size), width, crop, &h)) continue;
+                        line[h.low] += part * h.at_low;
+                        line[h.high] += part * h.at_high;
+                    }
+                }
+            }
+    }
+}
+"""
+
+ROI_POOL = """
+// first and one-past-last cell of a bin on an axis
+template <class T> ITEM void window(const T* box, int axis, int bin, int size, T scale, int n, int* first, int* last) {
+    int low = (int)round(box[axis] * scale), high = (int)round(box[axis + 2] * scale);
+    T extent = (T)greater(high - low + 1, 1) / (T)size;
+    *first = lesser(greater((int)floor((T)bin * extent) + low, 0), n);
+    *last = lesser(greater((int)ceil((T)(bin + 1) * extent) + low, 0), n);
+}
+
+template <class T, class I> ITEM void forward(Index item, const T* x, const T* boxes, const I* images, T* y, int* where,
+        int channels, int height, int width, int size, T scale) {
+    int column = item % size, row = item / size % size;
+    Index c = item / size / size % channels, r = item / size / size / channels;
+    const T* map = x + ((Index)images[r] * channels + c) * height * width;
+    int top, bottom, left, right, best = -1;
+    window(boxes + r * 4, 1, row, size, scale, height, &top, &bottom);
+    window(boxes + r * 4, 0, column, size, scale, width, &left, &right);
+    for (int i = top; i < bottom; i++)
+        for (int j = left; j < right; j++)
+            if (best < 0 || map[i * width + j] > map[best]) best = i * width + j;
+    y[item] = best < 0 ? (T)0 : map[best];
+    where[item] = best;
+}
+
+// one item is one row of the gradient of x: [B, C, H]
+template <class T, class I> ITEM void backward(Index item, const T* dy, const T* boxes, const I* images,
+        const int* where, T* dx, int regions, int channels, int height, int width, int size, T scale) {
+    int row = item % height, top, bottom;
+    Index c = item / height % channels, b = item / height / channels;
+    T* line = dx + item * width;
+    for (int k = 0; k < width; k++) line[k] = 0;
+    for (int r = 0; r < regions; r++) {
+        if (images[r] != b) continue;
+        Index start = ((Index)r * channels + c) * size * size;
+        for (int bin = 0; bin < size; bin++) {
+            window(boxes + r * 4, 1, bin, size, scale, height, &top, &bottom);
+            if (row < top || row >= bottom) continue;
+            for (Index k = start + bin * size; k < start + (bin + 1) * size; k++)
+                if (where[k] >= 0 && where[k] / width == row) line[where[k] % width] += dy[k];
+        }
+    }
+}
+"""
+
+# boxes lie in order of score; a box is suppressed by an earlier kept one of its group
+NMS = """
+template <class T, class I> ITEM bool suppresses(const T* boxes, const I* groups, Index i, Index j, T threshold) {
+    if (groups[i] != groups[j]) return false;
+    const T *a = boxes + i * 4, *b = boxes + j * 4;
+    T width = greater(lesser(a[2], b[2]) - greater(a[0], b[0]), (T)0);
+    T height = greater(lesser(a[3], b[3]) - greater(a[1], b[1]), (T)0);
+    T inner = width * height;
+    T outer = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner;
+    return outer > (T)0 && inner / outer > threshold;
+}
+"""
+NMS_CPU = """
+    Index n = in0_shape0;
+    in0_type threshold = data["threshold"];
+    for (Index i = 0; i < n; i++) out0_p[i] = in2_p[i];
+    for (Index i = 0; i < n; i++)
+        if (out0_p[i])
+            for (Index j = i + 1; j < n; j++)
+                if (out0_p[j] && regions::suppresses(in0_p, in1_p, i, j, threshold)) out0_p[j] = false;
+"""
+NMS_CUDA = """
+    __global__ static void run(const in0_type* boxes, const in1_type* groups, const in2_type* allowed, out0_type* keep,
+            Index n, in0_type threshold) {
+        for (Index i = threadIdx.x; i < n; i += blockDim.x) keep[i] = allowed[i];
+        __syncthreads();
+        for (Index i = 0; i < n; i++) {  // one block: the order in which boxes are settled is the definition
+            if (keep[i])
+                for (Index j = i + 1 + threadIdx.x; j < n; j += blockDim.x)
+                    if (keep[j] && regions::suppresses(boxes, groups, i, j, threshold)) keep[j] = false;
+            __syncthreads();
+        }
+    }
+    if (in0_shape0) run<<<1, 1024>>>(in0_p, in1_p, in2_p, out0_p, in0_shape0, (in0_type)data["threshold"]);
+"""
+
+# NaN is told by its bits: -Ofast assumes that there is none
+SORT = """
+ITEM bool is_nan(float v) {
+    unsigned bits;
+    std::memcpy(&bits, &v, 4);
+    return (bits & 0x7fffffffu) > 0x7f800000u;
+}
+ITEM bool is_nan(double v) {
+    unsigned long long bits;
+    std::memcpy(&bits, &v, 8);
+    return (bits & 0x7fffffffffffffffull) > 0x7ff0000000000000ull;
+}
+"""
+SORT_CPU = """
+    Index n = in0_shape1;
+    for (Index row = 0; row < in0_shape0; row++) {
+        const in0_type* values = in0_p + row * n;
+        out0_type* order = out0_p + row * n;
+        for (Index i = 0; i < n; i++) order[i] = i;
+        out0_type* end = std::stable_partition(
+            order, order + n, [values](int i) { return !regions::is_nan(values[i]); });
+        std::stable_sort(order, end, [values](int a, int b) { return values[a] > values[b]; });
+    }
+"""
+
+
+def _header(source: str) -> str:
+    """In a namespace of its own: Jittor's operator class has methods called forward and backward."""
+    return f"{INCLUDES}namespace regions {{{COMMON}{source}}}\nusing regions::Index;\n"
+
+
+def _launch(
+    shapes, dtypes, inputs, header: str, function: str, items: str, arguments: str, data: dict
+):
+    """Runs `function` for items 0..`items`-1; `arguments` are C++ expressions over in0_p, data[...] and so on."""
+    loop = f"""
+    Index items = {items};
+    #pragma omp parallel for
+    for (Index item = 0; item < items; item++) regions::{function}(item, {arguments});
+    """
+    kernel = f"""
+    template <class... A> __global__ void run(Index items, A... a) {{
+        Index step = (Index)blockDim.x * gridDim.x;
+        for (Index item = (Index)blockIdx.x * blockDim.x + threadIdx.x; item < items; item += step)
+            {function}(item, a...);
+    }}
+    """
+    launch = f"""
+    Index items = {items};
+    if (items) regions::run<<<(int)((items < 8388608 ? items : 8388608) + 255) / 256, 256>>>(items, {arguments});
+    """
+    return jt.code(
+        shapes,
+        dtypes,
+        inputs,
+        cpu_header=_header(header),
+        cpu_src=loop,
+        cuda_header=_header(header + kernel),
+        cuda_src=launch,
+        data=data,
+    )
+
+
+BILINEAR_OPTIONS = ", ".join(
+    (
+        '(int)data["size"], (in0_type)data["scale"], (int)data["ratio"]',
+        'data["aligned"] != 0, data["crop"] != 0',
+    )
+)
+
+
+class BilinearPool(jt.Function):
+    """x [B, C, H, W], boxes [R, 4], images int32 [R] -> [R, C, S, S]; `options`: size, scale, ratio, aligned, crop."""
+
+    def execute(self, x, boxes, images, options: dict):
+        self.saved = x.shape, boxes, images, options
+        shape = [boxes.shape[0], x.shape[1], options["size"], options["size"]]
+        (y,) = _launch(
+            [shape],
+            [x.dtype],
+            [x, boxes, images],
+            BILINEAR,
+            "forward",
+            "(Index)out0_shape0 * out0_shape1 * out0_shape2 * out0_shape3",
+            f"in0_p, in1_p, in2_p, out0_p, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, {BILINEAR_OPTIONS}",
+            options,
+        )
+        return y
+
+    def grad(self, dy):
+        shape, boxes, images, options = self.saved
+        (dx,) = _launch(
+            [shape],
+            [dy.dtype],
+            [dy, boxes, images],
+            BILINEAR,
+            "backward",
+            "(Index)out0_shape0 * out0_shape1 * out0_shape2",
+            "in0_p, in1_p, in2_p, out0_p, (int)in1_shape0, (int)out0_shape1, (int)out0_shape2, (int)out0_shape3, "
+            + BILINEAR_OPTIONS,
+            options,
+        )
+        return dx, None, None, None
+
+
+class RoiPool(jt.Function):
+    """x [B, C, H, W], boxes [R, 4], images int32 [R] -> [R, C, S, S]; `options`: size, scale."""
+
+    def execute(self, x, boxes, images, options: dict):
+        shape = [boxes.shape[0], x.shape[1], options["size"], options["size"]]
+        y, where = _launch(
+            [shape, shape],
+            [x.dtype, "int32"],
+            [x, boxes, images],
+            ROI_POOL,
+            "forward",
+            "(Index)out0_shape0 * out0_shape1 * out0_shape2 * out0_shape3",
+            "in0_p, in1_p, in2_p, out0_p, out1_p, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, "
+            '(int)data["size"], (in0_type)data["scale"]',
+            options,
+        )
+        self.saved = x.shape, boxes, images, where, options
+        return y
+
+    def grad(self, dy):
+        shape, boxes, images, where, options = self.saved
+        (dx,) = _launch(
+            [shape],
+            [dy.dtype],
+            [dy, boxes, images, where],
+            ROI_POOL,
+            "backward",
+            "(Index)out0_shape0 * out0_shape1 * out0_shape2",
+            "in0_p, in1_p, in2_p, in3_p, out0_p, (int)in1_shape0, (int)out0_shape1, (int)out0_shape2, "
+            '(int)out0_shape3, (int)data["size"], (in0_type)data["scale"]',
+            options,
+        )
+        return dx, None, None, None
+
+
+def nms(boxes: Tensor, groups: Tensor, allowed: Tensor, threshold: float) -> Tensor:
+    """See ops.nms: boxes [N, 4] in order of score, groups int [N], allowed bool [N] -> bool [N]."""
+    return jt.code(
+        allowed.shape,
+        "bool",
+        [boxes, groups, allowed],
+        cpu_header=_header(NMS),
+        cpu_src=NMS_CPU,
+        cuda_header=_header(NMS),
+        cuda_src=NMS_CUDA,
+        data={"threshold": threshold},
+    )
+
+
+def order_descending(x: Tensor) -> Tensor:
+    """x [R, N] -> int32 [R, N], the stable descending order of every row, NaN last."""
+    if jt.flags.use_cuda:  # CUB's radix sort, which is stable; NaN is not looked for
+        return jt.argsort(x, dim=1, descending=True)[0].int32()
+    return jt.code(x.shape, "int32", [x], cpu_header=_header(SORT), cpu_src=SORT_CPU)

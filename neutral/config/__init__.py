@@ -1,0 +1,249 @@
+"""Configuration: every number of every system is a named field here, none is a literal in a model.
+
+`preset(name)` gives a configuration, `with_overrides(config, ["optimiser.lr=1e-3"])` changes it,
+`to_dict` / `from_dict` carry it through logs and checkpoints. shared.py, detr.py and
+faster_rcnn.py hold the fields, presets.py the systems' values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from functools import partial
+
+from neutral.config import presets
+from neutral.config.detr import (
+    CriterionConfig,
+    DetrConfig,
+    MatcherConfig,
+    PositionConfig,
+    TransformerConfig,
+)
+from neutral.config.faster_rcnn import FasterRcnnConfig
+from neutral.config.shared import (
+    BLOCK_EXPANSION,
+    RESNET_LAYOUTS,
+    VGG16_BLOCKS,
+    BackboneConfig,
+    DataConfig,
+    OptimiserConfig,
+    ScenesConfig,
+    TransformConfig,
+)
+from neutral.errors import InputError
+
+__all__ = [
+    "BLOCK_EXPANSION",
+    "PRESETS",
+    "RESNET_LAYOUTS",
+    "VGG16_BLOCKS",
+    "BackboneConfig",
+    "Config",
+    "CriterionConfig",
+    "DataConfig",
+    "DetrConfig",
+    "FasterRcnnConfig",
+    "MatcherConfig",
+    "OptimiserConfig",
+    "PositionConfig",
+    "ScenesConfig",
+    "TransformConfig",
+    "TransformerConfig",
+    "from_dict",
+    "preset",
+    "to_dict",
+    "validate",
+    "with_overrides",
+]
+
+
+@dataclass(frozen=True)
+class Config:
+    name: str
+    model: DetrConfig | FasterRcnnConfig = field(default_factory=DetrConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    transform: TransformConfig = field(default_factory=TransformConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    seed: int = 42
+
+
+PRESETS = {
+    "detr_r50": partial(presets.detr, "resnet50", False),
+    "detr_r101": partial(presets.detr, "resnet101", False),
+    "detr_r50_dc5": partial(presets.detr, "resnet50", True),
+    "detr_r101_dc5": partial(presets.detr, "resnet101", True),
+    "scenes_detr": presets.scenes_detr,
+    "trzy_vgg16": partial(presets.trzy, "vgg16"),
+    "trzy_resnet50": partial(presets.trzy, "resnet50"),
+    "trzy_resnet101": partial(presets.trzy, "resnet101"),
+    "trzy_resnet152": partial(presets.trzy, "resnet152"),
+    "simple_vgg16": presets.simple_vgg16,
+    "tf_vgg16": partial(presets.tf, "vgg16"),
+    "tf_res50": partial(presets.tf, "resnet50"),
+    "tf_res101": partial(presets.tf, "resnet101"),
+    "tf_res152": partial(presets.tf, "resnet152"),
+    "torchvision_r50_fpn": presets.torchvision_r50_fpn,
+    "a5_fpn": presets.a5_fpn,
+    "scenes_frcnn": presets.scenes_frcnn,
+}
+
+
+def preset(name: str) -> Config:
+    """The configuration called `name`; InputError lists the known ones."""
+    if name not in PRESETS:
+        raise InputError(f"unknown preset {name!r}: choose one of {', '.join(sorted(PRESETS))}")
+    return Config(name=name, **PRESETS[name]())
+
+
+def validate(config: Config) -> Config:
+    """Returns `config`; InputError names the field whose value cannot work."""
+    backbone = config.model.backbone
+    known = [*RESNET_LAYOUTS, "vgg16"]
+    if backbone.name not in known:
+        raise InputError(f"model.backbone.name={backbone.name!r}: choose one of {', '.join(known)}")
+    if backbone.norm == "group" and backbone.width % backbone.norm_groups:
+        raise InputError(
+            f"model.backbone.norm_groups={backbone.norm_groups} must divide width={backbone.width}"
+        )
+    if backbone.dilation and RESNET_LAYOUTS.get(backbone.name, ("basic",))[0] == "basic":
+        raise InputError(
+            f"model.backbone.dilation needs a bottleneck backbone, not {backbone.name} (as torchvision)"
+        )
+    for name in ("batch_size", "epochs", "lr_drop"):
+        _at_least_one(f"optimiser.{name}", getattr(config.optimiser, name))
+    _at_least_one("model.num_classes", config.model.num_classes)
+    _VALIDATE[config.model.detector](config)
+    return config
+
+
+def _at_least_one(path: str, value: int) -> None:
+    if value < 1:
+        raise InputError(f"{path}={value} must be at least 1")
+
+
+def _fraction(path: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise InputError(f"{path}={value} must be in [0, 1)")
+
+
+def _validate_detr(config: Config) -> None:
+    model, transformer = config.model, config.model.transformer
+    if model.backbone.name not in RESNET_LAYOUTS:
+        raise InputError(f"model.backbone.name={model.backbone.name!r}: DETR wants a ResNet here")
+    if transformer.hidden_dim % transformer.heads or transformer.hidden_dim % 4:
+        raise InputError(
+            f"model.transformer.hidden_dim={transformer.hidden_dim} must be a multiple of 4 and of "
+            f"heads={transformer.heads}"
+        )
+    _at_least_one("model.num_queries", model.num_queries)
+    _fraction("model.transformer.dropout", transformer.dropout)
+    if config.transform.boxes != "relative_cxcywh":
+        raise InputError("transform.boxes must be relative_cxcywh for DETR")
+
+
+def _validate_faster_rcnn(config: Config) -> None:
+    model, rpn, roi = config.model, config.model.rpn, config.model.roi
+    levels = len(model.strides())
+    if len(rpn.anchors.sizes) != levels:
+        raise InputError(
+            f"model.rpn.anchors.sizes has {len(rpn.anchors.sizes)} levels, the RPN looks at {levels}; "
+            'give one group of sizes for each, as "32;64;128" or "8,16,32" for one level'
+        )
+    if len({len(sizes) for sizes in rpn.anchors.sizes}) != 1:
+        raise InputError("model.rpn.anchors.sizes: every level needs as many sizes as the others")
+    if model.fpn.channels and model.backbone.name == "vgg16":
+        raise InputError("model.fpn needs a ResNet; VGG16 has no pyramid here")
+    if not 2 <= model.fpn.first_level <= model.fpn.last_level <= 5:
+        raise InputError(
+            f"model.fpn levels {model.fpn.first_level} to {model.fpn.last_level}: 2 <= first <= last <= 5"
+        )
+    if roi.head == "layer4" and (model.fpn.channels or model.backbone.name == "vgg16"):
+        raise InputError("model.roi.head=layer4 needs a ResNet without a pyramid (fpn.channels=0)")
+    if roi.size < 1:
+        raise InputError(f"model.roi.size={roi.size} must be at least 1")
+    if model.num_classes < 2:
+        raise InputError(
+            f"model.num_classes={model.num_classes}: the background and one class at least"
+        )
+    if config.transform.boxes != "absolute_xyxy":
+        raise InputError("transform.boxes must be absolute_xyxy for Faster R-CNN")
+    for path, labels in (("model.rpn.labels", rpn.labels), ("model.roi.labels", roi.labels)):
+        if not 0 <= labels.negative_from <= labels.negative <= labels.positive <= 1:
+            raise InputError(f"{path}: 0 <= negative_from <= negative <= positive <= 1 must hold")
+    if rpn.sampler.refill:
+        raise InputError("model.rpn.sampler.refill: only the RoI sampler can draw again")
+    _fraction("model.roi.dropout", roi.dropout)
+
+
+_VALIDATE = {"detr": _validate_detr, "faster_rcnn": _validate_faster_rcnn}
+
+
+def to_dict(config) -> dict:
+    """Nested plain dictionaries, ready for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: dict, cls: type = Config, path: str = ""):
+    """Inverse of `to_dict`; also what overrides go through. InputError names a bad field."""
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise InputError(
+            f"unknown configuration field {path}{unknown[0]}: choose one of {', '.join(hints)}"
+        )
+    built = {k: _coerce(v, hints[k], path + k) for k, v in values.items()}
+    return cls(**built)
+
+
+def _coerce(value, hint, path: str):
+    if hint == DetrConfig | FasterRcnnConfig:
+        kinds = {"detr": DetrConfig, "faster_rcnn": FasterRcnnConfig}
+        return from_dict(value, kinds[value.get("detector", "detr")], path + ".")
+    if dataclasses.is_dataclass(hint):
+        return from_dict(value, hint, path + ".")
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise InputError(f"{path}={value!r}: choose one of {', '.join(map(str, choices))}")
+        return value
+    try:
+        if origin is tuple:
+            inner = typing.get_args(hint)[0]
+            separator = ";" if typing.get_origin(inner) is tuple else ","
+            items = value.split(separator) if isinstance(value, str) else value
+            return tuple(_coerce(v, inner, path) for v in items)
+        if hint is bool and isinstance(value, str):
+            return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+        return hint(value)
+    except (ValueError, TypeError, KeyError):
+        wanted = getattr(hint, "__name__", str(hint))
+        raise InputError(f"{path}={value!r} is not a valid {wanted}") from None
+
+
+def with_overrides(config: Config, overrides: list[str]) -> Config:
+    """Applies "a.b=value" strings and validates the result.
+
+    Tuples are comma lists, tuples of tuples have semicolons between the inner ones.
+    """
+    values = to_dict(config)
+    for text in overrides:
+        if text.startswith("model.detector="):
+            raise InputError("model.detector is the preset's: choose another --preset instead")
+        name, equals, value = text.partition("=")
+        *parents, leaf = name.split(".")
+        node = values
+        for part in parents:
+            node = node.get(part) if isinstance(node, dict) else None
+        if (
+            not equals
+            or not isinstance(node, dict)
+            or leaf not in node
+            or isinstance(node[leaf], dict)
+        ):
+            raise InputError(
+                f"--set {text}: not a configuration field; use section.field=value, as optimiser.lr=1e-3"
+            )
+        node[leaf] = value
+    return validate(from_dict(values))

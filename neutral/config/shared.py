@@ -1,0 +1,96 @@
+"""Fields that both detectors have: backbone, optimiser, transforms, data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+# block kind and blocks per stage, as torchvision names them; resnet10 has one block per stage
+RESNET_LAYOUTS = {
+    "resnet10": ("basic", (1, 1, 1, 1)),
+    "resnet18": ("basic", (2, 2, 2, 2)),
+    "resnet50": ("bottleneck", (3, 4, 6, 3)),
+    "resnet101": ("bottleneck", (3, 4, 23, 3)),
+    "resnet152": ("bottleneck", (3, 8, 36, 3)),
+}
+BLOCK_EXPANSION = {"basic": 1, "bottleneck": 4}
+# channels of the 3x3 convolutions of each block of VGG16 ("D"); a 2x2 pool lies between the blocks
+VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    name: str = "resnet50"  # or "vgg16"
+    dilation: bool = False  # DC5: the last stage keeps its stride and dilates instead
+    norm: Literal["frozen_batch", "group"] = "frozen_batch"
+    norm_eps: float = 1e-5
+    norm_groups: int = 8  # of group normalisation
+    width: int = 64  # channels of the stem; stages have 1, 2, 4, 8 times as many
+    frozen_stages: int = 2  # DETR backbone.py:62-64: stem and layer1; of VGG16: its first blocks
+    stride_on: Literal["3x3", "1x1"] = "3x3"  # of a strided bottleneck; "1x1" is caffe's placement
+    layer4_stride: int = 2  # 1 in ruotianluo's port, where layer4 runs on the RoIs
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    kind: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 1e-4
+    lr_backbone: float = 1e-5  # DETR only; 0: the backbone is frozen
+    weight_decay: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)  # AdamW
+    eps: float = 1e-8  # AdamW
+    momentum: float = 0.9  # SGD
+    bias_lr_factor: float = 1.0  # 2 in caffe's habit; 0: biases are not trained (trzy's defect)
+    bias_decay: bool = True  # whether biases are decayed
+    clip_max_norm: float = 0.1  # 0: no clipping
+    clip_eps: float = 1e-6
+    epochs: int = 300
+    lr_drop: int = 200  # epochs between drops
+    lr_milestones: tuple[int, ...] = ()  # epochs of the drops, instead of every `lr_drop`
+    lr_gamma: float = 0.1
+    batch_size: int = 2
+
+
+@dataclass(frozen=True)
+class TransformConfig:
+    train_sizes: tuple[int, ...] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
+    max_size: int = 1333  # 0: the long side is not limited
+    crop_resize_sizes: tuple[int, ...] = (400, 500, 600)
+    crop_min: int = 384
+    crop_max: int = 600
+    crop_probability: float = 0.5
+    flip_probability: float = 0.5
+    flip_offset: float = 0.0  # x becomes width - offset - x; 1 in trzy and ruotianluo
+    val_size: int = 800
+    channels: Literal["rgb", "bgr"] = "rgb"
+    pixel_range: float = 1.0  # greatest value of a pixel before the mean is taken off
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    boxes: Literal["relative_cxcywh", "absolute_xyxy"] = "relative_cxcywh"
+    size_divisor: int = 1  # batches are padded to a multiple of it
+
+
+@dataclass(frozen=True)
+class ScenesConfig:
+    """The procedural data set; see neutral/data/scenes.py."""
+
+    train_images: int = 800
+    val_images: int = 40
+    width: int = 160
+    height: int = 128
+    max_objects: int = 6
+    min_side: int = 20  # pixels
+    max_side: int = 64
+    empty_fraction: float = 0.05
+    crowd_fraction: float = 0.05
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    kind: Literal["scenes", "coco", "voc"] = "coco"
+    root: str = ""  # of a COCO directory or a VOC year (as .../VOC2007); scenes need none
+    degenerate_boxes: Literal["error", "drop"] = "error"  # DETR's reference drops them
+    voc_train_split: str = "trainval"  # ImageSets/Main/NAME.txt
+    voc_val_split: str = "test"
+    scenes: ScenesConfig = field(default_factory=ScenesConfig)
+    scenes_seed: int = 0

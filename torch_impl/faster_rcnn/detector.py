@@ -1,0 +1,61 @@
+"""Faster R-CNN as the session uses it: losses and detections of a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neutral.config import Config
+from neutral.data.batching import Batch, pad_targets
+from neutral.randomness import Draws
+from torch_impl import ops
+from torch_impl.faster_rcnn.decisions import Decisions
+from torch_impl.faster_rcnn.model import FasterRCNN
+from torch_impl.faster_rcnn.post_process import post_process
+from torch_impl.outcome import Outcome
+
+
+class Detector:
+    def __init__(self, config: Config, draws: Draws):
+        self.config = config.model
+        self.weights = config.model.loss_weights()
+        self.model = FasterRCNN(config.model)
+        self.draws = draws
+
+    def run(self, batch: Batch, dtype: str, replay: dict | None = None) -> Outcome:
+        """Features, RPN and the four losses; `replay` holds decisions to repeat (see decisions.py)."""
+        model, decisions = self.model, Decisions(replay)
+        features = model.backbone(ops.array(batch.images.astype(dtype)))
+        objectness, deltas, anchors = model.rpn.predict(features)
+        sizes = [target.size for target in batch.targets]
+        scales = [t.size[1] / t.original_size[1] for t in batch.targets]
+        padded = pad_targets(batch.targets)
+        objects = (ops.array(padded.boxes, like=deltas), ops.array(padded.present))
+        keys = self.keys("rpn.sampler", objectness.shape, deltas)
+        losses = model.rpn.losses(objectness, deltas, anchors, sizes, objects, keys, decisions)
+        proposing = (objectness, deltas, anchors, sizes, scales)
+        proposals, filled = model.rpn.propose(*proposing, True, decisions, "proposals")
+        shape = (len(sizes), proposals.shape[1] + padded.boxes.shape[1])
+        keys = self.keys("roi_heads.sampler", shape, deltas)
+        labels = ops.array(padded.labels)
+        losses += model.roi_heads.losses(
+            features, proposals, filled, objects, labels, keys, decisions
+        )
+        named = dict(zip(self.weights, losses))  # a loss that the variant lacks comes last
+        total = None
+        for name, loss in named.items():
+            weighted = loss * ops.scalar(self.weights[name], loss)
+            total = weighted if total is None else total + weighted
+        state = (features, proposing, decisions)
+        return Outcome(total, named, {}, state, lambda: {"decisions": decisions.arrays()})
+
+    def keys(self, site: str, shape, like):
+        return ops.array(self.draws.uniform(site, tuple(shape)), like=like)
+
+    def detections(self, outcome: Outcome, batch: Batch) -> list[dict[str, np.ndarray]]:
+        """Per image: scores, labels, boxes; see post_process.py."""
+        features, proposing, decisions = outcome.state
+        proposals, filled = self.model.rpn.propose(
+            *proposing, False, decisions, "detection_proposals"
+        )
+        found = self.model.roi_heads.detect(features, proposals, decisions)
+        return post_process(*found, filled, batch.targets, self.config)
