@@ -114,7 +114,8 @@ template <class T, class I> ITEM void forward(Index item, const T* x, const T* b
 
 // one item is one row of the gradient of x: [B, C, H]
 template <class T, class I> ITEM void backward(Index item, const T* dy, const T* boxes, const I* images,
-        T* dx, int regions, int channels, int height, int width, int size, T scale, int ratio, bool aligned, bool crop) {
+        T* dx, int regions, int channels, int height, int width, int size, T scale, int ratio,
+        bool aligned, bool crop) {
     int row = item % height;
     Index c = item / height % channels, b = item / height / channels;
     T* line = dx + item * width;

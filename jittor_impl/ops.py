@@ -201,13 +201,13 @@ def max_with_index(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
 
 def max_first(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Greatest value and the first index that has it. NaN is not allowed."""
-    axis = axis % x.ndim
+    """Greatest value and the first index that has it, both constants. NaN is not allowed."""
+    x, axis = frozen(x), axis % x.ndim
     values = x.max(axis, keepdims=True)
     positions = jt.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
     positions = positions.broadcast(x.shape)
     first = jt.ternary(x == values, positions, positions * 0 + x.shape[axis]).min(axis)
-    return values.reshape(first.shape), first
+    return values.reshape(first.shape).stop_grad(), first
 
 
 def sort_descending(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,13 +27,15 @@ class Case:
     float64: bool = True  # Jittor's float64 convolutions are slow: small images only
     dropout_step: int | None = None
     data: Path | None = None  # a COCO directory; None: scenes
+    full: bool = False  # only in `make parity-full`
 
     def config(self) -> Config:
-        """With positions in the model's dtype, so that float64 shows more than float32 rounding."""
+        """DETR's positions in the model's dtype, so that float64 shows more than float32 rounding."""
         data = ("data.kind=coco", f"data.root={self.data}") if self.data else ("data.kind=scenes",)
-        return with_overrides(
-            preset(self.preset), ["model.position.dtype=model", *data, *self.overrides]
-        )
+        config = preset(self.preset)
+        if config.model.detector == "detr":
+            data = ("model.position.dtype=model", *data)
+        return with_overrides(config, [*data, *self.overrides])
 
     def batch(self, scenes_folder: Path) -> Batch:
         config = self.config()
@@ -42,7 +44,7 @@ class Case:
         if self.data is None:  # scenes are all of one size: cut one, so that there is padding
             image, target = samples[0]
             samples[0] = (image[:, : image.shape[1] - 24, : image.shape[2] - 40], target)
-        return collate(samples)
+        return collate(samples, config.transform.size_divisor)
 
 
 def sizes(short: int, longest: int) -> tuple[str, ...]:
@@ -77,5 +79,86 @@ CASES = (
         (3, 12),
         float64=False,
         data=COCO_MINI,
+    ),
+)
+
+# Faster R-CNN: whole backbones and heads on a small image, few regions, anchors to fit; VGG16's
+# fully connected layers narrower, as a float64 gradient of 100 million weights tells nothing more
+FEW = (
+    "model.rpn.proposals.post_nms_train=24",
+    "model.rpn.proposals.post_nms_test=4",
+    "model.roi.sampler.count=6",
+)
+NARROW = ("model.roi.hidden=256",)
+AREAS = ("model.rpn.anchors.sizes=256,1024,4096",)
+STRIDES = ("model.rpn.anchors.sizes=1,2,4",)
+SMALL = sizes(80, 100)
+TWO = (0, 20)  # six objects, none
+C4 = ("model.fpn.channels=0", "model.rpn.proposals.per_level=false", *STRIDES)
+LIKE_TF = (
+    "model.pixel_offset=1",
+    "model.rpn.scores=softmax",
+    "model.rpn.softmax_layout=class_major",
+    "model.rpn.inside_strict=true",
+    "model.rpn.train_inside_only=true",
+    "model.rpn.anchors.rounding=window",
+    "model.rpn.proposals.test_mode=top",
+    "model.rpn.proposals.top_count=40",
+    "model.roi.pool=crop_and_resize",
+    "model.roi.append_gt=false",
+    "model.roi.sampler.refill=true",
+    "model.roi.dropout=0.3",
+    "model.roi.coder.scale=0.1,0.1,0.2,0.2",
+    "model.roi.coder.scale_is=stds",
+    "model.roi.detections.score_threshold=0",
+)
+LIKE_TRZY = (
+    "model.box_order=yx",
+    "model.background=last",
+    "model.rpn.channels=24",
+    "model.rpn.anchors.order=size_major",
+    "model.rpn.scores=softmax",
+    "model.rpn.proposals.min_size=16",
+    "model.rpn.proposals.min_size_scaled=true",
+    "model.rpn.proposals.filter_first=true",
+    "model.rpn.proposals.inside_only=true",
+    "model.roi.head=layer4",
+    "model.roi.layer4_pool=max",
+    "model.roi.pool=roi_pool",
+    "model.roi.background_slot=false",
+    "model.roi.class_loss_eps=1e-7",
+    "model.roi.sampler.fraction_of=available",
+    "model.roi.sampler.rounding=round",
+    "model.roi.box_loss.kind=l1",
+    "model.backbone.stride_on=1x1",
+)
+FASTER_RCNN = (
+    Case("scenes_frcnn on scenes", "scenes_frcnn", ("optimiser.kind=sgd",), SCENES),
+    Case("one map, as tf", "scenes_frcnn", (*C4, *LIKE_TF), SCENES, dropout_step=3),
+    Case("one map, as trzy", "scenes_frcnn", (*C4, *LIKE_TRZY), SCENES),
+    Case(
+        "torchvision_r50_fpn",
+        "torchvision_r50_fpn",
+        (*SMALL, *FEW, "model.rpn.anchors.sizes=16;32;64;96;128"),
+        TWO,
+    ),
+    Case("a5_fpn", "a5_fpn", (*SMALL, *FEW, "model.roi.detections.score_threshold=0.01"), TWO),
+    Case("trzy_resnet50", "trzy_resnet50", (*SMALL, *FEW, *AREAS), TWO),
+    Case("trzy_vgg16", "trzy_vgg16", (*SMALL, *FEW, *AREAS, *NARROW), TWO, full=True),
+    Case("trzy_resnet101", "trzy_resnet101", (*SMALL, *FEW, *AREAS), TWO, full=True),
+    Case("trzy_resnet152", "trzy_resnet152", (*SMALL, *FEW, *AREAS), TWO, full=True),
+    Case("simple_vgg16", "simple_vgg16", (*SMALL, *FEW, *STRIDES, *NARROW), TWO, full=True),
+    Case("tf_vgg16", "tf_vgg16", (*SMALL, *FEW, *STRIDES, *NARROW), TWO, dropout_step=1, full=True),
+    Case("tf_res50", "tf_res50", (*SMALL, *FEW, *STRIDES), TWO, full=True),
+    Case("tf_res101", "tf_res101", (*SMALL, *FEW, *STRIDES), TWO, full=True),
+    Case("tf_res152", "tf_res152", (*SMALL, *FEW, *STRIDES), TWO, full=True),
+    Case(
+        "torchvision_r50_fpn on coco_mini, short side 192",
+        "torchvision_r50_fpn",
+        (*sizes(192, 256), *FEW),
+        (3, 12),
+        float64=False,
+        data=COCO_MINI,
+        full=True,
     ),
 )

@@ -22,6 +22,9 @@ STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
 AP_MARGIN = 0.02
 AP_MEANINGFUL = 0.2  # below it on both sides, equal AP proves nothing
 DETECTIONS_MATCHED, DETECTION_IOU, DETECTION_SCORE = 0.999, 0.99, 1e-4
+FINITE_DIFFERENCES = (
+    1e-9  # central differences of linear functions in float64: rounding over the step
+)
 GOLDEN_TORCH = 1e-9  # float64 PyTorch against the records of the reference
 # Jittor against the records: the reference computes sines in float32, and PyTorch's and Jittor's
 # float32 sines differ in the last place; measured 2.3e-9 forward, 1.4e-7 in gradients

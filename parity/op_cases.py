@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neutral.randomness import stream
-from parity.worker import Plain
+from parity.worker import Constant, Plain
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,36 @@ def _mask(*shape: int) -> np.ndarray:
     return mask
 
 
+# on a map of 9 x 12 cells at stride 8: inside, across the edge, outside, without area, reversed, tiny, whole
+BOXES = np.array(
+    [
+        [8.0, 4.0, 50.0, 60.0],
+        [-30.0, -20.0, 20.0, 30.0],
+        [70.0, 50.0, 130.0, 110.0],
+        [200.0, 200.0, 260.0, 240.0],
+        [33.0, 21.0, 33.0, 21.0],
+        [60.0, 40.0, 20.0, 10.0],
+        [41.0, 30.0, 42.5, 31.5],
+        [0.0, 0.0, 96.0, 72.0],
+    ]
+)
+OWNERS = np.array([0, 1, 1, 0, 0, 1, 1, 0], dtype=np.int32)
+REGIONS = (Constant(BOXES), OWNERS)
+
+
+def _crowd() -> tuple:
+    """200 boxes in order of score in which many overlap, some are equal, and one pair lies at IoU 0.5 exactly."""
+    generator = stream(0, "ops", "crowd")
+    corners = generator.integers(0, 60, (200, 2)).astype(float)
+    boxes = np.concatenate([corners, corners + generator.integers(0, 40, (200, 2))], axis=1)
+    boxes[:3] = [[100, 100, 110, 110], [100, 100, 110, 105], [100, 100, 110, 106]]
+    return (
+        Constant(boxes),
+        (np.arange(200) % 3).astype(np.int32) * (np.arange(200) > 2),
+        np.arange(200) % 7 != 5,
+    )
+
+
 TIED = np.array([[0.0, 1.0, 1.0, -2.0], [3.0, 3.0, 0.0, 0.5]])
 INDEX = Plain(np.array([0, 2, 2, 1], dtype=np.int64))
 OP_CASES = (
@@ -49,6 +79,20 @@ OP_CASES = (
     OpCase("maximum", (TIED, TIED[::-1].copy())),
     OpCase("minimum", (TIED, np.maximum(TIED, 0))),
     OpCase("clamp_min", (TIED, 0)),
+    OpCase("softplus", (np.concatenate([TIED, TIED * 20]),)),
+    OpCase("where", (TIED > 0, TIED, TIED[::-1].copy())),
+    OpCase("round_half_even", (Constant(np.array([0.5, 1.5, 2.5, 0.25, 31.75])),)),
+    OpCase("logical_and", (_mask(2, 5, 6), _mask(2, 5, 6)[::-1].copy())),
+    OpCase("logical_or", (_mask(2, 5, 6), _mask(2, 5, 6)[::-1].copy())),
+    OpCase("as_index", (Constant(np.array([0.0, 3.7, 250000.0])),)),
+    OpCase("as_float", (INDEX.array.astype(np.int32),)),
+    OpCase("max_first", (TIED, 1)),
+    OpCase("max_first", (np.round(_normal(2, 5, 3)), 1)),
+    OpCase("sort_descending", (np.round(_normal(3, 40)),)),
+    OpCase("ranks", (Constant(np.round(_normal(3, 40))),)),
+    OpCase("one_hot", (np.array([[0, 3], [-1, 2]], dtype=np.int32), 3, _normal(1))),
+    OpCase("take", (_normal(2, 5, 3), np.array([[4, 0, 0], [1, 1, 2]], dtype=np.int32))),
+    OpCase("take_rows", (_normal(5, 3), INDEX.array.astype(np.int32))),
     OpCase("logical_not", (_mask(2, 5, 6),)),
     OpCase("cumsum", (_normal(2, 5, 6), 1)),
     OpCase("argmax", (_normal(4, 9), 1)),
@@ -68,6 +112,17 @@ OP_CASES = (
     OpCase("linear", (_normal(2, 3, 6), _normal(4, 6), _normal(4))),
     OpCase("max_pool", (np.round(_normal(2, 3, 9, 8)), 3, 2, 1)),
     OpCase("resize_mask", (_mask(2, 37, 50), 3, 4)),
+    OpCase("upsample_nearest", (_normal(2, 3, 3, 4), 7, 8)),
+    *(OpCase("nms", (*_crowd(), threshold)) for threshold in (0.5, 0.7)),
+    *(
+        OpCase("roi_align", (_normal(2, 3, 9, 12), *REGIONS, 3, 0.125, ratio, aligned))
+        for ratio in (0, 2)
+        for aligned in (False, True)
+    ),
+    OpCase("roi_pool", (_normal(2, 3, 9, 12), *REGIONS, 3, 0.125)),
+    OpCase("roi_pool", (np.round(_normal(2, 3, 9, 12)), *REGIONS, 7, 0.125)),
+    OpCase("crop_and_resize", (_normal(2, 3, 9, 12), *REGIONS, 4, 0.125)),
+    OpCase("crop_and_resize", (_normal(2, 3, 9, 12), *REGIONS, 1, 0.125)),
     OpCase("attention_bias", (_mask(2, 5, 6).reshape(2, -1), _normal(1))),
     OpCase("cat", ([_normal(2, 3), _normal(2, 1)], 1)),
     OpCase("stack", ([_normal(2, 3), _normal(2, 3, key="second")], 1)),

@@ -64,7 +64,8 @@ class Server:
     def run_op(self, name: str, arguments: tuple, device: str, dtype: str):
         """Calls ops.NAME(*arguments): (outputs, gradients of a fixed weighting of the first output).
 
-        Float arrays become tensors of `dtype` and get a gradient; what is wrapped in `Plain` is passed as is.
+        Float arrays become tensors of `dtype` and get a gradient, unless wrapped in `Constant`; what is wrapped
+        in `Plain` is passed as is.
         """
         runtime = importlib.import_module(f"{self.implementation}.runtime")
         ops = importlib.import_module(f"{self.implementation}.ops")
@@ -77,6 +78,8 @@ class Server:
                 return [convert(v) for v in value]
             if isinstance(value, Plain):
                 return value.array
+            if isinstance(value, Constant):
+                return ops.frozen(ops.array(value.array.astype(dtype)))
             if not isinstance(value, np.ndarray):
                 return value
             if value.dtype.kind != "f":
@@ -107,6 +110,13 @@ class Server:
         if own is not None and method not in ("handle", "entered"):
             return own(*args, **options)
         return getattr(self.session, method)(*args, **options)
+
+
+class Constant:
+    """A float array argument to which no gradient flows (boxes)."""
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
 
 
 class Plain:

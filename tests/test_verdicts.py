@@ -195,13 +195,9 @@ def test_a_flipped_decision_makes_float32_gradients_inconclusive_not_red():
     t32 = float32(trace())
     wrong = trace(gradients={"w": 1.1 * A, "b": None})
     flipped = wrong | {"nodes": {"x.bn1": np.where(A == 1, -1e-8, A), "y": 2 * A}}
-    verdicts = compare.compare_precision(
-        "c", trace(), t32, float32(wrong), batch(), MatcherConfig()
-    )
+    verdicts = compare.compare_precision("c", trace(), t32, float32(wrong))
     assert "float32 gradients/w" in failures(verdicts)
-    verdicts = compare.compare_precision(
-        "c", trace(), t32, float32(flipped), batch(), MatcherConfig()
-    )
+    verdicts = compare.compare_precision("c", trace(), t32, float32(flipped))
     gradient = next(v for v in verdicts if v.check == "float32 gradients" and v.node == "w")
     assert gradient.status is Status.INCONCLUSIVE
     assert "1 decisions flipped" in gradient.message

@@ -178,7 +178,8 @@ def max_with_index(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
 
 def max_first(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Greatest value and the first index that has it. NaN is not allowed."""
+    """Greatest value and the first index that has it, both constants. NaN is not allowed."""
+    x = x.detach()
     values = x.amax(axis, keepdim=True)
     shape = [-1 if a == axis % x.dim() else 1 for a in range(x.dim())]
     positions = torch.arange(x.shape[axis]).reshape(shape)

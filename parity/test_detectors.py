@@ -1,4 +1,4 @@
-"""DETR, node by node: converted weights, activations, losses, matches, detections, gradients."""
+"""Both detectors, node by node: converted weights, activations, losses, choices, detections, gradients."""
 
 from __future__ import annotations
 
@@ -12,18 +12,27 @@ from neutral.data.batching import val_batches
 from neutral.evaluation import evaluate
 from neutral.weights import initial_weights
 from parity import compare, gates
-from parity.cases import CASES
+from parity.cases import CASES, FASTER_RCNN, Case
 from parity.golden import golden_weights
 from parity.verdicts import judge, judge_nodes, total_norm
 from parity.workers import FRAMEWORKS
 
-OVERFITTED_IMAGES, OVERFITTING_STEPS = 4, 150  # AP about 0.7 after 100 steps
-OVERFITTING_RATE = 5e-4
-IDS = [case.name.replace(" ", "_").replace(",", "") for case in CASES]
+OVERFITTED_IMAGES = 4
+# steps and rate at which PyTorch learns four scenes by heart: AP about 0.7 and more
+OVERFITTING = {"scenes_detr": (150, 5e-4), "scenes_frcnn": (80, 2e-3)}
 
 
-@pytest.mark.parametrize("case", CASES, ids=IDS)
-def test_detr(case, pair, conclude, scenes_folder):
+def identifier(case: Case) -> str:
+    return case.name.replace(" ", "_").replace(",", "")
+
+
+def marked(case: Case):
+    marks = [pytest.mark.full] if case.full else []
+    return pytest.param(case, id=identifier(case), marks=marks)
+
+
+@pytest.mark.parametrize("case", map(marked, CASES + FASTER_RCNN))
+def test_detector(case, pair, conclude, scenes_folder):
     if case.data is not None and not case.data.is_dir():
         pytest.skip(f"{case.data.name} is not at ../shared/data")
     config, batch = case.config(), case.batch(scenes_folder)
@@ -41,7 +50,10 @@ def test_detr(case, pair, conclude, scenes_folder):
             verdicts.append(compare.compare_names(case.name, names["torch"], names["jittor"]))
             given = {k: v.astype(dtype) for k, v in weights.items()}
             verdicts += compare.compare_weights(case.name, given, states["torch"], states["jittor"])
-        answers = pair.both("trace", batch, dropout_step=case.dropout_step, sides=sides)
+        # float32 runs go on from the reference's choices, and tell their own
+        reference = traces.get(("torch", "float64"), {}).get("decisions")
+        options = {"dropout_step": case.dropout_step, "replay": reference}
+        answers = pair.both("trace", batch, sides=sides, **options)
         traces |= {(side, dtype): trace for side, trace in answers.items()}
     if case.float64:
         verdicts += compare.compare_semantics(
@@ -53,16 +65,18 @@ def test_detr(case, pair, conclude, scenes_folder):
             traces["torch", "float32"],
             traces["jittor", "float32"],
         )
-        verdicts += compare.compare_precision(case.name, *three, batch, config.model.matcher)
+        matches = ()
+        if "matches" in three[0]:
+            matches = compare.compare_matches_32(case.name, three, batch, config.model.matcher)
+        verdicts += compare.compare_precision(case.name, *three, matches)
     conclude(verdicts)
 
 
-def test_training_steps(pair, conclude, scenes_folder):
-    """Four coupled float64 steps across a learning-rate drop, dropout and clipping included."""
-    case = CASES[1]
+@pytest.mark.parametrize("case", [CASES[1], FASTER_RCNN[0]], ids=identifier)
+def test_training_steps(case, pair, conclude, scenes_folder):
+    """Four coupled float64 steps across a learning-rate drop, dropout, samplers and clipping included."""
     config, batch = case.config(), case.batch(scenes_folder)
-    shapes_from = pair.both("build", to_dict(config), pair.device, "float64")
-    assert shapes_from == {"torch": None, "jittor": None}
+    pair.both("build", to_dict(config), pair.device, "float64")
     weights = golden_weights(pair["torch"].call("shapes"))
     pair.both("load", weights)
     names = pair["torch"].call("trained_names")
@@ -70,7 +84,7 @@ def test_training_steps(pair, conclude, scenes_folder):
     rates = [parameters.rates(names, config, epoch) for epoch in epochs]
     answers = pair.both("train_steps", [batch] * len(epochs), rates)
     (losses_t, state_t), (losses_j, state_j) = answers["torch"], answers["jittor"]
-    name = "four training steps across a learning-rate drop"
+    name = f"{case.preset}: four training steps across a learning-rate drop"
     verdicts = []
     for step, (a, b) in enumerate(zip(losses_t, losses_j, strict=True)):
         boxed = [{k: np.array([v]) for k, v in losses.items()} for losses in (a, b)]
@@ -94,19 +108,21 @@ def test_training_steps(pair, conclude, scenes_folder):
     conclude(verdicts)
 
 
-def test_average_precision(pair, conclude, scenes_folder):
+@pytest.mark.parametrize("name", OVERFITTING)
+def test_average_precision(name, pair, conclude, scenes_folder):
     """PyTorch learns four scenes by heart; both frameworks then detect on them with those weights."""
-    config = preset("scenes_detr")
+    config = preset(name)
+    steps, rate = OVERFITTING[name]
     dataset = open_dataset(config, "val", scenes_folder)
     batch = next(val_batches(dataset, config, OVERFITTED_IMAGES))
     pair.both("build", to_dict(config), pair.device, "float32")
     worker = pair["torch"]
     shapes, names = worker.call("shapes"), worker.call("trained_names")
     worker.call("load", initial_weights(shapes, config))
-    weights = worker.call("fit", batch, OVERFITTING_STEPS, parameters.rates(names, config, 0))
+    weights = worker.call("fit", batch, steps, dict.fromkeys(names, rate))
     pair.both("load", weights)
     found = pair.both("detect", batch)
-    case = "scenes_detr with trained weights"
+    case = f"{name} with trained weights"
     verdicts = compare.match_detections(case, "detections", found["torch"], found["jittor"])
     scores = [
         evaluate(dataset, {t.image_id: d for t, d in zip(batch.targets, found[side], strict=True)})
