@@ -45,18 +45,25 @@ def _window_sides(sizes: np.ndarray, ratios: np.ndarray, stride: int):
 
 
 def grid_anchors(
-    config: AnchorConfig, shapes: list[tuple[int, int]], strides: tuple[int, ...]
+    config: AnchorConfig,
+    shapes: list[tuple[int, int]],
+    strides: tuple[int, ...],
+    image: tuple[int, int] = (0, 0),
 ) -> list[np.ndarray]:
     """Anchors of every level, each [H * W * A, 4] xyxy float32, row by row, all anchors of a cell together.
 
-    `shapes` are (height, width) of the feature maps.
+    `shapes` are (height, width) of the feature maps; `image`, that of the padded batch, is needed for
+    measured strides.
     """
     levels = []
-    for level, ((height, width), stride) in enumerate(zip(shapes, strides, strict=True)):
+    for level, (shape, stride) in enumerate(zip(shapes, strides, strict=True)):
         cell = cell_anchors(config, level, stride)
         y, x = (
-            ((np.arange(n) + config.offset) * stride).astype(np.float32) for n in (height, width)
+            (np.arange(cells) + config.offset)
+            * (pixels // cells if config.stride == "measured" else stride)
+            for cells, pixels in zip(shape, image, strict=True)
         )
+        y, x = y.astype(np.float32), x.astype(np.float32)
         centres = np.stack(np.broadcast_arrays(x[None], y[:, None], x[None], y[:, None]), axis=-1)
         levels.append((centres.reshape(-1, 1, 4) + cell[None]).reshape(-1, 4))
     return levels

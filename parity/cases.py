@@ -118,7 +118,7 @@ LIKE_TRZY = (
     "model.rpn.channels=24",
     "model.rpn.anchors.order=size_major",
     "model.rpn.scores=softmax",
-    "model.rpn.proposals.min_size=16",
+    "model.rpn.proposals.min_size=4",
     "model.rpn.proposals.min_size_scaled=true",
     "model.rpn.proposals.filter_first=true",
     "model.rpn.proposals.inside_only=true",
@@ -131,6 +131,7 @@ LIKE_TRZY = (
     "model.roi.sampler.rounding=round",
     "model.roi.box_loss.kind=l1",
     "model.backbone.stride_on=1x1",
+    "model.roi.detections.score_threshold=0.01",
 )
 FASTER_RCNN = (
     Case("scenes_frcnn on scenes", "scenes_frcnn", ("optimiser.kind=sgd",), SCENES),

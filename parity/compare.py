@@ -311,7 +311,7 @@ def count_flips(torch: dict, jittor: dict) -> int:
 def compare_detections(
     case: str, check: str, torch: list, jittor: list, limit: float
 ) -> list[Verdict]:
-    """Query by query: labels identical, scores and boxes within `limit`."""
+    """One by one: labels identical, scores and boxes within `limit`; an image may have none on both sides."""
     if len(torch) != len(jittor) or not torch:
         return [
             Verdict(
@@ -320,10 +320,18 @@ def compare_detections(
         ]
     verdicts = []
     for i, (a, b) in enumerate(zip(torch, jittor, strict=True)):
+        if len(a["scores"]) == len(b["scores"]) == 0:
+            continue
         verdicts += judge_nodes(
             case, check, a, b, lambda n, x, y, i=i: judge(case, check, f"image{i}/{n}", y, x, limit)
         )
-    return verdicts
+    return verdicts or [nothing_detected(case, check)]
+
+
+def nothing_detected(case: str, check: str) -> Verdict:
+    return Verdict(
+        case, check, "detections", Status.FAIL, message="nothing to compare: no detections"
+    )
 
 
 def match_detections(case: str, check: str, torch: list, jittor: list) -> list[Verdict]:
@@ -350,11 +358,7 @@ def match_detections(case: str, check: str, torch: list, jittor: list) -> list[V
         rows, columns = linear_sum_assignment(~fits)
         matched += int(fits[rows, columns].sum())
     if total == 0:
-        return [
-            Verdict(
-                case, check, "detections", Status.FAIL, message="nothing to compare: no detections"
-            )
-        ]
+        return [nothing_detected(case, check)]
     missing = 1 - matched / total
     status = Status.PASS if missing <= 1 - gates.DETECTIONS_MATCHED else Status.FAIL
     message = f"{matched} of {total} detections have a partner"

@@ -25,7 +25,7 @@ class Detector:
         """Features, RPN and the four losses; `replay` holds decisions to repeat (see decisions.py)."""
         model, decisions = self.model, Decisions(replay)
         features = model.backbone(ops.array(batch.images.astype(dtype)))
-        objectness, deltas, anchors = model.rpn.predict(features)
+        objectness, deltas, anchors = model.rpn.predict(features, batch.images.shape[2:])
         sizes = [target.size for target in batch.targets]
         scales = [t.size[1] / t.original_size[1] for t in batch.targets]
         padded = pad_targets(batch.targets)

@@ -32,6 +32,8 @@ class AnchorConfig:
     # "corners": torchvision's rounding of the corners; "window": the integer windows of py-faster-rcnn
     rounding: Literal["none", "corners", "window"] = "none"
     offset: float = 0.5  # of the first centre, in strides
+    # "measured": image size // map size, as torchvision; of p6, 53 where 160 pixels give 3 cells
+    stride: Literal["nominal", "measured"] = "nominal"
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,7 @@ def torchvision_r50_fpn() -> dict:
                     unit="pixels",
                     rounding="corners",
                     offset=0.0,
+                    stride="measured",
                 ),
                 coder=CoderConfig(clamp=TORCHVISION_CLAMP),
                 proposals=ProposalConfig(

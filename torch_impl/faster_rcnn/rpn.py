@@ -59,13 +59,14 @@ class RegionProposalNetwork(nn.Module):
         self.coder = BoxCoder(config.rpn.coder, config.box_order, config.pixel_offset)
         self.head = RpnHead(config.rpn, inputs)
 
-    def predict(self, features):
-        """Maps, finest first -> objectness [B, N], deltas [B, N, 4] and the anchors, a list of NumPy arrays."""
+    def predict(self, features, image):
+        """Maps, finest first, of a batch padded to `image` (height, width) -> objectness [B, N], deltas
+        [B, N, 4] and the anchors, a list of NumPy arrays."""
         shapes = [tuple(x.shape[2:]) for x in features]
         found = [self.head(x) for x in features]
         objectness = ops.cat([scores for scores, _ in found], 1)
         deltas = ops.cat([level for _, level in found], 1)
-        return objectness, deltas, grid_anchors(self.config.anchors, shapes, self.strides)
+        return objectness, deltas, grid_anchors(self.config.anchors, shapes, self.strides, image)
 
     def allowed(self, anchors: np.ndarray, sizes, inside_only: bool) -> np.ndarray:
         """bool [B, N]: the anchors that take part in each image of `sizes` (height, width)."""
