@@ -13,6 +13,8 @@ B images, C channels, H and W the map's size, R regions, S the pooled size, N bo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from jittor_impl.runtime import jt
 
 Tensor = jt.Var
@@ -198,6 +200,21 @@ template <class T, class I> ITEM bool suppresses(const T* boxes, const I* groups
     T outer = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner;
     return outer > (T)0 && inner / outer > threshold;
 }
+
+#ifdef __CUDACC__
+// one block: the order in which boxes are settled is the definition
+template <class T, class I> __global__ void settle(const T* boxes, const I* groups, const bool* allowed, bool* keep,
+        Index n, T threshold) {
+    for (Index i = threadIdx.x; i < n; i += blockDim.x) keep[i] = allowed[i];
+    __syncthreads();
+    for (Index i = 0; i < n; i++) {
+        if (keep[i])
+            for (Index j = i + 1 + threadIdx.x; j < n; j += blockDim.x)
+                if (keep[j] && suppresses(boxes, groups, i, j, threshold)) keep[j] = false;
+        __syncthreads();
+    }
+}
+#endif
 """
 NMS_CPU = """
     Index n = in0_shape0;
@@ -209,18 +226,8 @@ NMS_CPU = """
                 if (out0_p[j] && regions::suppresses(in0_p, in1_p, i, j, threshold)) out0_p[j] = false;
 """
 NMS_CUDA = """
-    __global__ static void run(const in0_type* boxes, const in1_type* groups, const in2_type* allowed, out0_type* keep,
-            Index n, in0_type threshold) {
-        for (Index i = threadIdx.x; i < n; i += blockDim.x) keep[i] = allowed[i];
-        __syncthreads();
-        for (Index i = 0; i < n; i++) {  // one block: the order in which boxes are settled is the definition
-            if (keep[i])
-                for (Index j = i + 1 + threadIdx.x; j < n; j += blockDim.x)
-                    if (keep[j] && regions::suppresses(boxes, groups, i, j, threshold)) keep[j] = false;
-            __syncthreads();
-        }
-    }
-    if (in0_shape0) run<<<1, 1024>>>(in0_p, in1_p, in2_p, out0_p, in0_shape0, (in0_type)data["threshold"]);
+    if (in0_shape0)
+        regions::settle<<<1, 1024>>>(in0_p, in1_p, in2_p, out0_p, (Index)in0_shape0, (in0_type)data["threshold"]);
 """
 
 # NaN is told by its bits: -Ofast assumes that there is none
@@ -254,44 +261,83 @@ def _header(source: str) -> str:
     return f"{INCLUDES}namespace regions {{{COMMON}{source}}}\nusing regions::Index;\n"
 
 
-def _launch(
-    shapes, dtypes, inputs, header: str, function: str, items: str, arguments: str, data: dict
-):
-    """Runs `function` for items 0..`items`-1; `arguments` are C++ expressions over in0_p, data[...] and so on."""
-    loop = f"""
-    Index items = {items};
-    #pragma omp parallel for
-    for (Index item = 0; item < items; item++) regions::{function}(item, {arguments});
+@dataclass(frozen=True)
+class Kernel:
+    """`function` of `source` for every item from 0 to `items` - 1.
+
+    `items` and `arguments` are C++ expressions over what Jittor's code operator defines: in0_p,
+    in0_shape0, in0_type, ..., out0_p, ..., and data["name"].
     """
-    kernel = f"""
+
+    source: str
+    function: str
+    items: str
+    arguments: str
+
+    def cpu(self) -> tuple[str, str]:
+        """Header and code."""
+        loop = f"""
+    Index items = {self.items};
+    #pragma omp parallel for
+    for (Index item = 0; item < items; item++) regions::{self.function}(item, {self.arguments});
+    """
+        return _header(self.source), loop
+
+    def cuda(self) -> tuple[str, str]:
+        """Header and code; what `data` holds is read on the host and passed by value."""
+        kernel = f"""
     template <class... A> __global__ void run(Index items, A... a) {{
         Index step = (Index)blockDim.x * gridDim.x;
         for (Index item = (Index)blockIdx.x * blockDim.x + threadIdx.x; item < items; item += step)
-            {function}(item, a...);
+            {self.function}(item, a...);
     }}
     """
-    launch = f"""
-    Index items = {items};
-    if (items) regions::run<<<(int)((items < 8388608 ? items : 8388608) + 255) / 256, 256>>>(items, {arguments});
+        launch = f"""
+    Index items = {self.items};
+    Index blocks = (items + 255) / 256;
+    if (items) regions::run<<<blocks < 65535 ? (int)blocks : 65535, 256>>>(items, {self.arguments});
     """
-    return jt.code(
-        shapes,
-        dtypes,
-        inputs,
-        cpu_header=_header(header),
-        cpu_src=loop,
-        cuda_header=_header(header + kernel),
-        cuda_src=launch,
-        data=data,
-    )
+        return _header(self.source + kernel), launch
+
+    def __call__(self, shapes: list, dtypes: list[str], inputs: list[Tensor], data: dict):
+        """Runs it: one output per shape and dtype."""
+        (cpu_header, cpu_src), (cuda_header, cuda_src) = self.cpu(), self.cuda()
+        return jt.code(
+            shapes,
+            dtypes,
+            inputs,
+            cpu_header=cpu_header,
+            cpu_src=cpu_src,
+            cuda_header=cuda_header,
+            cuda_src=cuda_src,
+            data=data,
+        )
 
 
-BILINEAR_OPTIONS = ", ".join(
-    (
-        '(int)data["size"], (in0_type)data["scale"], (int)data["ratio"]',
-        'data["aligned"] != 0, data["crop"] != 0',
-    )
-)
+POOLED = "(Index)out0_shape0 * out0_shape1 * out0_shape2 * out0_shape3"
+ROWS = "(Index)out0_shape0 * out0_shape1 * out0_shape2"  # of the gradient of a map
+MAP = "(int)in0_shape1, (int)in0_shape2, (int)in0_shape3"  # channels, height, width
+GRADIENT = "(int)in1_shape0, (int)out0_shape1, (int)out0_shape2, (int)out0_shape3"  # regions first
+SCALE = '(int)data["size"], (in0_type)data["scale"]'
+GRID = '(int)data["ratio"], data["aligned"] != 0, data["crop"] != 0'
+KERNELS = {
+    "bilinear forward": Kernel(
+        BILINEAR, "forward", POOLED, f"in0_p, in1_p, in2_p, out0_p, {MAP}, {SCALE}, {GRID}"
+    ),
+    "bilinear backward": Kernel(
+        BILINEAR, "backward", ROWS, f"in0_p, in1_p, in2_p, out0_p, {GRADIENT}, {SCALE}, {GRID}"
+    ),
+    "roi_pool forward": Kernel(
+        ROI_POOL, "forward", POOLED, f"in0_p, in1_p, in2_p, out0_p, out1_p, {MAP}, {SCALE}"
+    ),
+    "roi_pool backward": Kernel(
+        ROI_POOL, "backward", ROWS, f"in0_p, in1_p, in2_p, in3_p, out0_p, {GRADIENT}, {SCALE}"
+    ),
+}
+
+
+def _pooled_shape(x: Tensor, boxes: Tensor, options: dict) -> list[int]:
+    return [boxes.shape[0], x.shape[1], options["size"], options["size"]]
 
 
 class BilinearPool(jt.Function):
@@ -299,67 +345,32 @@ class BilinearPool(jt.Function):
 
     def execute(self, x, boxes, images, options: dict):
         self.saved = x.shape, boxes, images, options
-        shape = [boxes.shape[0], x.shape[1], options["size"], options["size"]]
-        (y,) = _launch(
-            [shape],
-            [x.dtype],
-            [x, boxes, images],
-            BILINEAR,
-            "forward",
-            "(Index)out0_shape0 * out0_shape1 * out0_shape2 * out0_shape3",
-            f"in0_p, in1_p, in2_p, out0_p, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, {BILINEAR_OPTIONS}",
-            options,
-        )
-        return y
+        inputs = [x, boxes, images]
+        shape = _pooled_shape(x, boxes, options)
+        return KERNELS["bilinear forward"]([shape], [x.dtype], inputs, options)[0]
 
     def grad(self, dy):
         shape, boxes, images, options = self.saved
-        (dx,) = _launch(
-            [shape],
-            [dy.dtype],
-            [dy, boxes, images],
-            BILINEAR,
-            "backward",
-            "(Index)out0_shape0 * out0_shape1 * out0_shape2",
-            "in0_p, in1_p, in2_p, out0_p, (int)in1_shape0, (int)out0_shape1, (int)out0_shape2, (int)out0_shape3, "
-            + BILINEAR_OPTIONS,
-            options,
-        )
+        inputs = [dy, boxes, images]
+        (dx,) = KERNELS["bilinear backward"]([shape], [dy.dtype], inputs, options)
         return dx, None, None, None
 
 
 class RoiPool(jt.Function):
-    """x [B, C, H, W], boxes [R, 4], images int32 [R] -> [R, C, S, S]; `options`: size, scale."""
+    """x [B, C, H, W], boxes [R, 4], images int32 [R] -> [R, C, S, S] and the cells; `options`: size, scale."""
 
     def execute(self, x, boxes, images, options: dict):
-        shape = [boxes.shape[0], x.shape[1], options["size"], options["size"]]
-        y, where = _launch(
-            [shape, shape],
-            [x.dtype, "int32"],
-            [x, boxes, images],
-            ROI_POOL,
-            "forward",
-            "(Index)out0_shape0 * out0_shape1 * out0_shape2 * out0_shape3",
-            "in0_p, in1_p, in2_p, out0_p, out1_p, (int)in0_shape1, (int)in0_shape2, (int)in0_shape3, "
-            '(int)data["size"], (in0_type)data["scale"]',
-            options,
+        shapes = [_pooled_shape(x, boxes, options)] * 2
+        y, where = KERNELS["roi_pool forward"](
+            shapes, [x.dtype, "int32"], [x, boxes, images], options
         )
         self.saved = x.shape, boxes, images, where, options
-        return y
+        return y, where
 
-    def grad(self, dy):
+    def grad(self, dy, _):
         shape, boxes, images, where, options = self.saved
-        (dx,) = _launch(
-            [shape],
-            [dy.dtype],
-            [dy, boxes, images, where],
-            ROI_POOL,
-            "backward",
-            "(Index)out0_shape0 * out0_shape1 * out0_shape2",
-            "in0_p, in1_p, in2_p, in3_p, out0_p, (int)in1_shape0, (int)out0_shape1, (int)out0_shape2, "
-            '(int)out0_shape3, (int)data["size"], (in0_type)data["scale"]',
-            options,
-        )
+        inputs = [dy, boxes, images, where]
+        (dx,) = KERNELS["roi_pool backward"]([shape], [dy.dtype], inputs, options)
         return dx, None, None, None
 
 

@@ -295,8 +295,13 @@ def _mean_last(x: Tensor) -> Tensor:
 
 
 def _mean_rows(x: Tensor) -> Tensor:
-    """Mean over the last two axes, kept: row by row first, as one long float32 sum loses digits."""
-    return x.sum(-1, keepdims=True).sum(-2, keepdims=True) / (x.shape[-1] * x.shape[-2])
+    """Mean over the last two axes, the last but one repeated: [..., R, C] -> [..., R, 1].
+
+    Row by row first, and spread in two steps so that the backward sums row by row too: one long float32
+    sum loses digits.
+    """
+    mean = x.sum(-1, keepdims=True).sum(-2, keepdims=True) / (x.shape[-1] * x.shape[-2])
+    return mean.broadcast([*x.shape[:-1], 1])
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -370,8 +375,12 @@ def roi_align(
     return kernels.BilinearPool.apply(x, boxes, images.int32(), options | {"crop": 0})
 
 
-def roi_pool(x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float) -> Tensor:
-    """x [B, C, H, W] -> [N, C, size, size]: the greatest value of each bin, 0 for an empty one (Girshick 2015)."""
+def roi_pool(
+    x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float
+) -> tuple[Tensor, Tensor]:
+    """x [B, C, H, W] -> [N, C, size, size]: the greatest value of each bin, 0 for an empty one (Girshick 2015),
+    and its cell, row * W + column, -1 for an empty one; the first of equals.
+    """
     options = {"size": size, "scale": scale}
     return kernels.RoiPool.apply(x, boxes, images.int32(), options)
 

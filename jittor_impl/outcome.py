@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Outcome:
     """total: the weighted sum of losses; losses: unweighted, by name; errors: floats for the log.
 
-    state: what the detector needs to go on to detections; record: what a trace keeps besides, as NumPy.
+    state: what the detector needs to go on to detections; record: what a trace keeps besides, as NumPy,
+    "values" among it being more nodes.
     """
 
     total: object

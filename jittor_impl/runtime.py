@@ -7,6 +7,7 @@ Twin of torch_impl/runtime.py; both offer `configure` and `describe`.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import subprocess
 import sys
@@ -61,6 +62,8 @@ def _import_jittor():
             import jittor
         except SystemExit:
             raise ImportError("Jittor has rebuilt itself; run the command again") from None
+    # Jittor's own handler of a crash may hang in a compiler thread; this one prints where Python was, and dies
+    faulthandler.enable()
     return jittor
 
 

@@ -88,6 +88,7 @@ FEW = (
     "model.rpn.proposals.post_nms_train=24",
     "model.rpn.proposals.post_nms_test=4",
     "model.roi.sampler.count=6",
+    "model.roi.detections.score_threshold=0.01",
 )
 NARROW = ("model.roi.hidden=256",)
 AREAS = ("model.rpn.anchors.sizes=256,1024,4096",)
@@ -143,7 +144,7 @@ FASTER_RCNN = (
         (*SMALL, *FEW, "model.rpn.anchors.sizes=16;32;64;96;128"),
         TWO,
     ),
-    Case("a5_fpn", "a5_fpn", (*SMALL, *FEW, "model.roi.detections.score_threshold=0.01"), TWO),
+    Case("a5_fpn", "a5_fpn", (*SMALL, *FEW, "model.rpn.proposals.min_size=4"), TWO),
     Case("trzy_resnet50", "trzy_resnet50", (*SMALL, *FEW, *AREAS), TWO),
     Case("trzy_vgg16", "trzy_vgg16", (*SMALL, *FEW, *AREAS, *NARROW), TWO, full=True),
     Case("trzy_resnet101", "trzy_resnet101", (*SMALL, *FEW, *AREAS), TWO, full=True),

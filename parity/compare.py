@@ -292,19 +292,44 @@ def _excused(verdicts: list[Verdict], flips: int) -> list[Verdict]:
     ]
 
 
-# nodes whose sign the next ReLU looks at
+# nodes whose sign the next ReLU looks at, and residual blocks, whose output is positive where their ReLU was open
 RELU_INPUTS = re.compile(
-    r".*(\.bn1|\.bn2|\.linear1|\.features\.\d+|rpn\.head\.conv|\.fc[67])(#\d+)?$"
+    r".*(\.bn1|\.bn2|\.linear1|\.features\.\d+|rpn\.head\.conv|\.fc[67]|\.layer\d\.\d+)(#\d+)?$"
+)
+
+# nodes that, after a ReLU, are max-pooled: kernel, stride and padding of the stem's and of VGG16's pools
+POOL_INPUTS = (
+    (re.compile(r".*\.body\.bn1$"), 3, 2, 1),
+    (re.compile(r".*features\.(2|7|14|21)$"), 2, 2, 0),
 )
 
 
+def pool_choices(x: np.ndarray, kernel: int, stride: int, padding: int) -> np.ndarray:
+    """Which of its cells each window of a max-pool over relu(x) takes; all zero counts as the first."""
+    edges = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+    padded = np.pad(np.maximum(x, 0), edges, constant_values=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
+    windows = windows[:, :, ::stride, ::stride]
+    choices = windows.reshape(*windows.shape[:4], -1).argmax(axis=4)
+    return np.where(windows.max(axis=(4, 5)) > 0, choices, 0)
+
+
 def count_flips(torch: dict, jittor: dict) -> int:
-    """How many ReLU inputs have another sign on the other side."""
+    """How many ReLUs, max-pools and RoIPool bins chose otherwise on the other side."""
     flips = 0
     for node, a in torch["nodes"].items():
         b = jittor["nodes"].get(node)
-        if RELU_INPUTS.match(node) and b is not None and a.shape == b.shape:
+        if b is None or a.shape != b.shape:
+            continue
+        if RELU_INPUTS.match(node):
             flips += int(((a > 0) != (b > 0)).sum())
+        for pattern, *window in POOL_INPUTS:
+            if pattern.match(node):
+                flips += int((pool_choices(a, *window) != pool_choices(b, *window)).sum())
+    for name, a in torch.get("decisions", {}).items():
+        b = jittor["decisions"].get(name)
+        if name.startswith("cells") and b is not None and a.shape == b.shape:
+            flips += int((a != b).sum())
     return flips
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from neutral.data.batching import Batch, collate
 from neutral.data.coco import Target
@@ -33,6 +34,8 @@ def _draw(key: str, shape: tuple[int, ...]) -> np.ndarray:
     generator = np.random.Generator(np.random.Philox(key=zlib.crc32(key.encode())))
     z = generator.standard_normal(shape).astype(np.float32)
     leaf = key.rpartition(".")[2]
+    if leaf == "num_batches_tracked":
+        return np.zeros(shape, dtype=np.int64)
     if leaf == "running_var":
         return (1 + 0.25 * np.abs(z)).astype(np.float32)
     if leaf == "running_mean":
@@ -111,3 +114,64 @@ def measured(trace: dict, key: str) -> np.ndarray:
     if kind == "match":
         return trace["matches"][-1][int(image)][("query", "target").index(field)]
     return trace["detections"][int(image)][field]
+
+
+@dataclass(frozen=True)
+class FasterRcnnRecord:
+    """What trzy's or chenyuntc's Faster R-CNN computed in eval mode; boxes are (y1, x1, y2, x2) there."""
+
+    name: str
+    batch: Batch
+    keys: dict[str, tuple[int, ...]]
+    trained: int
+    arrays: dict[str, np.ndarray]
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> FasterRcnnRecord:
+        content = json.loads((folder / f"{name}.json").read_text())
+        generator = np.random.Generator(np.random.Philox(key=content["image_key"]))
+        image = generator.standard_normal(content["image"]).astype(np.float32)
+        image = image * np.float32(content["image_scale"])
+        none, size = np.zeros((0, 4), dtype=np.float32), image.shape[1:]
+        target = Target(none, np.zeros(0, np.int64), np.zeros(0, np.float32), 0, size, size)
+        with np.load(folder / f"{name}.npz") as file:
+            arrays = {k.removeprefix("f32/"): file[k] for k in file.files}
+        keys = {k: tuple(s) for k, s in content["keys"].items()}
+        return cls(name, collate([(image, target)]), keys, len(content["trainable"]), arrays)
+
+    def compared(self, trace: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By name, what a trace says and what the record says, float64 and of one shape (if all is well)."""
+        arrays, nodes = self.arrays, trace["nodes"]
+        decisions = trace["decisions"]["detection_proposals"][0]
+        count = int((decisions >= 0).sum())
+        features = nodes["backbone[0]"].ravel()
+        if features.size > 60000:
+            features = features[:: max(1, features.size // 20000)]
+        boxes = nodes["detection_proposals"][0][:count][:, [1, 0, 3, 2]]
+        scores, deltas = (nodes[f"roi_heads.box_predictor[{k}]#2"][:count] for k in (0, 1))
+        objectness = nodes["rpn.head[0]"]  # a logit, or the difference of two
+        if self.name.startswith("trzy"):
+            found = {
+                "features": features,
+                "objectness": 1 / (1 + np.exp(-objectness.astype(np.float64))),
+                "rpn_deltas": nodes["rpn.head[1]"],
+                "proposals_yxyx": boxes,
+                "class_probabilities": softmax(scores.astype(np.float64), axis=1),
+                "box_deltas_tytxthtw": deltas,
+            }
+            wanted = dict(arrays)
+        else:
+            found = {
+                "features": features,
+                "rpn_scores": objectness,
+                "rpn_locs": nodes["rpn.head[1]"],
+                "rois_yxyx": boxes,
+                "roi_scores": scores,
+                "roi_cls_locs": deltas,
+            }
+            pairs = arrays["rpn_scores"].astype(np.float64)
+            wanted = arrays | {"rpn_scores": pairs[..., 1] - pairs[..., 0]}
+        return {
+            name: (values.astype(np.float64).ravel(), wanted[name].astype(np.float64).ravel())
+            for name, values in found.items()
+        }

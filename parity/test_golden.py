@@ -1,4 +1,4 @@
-"""Both implementations against the records of facebookresearch/detr in ../shared/data/golden."""
+"""Both implementations against the records of the reference systems in ../shared/data/golden."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from neutral.config import preset, to_dict
+from neutral.importers import convert, detect
 from parity import gates
 from parity.cases import GOLDEN
-from parity.golden import GoldenRecord, golden_weights, measured
-from parity.verdicts import Status, Verdict, judge, relative_l2
+from parity.golden import FasterRcnnRecord, GoldenRecord, golden_weights, measured
+from parity.verdicts import Status, Verdict, judge, judge_equal, relative_l2
+from parity.workers import FRAMEWORKS
 
 LIMITS = {  # forward, gradients
     "torch": (gates.GOLDEN_TORCH, gates.GOLDEN_TORCH),
@@ -52,6 +54,32 @@ def test_golden(name, pair, conclude):
                 continue
             found = np.array([np.linalg.norm(traces[side]["gradients"][key])])
             verdicts.append(judge(case, "gradient norms", key, found, np.array([norm]), backward))
+    conclude(verdicts)
+
+
+@pytest.mark.parametrize("name", ["trzy_resnet50", "trzy_vgg16", "simple_vgg16"])
+def test_golden_faster_rcnn(name, pair, conclude):
+    """Through the importer, in float32 as recorded: features, RPN, the proposals in their order, heads."""
+    if not (GOLDEN / f"{name}.npz").is_file():
+        pytest.skip("golden records are not at ../shared/data")
+    record, config = FasterRcnnRecord.load(GOLDEN, name), preset(name)
+    theirs = golden_weights(record.keys)
+    source = detect(theirs)
+    assert source is not None and source.complete, "the importer does not know its own source"
+    weights = convert(theirs, config, source)
+    verdicts = []
+    for side in FRAMEWORKS:  # one after the other: VGG16's weights are half a gigabyte each time
+        worker = pair[side]
+        worker.call("build", to_dict(config), pair.device, "float32")
+        worker.call("load", weights)
+        case = f"{name}: {side} against the reference's record"
+        found = np.array(len(worker.call("trained_names")))
+        verdicts.append(
+            judge_equal(case, "trained parameters", "count", found, np.array(record.trained))
+        )
+        trace = worker.call("trace", record.batch, gradients=False)
+        for key, (values, wanted) in record.compared(trace).items():
+            verdicts.append(judge(case, "forward", key, values, wanted, gates.GOLDEN_FLOAT32))
     conclude(verdicts)
 
 

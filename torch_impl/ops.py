@@ -321,9 +321,13 @@ def roi_align(
     )
 
 
-def roi_pool(x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float) -> Tensor:
-    """x [B, C, H, W] -> [N, C, size, size]: the greatest value of each bin, 0 for an empty one (Girshick 2015)."""
-    return torchvision.ops.roi_pool(x, _regions(boxes, images), size, scale)
+def roi_pool(
+    x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float
+) -> tuple[Tensor, Tensor]:
+    """x [B, C, H, W] -> [N, C, size, size]: the greatest value of each bin, 0 for an empty one (Girshick 2015),
+    and its cell, row * W + column, -1 for an empty one; the first of equals.
+    """
+    return torch.ops.torchvision.roi_pool(x, _regions(boxes, images), scale, size, size)
 
 
 def crop_and_resize(x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: float) -> Tensor:

@@ -127,7 +127,8 @@ class Session:
         nodes: output of every named module in the order in which they finish ("name[i]" for tuples,
         "name#2" for a second call); total, losses, errors; detections; node_gradients: d total / d node,
         None where there is none; gradients: d total / d parameter for the trained ones; and what the
-        detector adds: DETR outputs (logits and boxes) and matches per layer, Faster R-CNN decisions.
+        detector adds: DETR outputs (logits and boxes) and matches per layer, Faster R-CNN decisions, and
+        proposals among the nodes.
         """
         recorded = Recorder(self.model, entered)
         try:
@@ -136,18 +137,21 @@ class Session:
         finally:
             recorded.active = False
         total = outcome.total
-        result = outcome.record() | {
-            "nodes": recorded.arrays(),
+        result = outcome.record()
+        result |= {
+            "nodes": recorded.arrays() | result.pop("values", {}),
             "total": ops.to_numpy(total),
             "losses": {name: ops.to_numpy(loss) for name, loss in outcome.losses.items()},
             "errors": outcome.errors,
             "detections": detections,
         }
         if gradients:
+            # what a frozen stage gives may leave its container under another name
+            frozen = {id(t) for n, t in recorded.nodes.items() if is_frozen_stage(n, self.config)}
             nodes = {
                 name: tensor
                 for name, tensor in recorded.nodes.items()
-                if ops.is_differentiable(tensor) and not is_frozen_stage(name, self.config)
+                if ops.is_differentiable(tensor) and id(tensor) not in frozen
             }
             sources = {
                 id(t): t for t in [*nodes.values(), *(self.tensors[name] for name in self.trained)]

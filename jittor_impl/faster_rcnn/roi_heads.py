@@ -41,7 +41,7 @@ class RegionPool(nn.Module):
         level = ops.clamp_min(level - self.lowest, 0)
         return ops.as_index(ops.minimum(level, level * 0 + (len(self.strides) - 1)))
 
-    def pool(self, x, boxes, images, stride: int):
+    def pool(self, x, boxes, images, stride: int, decisions):
         """x [B, C, H, W] of one level, boxes [R, 4], images int [R] -> [R, C, size, size]."""
         roi = self.config
         if roi.pool == "roi_align":
@@ -49,15 +49,17 @@ class RegionPool(nn.Module):
                 x, boxes, images, roi.size, 1 / stride, roi.sampling_ratio, roi.aligned
             )
         if roi.pool == "roi_pool":
-            return ops.roi_pool(x, boxes, images, roi.size, 1 / stride)
+            pooled, cells = ops.roi_pool(x, boxes, images, roi.size, 1 / stride)
+            decisions.note(f"cells at stride {stride}", cells)
+            return pooled
         # the tf port crops to twice the size and takes the greatest of each 2x2
         crops = ops.crop_and_resize(x, boxes, images, roi.size * 2, 1 / stride)
         return ops.max_pool(crops, 2, 2, 0)
 
-    def execute(self, features, boxes, images, levels):
+    def execute(self, features, boxes, images, levels, decisions):
         """features: maps, finest first; boxes [R, 4]; images and levels int [R] -> [R, C, size, size]."""
         if len(self.strides) == 1:
-            return self.pool(features[0], boxes, images, self.strides[0])
+            return self.pool(features[0], boxes, images, self.strides[0], decisions)
         order = ops.sort_descending(-ops.as_float(levels))[1]  # by level, finest first
         counts = np.bincount(ops.to_numpy(levels).astype(np.int64), minlength=len(self.strides))
         boxes, images = ops.take_rows(boxes, order), ops.take_rows(images, order)
@@ -65,7 +67,7 @@ class RegionPool(nn.Module):
         for x, stride, count in zip(features, self.strides, counts.tolist()):
             if count:
                 rows = slice(start, start + count)
-                pooled.append(self.pool(x, boxes[rows], images[rows], stride))
+                pooled.append(self.pool(x, boxes[rows], images[rows], stride, decisions))
             start += count
         back = ops.sort_descending(-ops.as_float(order))[1]  # where each region went
         return ops.take_rows(ops.cat(pooled, 0), back)
@@ -136,7 +138,7 @@ class RoiHeads(nn.Module):
     def predict(self, features, boxes, images, decisions, name):
         """boxes [R, 4] and their images int [R] -> scores [R, K], deltas [R, K, 4] or None."""
         levels = decisions.settle(name, self.box_roi_pool.levels(boxes))
-        pooled = self.box_roi_pool(features, boxes, images, levels)
+        pooled = self.box_roi_pool(features, boxes, images, levels, decisions)
         scores, *deltas = self.box_predictor(self.box_head(pooled))
         if not deltas:
             return scores, None

@@ -46,7 +46,7 @@ class Detector:
             weighted = loss * ops.scalar(self.weights[name], loss)
             total = weighted if total is None else total + weighted
         state = (features, proposing, decisions)
-        return Outcome(total, named, {}, state, lambda: {"decisions": decisions.arrays()})
+        return Outcome(total, named, {}, state, decisions.record)
 
     def keys(self, site: str, shape, like):
         return ops.array(self.draws.uniform(site, tuple(shape)), like=like)

@@ -100,7 +100,8 @@ class RegionProposalNetwork(nn.Module):
         index = decisions.settle(name, index)
         filled = index >= 0
         chosen = ops.take(boxes, ops.as_index(ops.clamp_min(ops.cast(index, boxes), 0)))
-        return ops.frozen(chosen), filled
+        chosen = decisions.values[name] = ops.frozen(chosen)
+        return chosen, filled
 
     def select(self, objectness, boxes, good, entering, anchors, training):
         """The anchors whose boxes become proposals, best first: int [B, P], -1 in empty places."""
