@@ -17,11 +17,15 @@ from neutral.files import replacing
 from neutral.runlog import RunLog
 
 COLOURS = ("#c44e52", "#4c72b0")  # PyTorch's red, Jittor's blue
-PANELS = (
-    ("total loss", "train_loss", "test_loss"),
-    ("classification loss", "train_loss_ce", "test_loss_ce"),
-    ("L1 box loss (weighted)", "train_loss_bbox", "test_loss_bbox"),
-    ("GIoU loss (weighted)", "train_loss_giou", "test_loss_giou"),
+PANELS = (  # title and loss; of the losses of either detector, those that a log has are shown
+    ("total loss", "loss"),
+    ("classification loss", "loss_ce"),
+    ("L1 box loss (weighted)", "loss_bbox"),
+    ("GIoU loss (weighted)", "loss_giou"),
+    ("RPN objectness loss", "loss_objectness"),
+    ("RPN box loss", "loss_rpn_box_reg"),
+    ("RoI classification loss", "loss_classifier"),
+    ("RoI box loss", "loss_box_reg"),
 )
 AP_PANELS = ((0, "AP"), (1, "AP50"))
 
@@ -100,11 +104,20 @@ def compare_runs(
         if output.suffix.lower() not in (".png", ".svg"):
             raise InputError(f"{output}: charts are written as .png or .svg")
     logs, noted = (first, second), differences(first, second)
-    figure, grid = pyplot.subplots(2, 3, figsize=(14, 7.5), layout="constrained")
-    order = (grid[0][0], grid[0][1], grid[1][0], grid[1][1])
-    for axes, (title, *keys) in zip(order, PANELS, strict=True):
+    panels = [
+        (title, (f"train_{loss}", f"test_{loss}"))
+        for title, loss in PANELS
+        if any(len(log.series(f"train_{loss}")[0]) for log in logs)
+    ]
+    columns = -(-len(panels) // 2) + 1  # AP has the last column
+    figure, grid = pyplot.subplots(
+        2, columns, figsize=(4.7 * columns, 7.5), layout="constrained", squeeze=False
+    )
+    for axes in grid[:, :-1].ravel()[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (title, keys) in zip(grid[:, :-1].ravel(), panels, strict=False):
         _draw(axes, logs, labels, keys, title)
-    for axes, (index, name) in zip((grid[0][2], grid[1][2]), AP_PANELS, strict=True):
+    for axes, (index, name) in zip(grid[:, -1], AP_PANELS, strict=True):
         for log, label, colour in zip(logs, labels, COLOURS, strict=True):
             epochs, values = log.metric(index)
             axes.plot(
@@ -113,7 +126,7 @@ def compare_runs(
         axes.set(title=f"validation {name}", xlabel="epoch")
         axes.grid(alpha=0.3)
     grid[0][0].legend(fontsize=8)
-    grid[0][2].legend(fontsize=8)
+    grid[0][-1].legend(fontsize=8)
     heading = f"{labels[0]} and {labels[1]}"
     text = (
         "the runs differ in " + "; ".join(noted)

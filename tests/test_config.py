@@ -72,3 +72,72 @@ def test_bad_overrides_are_named(override, named):
 def test_unknown_preset_lists_the_known():
     with pytest.raises(InputError, match="scenes_detr"):
         preset("detr_r34")
+
+
+def test_faster_rcnn_presets_hold_the_references_numbers():
+    """The table of REFERENCE_SYSTEMS 1.6, row by row: trzy, chenyuntc, ruotianluo, torchvision, A5-2."""
+    names = ("trzy_resnet50", "simple_vgg16", "tf_vgg16", "torchvision_r50_fpn", "a5_fpn")
+    models = [preset(name).model for name in names]
+    configs = [preset(name) for name in names]
+    rows = {
+        "box order": ([m.box_order for m in models], ["yx", "yx", "xy", "xy", "xy"]),
+        "+1": ([m.pixel_offset for m in models], [0, 0, 1, 0, 0]),
+        "background": ([m.background for m in models], ["first"] * 4 + ["last"]),
+        "resize": (
+            [(c.transform.val_size, c.transform.max_size) for c in configs],
+            [(600, 0), (600, 1000), (600, 1000), (800, 1333), (224, 0)],
+        ),
+        "RPN": (
+            [m.rpn.scores for m in models],
+            ["sigmoid", "softmax", "softmax", "sigmoid", "sigmoid"],
+        ),
+        "RPN box loss": (
+            [(m.rpn.box_loss.kind, round(m.rpn.box_loss.beta * 9, 6)) for m in models[:4]],
+            [("smooth_l1", 1)] * 4,
+        ),
+        "head box loss": (
+            [round(m.roi.box_loss.beta * 9, 6) for m in models[:4]],
+            [9, 9, 9, 1],
+        ),
+        "RoI op": (
+            [m.roi.pool for m in models],
+            ["roi_pool", "roi_pool", "roi_align", "roi_align", "roi_align"],
+        ),
+        "RoIs": ([m.roi.sampler.count for m in models], [128, 128, 256, 512, 32]),
+        "GT appended": ([m.roi.append_gt for m in models], [True, True, False, True, True]),
+        "proposals": (
+            [(m.rpn.proposals.post_nms_train, m.rpn.proposals.post_nms_test) for m in models],
+            [(2000, 300), (2000, 300), (2000, 300), (2000, 1000), (200, 200)],
+        ),
+        "test": (
+            [
+                (d.nms_threshold, d.score_threshold, d.max_count)
+                for d in (m.roi.detections for m in models)
+            ],
+            [(0.3, 0.05, 0), (0.3, 0.05, 0), (0.3, 0.0, 100), (0.5, 0.05, 100), (0.5, 0.2, 0)],
+        ),
+        "min size": ([m.rpn.proposals.min_size for m in models], [16, 16, 0, 1e-3, 0]),
+        "bias rate": ([c.optimiser.bias_lr_factor for c in configs], [1, 2, 2, 1, 1]),
+    }
+    for row, (found, wanted) in rows.items():
+        assert found == wanted, row
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("model.rpn.anchors.sizes=32,64", "5"),
+        ("model.rpn.anchors.sizes=32;64;128;256;256,512", "as many sizes"),
+        ("model.roi.head=layer4", "fpn.channels=0"),
+        ("model.backbone.name=vgg16", "pyramid"),
+        ("model.rpn.labels.negative=0.9", "negative <= positive"),
+        ("model.rpn.sampler.refill=true", "refill"),
+        ("model.num_classes=1", "background"),
+        ("transform.boxes=relative_cxcywh", "absolute_xyxy"),
+        ("model.detector=detr", "preset"),
+        ("model.fpn.first_level=6", "first"),
+    ],
+)
+def test_bad_faster_rcnn_overrides_are_named(override, named):
+    with pytest.raises(InputError, match=named):
+        with_overrides(preset("torchvision_r50_fpn"), [override])

@@ -144,6 +144,10 @@ def _validate_detr(config: Config) -> None:
 
 def _validate_faster_rcnn(config: Config) -> None:
     model, rpn, roi = config.model, config.model.rpn, config.model.roi
+    if not 2 <= model.fpn.first_level <= model.fpn.last_level <= 5:
+        raise InputError(
+            f"model.fpn levels {model.fpn.first_level} to {model.fpn.last_level}: 2 <= first <= last <= 5"
+        )
     levels = len(model.strides())
     if len(rpn.anchors.sizes) != levels:
         raise InputError(
@@ -154,10 +158,6 @@ def _validate_faster_rcnn(config: Config) -> None:
         raise InputError("model.rpn.anchors.sizes: every level needs as many sizes as the others")
     if model.fpn.channels and model.backbone.name == "vgg16":
         raise InputError("model.fpn needs a ResNet; VGG16 has no pyramid here")
-    if not 2 <= model.fpn.first_level <= model.fpn.last_level <= 5:
-        raise InputError(
-            f"model.fpn levels {model.fpn.first_level} to {model.fpn.last_level}: 2 <= first <= last <= 5"
-        )
     if roi.head == "layer4" and (model.fpn.channels or model.backbone.name == "vgg16"):
         raise InputError("model.roi.head=layer4 needs a ResNet without a pyramid (fpn.channels=0)")
     if roi.size < 1:
