@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PAIR := logs/parity/pair
 
-.PHONY: parity test lint format setup clean
+.PHONY: parity parity-full test lint format setup clean
 
 parity: setup
 	$(PY) -m pytest parity/
@@ -11,6 +11,9 @@ parity: setup
 	@echo
 	@echo "report: logs/parity/report.html (and report.json)"
 	@echo "charts: $(PAIR)/curves.png, $(PAIR)/curves.svg, $(PAIR)/steps.png"
+
+parity-full: setup
+	$(PY) -m pytest parity/ -m ""
 
 test: setup lint
 	$(PY) -m pytest tests/ parity/

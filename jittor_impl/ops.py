@@ -154,7 +154,9 @@ def clamp_min(x: Tensor, low: float) -> Tensor:
 
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)), with gradient 1/2 at 0."""
-    return maximum(x, x * 0) + jt.log(1 + jt.exp(-absolute(x)))
+    power = jt.exp(-absolute(x))
+    # log(1 + p) = 2 artanh(p / (2 + p)), which keeps its digits where p is small
+    return maximum(x, x * 0) + 2 * jt.arctanh(power / (power + 2))
 
 
 def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:

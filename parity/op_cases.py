@@ -111,6 +111,7 @@ OP_CASES = (
     ),
     OpCase("linear", (_normal(2, 3, 6), _normal(4, 6), _normal(4))),
     OpCase("max_pool", (np.round(_normal(2, 3, 9, 8)), 3, 2, 1)),
+    OpCase("max_pool", (_normal(2, 3, 9, 7), 2, 2, 0)),
     OpCase("resize_mask", (_mask(2, 37, 50), 3, 4)),
     OpCase("upsample_nearest", (_normal(2, 3, 3, 4), 7, 8)),
     *(OpCase("nms", (*_crowd(), threshold)) for threshold in (0.5, 0.7)),

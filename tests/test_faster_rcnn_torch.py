@@ -378,6 +378,23 @@ def test_crop_and_resize_is_tensorflows():
     assert crops[1, 0, 0].tolist() == [5, 6, 7, 0] and not crops[1, 0, 3].any()
 
 
+def test_proposals_without_area_do_no_harm():
+    """Clipping leaves boxes of no width; as negatives they must not put NaN into the box loss."""
+    config = with_overrides(preset("scenes_frcnn"), ["model.rpn.proposals.min_size=0"])
+    session = Session(config)
+    weights = golden_weights(session.shapes())
+    weights["rpn.head.bbox_pred.bias"][0::4] += 20  # far to the right: clipped to the edge
+    session.load(weights)
+    image = stream(0, "tests", "flat").standard_normal((3, 64, 80)).astype(np.float32)
+    size, none = (64, 80), np.zeros((0, 4), np.float32)
+    target = Target(none, np.zeros(0, np.int64), np.zeros(0, np.float32), 1, size, size)
+    trace = session.trace(collate([(image, target)], 16))
+    boxes = trace["nodes"]["proposals"][0]
+    assert (boxes[:, 0] == boxes[:, 2]).any(), "the example has no such box"
+    assert all(np.isfinite(loss) for loss in trace["losses"].values())
+    assert all(g is None or np.isfinite(g).all() for g in trace["gradients"].values())
+
+
 @pytest.mark.parametrize("name", ["scenes_frcnn", "trzy_resnet50", "tf_res50", "a5_fpn"])
 def test_images_without_objects_train(name):
     config = with_overrides(

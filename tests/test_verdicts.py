@@ -257,3 +257,53 @@ def test_report_counts_and_writes_everything(tmp_path):
     assert "data:image/png;base64," in page
     assert "http" not in page.replace("http-equiv", "")
     assert json_path.stat().st_size > 500
+
+
+def test_pools_and_cells_count_as_choices():
+    """Two equal values in one window of a 2x2 pool, split by rounding in another place on each side."""
+    x = np.zeros((1, 1, 2, 4))
+    x[0, 0, 0] = [1, 1, -3, -2]
+    y = x.copy()
+    y[0, 0, 0, 1] += 1e-7
+    assert compare.pool_choices(x, 2, 2, 0).tolist() == [[[[0, 0]]]]
+    assert compare.pool_choices(y, 2, 2, 0).tolist() == [
+        [[[1, 0]]]
+    ]  # of a closed window nothing counts
+    sides = [
+        {"nodes": {"backbone.body.features.14": v}, "decisions": {"cells at stride 16": c}}
+        for v, c in ((x, np.array([3, 4, -1])), (y, np.array([3, 5, -1])))
+    ]
+    assert compare.count_flips(*sides) == 2
+
+
+def test_other_float32_decisions_are_inconclusive_and_missing_ones_red():
+    ours = {"decisions": {"proposals": np.array([[3, 1, -1]]), "roi_labels": np.array([[1, 0, 0]])}}
+    theirs = {"decisions": {"proposals": np.array([[3, 2, -1]])}}
+    verdicts = {v.node: v for v in compare.compare_decisions_32("c", ours, theirs)}
+    assert verdicts["proposals"].status is Status.INCONCLUSIVE
+    assert "1 of 3" in verdicts["proposals"].message
+    assert verdicts["roi_labels"].status is Status.FAIL
+    shorter = {"decisions": {"proposals": np.array([[3, 1]]), "roi_labels": np.array([[1, 0, 0]])}}
+    verdicts = {v.node: v.status for v in compare.compare_decisions_32("c", ours, shorter)}
+    assert verdicts == {"proposals": Status.FAIL, "roi_labels": Status.PASS}
+
+
+def test_float64_decisions_must_be_identical():
+    same = trace() | {"decisions": {"anchor_labels": np.array([[1, 0, -1]])}}
+    other = trace() | {"decisions": {"anchor_labels": np.array([[1, -1, -1]])}}
+    assert failures(compare.compare_semantics("c", same, same)) == {}
+    assert "float64 decisions/anchor_labels" in failures(
+        compare.compare_semantics("c", same, other)
+    )
+
+
+def test_images_without_detections_agree_but_prove_nothing():
+    none = {"scores": np.zeros(0), "labels": np.zeros(0, int), "boxes": np.zeros((0, 4))}
+    one = {"scores": np.ones(1), "labels": np.ones(1, int), "boxes": np.ones((1, 4))}
+    assert not failures_of(compare.compare_detections("c", "k", [none, one], [none, one], 0.0))
+    assert failures_of(compare.compare_detections("c", "k", [none], [none], 0.0))
+    assert failures_of(compare.compare_detections("c", "k", [none, one], [one, one], 0.0))
+
+
+def failures_of(verdicts) -> list:
+    return [v for v in verdicts if v.status is Status.FAIL]

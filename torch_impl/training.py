@@ -15,8 +15,10 @@ from neutral.config import OptimiserConfig
 from torch_impl import ops
 
 
-class AdamW:
-    """State per parameter name; the learning rate of each parameter is handed to every step."""
+class Optimiser:
+    """State arrays per parameter name; the learning rate of each parameter is handed to every step."""
+
+    slots: tuple[str, ...] = ()  # names of the state arrays, zero at the beginning
 
     def __init__(self, parameters: dict, decays: dict[str, float], config: OptimiserConfig):
         self.parameters = parameters
@@ -24,81 +26,74 @@ class AdamW:
         self.config = config
         self.steps = 0
         with ops.no_grad():
-            self.first = {name: ops.frozen(p) * 0 for name, p in parameters.items()}
-            self.second = {name: ops.frozen(p) * 0 for name, p in parameters.items()}
+            self.arrays = {
+                slot: {name: ops.frozen(p) * 0 for name, p in parameters.items()}
+                for slot in self.slots
+            }
 
     def step(self, gradients: dict, rates: dict[str, float]) -> None:
         """Updates every parameter that has a gradient; `rates` are learning rates by name."""
         self.steps += 1
+        with ops.no_grad():
+            for name, gradient in gradients.items():
+                if gradient is None:
+                    continue
+                arrays = [self.arrays[slot][name] for slot in self.slots]
+                parameter = self.parameters[name]
+                value, *states = self.moved(
+                    parameter, gradient, rates[name], self.decays[name], *arrays
+                )
+                ops.update(parameter, value)
+                for array, state in zip(arrays, states):
+                    ops.update(array, state)
+
+    def moved(self, parameter, gradient, rate: float, decay: float, *arrays) -> tuple:
+        """New value of one parameter, then of its state arrays in the order of `slots`."""
+        raise NotImplementedError
+
+    def state(self) -> dict:
+        """Arrays by slot and name, for checkpoints."""
+        return {
+            f"{slot}/{name}": ops.to_numpy(x)
+            for slot, arrays in self.arrays.items()
+            for name, x in arrays.items()
+        }
+
+    def load_state(self, arrays: dict, steps: int) -> None:
+        self.steps = steps
+        for slot, own in self.arrays.items():
+            for name, x in own.items():
+                ops.load_array(x, arrays[f"{slot}/{name}"], f"optimiser state {slot} of {name}")
+
+
+class AdamW(Optimiser):
+    slots = ("first", "second")
+
+    def moved(self, parameter, gradient, rate, decay, first, second):
         beta1, beta2 = self.config.betas
         correction1 = 1 - beta1**self.steps
         correction2 = math.sqrt(1 - beta2**self.steps)
-        with ops.no_grad():
-            for name, gradient in gradients.items():
-                if gradient is None:
-                    continue
-                parameter, first, second = (
-                    self.parameters[name],
-                    self.first[name],
-                    self.second[name],
-                )
-                decay = ops.scalar(1 - rates[name] * self.decays[name], gradient)
-                first_new = first + (gradient - first) * ops.scalar(1 - beta1, gradient)
-                second_old = second * ops.scalar(beta2, gradient)
-                second_new = second_old + gradient * gradient * ops.scalar(1 - beta2, gradient)
-                eps = ops.scalar(self.config.eps, gradient)
-                scale = second_new.sqrt() / ops.scalar(correction2, gradient) + eps
-                moved = first_new / scale * ops.scalar(rates[name] / correction1, gradient)
-                ops.update(parameter, parameter * decay - moved)
-                ops.update(first, first_new)
-                ops.update(second, second_new)
-
-    def state(self) -> dict:
-        """Arrays by name, for checkpoints: first and second moments and the step count."""
-        arrays = {f"first/{name}": ops.to_numpy(x) for name, x in self.first.items()}
-        return arrays | {f"second/{name}": ops.to_numpy(x) for name, x in self.second.items()}
-
-    def load_state(self, arrays: dict, steps: int) -> None:
-        self.steps = steps
-        for name in self.parameters:
-            ops.load_array(self.first[name], arrays[f"first/{name}"], f"first moment of {name}")
-            ops.load_array(self.second[name], arrays[f"second/{name}"], f"second moment of {name}")
+        first_new = first + (gradient - first) * ops.scalar(1 - beta1, gradient)
+        second_old = second * ops.scalar(beta2, gradient)
+        second_new = second_old + gradient * gradient * ops.scalar(1 - beta2, gradient)
+        eps = ops.scalar(self.config.eps, gradient)
+        scale = second_new.sqrt() / ops.scalar(correction2, gradient) + eps
+        moved = first_new / scale * ops.scalar(rate / correction1, gradient)
+        kept = parameter * ops.scalar(1 - rate * decay, gradient)
+        return kept - moved, first_new, second_new
 
 
-class SGD:
-    """Momentum buffers per parameter name; weight decay is added to the gradient."""
+class SGD(Optimiser):
+    """With momentum; weight decay is added to the gradient."""
 
-    def __init__(self, parameters: dict, decays: dict[str, float], config: OptimiserConfig):
-        self.parameters = parameters
-        self.decays = decays
-        self.config = config
-        self.steps = 0
-        with ops.no_grad():
-            self.momentum = {name: ops.frozen(p) * 0 for name, p in parameters.items()}
+    slots = ("momentum",)
 
-    def step(self, gradients: dict, rates: dict[str, float]) -> None:
-        """Updates every parameter that has a gradient; `rates` are learning rates by name."""
-        self.steps += 1
-        with ops.no_grad():
-            for name, gradient in gradients.items():
-                if gradient is None:
-                    continue
-                parameter, momentum = self.parameters[name], self.momentum[name]
-                if self.decays[name]:
-                    gradient = gradient + parameter * ops.scalar(self.decays[name], gradient)
-                # a buffer starts as the first gradient: 0 times momentum, plus the gradient
-                moved = momentum * ops.scalar(self.config.momentum, gradient) + gradient
-                ops.update(parameter, parameter - moved * ops.scalar(rates[name], gradient))
-                ops.update(momentum, moved)
-
-    def state(self) -> dict:
-        """Arrays by name, for checkpoints."""
-        return {f"momentum/{name}": ops.to_numpy(x) for name, x in self.momentum.items()}
-
-    def load_state(self, arrays: dict, steps: int) -> None:
-        self.steps = steps
-        for name in self.parameters:
-            ops.load_array(self.momentum[name], arrays[f"momentum/{name}"], f"momentum of {name}")
+    def moved(self, parameter, gradient, rate, decay, momentum):
+        if decay:
+            gradient = gradient + parameter * ops.scalar(decay, gradient)
+        # the buffer starts as the first gradient: 0 times momentum, plus the gradient
+        momentum_new = momentum * ops.scalar(self.config.momentum, gradient) + gradient
+        return parameter - momentum_new * ops.scalar(rate, gradient), momentum_new
 
 
 OPTIMISERS = {"adamw": AdamW, "sgd": SGD}

@@ -62,6 +62,13 @@ class BoxCoder:
         scale = ops.array(self.scale, like=deltas)
         return self.reorder(deltas * scale if self.is_weights else deltas / scale)
 
+    def encode_positive(self, matched, boxes, positive):
+        """Deltas of positive boxes [..., 4] against their objects; 0 for the others, which may have no area."""
+        mask = ops.expand(positive[..., None], *boxes.shape)
+        unit = ops.array(np.array([0.0, 0.0, 1.0, 1.0]), like=boxes)
+        unit = ops.expand(unit.reshape(*[1] * (len(boxes.shape) - 1), 4), *boxes.shape)
+        return self.encode(ops.where(mask, matched, unit), ops.where(mask, boxes, unit))
+
     def decode(self, deltas, reference):
         """Inverse of `encode`; [..., 4] and [..., 4] that broadcast -> boxes [..., 4]."""
         scale = ops.array(self.scale, like=deltas)

@@ -18,7 +18,6 @@ from torch_impl.backbones.resnet import make_stage
 from torch_impl.dropout import Dropout
 from torch_impl.faster_rcnn.boxes import BoxCoder, area, box_loss
 from torch_impl.faster_rcnn.labels import match, sample_slots
-from torch_impl.faster_rcnn.rpn import matched_or_self
 from torch_impl.runtime import nn
 
 
@@ -184,7 +183,7 @@ class RoiHeads(nn.Module):
         loss_classifier = (self.negative_log(scores, chosen) * weight).sum() / count
         if deltas is None:
             return loss_classifier, None
-        goal = self.coder.encode(matched_or_self(matched, boxes, positive), boxes)
+        goal = self.coder.encode_positive(matched, boxes, positive)
         deltas = (deltas * chosen[:, :, None]).sum(1)
         regression = box_loss(deltas, goal, self.config.box_loss) * ops.cast(positive, deltas)
         return loss_classifier, (regression * weight).sum() / count

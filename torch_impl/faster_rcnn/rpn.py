@@ -158,9 +158,7 @@ class RegionProposalNetwork(nn.Module):
         positive = ops.cast(labels > 0, deltas)
         # cross entropy of a logit x: softplus(-x) for a positive, softplus(x) for a negative
         cross_entropy = ops.softplus(objectness * (1 - positive * 2))
-        goal = self.coder.encode(
-            matched_or_self(ops.take(objects[0], index), anchors, labels > 0), anchors
-        )
+        goal = self.coder.encode_positive(ops.take(objects[0], index), anchors, labels > 0)
         boxes = box_loss(deltas, goal, self.config.box_loss) * positive
         return (cross_entropy * weight).sum() / count, (boxes * weight).sum() / count
 
@@ -176,8 +174,3 @@ def mark_empty(index, filled):
     """Indices with -1 where not filled."""
     mask = ops.as_index(ops.cast(filled, ops.as_float(index)))
     return index * mask + (mask - 1)
-
-
-def matched_or_self(matched, boxes, positive):
-    """The matched object of a positive box, the box itself otherwise, whose deltas are then 0."""
-    return ops.where(ops.expand(positive[..., None], *boxes.shape), matched, boxes)
