@@ -7,7 +7,7 @@ PAIR := logs/parity/pair
 parity: setup
 	$(PY) -m pytest parity/
 	rm -rf $(PAIR)
-	$(PY) -m scripts.train_pair --preset scenes_detr --set optimiser.epochs=4 --max-steps 50 --out $(PAIR)
+	$(PY) -m scripts.train_pair --preset scenes_frcnn --set optimiser.epochs=3 --out $(PAIR)
 	@echo
 	@echo "report: logs/parity/report.html (and report.json)"
 	@echo "charts: $(PAIR)/curves.png, $(PAIR)/curves.svg, $(PAIR)/steps.png"

@@ -28,6 +28,17 @@ TINY = [
     "--set=data.scenes.val_images=3",
 ]
 
+TINY_RCNN = [
+    "--preset=scenes_frcnn",
+    "--set=model.backbone.width=8",
+    "--set=model.fpn.channels=8",
+    "--set=model.roi.hidden=16",
+    "--set=model.roi.dropout=0.1",
+    "--set=optimiser.kind=sgd",
+    "--set=data.scenes.train_images=8",
+    "--set=data.scenes.val_images=3",
+]
+
 
 def run(name: str, *arguments, code: int = 0) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
@@ -86,6 +97,23 @@ def test_resume_continues_bit_for_bit(trained, tmp_path):
     assert losses[0] == losses[1]
 
 
+def test_faster_rcnn_resumes_bit_for_bit_and_evaluates(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    command = ["train", "--framework=torch", *TINY_RCNN]
+    run(*command, "--set=optimiser.epochs=2", f"--out={whole}")
+    run(*command, "--set=optimiser.epochs=1", f"--out={parts}")
+    run(*command, "--set=optimiser.epochs=2", f"--out={parts}", "--resume")
+    weights = [load_file(f / "checkpoint.safetensors")[0] for f in (whole, parts)]
+    assert any(k.startswith("optimiser/momentum/") for k in weights[0])
+    assert all(np.array_equal(weights[0][k], weights[1][k]) for k in weights[0])
+    last = read_log(whole / "log.txt").epochs[-1]
+    losses = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg")
+    assert np.isclose(sum(last[f"train_{name}"] for name in losses), last["train_loss"])
+    checkpoint = whole / "checkpoint.safetensors"
+    result = run("evaluate", "--framework=torch", *TINY_RCNN, f"--weights={checkpoint}")
+    assert f"{last['test_loss']:.4f}" in result.stdout
+
+
 def test_a_run_is_never_overwritten_nor_resumed_with_other_numbers(trained):
     before = (trained / "log.txt").read_bytes()
     result = run("train", "--framework=torch", *TINY, f"--out={trained}", code=2)
@@ -108,8 +136,9 @@ def test_evaluate_repeats_the_logged_ap(trained, tmp_path):
     assert {r["category_id"] for r in records} <= set(range(8))
 
 
-def test_train_pair_trains_both_and_charts_them(tmp_path):
-    result = run("train_pair", *TINY, "--set=optimiser.epochs=1", f"--out={tmp_path}")
+@pytest.mark.parametrize("tiny", [TINY, TINY_RCNN], ids=["detr", "faster_rcnn"])
+def test_train_pair_trains_both_and_charts_them(tiny, tmp_path):
+    result = run("train_pair", *tiny, "--set=optimiser.epochs=1", f"--out={tmp_path}")
     for name in ("curves.png", "curves.svg", "steps.png", "torch/log.txt", "jittor/log.txt"):
         assert (tmp_path / name).stat().st_size > 0
     assert "none (configuration, seed and data are the same)" in result.stdout
@@ -118,7 +147,9 @@ def test_train_pair_trains_both_and_charts_them(tmp_path):
     )
     steps = np.array([first["train_step_losses"], second["train_step_losses"]])
     assert steps.shape == (2, 2)
-    assert abs(steps[0, 0] / steps[1, 0] - 1) < 1e-5, "the same weights, batch and dropout masks"
+    assert abs(steps[0, 0] / steps[1, 0] - 1) < 1e-5, (
+        "the same weights, batch, dropout masks and samples"
+    )
 
 
 def damaged(tmp_path, trained, kind: str) -> Path:
