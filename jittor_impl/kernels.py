@@ -393,3 +393,9 @@ def order_descending(x: Tensor) -> Tensor:
     if jt.flags.use_cuda:  # CUB's radix sort, which is stable; NaN is not looked for
         return jt.argsort(x, dim=1, descending=True)[0].int32()
     return jt.code(x.shape, "int32", [x], cpu_header=_header(SORT), cpu_src=SORT_CPU)
+
+
+def cuda_sources() -> dict[str, tuple[str, str]]:
+    """Header and code of every CUDA kernel by name, for compilation without a GPU."""
+    sources = {name: kernel.cuda() for name, kernel in KERNELS.items()}
+    return sources | {"nms": (_header(NMS), NMS_CUDA)}

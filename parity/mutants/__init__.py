@@ -1,0 +1,86 @@
+"""Planted faults that the harness must catch: one small patch each, on one side.
+
+A worker process started with PARITY_MUTANT=NAME imports the patched source; nothing on disk changes.
+`catalogue.py` lists the mutants with the check and the node that must catch each, `probes.py` the
+experiments, `python -m parity.mutants` runs them all.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import sys
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+VARIABLE = "PARITY_MUTANT"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """In `file` (below {side}_impl, or "neutral/..."), `old` becomes `new`, on `side` only.
+
+    `probe` must then fail first at `check` and `node`. `source` says which known defect this is.
+    """
+
+    name: str
+    side: str
+    file: str
+    old: str
+    new: str
+    probe: str
+    check: str
+    node: str
+    source: str = ""
+    fast: bool = False  # in the default tests
+
+    @property
+    def path(self) -> Path:
+        shared = self.file.startswith("neutral/")
+        return ROOT / (self.file if shared else f"{self.side}_impl/{self.file}")
+
+    @property
+    def module(self) -> str:
+        parts = self.path.relative_to(ROOT).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    def patched(self) -> str:
+        """The source with the fault; ValueError unless `old` occurs exactly once."""
+        source = self.path.read_text()
+        if source.count(self.old) != 1:
+            raise ValueError(
+                f"mutant {self.name}: {self.old!r} occurs {source.count(self.old)} times in {self.path.name}"
+            )
+        return source.replace(self.old, self.new)
+
+
+class _PatchedLoader(SourceFileLoader):
+    def __init__(self, mutant: Mutant):
+        super().__init__(mutant.module, str(mutant.path))
+        self.mutant = mutant
+
+    def get_code(self, fullname):
+        return compile(self.mutant.patched(), str(self.mutant.path), "exec")
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, mutant: Mutant):
+        self.mutant = mutant
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != self.mutant.module:
+            return None
+        return importlib.util.spec_from_file_location(
+            fullname, self.mutant.path, loader=_PatchedLoader(self.mutant)
+        )
+
+
+def install(mutant: Mutant) -> None:
+    """From now on this process imports the faulty module."""
+    if mutant.module in sys.modules:
+        raise RuntimeError(
+            f"{mutant.module} is already imported: too late for mutant {mutant.name}"
+        )
+    sys.meta_path.insert(0, _Finder(mutant))
