@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PAIR := logs/parity/pair
 
-.PHONY: parity parity-full test lint format setup clean
+.PHONY: parity parity-full mutants test lint format setup clean
 
 parity: setup
 	$(PY) -m pytest parity/
@@ -14,6 +14,9 @@ parity: setup
 
 parity-full: setup
 	$(PY) -m pytest parity/ -m ""
+
+mutants: setup
+	$(PY) -m parity.mutants --docs
 
 test: setup lint
 	$(PY) -m pytest tests/ parity/

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import softmax
 
-from neutral.config import MatcherConfig
+from neutral.config import Config, MatcherConfig
 from neutral.data.batching import Batch
 from neutral.data.coco import Target
 from neutral.evaluation import Evaluation
@@ -31,6 +31,7 @@ from parity.verdicts import (
     precision_gradient_floor,
     relative_max,
     semantic_gradient_floor,
+    total_norm,
 )
 
 
@@ -144,20 +145,22 @@ def compare_matches(case: str, check: str, torch: dict, jittor: dict) -> list[Ve
 
 def compare_semantics(case: str, t64: dict, j64: dict) -> list[Verdict]:
     """The semantic gate: every node, loss, match, detection and gradient in float64."""
-    verdicts = judge_nodes(
-        case,
-        "float64 forward",
-        t64["nodes"],
-        j64["nodes"],
-        lambda n, a, b: judge(case, "float64 forward", n, b, a, gates.SEMANTIC_FORWARD),
-    )
+    check = "float64 forward"
+
+    def judge_node(node, a, b):
+        return judge(case, check, node, b, a, gates.SEMANTIC_FORWARD)
+
+    # in the order of execution: choices lie between the proposals and the regions that they lead to
+    early, late = ([split_regions(t["nodes"])[k] for t in (t64, j64)] for k in (0, 1))
+    verdicts = judge_nodes(case, check, *early, judge_node)
+    if "decisions" in t64:
+        ours, theirs = t64["decisions"], j64["decisions"]
+        chosen = "float64 decisions"
+        verdicts += judge_nodes(case, chosen, ours, theirs, partial(judge_equal, case, chosen))
+        verdicts += judge_nodes(case, check, *late, judge_node)
     verdicts += compare_losses(case, "float64 losses", t64, j64, gates.LOSS_64)
     if "matches" in t64:
         verdicts += compare_matches(case, "float64 matches", t64, j64)
-    if "decisions" in t64:
-        check = "float64 decisions"
-        ours, theirs = t64["decisions"], j64["decisions"]
-        verdicts += judge_nodes(case, check, ours, theirs, partial(judge_equal, case, check))
     verdicts += compare_detections(
         case, "float64 detections", t64["detections"], j64["detections"], gates.SEMANTIC_FORWARD
     )
@@ -170,6 +173,12 @@ def compare_semantics(case: str, t64: dict, j64: dict) -> list[Verdict]:
             case, "float64 gradients", t64["gradients"], j64["gradients"]
         )
     return verdicts
+
+
+def split_regions(nodes: dict) -> tuple[dict, dict]:
+    """Nodes of backbone and RPN, and those of the RoI heads."""
+    late = {name: x for name, x in nodes.items() if name.startswith("roi_heads.")}
+    return {name: x for name, x in nodes.items() if name not in late}, late
 
 
 def compare_gradients_64(case: str, check: str, torch: dict, jittor: dict) -> list[Verdict]:
@@ -427,6 +436,34 @@ def compare_ap(case: str, torch: Evaluation, jittor: Evaluation) -> list[Verdict
             status, message = Status.INCONCLUSIVE, f"{message}: too low to tell anything"
         verdicts.append(Verdict(case, check, name, status, gap, gates.AP_MARGIN, message))
     return verdicts
+
+
+def drop_epochs(config: Config) -> tuple[int, ...]:
+    """Epochs of coupled steps: two before the first drop of the learning rate, two after it."""
+    drop = (config.optimiser.lr_milestones or (config.optimiser.lr_drop,))[0]
+    return (0, 0, drop, drop)
+
+
+def compare_steps(case: str, torch: tuple, jittor: tuple) -> list[Verdict]:
+    """Coupled float64 training steps: (weights at the start, trained names, losses per step, state at the end)."""
+    weights, names, losses_t, state_t = torch
+    _, names_j, losses_j, state_j = jittor
+    verdicts = [compare_names(case, names, names_j)]
+    check = "float64 losses"
+    for step, (a, b) in enumerate(zip(losses_t, losses_j, strict=True)):
+        boxed = [{k: np.array([v]) for k, v in losses.items()} for losses in (a, b)]
+
+        def judge_loss(node, x, y, step=step):
+            return judge(case, check, f"step{step}/{node}", y, x, gates.STEPS_LOSS)
+
+        verdicts += judge_nodes(case, check, *boxed, judge_loss)
+    moved = [{k: s[k] - weights[k] for k in names} for s in (state_t, state_j)]
+    floor = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state_t[k] for k in names})
+
+    def judge_moved(node, a, b):
+        return judge(case, "float64 displacement", node, b, a, gates.STEPS_STATE, floor)
+
+    return verdicts + judge_nodes(case, "float64 displacement", *moved, judge_moved)
 
 
 def first_divergence(verdicts: list[Verdict]) -> Verdict | None:

@@ -25,13 +25,13 @@ ORIGINAL_SIZES = (
 )  # (height, width) that the records' detections are scaled to
 
 
-def golden_weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """float32 arrays for the given names and shapes."""
-    return {key: _draw(key, shape) for key, shape in shapes.items()}
+def golden_weights(shapes: dict[str, tuple[int, ...]], salt: str = "") -> dict[str, np.ndarray]:
+    """float32 arrays for the given names and shapes; another salt gives other values."""
+    return {key: _draw(key, shape, salt) for key, shape in shapes.items()}
 
 
-def _draw(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    generator = np.random.Generator(np.random.Philox(key=zlib.crc32(key.encode())))
+def _draw(key: str, shape: tuple[int, ...], salt: str) -> np.ndarray:
+    generator = np.random.Generator(np.random.Philox(key=zlib.crc32((salt + key).encode())))
     z = generator.standard_normal(shape).astype(np.float32)
     leaf = key.rpartition(".")[2]
     if leaf == "num_batches_tracked":

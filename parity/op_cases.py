@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from neutral.randomness import stream
+from parity import gates
+from parity.verdicts import Verdict, judge, judge_gradient
 from parity.worker import Constant, Plain
+from parity.workers import Worker
 
 
 @dataclass(frozen=True)
@@ -144,3 +147,42 @@ NOT_BY_VALUE = {
     ),
     *("finish", "no_grad", "update", "load_array", "named_tensors", "watch", "random_keep"),
 }
+
+
+def collect_ops(worker: Worker, dtype: str, device: str = "cpu") -> dict[str, tuple[list, list]]:
+    """(outputs, gradients) of every case by label: the op's name, and a number from its second case on."""
+    found: dict[str, tuple[list, list]] = {}
+    for case in OP_CASES:
+        count = sum(label.partition("#")[0] == case.name for label in found)
+        label = case.name if not count else f"{case.name}#{count + 1}"
+        parts = worker.call("run_op", case.name, case.arguments, device, dtype)
+        found[label] = tuple([comparable(x) for x in part or []] for part in parts)
+    return found
+
+
+def compare_ops_64(torch: dict, jittor: dict) -> list[Verdict]:
+    """Semantics of every op, forward and gradient."""
+    name, verdicts = "ops in float64", []
+    for label in torch:
+        for kind, check, judge_one, limit in (
+            (0, "forward", judge, gates.SEMANTIC_FORWARD),
+            (1, "gradient", judge_gradient, gates.SEMANTIC_GRADIENT),
+        ):
+            pairs = zip(*pad(torch[label][kind], jittor[label][kind]), strict=True)
+            for i, (a, b) in enumerate(pairs):
+                verdicts.append(judge_one(name, check, f"{label}[{i}]", b, a, limit))
+    return verdicts
+
+
+def pad(*lists: list) -> list[list]:
+    """As long as the longest, with None: what one side lacks must show, not be passed over."""
+    length = max(map(len, lists))
+    return [[*values, *[None] * (length - len(values))] for values in lists]
+
+
+def comparable(x: np.ndarray | None) -> np.ndarray | None:
+    """Scalars have shape (1,) in Jittor and its indices are 32 bit wide: both are part of the contract."""
+    if x is None:
+        return None
+    x = x.reshape(1) if x.ndim == 0 else x
+    return x.astype(np.int64) if x.dtype.kind == "i" else x

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from neutral import parameters
 from neutral.config import preset, to_dict
 from neutral.data import open_dataset
 from neutral.data.batching import val_batches
 from neutral.evaluation import evaluate
 from neutral.weights import initial_weights
-from parity import compare, gates
+from parity import compare
 from parity.cases import CASES, FASTER_RCNN, Case
 from parity.golden import golden_weights
-from parity.verdicts import judge, judge_nodes, total_norm
+from parity.mutants.probes import PROBES
 from parity.workers import FRAMEWORKS
 
 OVERFITTED_IMAGES = 4
@@ -72,40 +70,11 @@ def test_detector(case, pair, conclude, scenes_folder):
     conclude(verdicts)
 
 
-@pytest.mark.parametrize("case", [CASES[1], FASTER_RCNN[0]], ids=identifier)
-def test_training_steps(case, pair, conclude, scenes_folder):
+@pytest.mark.parametrize("name", ["detr steps", "frcnn steps"])
+def test_training_steps(name, pair, conclude):
     """Four coupled float64 steps across a learning-rate drop, dropout, samplers and clipping included."""
-    config, batch = case.config(), case.batch(scenes_folder)
-    pair.both("build", to_dict(config), pair.device, "float64")
-    weights = golden_weights(pair["torch"].call("shapes"))
-    pair.both("load", weights)
-    names = pair["torch"].call("trained_names")
-    epochs = (0, 0, config.optimiser.lr_drop, config.optimiser.lr_drop)
-    rates = [parameters.rates(names, config, epoch) for epoch in epochs]
-    answers = pair.both("train_steps", [batch] * len(epochs), rates)
-    (losses_t, state_t), (losses_j, state_j) = answers["torch"], answers["jittor"]
-    name = f"{case.preset}: four training steps across a learning-rate drop"
-    verdicts = []
-    for step, (a, b) in enumerate(zip(losses_t, losses_j, strict=True)):
-        boxed = [{k: np.array([v]) for k, v in losses.items()} for losses in (a, b)]
-        verdicts += judge_nodes(
-            name,
-            "float64 losses",
-            *boxed,
-            lambda n, x, y, step=step: judge(
-                name, "float64 losses", f"step{step}/{n}", y, x, gates.STEPS_LOSS
-            ),
-        )
-    moved = {k: v - weights[k] for k, v in state_t.items() if k in set(names)}
-    floor = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state_t[k] for k in moved})
-    verdicts += judge_nodes(
-        name,
-        "float64 displacement",
-        moved,
-        {k: v - weights[k] for k, v in state_j.items() if k in moved},
-        lambda n, x, y: judge(name, "float64 displacement", n, y, x, gates.STEPS_STATE, floor),
-    )
-    conclude(verdicts)
+    probe = PROBES[name]
+    conclude(probe.compare(*(probe.collect(pair[side]) for side in FRAMEWORKS)))
 
 
 @pytest.mark.parametrize("name", OVERFITTING)

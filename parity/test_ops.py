@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import numpy as np
-
 from parity import gates
-from parity.op_cases import NOT_BY_VALUE, OP_CASES
-from parity.verdicts import judge, judge_gradient, judge_precision
+from parity.op_cases import NOT_BY_VALUE, OP_CASES, collect_ops, compare_ops_64, pad
+from parity.verdicts import judge_gradient, judge_precision
 from parity.workers import FRAMEWORKS
 
 
@@ -25,59 +23,28 @@ def test_every_op_has_a_case():
 
 
 def test_ops_float64(pair, conclude):
-    name, verdicts = "ops in float64", []
-    for label, torch, jittor in run(pair, "float64"):
-        for i, (a, b) in enumerate(zip(*pad(torch[0], jittor[0]), strict=True)):
-            verdicts.append(judge(name, "forward", f"{label}[{i}]", b, a, gates.SEMANTIC_FORWARD))
-        for i, (a, b) in enumerate(zip(*pad(torch[1], jittor[1]), strict=True)):
-            verdicts.append(
-                judge_gradient(name, "gradient", f"{label}[{i}]", b, a, gates.SEMANTIC_GRADIENT)
-            )
-    conclude(verdicts)
+    found = {side: collect_ops(pair[side], "float64", pair.device) for side in FRAMEWORKS}
+    conclude(compare_ops_64(found["torch"], found["jittor"]))
 
 
 def test_ops_float32(pair, conclude):
     """Neither side's error against float64 may be much greater than the other's."""
     name, verdicts = "ops in float32", []
-    exact = [torch for _, torch, _ in run(pair, "float64", sides=("torch",))]
-    for reference, (label, torch, jittor) in zip(exact, run(pair, "float32"), strict=True):
-        for kind, limits in enumerate(
-            (
-                (gates.PRECISION_FACTOR, gates.PRECISION_FLOOR),
-                (gates.GRADIENT_FACTOR, gates.GRADIENT_FLOOR),
-            )
-        ):
-            check = ("forward", "gradient")[kind]
+    exact = collect_ops(pair["torch"], "float64", pair.device)
+    found = {side: collect_ops(pair[side], "float32", pair.device) for side in FRAMEWORKS}
+    limits = (
+        (gates.PRECISION_FACTOR, gates.PRECISION_FLOOR),
+        (gates.GRADIENT_FACTOR, gates.GRADIENT_FLOOR),
+    )
+    for label, reference in exact.items():
+        torch, jittor = (found[side][label] for side in FRAMEWORKS)
+        for kind, check in enumerate(("forward", "gradient")):
             for i, (a, b, r) in enumerate(
                 zip(*pad(torch[kind], jittor[kind], reference[kind]), strict=True)
             ):
+                node = f"{label}[{i}]"
                 if a is None and b is None:
-                    verdicts.append(judge_gradient(name, check, f"{label}[{i}]", b, a, limits[1]))
+                    verdicts.append(judge_gradient(name, check, node, b, a, limits[kind][1]))
                 else:
-                    verdicts.append(judge_precision(name, check, f"{label}[{i}]", a, b, r, *limits))
+                    verdicts.append(judge_precision(name, check, node, a, b, r, *limits[kind]))
     conclude(verdicts)
-
-
-def run(pair, dtype: str, sides=FRAMEWORKS):
-    """Yields (label, PyTorch's (outputs, gradients), Jittor's) for every case."""
-    for number, case in enumerate(OP_CASES):
-        found = pair.both("run_op", case.name, case.arguments, pair.device, dtype, sides=sides)
-        answers = {
-            side: tuple([comparable(x) for x in part or []] for part in found[side])
-            for side in sides
-        }
-        yield f"{number:02d} {case.name}", answers["torch"], answers.get("jittor")
-
-
-def pad(*lists: list) -> list[list]:
-    """As long as the longest, with None: what one side lacks must show, not be passed over."""
-    length = max(map(len, lists))
-    return [[*values, *[None] * (length - len(values))] for values in lists]
-
-
-def comparable(x: np.ndarray | None) -> np.ndarray | None:
-    """Scalars have shape (1,) in Jittor and its indices are 32 bit wide: both are part of the contract."""
-    if x is None:
-        return None
-    x = x.reshape(1) if x.ndim == 0 else x
-    return x.astype(np.int64) if x.dtype.kind == "i" else x

@@ -17,6 +17,7 @@ import numpy as np
 
 from neutral import config as configuration
 from neutral.errors import InputError
+from parity import mutants
 
 
 class Server:
@@ -60,6 +61,81 @@ class Server:
         for step in range(steps):
             self.session.train_step(batch, step, rates)
         return self.session.state()
+
+    def initial_weights(self, config: dict) -> dict[str, np.ndarray]:
+        """The values that a run of this configuration starts from."""
+        self.build(config, "cpu", "float32")
+        weights = importlib.import_module("neutral.weights")
+        return weights.initial_weights(self.session.shapes(), configuration.from_dict(config))
+
+    def sample_data(self, config: dict) -> dict[str, np.ndarray]:
+        """Two training batches and a validation batch, as this process's pipeline makes them."""
+        config, arrays = configuration.from_dict(config), {}
+        data, batching = (
+            importlib.import_module(f"neutral.data{part}") for part in ("", ".batching")
+        )
+        for name, split, make, count in (
+            ("train", "train", lambda d: batching.train_batches(d, config, 0), 2),
+            ("val", "val", lambda d: batching.val_batches(d, config), 1),
+        ):
+            batches = make(data.open_dataset(config, split))
+            for i, batch in zip(range(count), batches):
+                padded = batching.pad_targets(batch.targets)
+                arrays[f"{name}{i}/boxes"], arrays[f"{name}{i}/labels"] = (
+                    padded.boxes,
+                    padded.labels,
+                )
+                arrays[f"{name}{i}/mask"], arrays[f"{name}{i}/images"] = batch.mask, batch.images
+        return arrays
+
+    def perfect_detections(self, config: dict) -> dict[str, np.ndarray]:
+        """AP of the ground truth handed in as detections, category ids included: 1.0, or the pipeline lies."""
+        config = configuration.from_dict(config)
+        dataset = importlib.import_module("neutral.data").open_dataset(config, "val")
+        targets = [dataset[i][1] for i in range(len(dataset))]
+        detections = {
+            t.image_id: {"boxes": t.boxes, "labels": t.labels, "scores": np.ones(len(t.labels))}
+            for t in targets
+        }
+        evaluate = importlib.import_module("neutral.evaluation").evaluate
+        return {"AP": np.array([evaluate(dataset, detections)["AP"]])}
+
+    def import_trzy(self, config: dict) -> dict[str, np.ndarray]:
+        """A checkpoint in trzy's VGG16 layout through the importer; InputError when it does not fit."""
+        config = configuration.from_dict(config)
+        importers, weights = (
+            importlib.import_module(f"neutral.{name}") for name in ("importers", "weights")
+        )
+        stages = ("_stage2_region_proposal_network", "_stage3_detector_network")
+        heads = ("_pool_to_feature_vector._fc1", "_pool_to_feature_vector._fc2", "_classifier")
+        names = [f"{stages[0]}._rpn_conv1", *(f"{stages[1]}.{head}" for head in heads)]
+        theirs = {
+            f"{name}.weight": np.full(2, i, np.float32) for i, name in enumerate(names, start=1)
+        }
+        box = "roi_heads.box_head"
+        wanted = [
+            "rpn.head.conv.0.0",
+            f"{box}.fc6",
+            f"{box}.fc7",
+            "roi_heads.box_predictor.cls_score",
+        ]
+        converted = importers.convert(theirs, config, importers.detect(theirs))
+        weights.check_state({f"{name}.weight": (2,) for name in wanted}, converted)
+        return converted
+
+    def snapshot(self, config: dict) -> dict[str, np.ndarray]:
+        """Weights taken before training ("the best so far"), looked at after it."""
+        self.build(config, "cpu", "float32")
+        weights = importlib.import_module("neutral.weights")
+        settings = configuration.from_dict(config)
+        data, batching = (
+            importlib.import_module(f"neutral.data{part}") for part in ("", ".batching")
+        )
+        self.session.load(weights.initial_weights(self.session.shapes(), settings))
+        kept = self.session.state()
+        batch = next(batching.val_batches(data.open_dataset(settings, "val"), settings))
+        self.session.train_step(batch, 0, dict.fromkeys(self.session.trained_names(), 0.1))
+        return kept
 
     def run_op(self, name: str, arguments: tuple, device: str, dtype: str):
         """Calls ops.NAME(*arguments): (outputs, gradients of a fixed weighting of the first output).
@@ -129,6 +205,9 @@ class Plain:
 def main() -> None:
     framework, descriptor, progress = sys.argv[1:]
     connection = Connection(int(descriptor))
+    if os.environ.get(mutants.VARIABLE):
+        catalogue = importlib.import_module("parity.mutants.catalogue")
+        mutants.install(catalogue.MUTANTS[os.environ[mutants.VARIABLE]])
     server = Server(framework, progress)
     while True:
         try:

@@ -8,12 +8,14 @@ which node it had entered last and what it wrote to stderr; the next request get
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from neutral.errors import InputError
+from parity.mutants import VARIABLE
 
 FRAMEWORKS = ("torch", "jittor")
 TIMEOUT = 1800.0  # seconds for one request; a cold Jittor compiles for minutes
@@ -36,8 +38,9 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    def __init__(self, framework: str, timeout: float = TIMEOUT):
+    def __init__(self, framework: str, timeout: float = TIMEOUT, mutant: str = ""):
         self.framework = framework
+        self.mutant = mutant  # a planted fault, see parity/mutants
         self.timeout = timeout
         self.folder = Path(tempfile.mkdtemp(prefix=f"parity-{framework}-"))
         self.process: subprocess.Popen | None = None
@@ -63,6 +66,7 @@ class Worker:
                 stderr=stderr,
                 stdin=subprocess.DEVNULL,
                 cwd=root,
+                env=os.environ | {VARIABLE: self.mutant},
             )
         theirs.close()
 

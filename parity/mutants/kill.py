@@ -1,0 +1,74 @@
+"""Tries mutants against the suite and tells who was caught, where, and what slipped through."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from parity.compare import first_divergence
+from parity.mutants import Mutant
+from parity.mutants.probes import PROBES, Probe
+from parity.verdicts import Status, Verdict
+from parity.workers import FRAMEWORKS, Worker, WorkerDied, WorkerError
+
+
+@dataclass(frozen=True)
+class Kill:
+    """`check` and `node` are where the suite turned red first; empty when it did not."""
+
+    mutant: Mutant
+    check: str
+    node: str
+    message: str
+
+    @property
+    def caught(self) -> bool:
+        return bool(self.check)
+
+    @property
+    def as_named(self) -> bool:
+        return (self.check, self.node) == (self.mutant.check, self.mutant.node)
+
+    def to_dict(self) -> dict:
+        wanted = {k: getattr(self.mutant, k) for k in ("name", "side", "file", "probe", "source")}
+        wanted |= {"expected": [self.mutant.check, self.mutant.node]}
+        found = {k: v for k, v in dataclasses.asdict(self).items() if k != "mutant"}
+        return wanted | found | {"caught": self.caught, "as_named": self.as_named}
+
+
+class Hunt:
+    """Keeps the two sound workers and their answers, so that a mutant costs one process and one run."""
+
+    def __init__(self):
+        self.sound = {side: Worker(side) for side in FRAMEWORKS}
+        self.answers: dict[str, dict] = {}
+
+    def close(self) -> None:
+        for worker in self.sound.values():
+            worker.close()
+
+    def sound_answers(self, name: str, probe: Probe) -> dict:
+        if name not in self.answers:
+            self.answers[name] = {s: probe.collect(w) for s, w in self.sound.items()}
+        return self.answers[name]
+
+    def try_mutant(self, mutant: Mutant) -> Kill:
+        probe = PROBES[mutant.probe]
+        answers = self.sound_answers(mutant.probe, probe)
+        worker = Worker(mutant.side, mutant=mutant.name)
+        try:
+            answers = answers | {mutant.side: probe.collect(worker)}
+        except (WorkerDied, WorkerError) as error:
+            return Kill(mutant, "worker", getattr(error, "node", "(run)"), str(error)[:300])
+        finally:
+            worker.close()
+        found = first_divergence(probe.compare(*(answers[side] for side in FRAMEWORKS)))
+        return Kill(mutant, *((found.check, found.node, str(found)) if found else ("", "", "")))
+
+    def false_alarms(self, probes: dict[str, Probe]) -> Iterable[tuple[str, list[Verdict]]]:
+        """Name and FAILs of every sound run; no list should hold any."""
+        for name, probe in probes.items():
+            answers = {side: probe.collect(worker) for side, worker in self.sound.items()}
+            verdicts = probe.compare(*(answers[side] for side in FRAMEWORKS))
+            yield name, [v for v in verdicts if v.status is Status.FAIL]

@@ -1,0 +1,137 @@
+"""The experiments that mutants are tried on: what one side does, and how two sides' answers are judged.
+
+`collect` runs on one worker, so the sound answers of both sides are collected once and every mutant
+costs one more process. All in float64, on small models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from neutral import parameters
+from neutral.config import Config, to_dict, with_overrides
+from neutral.errors import InputError
+from parity import compare
+from parity.cases import CASES, FASTER_RCNN, Case, sizes
+from parity.golden import golden_weights
+from parity.op_cases import collect_ops, compare_ops_64
+from parity.verdicts import Status, Verdict, judge_equal, judge_nodes
+from parity.workers import Worker
+
+SCENES = Path(__file__).resolve().parent.parent.parent / "logs" / "data"
+FROZEN = ("model.backbone.norm=frozen_batch", "model.backbone.frozen_stages=2")
+
+
+@dataclass(frozen=True)
+class Probe:
+    collect: Callable[[Worker], object]
+    compare: Callable[[object, object], list[Verdict]]  # PyTorch's answers, Jittor's
+
+
+def _trace(case: Case, worker: Worker, salt: str = "") -> dict:
+    worker.call("build", to_dict(case.config()), "cpu", "float64")
+    weights = golden_weights(worker.call("shapes"), salt)
+    worker.call("load", weights)
+    options = {"dropout_step": case.dropout_step}
+    return {
+        "given": {k: v.astype(np.float64) for k, v in weights.items()},
+        "state": worker.call("state"),
+        "names": worker.call("trained_names"),
+        "trace": worker.call("trace", case.batch(SCENES), **options),
+    }
+
+
+def _compare_traces(case: Case, torch: dict, jittor: dict) -> list[Verdict]:
+    verdicts = [compare.compare_names(case.name, torch["names"], jittor["names"])]
+    verdicts += compare.compare_weights(case.name, torch["given"], torch["state"], jittor["state"])
+    return verdicts + compare.compare_semantics(case.name, torch["trace"], jittor["trace"])
+
+
+def trace(case: Case, salt: str = "") -> Probe:
+    """Weights, names, and everything that a trace holds."""
+    return Probe(partial(_trace, case, salt=salt), partial(_compare_traces, case))
+
+
+def steps(case: Case) -> Probe:
+    """Coupled training steps across a learning-rate drop."""
+    config = case.config()
+
+    def collect(worker: Worker):
+        worker.call("build", to_dict(config), "cpu", "float64")
+        weights = golden_weights(worker.call("shapes"))
+        worker.call("load", weights)
+        names = worker.call("trained_names")
+        epochs = compare.drop_epochs(config)
+        rates = [parameters.rates(names, config, epoch) for epoch in epochs]
+        batch = case.batch(SCENES)
+        return weights, names, *worker.call("train_steps", [batch] * len(epochs), rates)
+
+    return Probe(collect, partial(compare.compare_steps, f"{case.preset}: training steps"))
+
+
+def asked(method: str, config: Config, judge: Callable, *arguments) -> Probe:
+    """One question to the worker; judge(torch, jittor) -> verdicts. Bad input is an answer too."""
+
+    def collect(worker: Worker):
+        try:
+            return worker.call(method, to_dict(config), *arguments)
+        except InputError as error:
+            return error
+
+    return Probe(collect, judge)
+
+
+def same_arrays(check: str, torch, jittor) -> list[Verdict]:
+    """Both answers are dictionaries of arrays, bitwise equal; an error on one side is a FAIL."""
+    for side, answer in (("torch", torch), ("jittor", jittor)):
+        if isinstance(answer, InputError):
+            return [Verdict(check, check, side, Status.FAIL, message=str(answer))]
+    return judge_nodes(check, check, torch, jittor, partial(judge_equal, check, check))
+
+
+DETR, RCNN, LIKE_TF, LIKE_TRZY = CASES[0], FASTER_RCNN[0], FASTER_RCNN[1], FASTER_RCNN[2]
+FROZEN_DETR = Case("frozen statistics", "scenes_detr", FROZEN, DETR.images)
+DC5 = Case("DC5", "detr_r50_dc5", sizes(48, 60), (0,), padded=False)
+UNCLIPPED = Case(
+    "SGD without clipping",
+    "scenes_frcnn",
+    ("optimiser.kind=sgd", "optimiser.clip_max_norm=0", "optimiser.lr=1e-3"),
+    (0, 8),
+)
+PRE_NORM = CASES[2]
+AUGMENTED = with_overrides(DETR.config(), ["transform.crop_probability=1"])
+PROBES = {
+    "ops": Probe(partial(collect_ops, dtype="float64"), compare_ops_64),
+    "detr": trace(DETR),
+    "detr pre-norm": trace(PRE_NORM),
+    "detr frozen": trace(FROZEN_DETR),
+    "detr dc5": trace(DC5),
+    "detr steps": steps(CASES[1]),
+    "frcnn": trace(RCNN),
+    "frcnn as tf": trace(LIKE_TF),
+    "frcnn as trzy": trace(LIKE_TRZY),
+    "frcnn steps": steps(UNCLIPPED),
+    "data": asked("sample_data", AUGMENTED, partial(same_arrays, "data")),
+    "initial weights": asked(
+        "initial_weights", DETR.config(), partial(same_arrays, "initial weights")
+    ),
+    "perfect detections": asked(
+        "perfect_detections", DETR.config(), partial(same_arrays, "ground truth as detections")
+    ),
+    "import": asked("import_trzy", LIKE_TRZY.config(), partial(same_arrays, "import")),
+    "snapshot": asked("snapshot", RCNN.config(), partial(same_arrays, "snapshot")),
+}
+
+
+def false_alarms(seeds: int) -> dict[str, Probe]:
+    """The sound pair with other weights: any FAIL is a false alarm."""
+    return {
+        f"{case.preset}, weights {seed}": trace(case, f"seed {seed}/")
+        for case in (DETR, RCNN)
+        for seed in range(seeds)
+    }

@@ -1,0 +1,74 @@
+"""The mutants themselves: patches that apply, defects that are covered, nothing left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from parity.mutants import ROOT, VARIABLE, Mutant, install
+from parity.mutants.catalogue import MUTANTS
+from parity.mutants.kill import Kill
+from parity.mutants.probes import PROBES
+
+
+def test_every_patch_applies_and_compiles():
+    for mutant in MUTANTS.values():
+        assert mutant.patched() != mutant.path.read_text()
+        compile(mutant.patched(), mutant.name, "exec")
+        assert mutant.probe in PROBES, mutant.name
+        assert mutant.side in ("torch", "jittor")
+
+
+def test_there_are_enough_and_the_known_defects_are_among_them():
+    assert len(MUTANTS) >= 40
+    sources = " ".join(m.source for m in MUTANTS.values())
+    for defect in (*range(1, 12),):  # docs/mutants.md says why 12 to 16 are not
+        assert f"port {defect}" in sources, defect
+    assert sources.count("trzy") >= 3
+    assert min(Counter(m.side for m in MUTANTS.values()).values()) >= 5
+
+
+def test_a_patch_that_does_not_fit_is_an_error():
+    stale = Mutant("stale", "torch", "ops.py", "no such line", "", "detr", "", "")
+    with pytest.raises(ValueError, match=r"stale.*0 times"):
+        stale.patched()
+    twice = Mutant("twice", "torch", "ops.py", "Tensor", "", "detr", "", "")
+    with pytest.raises(ValueError, match="twice"):
+        twice.patched()
+
+
+def test_a_module_that_is_already_there_cannot_be_patched():
+    with pytest.raises(RuntimeError, match="too late"):
+        install(Mutant("late", "torch", "neutral/errors.py", "a", "b", "detr", "", ""))
+
+
+def test_only_the_process_with_the_variable_is_faulty():
+    code = (
+        "import os; from parity import mutants; from parity.mutants.catalogue import MUTANTS\n"
+        f"name = os.environ.get({VARIABLE!r})\n"
+        "name and mutants.install(MUTANTS[name])\n"
+        "from neutral.data.transforms import resized_size; print(resized_size((143, 100), 99, None))"
+    )
+
+    def run(**extra) -> str:
+        environment = {"PATH": "/usr/bin:/bin", **extra}
+        result = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    assert run() == "(141, 99)"  # 99 * 143 / 100 = 141.57, cut
+    assert run(**{VARIABLE: "resize_rounds"}) == "(142, 99)"
+    assert run() == "(141, 99)"
+
+
+def test_killed_elsewhere_is_not_killed():
+    mutant = MUTANTS["giou_sign"]
+    assert Kill(mutant, mutant.check, mutant.node, "").as_named
+    elsewhere = Kill(mutant, mutant.check, "loss/loss_ce", "")
+    assert elsewhere.caught and not elsewhere.as_named
+    assert not Kill(mutant, "", "", "").caught
