@@ -157,7 +157,7 @@ def compare_semantics(case: str, t64: dict, j64: dict) -> list[Verdict]:
         ours, theirs = t64["decisions"], j64["decisions"]
         chosen = "float64 decisions"
         verdicts += judge_nodes(case, chosen, ours, theirs, partial(judge_equal, case, chosen))
-        verdicts += judge_nodes(case, check, *late, judge_node)
+        verdicts += judge_nodes(case, check, *late, judge_node) if any(late) else []
     verdicts += compare_losses(case, "float64 losses", t64, j64, gates.LOSS_64)
     if "matches" in t64:
         verdicts += compare_matches(case, "float64 matches", t64, j64)
