@@ -65,13 +65,15 @@ def flatten_losses(trace: dict) -> dict[str, np.ndarray]:
 
 
 def compare_losses(case: str, check: str, torch: dict, jittor: dict, limit: float) -> list[Verdict]:
-    return judge_nodes(
-        case,
-        check,
-        flatten_losses(torch),
-        flatten_losses(jittor),
-        lambda n, a, b: judge(case, check, n, b, a, limit),
-    )
+    """Every component; one that is 0 on both sides proves nothing."""
+
+    def judge_one(node, a, b):
+        verdict = judge(case, check, node, b, a, limit)
+        if verdict.status is Status.PASS and node.startswith("loss/") and not a.any():
+            return replace(verdict, status=Status.INCONCLUSIVE, message="0 on both sides")
+        return verdict
+
+    return judge_nodes(case, check, flatten_losses(torch), flatten_losses(jittor), judge_one)
 
 
 def match_cost(
@@ -158,9 +160,9 @@ def compare_semantics(case: str, t64: dict, j64: dict) -> list[Verdict]:
         chosen = "float64 decisions"
         verdicts += judge_nodes(case, chosen, ours, theirs, partial(judge_equal, case, chosen))
         verdicts += judge_nodes(case, check, *late, judge_node) if any(late) else []
-    verdicts += compare_losses(case, "float64 losses", t64, j64, gates.LOSS_64)
     if "matches" in t64:
         verdicts += compare_matches(case, "float64 matches", t64, j64)
+    verdicts += compare_losses(case, "float64 losses", t64, j64, gates.LOSS_64)
     verdicts += compare_detections(
         case, "float64 detections", t64["detections"], j64["detections"], gates.SEMANTIC_FORWARD
     )

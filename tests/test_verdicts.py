@@ -297,6 +297,13 @@ def test_float64_decisions_must_be_identical():
     )
 
 
+def test_a_loss_of_zero_proves_nothing():
+    zero = trace(losses={"loss_ce": np.array(0.0)})
+    verdicts = {v.node: v.status for v in compare.compare_losses("c", "k", zero, zero, 1e-12)}
+    assert verdicts["loss/loss_ce"] is Status.INCONCLUSIVE
+    assert verdicts["loss/total"] is Status.PASS
+
+
 def test_images_without_detections_agree_but_prove_nothing():
     none = {"scores": np.zeros(0), "labels": np.zeros(0, int), "boxes": np.zeros((0, 4))}
     one = {"scores": np.ones(1), "labels": np.ones(1, int), "boxes": np.ones((1, 4))}

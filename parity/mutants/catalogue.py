@@ -10,6 +10,7 @@ from __future__ import annotations
 from parity.mutants import Mutant
 
 FORWARD, LOSSES, GRADIENTS = "float64 forward", "float64 losses", "float64 node gradients"
+MATCHES = "float64 matches"
 DECISIONS, DETECTIONS, NAMES = "float64 decisions", "float64 detections", "trained parameters"
 J, T = "jittor", "torch"
 
@@ -354,8 +355,8 @@ _ALL = (
         "    return overlap / union - (hull - union) / hull\n",
         "    return overlap / union + (hull - union) / hull\n",
         "detr",
-        LOSSES,
-        "loss/loss_giou_0",
+        MATCHES,
+        "matches/layer0/image0",
         "GIoU sign",
         fast=True,
     ),
@@ -398,8 +399,8 @@ _ALL = (
         "cost_bbox * distance - cost_class * probability",
         "cost_bbox * distance + cost_class * probability",
         "detr",
-        LOSSES,
-        "loss/loss_ce_0",
+        MATCHES,
+        "matches/layer1/image0",
         "matcher",
     ),
     Mutant(
@@ -523,7 +524,7 @@ _ALL = (
         "faster_rcnn/boxes.py",
         "        if self.clamp > 0:\n",
         "        if self.clamp < 0:\n",
-        "frcnn",
+        "frcnn as trzy",
         FORWARD,
         "proposals",
     ),
@@ -634,7 +635,7 @@ _ALL = (
         "                        if (h.high < width - 1) line[h.high] += part * h.at_high;\n",
         "frcnn",
         GRADIENTS,
-        "backbone[0]",
+        "backbone[2]",
         "backward only",
         fast=True,
     ),
