@@ -68,7 +68,9 @@ def test_golden_faster_rcnn(name, pair, conclude):
     assert source is not None and source.complete, "the importer does not know its own source"
     weights = convert(theirs, config, source)
     verdicts = []
-    for side in FRAMEWORKS:  # one after the other: VGG16's weights are half a gigabyte each time
+    for (
+        side
+    ) in FRAMEWORKS:  # one after the other: VGG16's weights, with optimiser state, are gigabytes
         worker = pair[side]
         worker.call("build", to_dict(config), pair.device, "float32")
         worker.call("load", weights)
@@ -80,6 +82,7 @@ def test_golden_faster_rcnn(name, pair, conclude):
         trace = worker.call("trace", record.batch, gradients=False)
         for key, (values, wanted) in record.compared(trace).items():
             verdicts.append(judge(case, "forward", key, values, wanted, gates.GOLDEN_FLOAT32))
+        worker.close()  # gives the memory back; the next request gets a new process
     conclude(verdicts)
 
 
