@@ -21,6 +21,8 @@ from neutral.config.faster_rcnn import (
 )
 from neutral.config.shared import BackboneConfig, DataConfig, OptimiserConfig, TransformConfig
 
+# what caffe's models see: B, G, R from 0 to 255, no division by a standard deviation
+CAFFE = {"channels": "bgr", "pixel_range": 255.0, "std": (1.0, 1.0, 1.0)}
 CAFFE_BGR = (102.9801, 115.9465, 122.7717)  # Detectron's pixel means, in the order B, G, R
 
 
@@ -83,9 +85,8 @@ def trzy(backbone: str) -> dict:
     """
     is_vgg = backbone == "vgg16"
     changes = {"flip_offset": 1.0}
-    if is_vgg:  # vgg16.py:146: BGR, no division by a standard deviation
-        changes |= {"channels": "bgr", "pixel_range": 255.0}
-        changes |= {"mean": (103.939, 116.779, 123.680), "std": (1.0, 1.0, 1.0)}
+    if is_vgg:  # vgg16.py:146
+        changes |= CAFFE | {"mean": (103.939, 116.779, 123.680)}
     areas = ((128.0**2, 256.0**2, 512.0**2),)
     return {
         "model": FasterRcnnConfig(
@@ -126,14 +127,7 @@ def simple_vgg16() -> dict:
             roi=RoiConfig(),
         ),
         "optimiser": sgd(1e-3, epochs=14, lr_milestones=(9,), bias_lr_factor=2.0, bias_decay=False),
-        "transform": transform(
-            600,
-            1000,
-            channels="bgr",
-            pixel_range=255.0,
-            mean=CAFFE_BGR[::-1],
-            std=(1.0, 1.0, 1.0),
-        ),
+        "transform": transform(600, 1000, mean=CAFFE_BGR[::-1], **CAFFE),
         "data": VOC,
     }
 
@@ -141,7 +135,6 @@ def simple_vgg16() -> dict:
 def tf(backbone: str) -> dict:
     """ruotianluo/pytorch-faster-rcnn: +1 pixels, window anchors, no objects among the proposals."""
     is_vgg = backbone == "vgg16"
-    count = 256
     return {
         "model": FasterRcnnConfig(
             num_classes=21,
@@ -160,7 +153,7 @@ def tf(backbone: str) -> dict:
                 append_gt=False,
                 dropout=0.5 if is_vgg else 0.0,
                 sampler=SamplerConfig(
-                    count=count, positive_fraction=0.25, rounding="round", refill=True
+                    count=256, positive_fraction=0.25, rounding="round", refill=True
                 ),
                 detections=DetectionConfig(score_threshold=0.0, max_count=100, clip_offset=1.0),
             ),
@@ -173,15 +166,7 @@ def tf(backbone: str) -> dict:
             epochs=14,
             lr_milestones=(10,),  # 70000 steps, drop at 50000, on VOC 2007
         ),
-        "transform": transform(
-            600,
-            1000,
-            channels="bgr",
-            pixel_range=255.0,
-            mean=CAFFE_BGR,
-            std=(1.0, 1.0, 1.0),
-            flip_offset=1.0,
-        ),
+        "transform": transform(600, 1000, mean=CAFFE_BGR, flip_offset=1.0, **CAFFE),
         "data": VOC,
     }
 
