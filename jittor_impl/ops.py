@@ -84,6 +84,11 @@ def frozen(x: Tensor) -> Tensor:
     return x.detach().stop_grad()
 
 
+def identity(x: Tensor) -> Tensor:
+    """A tensor of its own with the values of `x`; gradients pass."""
+    return x.clone()
+
+
 # shapes
 
 
@@ -401,7 +406,18 @@ def crop_and_resize(x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: 
 
 def grad(loss: Tensor, tensors: list[Tensor]) -> list[Tensor | None]:
     """d loss / d each; zeros, not None, where the loss does not depend on it."""
-    return list(jt.grad(loss, tensors))
+    return vjp([loss], [None], tensors)
+
+
+def vjp(
+    outputs: list[Tensor], cotangents: list[Tensor | None], tensors: list[Tensor]
+) -> list[Tensor | None]:
+    """d (sum of outputs times cotangents) / d each, as `grad`; None stands for 1 and needs a scalar."""
+    total = None
+    for output, cotangent in zip(outputs, cotangents):
+        part = output if cotangent is None else (output * cotangent).sum()
+        total = part if total is None else total + part
+    return list(jt.grad(total, tensors))
 
 
 def no_grad():
@@ -438,10 +454,20 @@ def set_trainable(tensors: dict[str, Tensor], names: set[str]) -> None:
             tensor.stop_grad()
 
 
-def watch(module, before, after) -> None:
-    """Calls before() ahead of every call of `module`, after(output) behind it."""
-    module.register_pre_forward_hook(lambda m, inputs: before())
-    module.register_forward_hook(lambda m, inputs, output: after(output))
+def surround(module, around):
+    """Replaces what a call of `module` runs by around(what it ran before); returns a function that undoes it."""
+    module.execute = around(module.execute)
+    return lambda: delattr(module, "execute")
+
+
+def set_mode(model, training: bool) -> None:
+    """Whether batch statistics are computed and dropout drops, in the framework's own layers."""
+    for part in model.modules():  # its own eval() would freeze every parameter
+        part.is_train = training
+
+
+def is_tensor(x) -> bool:
+    return isinstance(x, Tensor)
 
 
 def total_norm(tensors: list[Tensor]) -> Tensor:

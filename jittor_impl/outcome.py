@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Outcome:
     """total: the weighted sum of losses; losses: unweighted, by name; errors: floats for the log.
 
-    state: what the detector needs to go on to detections; record: what a trace keeps besides, as NumPy,
-    "values" among it being more nodes.
+    state: what the detector needs to go on to detections; record: what a trace keeps besides.
     """
 
     total: object
     losses: dict[str, object]
     errors: dict[str, float]
     state: object
-    record: Callable[[], dict]
+    record: dict = field(default_factory=dict)

@@ -18,6 +18,7 @@ import numpy as np
 
 from jittor_impl.environment import IEEE_VARIABLE, compiler, cuda_usable, prepare_environment, prime
 from neutral.errors import InputError
+from neutral.files import loaded_libraries
 
 
 @contextlib.contextmanager
@@ -70,6 +71,8 @@ def _import_jittor():
 jt = _import_jittor()
 nn = jt.nn
 
+FRAMEWORK = "jittor"
+
 
 def configure(device: str, dtype: str) -> None:
     """Settles what could differ between runs: device, dtype, 64-bit narrowing.
@@ -99,10 +102,33 @@ def describe() -> dict:
         "tf32": bool(jt.flags.use_cuda) and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0",
         "flush_to_zero": not products.view(np.uint32).any(),
         "narrows_64_bit": bool(wide.numpy()[0] != 2**40),
+        "sees_nan": _sees_nan(),
+        "deterministic": _repeats(),
+        "libraries": loaded_libraries("jittor_core", "jit_utils_core", "libdnnl", "libcudnn."),
         "threads": len(os.sched_getaffinity(0)),
         "compiler": compiler_version(),
         "ieee_build": os.environ.get(IEEE_VARIABLE) == "1",
     }
+
+
+def _sees_nan() -> bool:
+    """Whether comparisons in kernels know NaN, which fast-math may optimise away."""
+    x = jt.array(np.array([np.nan, 1.0], dtype=np.float32))
+    return (x != x).numpy().tolist() == [True, False]
+
+
+def _repeats() -> bool:
+    """Whether a convolution and a long sum give the same bits again, backward included."""
+
+    def once() -> list[bytes]:
+        x, w = (
+            jt.array(np.linspace(-1, 1, n, dtype=np.float32).reshape(s))
+            for n, s in ((24576, (2, 3, 64, 64)), (216, (8, 3, 3, 3)))
+        )
+        loss = (nn.conv2d(x, w, padding=1) ** 2).sum()
+        return [t.numpy().tobytes() for t in (loss, jt.grad(loss, w))]
+
+    return once() == once()
 
 
 def _first_line(*command: str) -> str:

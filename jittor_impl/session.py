@@ -5,16 +5,20 @@ This is all that the scripts and the parity workers see of an implementation.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from jittor_impl import ops
+from jittor_impl.decisions import Decisions
 from jittor_impl.detr.detector import Detector as DETR
 from jittor_impl.dropout import Dropout
 from jittor_impl.faster_rcnn.detector import Detector as FasterRCNN
 from jittor_impl.outcome import Outcome
 from jittor_impl.runtime import configure, describe
+from jittor_impl.tracing import ROOT, Lazy, Tracer
 from jittor_impl.training import OPTIMISERS, clip_gradients
-from neutral.config import Config
+from neutral.config import Config, OptimiserConfig
 from neutral.data.batching import Batch
 from neutral.parameters import decays, is_frozen_stage, trainable
 from neutral.randomness import Draws
@@ -28,24 +32,45 @@ class Session:
         """Builds the model with zero weights; call `load` next. device cpu|cuda, dtype float32|float64."""
         configure(device, dtype)
         self.config = config
-        self.dtype = dtype
-        self.draws = Draws(config.seed)
-        self.detector = DETECTORS[config.model.detector](config, self.draws)
-        self.model = self.detector.model
-        self.tensors = ops.named_tensors(self.model)
-        for tensor in self.tensors.values():
-            ops.update(tensor, ops.buffer(*tensor.shape))  # in the session's dtype
-        self.trained = trainable(self.tensors, config)
-        ops.set_trainable(self.tensors, set(self.trained))
+        draws = Draws(config.seed)
+        detector = DETECTORS[config.model.detector](config, draws)
+        names = ops.named_tensors(detector.model)
+        self.set_up(detector, names, trainable(names, config), config.optimiser, dtype, draws)
         shared = config.model.dropout_source == "shared"
         for name, module in self.model.named_modules():
             if isinstance(module, Dropout):
                 module.site, module.draws = name, self.draws if shared else None
-        self.optimiser = OPTIMISERS[config.optimiser.kind](
-            {name: self.tensors[name] for name in self.trained},
-            decays(self.trained, config),
-            config.optimiser,
+
+    def set_up(
+        self,
+        detector,
+        tensors: dict,
+        trained: list[str],
+        options: OptimiserConfig,
+        dtype: str,
+        draws: Draws,
+    ) -> None:
+        """`detector` has a model, run and detections; `tensors` are the model's by canonical name."""
+        self.detector, self.model, self.dtype, self.draws = detector, detector.model, dtype, draws
+        self.tensors, self.trained, self.options = tensors, trained, options
+        for tensor in tensors.values():
+            ops.update(tensor, ops.buffer(*tensor.shape))  # in the session's dtype
+        ops.set_trainable(tensors, set(trained))
+        self.pending: list[dict] = []
+        self.optimiser = OPTIMISERS[options.kind](
+            {name: tensors[name] for name in trained}, self.decays(), options
         )
+
+    def decays(self) -> dict[str, float]:
+        return decays(self.trained, self.config)
+
+    def is_constant(self, node: str) -> bool:
+        """Whether nothing before a node of a trace is trained."""
+        return is_frozen_stage(node, self.config)
+
+    def name_of(self, name: str) -> str:
+        """The canonical name of a parameter or module."""
+        return name
 
     def describe(self) -> dict:
         return describe()
@@ -71,36 +96,50 @@ class Session:
 
     def load_optimiser(self, arrays: dict[str, np.ndarray], steps: int) -> None:
         self.optimiser.load_state(arrays, steps)
+        self.pending = []
 
     def run(
-        self, batch: Batch, dropout: bool, step: int = 0, replay: dict | None = None
+        self, batch: Batch, dropout: bool, step: int = 0, decisions: Decisions | None = None
     ) -> Outcome:
         """Losses of a batch; `step` numbers what dropout and samplers draw."""
         for module in self.model.modules():
             if isinstance(module, Dropout):
                 module.active = dropout
         self.draws.begin_step(step)
-        return self.detector.run(batch, self.dtype, replay)
+        return self.detector.run(batch, self.dtype, decisions or Decisions())
 
     def train_step(self, batch: Batch, step: int, rates: dict[str, float]) -> dict[str, float]:
-        """One step of the optimiser; `step` numbers the dropout masks. Losses and grad_norm.
+        """One batch; every `accumulate`-th ends in a step of the optimiser with the mean of the gradients.
 
+        `step` numbers batches, and what dropout and samplers draw. Losses, and grad_norm where a step was made:
         `loss` is the weighted total, the other losses are unweighted.
         """
         outcome = self.run(batch, True, step)
         values = as_floats(outcome)
         if not np.isfinite(values["loss"]):
             return values
-        gradients = dict(
-            zip(self.trained, ops.grad(outcome.total, [self.tensors[n] for n in self.trained]))
-        )
-        options = self.config.optimiser
+        found = ops.grad(outcome.total, [self.tensors[n] for n in self.trained])
+        gradients = self.accumulated(dict(zip(self.trained, found)), step)
+        if gradients is None:
+            return values
         gradients, values["grad_norm"] = clip_gradients(
-            gradients, options.clip_max_norm, options.clip_eps
+            gradients, self.options.clip_max_norm, self.options.clip_eps
         )
         self.optimiser.step(gradients, rates)
         ops.finish([self.tensors[name] for name in self.trained])
         return values
+
+    def accumulated(self, gradients: dict, step: int) -> dict | None:
+        """The mean over the batches of a step, once all are there; None before."""
+        count = self.options.accumulate
+        if count == 1:
+            return gradients
+        self.pending.append(gradients)
+        ops.finish([g for g in gradients.values() if g is not None])
+        if (step + 1) % count:
+            return None
+        pending, self.pending = self.pending, []
+        return {name: mean_gradient([p[name] for p in pending]) for name in gradients}
 
     def detect(self, batch: Batch) -> list[dict[str, np.ndarray]]:
         """Detections per image, see the detector's post_process.py."""
@@ -112,95 +151,86 @@ class Session:
             outcome = self.run(batch, False)
             return as_floats(outcome), self.detector.detections(outcome, batch)
 
+    def call(self, name: str, arguments: list, arrays: Mapping) -> list[np.ndarray]:
+        """What the module `name` makes of recorded arguments (see Tracer); `arrays` are their values."""
+
+        def restore(value):
+            if isinstance(value, dict) and value.keys() == {"node"}:
+                values = arrays[value["node"]]
+                return ops.array(values.astype(self.dtype) if values.dtype.kind == "f" else values)
+            if isinstance(value, dict):
+                return {k: restore(v) for k, v in value.items()}
+            return [restore(v) for v in value] if isinstance(value, list) else value
+
+        positional, named = map(restore, arguments)
+        found = []
+
+        def collect(value):
+            if ops.is_tensor(value):
+                found.append(ops.to_numpy(value))
+            elif isinstance(value, (tuple, list, dict)):
+                for item in value.values() if isinstance(value, dict) else value:
+                    collect(item)
+
+        with ops.no_grad():
+            modules = {self.name_of(key): module for key, module in self.model.named_modules()}
+            collect(modules["" if name == ROOT else name](*positional, **named))
+        return found
+
     def trace(
         self,
         batch: Batch,
         dropout_step: int | None = None,
         gradients: bool = True,
         entered=None,
-        replay: dict | None = None,
+        replay: Mapping | None = None,
+        reference: Mapping | None = None,
+        rounded: bool = False,
     ) -> dict:
         """Runs forward, losses, detections and backward and records everything on the way.
 
-        entered(name) is called as each module is entered; `replay` holds decisions to repeat. Returns
-        NumPy arrays:
-        nodes: output of every named module in the order in which they finish ("name[i]" for tuples,
-        "name#2" for a second call); total, losses, errors; detections; node_gradients: d total / d node,
-        None where there is none; gradients: d total / d parameter for the trained ones; and what the
-        detector adds: DETR outputs (logits and boxes) and matches per layer, Faster R-CNN decisions, and
-        proposals among the nodes.
+        entered(name) is called as each module is entered; `replay` holds decisions to repeat. With a
+        `reference`, an earlier trace, every node is computed from what that had before it (see tracing.py),
+        `rounded` from its float32 values. Returns NumPy arrays, converted when they are looked at:
+        nodes, and owners, the modules whose code computed them; modules and arguments (see Tracer); total, losses,
+        errors; detections; decisions and ledger (see decisions.py); node_gradients: d total / d node, None where
+        there is none; gradients: d total / d parameter for the trained ones; and DETR's matches per layer.
         """
-        recorded = Recorder(self.model, entered)
+        modules = {self.name_of(name): module for name, module in self.model.named_modules()}
+        tracer = Tracer(modules, entered, reference, rounded, self.is_constant)
+        decisions = Decisions(replay, tracer)
         try:
-            outcome = self.run(batch, dropout_step is not None, dropout_step or 0, replay)
-            detections = self.detector.detections(outcome, batch)
+            with decisions.watching():
+                outcome = self.run(batch, dropout_step is not None, dropout_step or 0, decisions)
+                detections = self.detector.detections(outcome, batch)
         finally:
-            recorded.active = False
-        total = outcome.total
-        result = outcome.record()
-        result |= {
-            "nodes": recorded.arrays() | result.pop("values", {}),
-            "total": ops.to_numpy(total),
+            tracer.close()
+        result = {
+            "nodes": Lazy(tracer.arrived),
+            "owners": tracer.owners,
+            "arguments": tracer.arguments,
+            "modules": tracer.describe(),
+            "total": ops.to_numpy(outcome.total),
             "losses": {name: ops.to_numpy(loss) for name, loss in outcome.losses.items()},
             "errors": outcome.errors,
             "detections": detections,
         }
+        result |= decisions.record() | outcome.record
         if gradients:
-            # what a frozen stage gives may leave its container under another name
-            frozen = {id(t) for n, t in recorded.nodes.items() if is_frozen_stage(n, self.config)}
-            nodes = {
-                name: tensor
-                for name, tensor in recorded.nodes.items()
-                if ops.is_differentiable(tensor) and id(tensor) not in frozen
-            }
-            sources = {
-                id(t): t for t in [*nodes.values(), *(self.tensors[name] for name in self.trained)]
-            }
-            gradients = ops.grad(total, list(sources.values()))
-            found = {
-                key: None if g is None else ops.to_numpy(g) for key, g in zip(sources, gradients)
-            }
-            result["node_gradients"] = {name: found[id(tensor)] for name, tensor in nodes.items()}
-            result["gradients"] = {name: found[id(self.tensors[name])] for name in self.trained}
+            found = tracer.gradients(outcome.total, {n: self.tensors[n] for n in self.trained})
+            result |= dict(zip(("node_gradients", "gradients"), map(Lazy, found)))
         return result
 
 
-class Recorder:
-    """Keeps the tensors that the named modules of a model return, by node name."""
-
-    def __init__(self, model, entered=None):
-        self.nodes: dict[str, object] = {}
-        self.active = True
-        for name, module in model.named_modules():
-            if name:
-                before, after = self.hooks(name, entered)
-                ops.watch(module, before, after)
-
-    def hooks(self, name: str, entered):
-        def before():
-            if self.active and entered is not None:
-                entered(name)
-
-        def after(output):
-            if not self.active:
-                return
-            several = isinstance(output, (tuple, list))
-            for i, tensor in enumerate(output if several else [output]):
-                label, calls = f"{name}[{i}]" if several else name, 1
-                while (node := label if calls == 1 else f"{label}#{calls}") in self.nodes:
-                    calls += 1
-                self.nodes[node] = tensor
-                ops.finish([tensor])
-
-        return before, after
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """One array per distinct tensor, so that pass-through modules cost nothing."""
-        seen: dict[int, np.ndarray] = {}
-        for tensor in self.nodes.values():
-            if id(tensor) not in seen:
-                seen[id(tensor)] = ops.to_numpy(tensor)
-        return {name: seen[id(tensor)] for name, tensor in self.nodes.items()}
+def mean_gradient(gradients: list):
+    """Of one parameter over several batches; a batch without a gradient counts as zeros, None if all are."""
+    present = [g for g in gradients if g is not None]
+    if not present:
+        return None
+    total = present[0]
+    for gradient in present[1:]:
+        total = total + gradient
+    return total / len(gradients)
 
 
 def as_floats(outcome: Outcome) -> dict[str, float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import json
 import os
 import tempfile
@@ -41,3 +43,25 @@ def read_json(path: Path | str):
         raise InputError(f"{path}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid JSON ({error})") from None
+
+
+def sha256_of(path: Path | str) -> str:
+    """Hex digest of a file's content."""
+    found = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(1 << 20):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+@functools.cache
+def loaded_libraries(*names: str) -> dict[str, str]:
+    """First 16 digits of the SHA-256 of this process's shared libraries whose file names begin with one of `names`."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    paths = {line.split(maxsplit=5)[5] for line in lines if line.count("/")}
+    return {
+        Path(path).name: sha256_of(path)[:16]
+        for path in sorted(paths)
+        if Path(path).name.startswith(names) and Path(path).is_file()
+    }

@@ -83,9 +83,23 @@ def decay_factor(epoch: int, optimiser: OptimiserConfig) -> float:
     return optimiser.lr_gamma ** (epoch // optimiser.lr_drop)
 
 
-def rates(keys: Iterable[str], config: Config, epoch: int) -> dict[str, float]:
-    """Learning rate of every parameter in an epoch."""
+def warmup(step: int, optimiser: OptimiserConfig) -> float:
+    """Factor of the rates in a step, counted from 0: a line from `warmup_factor` to 1, as torchvision's references."""
+    if step >= optimiser.warmup_steps:
+        return 1.0
+    share = step / optimiser.warmup_steps
+    return optimiser.warmup_factor * (1 - share) + share
+
+
+def rates(
+    keys: Iterable[str], config: Config, epoch: int, step: int | None = None
+) -> dict[str, float]:
+    """Learning rate of every parameter in an epoch and step of the optimiser, counted over the whole run.
+
+    Without a step, the rates after the warm-up.
+    """
     factor = decay_factor(epoch, config.optimiser)
+    factor *= 1.0 if step is None else warmup(step, config.optimiser)
     return {key: base_rate(key, config) * factor for key in keys}
 
 

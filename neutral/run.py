@@ -97,11 +97,17 @@ def train(
     count = sum(math.prod(shapes[name]) for name in session.trained_names())
     per_epoch = len(datasets["train"]) // config.optimiser.batch_size
     per_epoch = min(per_epoch, options.max_steps or per_epoch)
+    accumulate = config.optimiser.accumulate
+    per_epoch -= per_epoch % accumulate
+    if not per_epoch:
+        raise InputError(
+            f"an epoch has no {accumulate} batches to accumulate: lower optimiser.accumulate or batch_size"
+        )
     for epoch in range(first_epoch, config.optimiser.epochs):
-        rates = parameters.rates(session.trained_names(), config, epoch)
         factor = parameters.decay_factor(epoch, config.optimiser)
         steps, started = [], time.perf_counter()
         for number, batch in enumerate(train_batches(datasets["train"], config, epoch), start=1):
+            rates = parameters.rates(session.trained_names(), config, epoch, step // accumulate)
             losses = session.train_step(batch, step, rates)
             if not np.isfinite(losses["loss"]):
                 ids = [t.image_id for t in batch.targets]

@@ -189,3 +189,33 @@ FASTER_RCNN = (
         full=True,
     ),
 )
+
+# whole training steps, with everything that a step can have
+STEPPING = {
+    "scenes_detr": Case(
+        "scenes_detr, steps",
+        "scenes_detr",
+        (
+            "model.transformer.dropout=0.1",
+            "optimiser.warmup_steps=3",
+            "optimiser.accumulate=2",
+            "optimiser.lr_milestones=5",
+        ),
+        SCENES,
+        dropout_step=0,
+    ),
+    "scenes_frcnn": Case(
+        "scenes_frcnn, steps",
+        "scenes_frcnn",
+        (
+            "optimiser.kind=sgd",
+            "optimiser.lr=1e-3",
+            "optimiser.warmup_steps=3",
+            "optimiser.accumulate=2",
+            "optimiser.lr_milestones=5",
+            "optimiser.bias_lr_factor=2",
+            "optimiser.bias_decay=false",
+        ),
+        SCENES,
+    ),
+}

@@ -6,20 +6,18 @@ T and J are PyTorch's and Jittor's traces; 64 and 32 their precision. T64 is the
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.special import softmax
 
-from neutral.config import Config, MatcherConfig
-from neutral.data.batching import Batch
-from neutral.data.coco import Target
 from neutral.evaluation import Evaluation
-from neutral.geometry import cxcywh_to_xyxy, pairwise_giou, pairwise_iou
+from neutral.geometry import pairwise_iou
 from parity import gates
 from parity.verdicts import (
+    Selection,
     Status,
     Verdict,
     absent_if_zero,
@@ -28,10 +26,10 @@ from parity.verdicts import (
     judge_gradient,
     judge_nodes,
     judge_precision,
+    nothing_on_either_side,
     precision_gradient_floor,
     relative_max,
     semantic_gradient_floor,
-    total_norm,
 )
 
 
@@ -57,7 +55,7 @@ def compare_names(case: str, torch: list[str], jittor: list[str]) -> Verdict:
     return Verdict(case, "trained parameters", "names", Status.PASS)
 
 
-def flatten_losses(trace: dict) -> dict[str, np.ndarray]:
+def flatten_losses(trace: Mapping) -> dict[str, np.ndarray]:
     """Loss components, logged errors, then the total, as float64 scalars; Jittor's have shape (1,)."""
     values = {f"loss/{k}": v for k, v in trace["losses"].items()}
     values |= {f"error/{k}": v for k, v in trace["errors"].items()} | {"loss/total": trace["total"]}
@@ -74,57 +72,6 @@ def compare_losses(case: str, check: str, torch: dict, jittor: dict, limit: floa
         return verdict
 
     return judge_nodes(case, check, flatten_losses(torch), flatten_losses(jittor), judge_one)
-
-
-def match_cost(
-    logits: np.ndarray, boxes: np.ndarray, target: Target, matcher: MatcherConfig
-) -> np.ndarray:
-    """The matcher's cost [Q, T] in NumPy float64, from one image's outputs."""
-    logits, boxes = logits.astype(np.float64), boxes.astype(np.float64)
-    goal = target.boxes.astype(np.float64)
-    distance = np.abs(boxes[:, None] - goal[None]).sum(axis=2)
-    overlap = pairwise_giou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(goal))
-    probability = softmax(logits, axis=1)[:, target.labels]
-    return (
-        matcher.cost_bbox * distance
-        - matcher.cost_class * probability
-        - matcher.cost_giou * overlap
-    )
-
-
-def compare_matches_32(
-    case: str, traces: tuple[dict, dict, dict], batch: Batch, matcher: MatcherConfig
-) -> list[Verdict]:
-    """Float32 matches: identical, or tied within the noise that the costs were measured to have.
-
-    `traces` are float64 PyTorch, float32 PyTorch, float32 Jittor. A mismatch is explained when the
-    two assignments' costs, in float64, differ by less than the greatest error that a float32 cost
-    shows, times the number of pairs.
-    """
-    check, verdicts = "float32 matches", []
-    sides = traces[1:]
-    for verdict in compare_matches(case, check, *sides):
-        if verdict.status is Status.PASS or not verdict.node.startswith("matches/"):
-            verdicts.append(verdict)
-            continue
-        k, i = (
-            int("".join(c for c in part if c.isdigit())) for part in verdict.node.split("/")[1:]
-        )
-        exact, *rounded = (
-            match_cost(t["outputs"][k][0][i], t["outputs"][k][1][i], batch.targets[i], matcher)
-            for t in traces
-        )
-        noise = max(float(np.abs(r - exact).max()) for r in rounded) * exact.shape[1]
-        costs = [float(exact[t["matches"][k][i]].sum()) for t in sides]
-        gap = abs(costs[0] - costs[1])
-        status = Status.PASS if gap <= noise else Status.FAIL
-        message = (
-            "another match, tied within the noise of the costs"
-            if gap <= noise
-            else f"another match: {verdict.message}"
-        )
-        verdicts.append(Verdict(case, check, verdict.node, status, gap, noise, message))
-    return verdicts
 
 
 def compare_matches(case: str, check: str, torch: dict, jittor: dict) -> list[Verdict]:
@@ -145,7 +92,7 @@ def compare_matches(case: str, check: str, torch: dict, jittor: dict) -> list[Ve
     return verdicts
 
 
-def compare_semantics(case: str, t64: dict, j64: dict) -> list[Verdict]:
+def compare_semantics(case: str, t64: Mapping, j64: Mapping) -> list[Verdict]:
     """The semantic gate: every node, loss, match, detection and gradient in float64."""
     check = "float64 forward"
 
@@ -158,8 +105,11 @@ def compare_semantics(case: str, t64: dict, j64: dict) -> list[Verdict]:
     if "decisions" in t64:
         ours, theirs = t64["decisions"], j64["decisions"]
         chosen = "float64 decisions"
-        verdicts += judge_nodes(case, chosen, ours, theirs, partial(judge_equal, case, chosen))
+        settled, sites = ([split_sites(t)[k] for t in (ours, theirs)] for k in (0, 1))
+        if any(settled):
+            verdicts += judge_nodes(case, chosen, *settled, partial(judge_equal, case, chosen))
         verdicts += judge_nodes(case, check, *late, judge_node) if any(late) else []
+        verdicts += judge_nodes(case, chosen, *sites, partial(judge_equal, case, chosen))
     if "matches" in t64:
         verdicts += compare_matches(case, "float64 matches", t64, j64)
     verdicts += compare_losses(case, "float64 losses", t64, j64, gates.LOSS_64)
@@ -168,22 +118,42 @@ def compare_semantics(case: str, t64: dict, j64: dict) -> list[Verdict]:
     )
     if "gradients" in t64:
         # backward, the first node to diverge is the last one of the forward pass
-        nodes = dict(reversed(t64["node_gradients"].items()))
+        nodes = Selection(t64["node_gradients"], reversed(list(t64["node_gradients"])))
         check = "float64 node gradients"
-        verdicts += compare_gradients_64(case, check, nodes, j64["node_gradients"])
+        verdicts += compare_gradients_64(case, check, nodes, without_extra_inputs(t64, j64))
         verdicts += compare_gradients_64(
             case, "float64 gradients", t64["gradients"], j64["gradients"]
         )
     return verdicts
 
 
-def split_regions(nodes: dict) -> tuple[dict, dict]:
+def without_extra_inputs(t64: Mapping, j64: Mapping) -> Selection:
+    """Jittor's node gradients, but for arguments that are constants in PyTorch: Jittor does not know that they are."""
+    ours, theirs = t64["node_gradients"], j64["node_gradients"]
+    return Selection(theirs, [name for name in theirs if name in ours or "/in" not in name])
+
+
+def split_regions(nodes: Mapping) -> tuple[Selection, Selection]:
     """Nodes of backbone and RPN, and those of the RoI heads."""
-    late = {name: x for name, x in nodes.items() if name.startswith("roi_heads.")}
-    return {name: x for name, x in nodes.items() if name not in late}, late
+    return split(nodes, lambda name: name.startswith("roi_heads."))
 
 
-def compare_gradients_64(case: str, check: str, torch: dict, jittor: dict) -> list[Verdict]:
+def split(mapping: Mapping, belongs: Callable[[str], bool]) -> tuple[Selection, Selection]:
+    """What does not belong, and what does."""
+    parts = [name for name in mapping if not belongs(name)], list(filter(belongs, mapping))
+    return tuple(Selection(mapping, names) for names in parts)
+
+
+def split_sites(decisions: Mapping) -> tuple[Selection, Selection]:
+    """What was settled by name, but for matches (compared in full elsewhere), and choices inside of layers."""
+    named, sites = split(decisions, lambda name: bool(SITES.match(name)))
+    return split(named, lambda name: name.startswith("matches/"))[0], sites
+
+
+SITES = re.compile(r"(relu|max_pool|roi_pool) in ")
+
+
+def compare_gradients_64(case: str, check: str, torch: Mapping, jittor: Mapping) -> list[Verdict]:
     """Gradients by node or parameter, in the order of `torch`."""
     ours, theirs = absent_if_zero(torch), absent_if_zero(jittor)
     floor = semantic_gradient_floor(ours)
@@ -194,29 +164,10 @@ def compare_gradients_64(case: str, check: str, torch: dict, jittor: dict) -> li
     return judge_nodes(case, check, ours, theirs, judge_one)
 
 
-def compare_decisions_32(case: str, torch: dict, jittor: dict) -> list[Verdict]:
-    """Each side's own float32 choices: identical, or INCONCLUSIVE with the number that differs.
-
-    Both runs went on from the reference's choices, so nothing that follows is affected.
-    """
-    check = "float32 decisions"
-
-    def judge_one(node, a, b):
-        verdict = judge_equal(case, check, node, a, b)
-        if verdict.status is not Status.FAIL or verdict.measured is None:
-            return verdict
-        return replace(verdict, status=Status.INCONCLUSIVE)
-
-    return judge_nodes(case, check, torch["decisions"], jittor["decisions"], judge_one)
-
-
-def compare_precision(
-    case: str, t64: dict, t32: dict, j32: dict, matches: list[Verdict] = ()
-) -> list[Verdict]:
+def compare_precision(case: str, t64: Mapping, t32: Mapping, j32: Mapping) -> list[Verdict]:
     """The precision gate: both float32 sides against float64 PyTorch, node by node.
 
-    `matches` are the verdicts on DETR's matches, which are not replayed: behind another match losses and
-    gradients differ for a reason.
+    Both float32 runs repeat the decisions of the float64 one, so nothing here differs because of another choice.
     """
     check = "float32 forward"
     verdicts = judge_nodes(
@@ -237,7 +188,6 @@ def compare_precision(
             gates.MAXIMUM_FLOOR,
         ),
     )
-    other_match = sum(bool(v.message) for v in matches)
     losses = [flatten_losses(t) for t in (t32, j32, t64)]
     loss_floor = max(gates.LOSS, gates.PRECISION_FACTOR * inherited_error(t64, t32, j32))
 
@@ -253,12 +203,8 @@ def compare_precision(
             loss_floor,
         )
 
-    verdicts += _excused(
-        judge_nodes(case, "float32 losses", losses[0], losses[1], judge_loss), other_match
-    )
-    verdicts += matches
-    if "decisions" in t32:
-        verdicts += compare_decisions_32(case, t32, j32)
+    verdicts += judge_nodes(case, "float32 losses", losses[0], losses[1], judge_loss)
+    verdicts += compare_ledgers(case, t64, t32, j32)
     check, found = "float32 detections", t32["detections"]
     own = match_detections(case, check, t64["detections"], found)
     verdicts += [
@@ -271,103 +217,87 @@ def compare_precision(
     ]
     if "gradients" not in t32:
         return verdicts
-    check = "float32 gradients"
-    ours, theirs, reference = (absent_if_zero(t["gradients"]) for t in (t32, j32, t64))
-    floor = precision_gradient_floor(reference)
+    return verdicts + compare_gradients_32(
+        case, "float32 gradients", *(t["gradients"] for t in (t64, t32, j32))
+    )
+
+
+def compare_gradients_32(
+    case: str, check: str, reference: Mapping, torch: Mapping, jittor: Mapping
+) -> list[Verdict]:
+    """Both float32 sides' gradients, by node or parameter, against float64 PyTorch's."""
+    ours, theirs, exact = (absent_if_zero(x) for x in (torch, jittor, reference))
+    floor = precision_gradient_floor(exact)
 
     def judge_one(node, a, b):
         if a is None and b is None:
-            return Verdict(
-                case,
-                check,
-                node,
-                Status.PASS,
-                0.0,
-                gates.GRADIENT_FLOOR,
-                "no gradient on either side",
-            )
+            return nothing_on_either_side(case, check, node, gates.GRADIENT_FLOOR)
         return judge_precision(
             case,
             check,
             node,
             a,
             b,
-            reference.get(node),
+            exact.get(node),
             gates.GRADIENT_FACTOR,
             gates.GRADIENT_FLOOR,
             floor=floor,
         )
 
-    gradients = judge_nodes(case, check, ours, theirs, judge_one)
-    return verdicts + _excused(gradients, count_flips(t32, j32) + other_match)
+    return judge_nodes(case, check, ours, theirs, judge_one)
 
 
 HEADS = re.compile(r"(class_embed|bbox_embed|rpn\.head|roi_heads\.box_predictor)(\[\d\])?(#\d+)?$")
 
 
-def inherited_error(t64: dict, *sides: dict) -> float:
+def inherited_error(t64: Mapping, *sides: Mapping) -> float:
     """Greatest float32 error of single head outputs, judged on their own: a loss of a few sampled regions
     cannot be more exact."""
+    return greatest_error(t64, sides, HEADS.match)
+
+
+def greatest_error(t64: Mapping, sides: Iterable[Mapping], wanted=lambda node: True) -> float:
+    """Greatest error of any value of the wanted nodes, as a fraction of the greatest value of its node."""
     errors = [
         relative_max(values, t64["nodes"][node])
         for side in sides
         for node, values in side["nodes"].items()
-        if HEADS.match(node) and node in t64["nodes"] and values.shape == t64["nodes"][node].shape
+        if wanted(node)
+        and values.dtype.kind == "f"
+        and node in t64["nodes"]
+        and values.shape == t64["nodes"][node].shape
     ]
     return max(errors, default=0.0)
 
 
-def _excused(verdicts: list[Verdict], flips: int) -> list[Verdict]:
-    """Behind a flipped decision numbers differ for a reason that is no defect: FAIL becomes INCONCLUSIVE."""
-    if not flips:
-        return verdicts
-    return [
-        replace(v, status=Status.INCONCLUSIVE, message=f"{flips} decisions flipped; {v.message}")
-        if v.status is Status.FAIL and v.measured is not None
-        else v
-        for v in verdicts
+def compare_ledgers(case: str, t64: Mapping, t32: Mapping, j32: Mapping) -> list[Verdict]:
+    """Every choice of both float32 runs that is another than float64 PyTorch's: a tie, or within the noise, or FAIL.
+
+    A side's regret at such a choice is how much its own evidence prefers the one that it made. Rounding
+    explains a regret of no more than DECISION_FACTOR times the greatest error that any node shows.
+    """
+    check, verdicts = "float32 decisions", []
+    noise = gates.DECISION_FACTOR * greatest_error(t64, (t32, j32))
+    for side, trace in (("torch", t32), ("jittor", j32)):
+        for name, entry in trace["ledger"].items():
+            verdicts.append(judge_decision(case, check, f"{name} ({side})", entry, noise))
+    return verdicts or [
+        Verdict(case, check, "(all)", Status.FAIL, message="nothing to compare: no decisions")
     ]
 
 
-# nodes whose sign the next ReLU looks at, and residual blocks, whose output is positive where their ReLU was open
-RELU_INPUTS = re.compile(
-    r".*(\.bn1|\.bn2|\.linear1|\.features\.\d+|rpn\.head\.conv|\.fc[67]|\.layer\d\.\d+)(#\d+)?$"
-)
-
-# nodes that, after a ReLU, are max-pooled: kernel, stride and padding of the stem's and of VGG16's pools
-POOL_INPUTS = (
-    (re.compile(r".*\.body\.bn1$"), 3, 2, 1),
-    (re.compile(r".*features\.(2|7|14|21)$"), 2, 2, 0),
-)
-
-
-def pool_choices(x: np.ndarray, kernel: int, stride: int, padding: int) -> np.ndarray:
-    """Which of its cells each window of a max-pool over relu(x) takes; all zero counts as the first."""
-    edges = ((0, 0), (0, 0), (padding, padding), (padding, padding))
-    padded = np.pad(np.maximum(x, 0), edges, constant_values=-1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
-    windows = windows[:, :, ::stride, ::stride]
-    choices = windows.reshape(*windows.shape[:4], -1).argmax(axis=4)
-    return np.where(windows.max(axis=(4, 5)) > 0, choices, 0)
-
-
-def count_flips(torch: dict, jittor: dict) -> int:
-    """How many ReLUs, max-pools and RoIPool bins chose otherwise on the other side."""
-    flips = 0
-    for node, a in torch["nodes"].items():
-        b = jittor["nodes"].get(node)
-        if b is None or a.shape != b.shape:
-            continue
-        if RELU_INPUTS.match(node):
-            flips += int(((a > 0) != (b > 0)).sum())
-        for pattern, *window in POOL_INPUTS:
-            if pattern.match(node):
-                flips += int((pool_choices(a, *window) != pool_choices(b, *window)).sum())
-    for name, a in torch.get("decisions", {}).items():
-        b = jittor["decisions"].get(name)
-        if name.startswith("cells") and b is not None and a.shape == b.shape:
-            flips += int((a != b).sum())
-    return flips
+def judge_decision(case: str, check: str, node: str, entry: Mapping, noise: float) -> Verdict:
+    """One entry of a ledger (see decisions.py of the implementations)."""
+    different, ties, regret = entry["different"], entry["ties"], entry["regret"]
+    if not different:
+        return Verdict(case, check, node, Status.PASS, 0.0, noise)
+    message = f"{different} of {entry['choices']} chosen otherwise, {ties} of them ties"
+    if regret is None:
+        return Verdict(case, check, node, Status.FAIL, message=f"{message}; nothing explains it")
+    explained = regret <= noise
+    message += "" if explained else ": unexplained, more than the noise of the evidence"
+    status = Status.PASS if explained else Status.FAIL
+    return Verdict(case, check, node, status, regret, noise, message)
 
 
 def compare_detections(
@@ -438,34 +368,6 @@ def compare_ap(case: str, torch: Evaluation, jittor: Evaluation) -> list[Verdict
             status, message = Status.INCONCLUSIVE, f"{message}: too low to tell anything"
         verdicts.append(Verdict(case, check, name, status, gap, gates.AP_MARGIN, message))
     return verdicts
-
-
-def drop_epochs(config: Config) -> tuple[int, ...]:
-    """Epochs of coupled steps: two before the first drop of the learning rate, two after it."""
-    drop = (config.optimiser.lr_milestones or (config.optimiser.lr_drop,))[0]
-    return (0, 0, drop, drop)
-
-
-def compare_steps(case: str, torch: tuple, jittor: tuple) -> list[Verdict]:
-    """Coupled float64 training steps: (weights at the start, trained names, losses per step, state at the end)."""
-    weights, names, losses_t, state_t = torch
-    _, names_j, losses_j, state_j = jittor
-    verdicts = [compare_names(case, names, names_j)]
-    check = "float64 losses"
-    for step, (a, b) in enumerate(zip(losses_t, losses_j, strict=True)):
-        boxed = [{k: np.array([v]) for k, v in losses.items()} for losses in (a, b)]
-
-        def judge_loss(node, x, y, step=step):
-            return judge(case, check, f"step{step}/{node}", y, x, gates.STEPS_LOSS)
-
-        verdicts += judge_nodes(case, check, *boxed, judge_loss)
-    moved = [{k: s[k] - weights[k] for k in names} for s in (state_t, state_j)]
-    floor = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state_t[k] for k in names})
-
-    def judge_moved(node, a, b):
-        return judge(case, "float64 displacement", node, b, a, gates.STEPS_STATE, floor)
-
-    return verdicts + judge_nodes(case, "float64 displacement", *moved, judge_moved)
 
 
 def first_divergence(verdicts: list[Verdict]) -> Verdict | None:

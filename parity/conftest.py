@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from neutral.errors import InputError
+from parity.environment import CASE, examine_environment
 from parity.report import Report
 from parity.verdicts import Status, Verdict
-from parity.workers import FRAMEWORKS, Pair, WorkerDied, WorkerError
+from parity.workers import Pair, WorkerDied, WorkerError
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = pytest.StashKey[Report]()
@@ -23,6 +24,14 @@ def pytest_addoption(parser):
         choices=("cpu", "cuda"),
         default="cpu",
         help="where both frameworks run",
+    )
+    group.addoption(
+        "--pair",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE.py",
+        help="a pair of modules of your own to compare (docs/pairs.md); repeatable",
     )
     group.addoption(
         "--parity-report", default="logs/parity", help="folder for report.json and report.html"
@@ -47,17 +56,21 @@ def device(pytestconfig) -> str:
 def pair(device, report):
     """The two workers; without a usable GPU, `--framework-device cuda` skips everything and says why."""
     pair = Pair(device)
-    for name in FRAMEWORKS:
-        try:
-            report.environment[name] = pair[name].call("describe", device)
-        except InputError as error:
-            report.add([Verdict("environment", "device", name, Status.NOT_RUN, message=str(error))])
-            pair.close()
-            pytest.skip(str(error))
-        except (WorkerDied, WorkerError) as error:
-            report.add([Verdict("environment", "import", name, Status.FAIL, message=str(error))])
-            pair.close()
-            pytest.fail(f"{name} cannot run ({error}); scripts/doctor says more", pytrace=False)
+    try:
+        report.environment, verdicts = examine_environment(pair)
+    except InputError as error:
+        report.add([Verdict(CASE, "device", device, Status.NOT_RUN, message=str(error))])
+        pair.close()
+        pytest.skip(str(error))
+    except (WorkerDied, WorkerError) as error:
+        report.add([Verdict(CASE, "import", "worker", Status.FAIL, message=str(error))])
+        pair.close()
+        pytest.fail(f"{error}; scripts/doctor says more", pytrace=False)
+    report.add(verdicts)
+    failed = [v for v in verdicts if v.status is Status.FAIL]
+    if failed:
+        pair.close()
+        pytest.fail(f"nothing can be compared here: {failed[0]}", pytrace=False)
     yield pair
     pair.close()
 

@@ -16,15 +16,25 @@ SEMANTIC_GRADIENT = 1e-11
 PRECISION_FACTOR, PRECISION_FLOOR = 4.0, 16 * U32  # e <= max(4 e_other, 16 u)
 MAXIMUM_FACTOR, MAXIMUM_FLOOR = 8.0, 64 * U32  # m <= max(8 m_other, 64 u)
 GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
+# a choice is explained by rounding when its regret is at most this many times the greatest error of a node
+DECISION_FACTOR = 8.0
 LOSS = 1e-6  # relative, each component, float32
 LOSS_64 = 1e-12
+OPTIMISER_ULPS = {"sgd": 2, "adamw": 8}  # of one step from the same state
+CLIPPING_ULPS = 8  # norm and clipped gradients: the sum of squares has another order
+TUBE = 3.0  # times the tube of PyTorch's copies
+TUBE_FLOOR = 64 * U32  # of a loss that no copy moves
 STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
+ALPHA, POWER = 0.05, 0.8  # of tests over seeds
+LOSS_MARGIN = 0.05  # relative, of the training loss at the end, over seeds
 AP_MARGIN = 0.02
 AP_MEANINGFUL = 0.2  # below it on both sides, equal AP proves nothing
 DETECTIONS_MATCHED, DETECTION_IOU, DETECTION_SCORE = 0.999, 0.99, 1e-4
 FINITE_DIFFERENCES = (
     1e-9  # central differences of linear functions in float64: rounding over the step
 )
+# the same of any smooth layer, with the step that serves all of them
+FINITE_DIFFERENCES_LOOSE = 1e-6
 GOLDEN_FLOAT32 = 1e-5  # the Faster R-CNN records are float32
 GOLDEN_TORCH = 1e-9  # float64 PyTorch against the records of the reference
 # Jittor against the records: the reference computes sines in float32, and PyTorch's and Jittor's

@@ -103,7 +103,8 @@ def measured(trace: dict, key: str) -> np.ndarray:
     if kind == "node":
         return trace["nodes"][NODES[name]]
     if kind == "out":
-        return trace["outputs"][-1][("pred_logits", "pred_boxes").index(name)]
+        last = len(trace["matches"]) - 1
+        return trace["nodes"][f"(model)[{last}][{('pred_logits', 'pred_boxes').index(name)}]"]
     if kind == "loss":
         return np.asarray(
             trace["total"] if name == "total" else (trace["losses"] | trace["errors"])[name]

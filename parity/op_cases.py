@@ -71,6 +71,7 @@ OP_CASES = (
     OpCase("frozen", (_normal(2, 3),)),
     OpCase("cast", (_mask(2, 5, 6), _normal(1))),
     OpCase("as_float32", (_normal(2, 3),)),
+    OpCase("identity", (_normal(2, 3),)),
     OpCase("permute", (_normal(2, 3, 4), 2, 0, 1)),
     OpCase("permute", (_normal(2, 3), 0, 1)),
     OpCase("expand", (_normal(2, 1, 3), 2, 4, 3)),
@@ -145,7 +146,8 @@ NOT_BY_VALUE = {
         "is_differentiable",
         "set_trainable",
     ),
-    *("finish", "no_grad", "update", "load_array", "named_tensors", "watch", "random_keep"),
+    *("finish", "no_grad", "update", "load_array", "named_tensors", "surround", "random_keep"),
+    *("vjp", "is_tensor", "set_mode"),
 }
 
 

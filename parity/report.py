@@ -28,6 +28,9 @@ from matplotlib import pyplot
 class Report:
     verdicts: list[Verdict] = field(default_factory=list)
     environment: dict = field(default_factory=dict)
+    curves: dict = field(
+        default_factory=dict
+    )  # losses of float32 steps by case, see steps.run_tube
     started: float = field(default_factory=time.time)
 
     def add(self, verdicts: list[Verdict]) -> list[Verdict]:

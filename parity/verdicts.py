@@ -8,6 +8,7 @@ all is a FAIL that says so. All arithmetic here is in float64.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -24,7 +25,11 @@ class Status(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """case: what was run; check: which gate; node: where; measured against limit; why, when not PASS."""
+    """case: what was run; check: which gate; node: where; measured against limit; why, when not PASS.
+
+    owner: the module whose code is responsible, where that is known; guilty: "torch", "jittor", or "" when
+    the evidence does not tell.
+    """
 
     case: str
     check: str
@@ -33,6 +38,8 @@ class Verdict:
     measured: float | None = None
     limit: float | None = None
     message: str = ""
+    owner: str = ""
+    guilty: str = ""
 
     def to_dict(self) -> dict:
         return asdict(self) | {"status": self.status.value}
@@ -163,7 +170,9 @@ def judge_precision(
     message = (
         "" if ratio <= 1 else f"{guilty} is the less precise side: {name} error against float64"
     )
-    return Verdict(case, check, node, status, measured, limit, message)
+    return Verdict(
+        case, check, node, status, measured, limit, message, guilty="" if ratio <= 1 else guilty
+    )
 
 
 def _like(reference: np.ndarray, values: np.ndarray | None) -> np.ndarray:
@@ -174,7 +183,7 @@ def _like(reference: np.ndarray, values: np.ndarray | None) -> np.ndarray:
     )
 
 
-def judge_nodes(case: str, check: str, torch: dict, jittor: dict, judge_one) -> list[Verdict]:
+def judge_nodes(case: str, check: str, torch: Mapping, jittor: Mapping, judge_one) -> list[Verdict]:
     """Judges every node of two dictionaries in the order of the first; judge_one(node, a, b).
 
     Nodes of one side only are FAILs, an empty comparison too.
@@ -202,9 +211,36 @@ def judge_nodes(case: str, check: str, torch: dict, jittor: dict, judge_one) -> 
     ]
 
 
-def absent_if_zero(gradients: dict) -> dict:
+class Selection(Mapping):
+    """Some of a mapping's items, in the order of `names` (default: all), fetched when they are looked at."""
+
+    def __init__(self, source: Mapping, names: Iterable[str] | None = None, convert=lambda x: x):
+        self.source = source
+        self.names = dict.fromkeys(source if names is None else names)
+        self.convert = convert
+
+    def __getitem__(self, name: str):
+        if name not in self.names:
+            raise KeyError(name)
+        return self.convert(self.source[name])
+
+    def __contains__(self, name) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def absent_if_zero(gradients: Mapping) -> Selection:
     """No gradient is None in PyTorch and zeros in Jittor: both become None, so that names can be compared."""
-    return {name: None if g is None or not g.any() else g for name, g in gradients.items()}
+    return Selection(gradients, convert=lambda g: None if g is None or not g.any() else g)
+
+
+def nothing_on_either_side(case: str, check: str, node: str, limit: float) -> Verdict:
+    return Verdict(case, check, node, Status.PASS, 0.0, limit, "no gradient on either side")
 
 
 def judge_gradient(
@@ -212,11 +248,11 @@ def judge_gradient(
 ) -> Verdict:
     """As `judge`, but absent on both sides is agreement."""
     if a is None and b is None:
-        return Verdict(case, check, node, Status.PASS, 0.0, limit, "no gradient on either side")
+        return nothing_on_either_side(case, check, node, limit)
     return judge(case, check, node, a, b, limit, floor)
 
 
-def total_norm(gradients: dict) -> float:
+def total_norm(gradients: Mapping) -> float:
     return float(
         np.sqrt(
             sum(
@@ -228,10 +264,10 @@ def total_norm(gradients: dict) -> float:
     )
 
 
-def semantic_gradient_floor(gradients: dict) -> float:
+def semantic_gradient_floor(gradients: Mapping) -> float:
     """Added to |b|, it makes one float64 epsilon of the total norm count as no difference."""
     return gates.EPS64 / gates.SEMANTIC_GRADIENT * total_norm(gradients)
 
 
-def precision_gradient_floor(gradients: dict) -> float:
+def precision_gradient_floor(gradients: Mapping) -> float:
     return gates.U32 / gates.GRADIENT_FLOOR * total_norm(gradients)

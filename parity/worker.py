@@ -11,13 +11,18 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
 from neutral import config as configuration
 from neutral.errors import InputError
+from neutral.pairs import Inputs, load_pair
 from parity import mutants
+from parity.golden import golden_weights
+from parity.record import Record, write_record
 
 
 class Server:
@@ -39,14 +44,38 @@ class Server:
             self.session = module.Session(configuration.from_dict(config), device, dtype)
             self.built = wanted
 
-    def describe(self, device: str) -> dict:
+    def build_pair(self, path: Path, device: str, dtype: str) -> None:
+        """Makes the session for this side of a pair of modules (neutral/pairs.py), anew every time."""
+        self.session = self.built = None
+        modules = importlib.import_module(f"{self.implementation}.modules")
+        self.session = modules.ModuleSession(path, device, dtype)
+
+    def pair_inputs(self, path: Path) -> Inputs:
+        return load_pair(path).inputs()
+
+    def pair_weights(self, path: Path, shapes: dict) -> dict[str, np.ndarray]:
+        make = load_pair(path).make_weights
+        return make(shapes) if make else golden_weights(shapes)
+
+    def describe(self, device: str, dtype: str = "float32") -> dict:
         runtime = importlib.import_module(f"{self.implementation}.runtime")
-        runtime.configure(device, "float32")
+        runtime.configure(device, dtype)
         self.built = None
         return runtime.describe()
 
-    def trace(self, batch, **options) -> dict:
-        return self.session.trace(batch, entered=self.entered, **options)
+    def trace(
+        self, batch, out: Path | None = None, reference: Path | None = None, replay=None, **options
+    ) -> dict | Path:
+        """Session.trace; into the record `out` when it is given. `reference` and `replay` may be records."""
+        if isinstance(replay, Path):
+            replay = Record(replay)["decisions"]
+        reference = Record(reference) if reference is not None else None
+        found = self.session.trace(
+            batch, entered=self.entered, reference=reference, replay=replay, **options
+        )
+        if out is None:
+            return as_arrays(found)
+        return write_record(out, found, self.session.describe())
 
     def train_steps(self, batches, rates_per_step) -> tuple[list[dict], dict[str, np.ndarray]]:
         """Losses of every step, and the state after the last."""
@@ -55,6 +84,42 @@ class Server:
             for i, (b, r) in enumerate(zip(batches, rates_per_step, strict=True))
         ]
         return losses, self.session.state()
+
+    def reset(self, weights: dict) -> None:
+        """These weights, and an optimiser that has made no step."""
+        moments, _ = self.session.optimiser_state()
+        self.session.load(weights)
+        self.session.load_optimiser({k: np.zeros_like(v) for k, v in moments.items()}, 0)
+
+    def learning_rate(self) -> float:
+        return self.session.options.lr
+
+    def optimise(self, options, values, slots, steps, gradients, rates, decays) -> tuple:
+        """One float32 step of an optimiser that has made `steps`: parameters, and state arrays."""
+        training, ops = self.fresh("training", "ops")
+        settings = configuration.OptimiserConfig(**options)
+        tensors = {name: ops.array(value) for name, value in values.items()}
+        optimiser = training.OPTIMISERS[settings.kind](tensors, decays, settings)
+        if slots is not None:
+            optimiser.load_state(slots, steps)
+        optimiser.step(as_tensors(ops, gradients), rates)
+        return {name: ops.to_numpy(x) for name, x in tensors.items()}, optimiser.state()
+
+    def clip(self, gradients: dict, max_norm: float, eps: float) -> dict:
+        """Clipped gradients, and their norm before it as "norm"."""
+        training, ops = self.fresh("training", "ops")
+        clipped, norm = training.clip_gradients(as_tensors(ops, gradients), max_norm, eps)
+        arrays = {k: None if g is None else ops.to_numpy(g) for k, g in clipped.items()}
+        return arrays | {"norm": np.array([norm], dtype=np.float32)}
+
+    def fresh(self, *names: str) -> list:
+        """Modules of the implementation, set up for float32 on the CPU, apart from any session."""
+        modules = [
+            importlib.import_module(f"{self.implementation}.{n}") for n in ("runtime", *names)
+        ]
+        modules[0].configure("cpu", "float32")
+        self.built = None
+        return modules[1:]
 
     def fit(self, batch, steps: int, rates: dict[str, float]) -> dict[str, np.ndarray]:
         """Trains on one batch, over and over: the state afterwards."""
@@ -186,6 +251,17 @@ class Server:
         if own is not None and method not in ("handle", "entered"):
             return own(*args, **options)
         return getattr(self.session, method)(*args, **options)
+
+
+def as_arrays(value):
+    """A trace with its lazy parts as dictionaries."""
+    if isinstance(value, Mapping):
+        return {k: as_arrays(v) for k, v in value.items()}
+    return value
+
+
+def as_tensors(ops, arrays: dict) -> dict:
+    return {name: None if x is None else ops.array(x) for name, x in arrays.items()}
 
 
 class Constant:

@@ -135,6 +135,10 @@ class Pair:
         """Answers by framework; when one side fails, the other's answer is still awaited first."""
         for name in sides:
             self.workers[name].submit(method, *args, **options)
+        return self.collect(sides)
+
+    def collect(self, sides: tuple[str, ...]) -> dict:
+        """The answers to what was submitted to these sides."""
         answers, failure = {}, None
         for name in sides:
             try:

@@ -73,6 +73,11 @@ def frozen(x: Tensor) -> Tensor:
     return x.detach()
 
 
+def identity(x: Tensor) -> Tensor:
+    """A tensor of its own with the values of `x`; gradients pass."""
+    return x.clone()
+
+
 # shapes
 
 
@@ -367,7 +372,14 @@ def _regions(boxes: Tensor, images: Tensor) -> Tensor:
 
 def grad(loss: Tensor, tensors: list[Tensor]) -> list[Tensor | None]:
     """d loss / d each; None where the loss does not depend on it."""
-    return list(torch.autograd.grad(loss, tensors, allow_unused=True))
+    return vjp([loss], [None], tensors)
+
+
+def vjp(
+    outputs: list[Tensor], cotangents: list[Tensor | None], tensors: list[Tensor]
+) -> list[Tensor | None]:
+    """d (sum of outputs times cotangents) / d each, as `grad`; None stands for 1 and needs a scalar."""
+    return list(torch.autograd.grad(outputs, tensors, cotangents, allow_unused=True))
 
 
 def no_grad():
@@ -398,10 +410,19 @@ def set_trainable(tensors: dict[str, Tensor], names: set[str]) -> None:
         tensor.requires_grad_(name in names)
 
 
-def watch(module, before, after) -> None:
-    """Calls before() ahead of every call of `module`, after(output) behind it."""
-    module.register_forward_pre_hook(lambda m, inputs: before())
-    module.register_forward_hook(lambda m, inputs, output: after(output))
+def surround(module, around):
+    """Replaces what a call of `module` runs by around(what it ran before); returns a function that undoes it."""
+    module.forward = around(module.forward)
+    return lambda: delattr(module, "forward")
+
+
+def set_mode(model, training: bool) -> None:
+    """Whether batch statistics are computed and dropout drops, in the framework's own layers."""
+    model.train(training)
+
+
+def is_tensor(x) -> bool:
+    return isinstance(x, Tensor)
 
 
 def total_norm(tensors: list[Tensor]) -> Tensor:

@@ -10,8 +10,11 @@ import os
 import torch
 
 from neutral.errors import InputError
+from neutral.files import loaded_libraries
 
 nn = torch.nn
+
+FRAMEWORK = "torch"
 
 
 def configure(device: str, dtype: str) -> None:
@@ -46,5 +49,30 @@ def describe() -> dict:
         "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
         "flush_to_zero": bool((smallest * 1.0 == 0).item()),
         "narrows_64_bit": bool(wide.item() != 2**40),
+        "sees_nan": _sees_nan(),
+        "deterministic": _repeats(),
+        "libraries": loaded_libraries("libtorch_cpu", "libtorch_cuda.", "libcudnn.", "libc10"),
         "threads": torch.get_num_threads(),
     }
+
+
+def _sees_nan() -> bool:
+    """Whether comparisons in kernels know NaN, which fast-math may optimise away."""
+    x = torch.tensor([float("nan"), 1.0])
+    return (x != x).tolist() == [True, False]
+
+
+def _repeats() -> bool:
+    """Whether a convolution and a long sum give the same bits again, backward included."""
+
+    def once() -> list[bytes]:
+        x, w = (
+            torch.linspace(-1, 1, n).reshape(s)
+            for n, s in ((24576, (2, 3, 64, 64)), (216, (8, 3, 3, 3)))
+        )
+        w.requires_grad_()
+        loss = (torch.nn.functional.conv2d(x, w, padding=1) ** 2).sum()
+        (gradient,) = torch.autograd.grad(loss, [w])
+        return [t.detach().cpu().numpy().tobytes() for t in (loss, gradient)]
+
+    return once() == once()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from jittor_impl import ops
+from jittor_impl.decisions import Decisions
 from jittor_impl.detr.box_ops import cxcywh_to_xyxy, giou
 from jittor_impl.detr.matcher import match
 from neutral.config import CriterionConfig, MatcherConfig
@@ -49,9 +50,13 @@ def cardinality_error(logits, targets: tuple[Target, ...]) -> float:
 
 
 def criterion(
-    outputs, targets: tuple[Target, ...], matcher: MatcherConfig, config: CriterionConfig
+    outputs,
+    targets: tuple[Target, ...],
+    matcher: MatcherConfig,
+    config: CriterionConfig,
+    decisions: Decisions,
 ):
-    """Losses of the model's outputs.
+    """Losses of the model's outputs; which query is matched to which target is settled by `decisions`.
 
     Returns the weighted total (a scalar tensor), the unweighted losses by name (scalar tensors),
     the logged errors by name (floats) and the matches per layer, last decoder layer last.
@@ -61,7 +66,7 @@ def criterion(
     for k, (logits, boxes) in enumerate(outputs):
         is_last = k == len(outputs) - 1
         suffix = "" if is_last else f"_{k}"
-        pairs = match(logits, boxes, targets, matcher)
+        pairs = match(logits, boxes, targets, matcher, decisions, f"matches/layer{k}")
         image = np.concatenate([np.full(len(q), i) for i, (q, _) in enumerate(pairs)]).astype(
             np.int64
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jittor_impl import ops
+from jittor_impl.decisions import Decisions
 from jittor_impl.detr.criterion import criterion
 from jittor_impl.detr.model import DETR
 from jittor_impl.detr.post_process import post_process
@@ -19,18 +20,13 @@ class Detector:
         self.config = config.model
         self.model = DETR(config.model)
 
-    def run(self, batch: Batch, dtype: str, replay: dict | None = None) -> Outcome:
-        """Logits and boxes of every decoder layer and their losses; there is nothing to replay."""
+    def run(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
+        """Logits and boxes of every decoder layer and their losses; the decisions are the matches."""
         outputs = self.model(ops.array(batch.images.astype(dtype)), ops.array(batch.mask))
         total, losses, errors, matches = criterion(
-            outputs, batch.targets, self.config.matcher, self.config.criterion
+            outputs, batch.targets, self.config.matcher, self.config.criterion, decisions
         )
-
-        def record() -> dict:
-            arrays = [(ops.to_numpy(logits), ops.to_numpy(boxes)) for logits, boxes in outputs]
-            return {"outputs": arrays, "matches": matches}
-
-        return Outcome(total, losses, errors, outputs, record)
+        return Outcome(total, losses, errors, outputs, {"matches": matches})
 
     def detections(self, outcome: Outcome, batch: Batch) -> list[dict[str, np.ndarray]]:
         """Per image: scores, labels, boxes; see post_process.py."""

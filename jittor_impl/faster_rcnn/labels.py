@@ -9,19 +9,31 @@ B images, N boxes, T objects (padded), S slots of a sample.
 
 from __future__ import annotations
 
+import numpy as np
+
 from jittor_impl import ops
+from jittor_impl.decisions import Decisions
 from jittor_impl.faster_rcnn.boxes import iou
 from neutral.config.faster_rcnn import LabelConfig, SamplerConfig
 
 LAST = 2.0  # a key greater than any random key: not a candidate
 
 
-def match(boxes, allowed, objects, present, config: LabelConfig, offset: float):
+def match(
+    boxes,
+    allowed,
+    objects,
+    present,
+    config: LabelConfig,
+    offset: float,
+    decisions: Decisions,
+    stage: str,
+):
     """boxes [B, N, 4], allowed bool [B, N]; objects [B, T, 4], present bool [B, T].
 
     Returns labels float [B, N], 1 positive, 0 negative, -1 neither, and the index of the object that
     each box overlaps most, int [B, N] (the first of equals; 0 in an image without objects). Boxes not
-    allowed are neither, and cannot be an object's best.
+    allowed are neither, and cannot be an object's best. Both are settled, as {stage}_labels and {stage}_matches.
     """
     pairs = ops.cast(present, boxes)[:, None] * ops.cast(allowed, boxes)[:, :, None]
     overlap = iou(boxes, objects, offset) * pairs + (pairs - 1)  # -1 where there is no pair
@@ -36,7 +48,31 @@ def match(boxes, allowed, objects, present, config: LabelConfig, offset: float):
         positive = ops.logical_or(positive, ops.cast(ties, boxes).sum(2) > 0)
     positive = ops.cast(ops.logical_and(positive, allowed), boxes)
     negative = ops.cast(ops.logical_and(negative, allowed), boxes) * (1 - positive)
-    return positive * 2 + negative - 1, index
+    labels = decisions.settle(
+        f"{stage}_labels",
+        positive * 2 + negative - 1,
+        lambda given: label_regret(ops.to_numpy(overlap), config),
+    )
+    index = decisions.settle(
+        f"{stage}_matches", index, lambda given: match_regret(ops.to_numpy(overlap), given)
+    )
+    return labels, index
+
+
+def label_regret(overlap: np.ndarray, config: LabelConfig) -> np.ndarray:
+    """How far each box's greatest overlap [B, N, T] -> [B, N] is from a threshold, or from being an object's best."""
+    best = np.maximum(overlap.max(axis=2), 0)
+    thresholds = (config.positive, config.negative, config.negative_from)
+    regret = np.min([np.abs(best - threshold) for threshold in thresholds], axis=0)
+    if config.low_quality:
+        regret = np.minimum(regret, (overlap.max(axis=1, keepdims=True) - overlap).min(axis=2))
+    return regret
+
+
+def match_regret(overlap: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """By how much an object [B, N] is overlapped less than the best, of overlap [B, N, T]."""
+    given = np.take_along_axis(overlap, index[:, :, None].astype(np.int64), axis=2)[:, :, 0]
+    return overlap.max(axis=2) - given
 
 
 def quotas(labels, config: SamplerConfig, count: int):

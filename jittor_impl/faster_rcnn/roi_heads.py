@@ -30,17 +30,18 @@ class RegionPool(nn.Module):
         self.strides = [s for s in config.strides() if s <= 2**config.fpn.last_level]
         self.lowest = int(math.log2(self.strides[0]))
 
-    def levels(self, boxes):
-        """Equation 1 of the FPN paper: int [R], 0 the finest map."""
+    def levels(self, boxes, decisions, name):
+        """Equation 1 of the FPN paper, settled as `name`: int [R], 0 the finest map."""
         roi = self.config
         size = area(boxes, 0.0).sqrt() / roi.canonical_size
         # log2 as a quotient of logs; the clamp keeps empty boxes at the finest level
         octaves = ops.clamp_min(size, 2.0**-20).log() / ops.scalar(math.log(2), size)
-        level = (octaves + ops.scalar(roi.level_eps + roi.canonical_level, size)).floor()
-        level = ops.clamp_min(level - self.lowest, 0)
-        return ops.as_index(ops.minimum(level, level * 0 + (len(self.strides) - 1)))
+        exact = octaves + ops.scalar(roi.level_eps + roi.canonical_level, size)
+        level = ops.clamp_min(exact.floor() - self.lowest, 0)
+        level = ops.as_index(ops.minimum(level, level * 0 + (len(self.strides) - 1)))
+        return decisions.settle(name, level, lambda given: integer_distance(ops.to_numpy(exact)))
 
-    def pool(self, x, boxes, images, stride: int, decisions):
+    def pool(self, x, boxes, images, stride: int):
         """x [B, C, H, W] of one level, boxes [R, 4], images int [R] -> [R, C, size, size]."""
         roi = self.config
         if roi.pool == "roi_align":
@@ -48,17 +49,15 @@ class RegionPool(nn.Module):
                 x, boxes, images, roi.size, 1 / stride, roi.sampling_ratio, roi.aligned
             )
         if roi.pool == "roi_pool":
-            pooled, cells = ops.roi_pool(x, boxes, images, roi.size, 1 / stride)
-            decisions.note(f"cells at stride {stride}", cells)
-            return pooled
+            return ops.roi_pool(x, boxes, images, roi.size, 1 / stride)[0]
         # the tf port crops to twice the size and takes the greatest of each 2x2
         crops = ops.crop_and_resize(x, boxes, images, roi.size * 2, 1 / stride)
         return ops.max_pool(crops, 2, 2, 0)
 
-    def execute(self, features, boxes, images, levels, decisions):
+    def execute(self, features, boxes, images, levels):
         """features: maps, finest first; boxes [R, 4]; images and levels int [R] -> [R, C, size, size]."""
         if len(self.strides) == 1:
-            return self.pool(features[0], boxes, images, self.strides[0], decisions)
+            return self.pool(features[0], boxes, images, self.strides[0])
         order = ops.sort_descending(-ops.as_float(levels))[1]  # by level, finest first
         counts = np.bincount(ops.to_numpy(levels).astype(np.int64), minlength=len(self.strides))
         boxes, images = ops.take_rows(boxes, order), ops.take_rows(images, order)
@@ -66,10 +65,14 @@ class RegionPool(nn.Module):
         for x, stride, count in zip(features, self.strides, counts.tolist()):
             if count:
                 rows = slice(start, start + count)
-                pooled.append(self.pool(x, boxes[rows], images[rows], stride, decisions))
+                pooled.append(self.pool(x, boxes[rows], images[rows], stride))
             start += count
         back = ops.sort_descending(-ops.as_float(order))[1]  # where each region went
         return ops.take_rows(ops.cat(pooled, 0), back)
+
+
+def integer_distance(x: np.ndarray) -> np.ndarray:
+    return np.abs(x - np.round(x))
 
 
 class TwoFc(nn.Module):
@@ -100,7 +103,7 @@ class Layer4(nn.Module):
     def execute(self, x):
         x = self.layer4(x)
         if self.reduce == "max":
-            return ops.max_with_index(x.reshape(x.shape[0], x.shape[1], -1), 2)[0]
+            return ops.max_pool(x, x.shape[2], 1, 0).reshape(x.shape[0], x.shape[1])
         return x.sum(3).sum(2) / (x.shape[2] * x.shape[3])
 
 
@@ -136,8 +139,8 @@ class RoiHeads(nn.Module):
 
     def predict(self, features, boxes, images, decisions, name):
         """boxes [R, 4] and their images int [R] -> scores [R, K], deltas [R, K, 4] or None."""
-        levels = decisions.settle(name, self.box_roi_pool.levels(boxes))
-        pooled = self.box_roi_pool(features, boxes, images, levels, decisions)
+        levels = self.box_roi_pool.levels(boxes, decisions, name)
+        pooled = self.box_roi_pool(features, boxes, images, levels)
         scores, *deltas = self.box_predictor(self.box_head(pooled))
         if not deltas:
             return scores, None
@@ -163,9 +166,8 @@ class RoiHeads(nn.Module):
         if self.config.append_gt:
             proposals = ops.cat([proposals, objects], 1)
             filled = ops.cat([filled, present], 1)
-        kinds, index = match(proposals, filled, objects, present, self.config.labels, self.offset)
-        kinds = decisions.settle("roi_labels", kinds)
-        index = decisions.settle("roi_matches", index)
+        rules = (self.config.labels, self.offset, decisions, "roi")
+        kinds, index = match(proposals, filled, objects, present, *rules)
         keys = keys[:, : proposals.shape[1]]
         slots = sample_slots(kinds, keys, self.config.sampler)
         slots = decisions.settle("roi_sample", slots)

@@ -110,7 +110,7 @@ def validate(config: Config) -> Config:
         raise InputError(
             f"model.backbone.dilation needs a bottleneck backbone, not {backbone.name} (as torchvision)"
         )
-    for name in ("batch_size", "epochs", "lr_drop"):
+    for name in ("batch_size", "epochs", "lr_drop", "accumulate"):
         _at_least_one(f"optimiser.{name}", getattr(config.optimiser, name))
     _at_least_one("model.num_classes", config.model.num_classes)
     _VALIDATE[config.model.detector](config)

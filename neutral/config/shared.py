@@ -48,7 +48,10 @@ class OptimiserConfig:
     lr_drop: int = 200  # epochs between drops
     lr_milestones: tuple[int, ...] = ()  # epochs of the drops, instead of every `lr_drop`
     lr_gamma: float = 0.1
+    warmup_steps: int = 0  # the rate rises linearly from warmup_factor of it over this many steps
+    warmup_factor: float = 1e-3
     batch_size: int = 2
+    accumulate: int = 1  # batches whose gradients are averaged for one step
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from neutral import parameters
 from neutral.config import Config, to_dict, with_overrides
 from neutral.errors import InputError
 from parity import compare
 from parity.cases import CASES, FASTER_RCNN, Case, sizes
 from parity.golden import golden_weights
 from parity.op_cases import collect_ops, compare_ops_64
+from parity.steps import collect_steps, compare_steps, drop_epochs
 from parity.verdicts import Status, Verdict, judge_equal, judge_nodes
 from parity.workers import Worker
 
@@ -62,16 +62,10 @@ def steps(case: Case) -> Probe:
     config = case.config()
 
     def collect(worker: Worker):
-        worker.call("build", to_dict(config), "cpu", "float64")
-        weights = golden_weights(worker.call("shapes"))
-        worker.call("load", weights)
-        names = worker.call("trained_names")
-        epochs = compare.drop_epochs(config)
-        rates = [parameters.rates(names, config, epoch) for epoch in epochs]
-        batch = case.batch(SCENES)
-        return weights, names, *worker.call("train_steps", [batch] * len(epochs), rates)
+        epochs = drop_epochs(config, 4)
+        return collect_steps(worker, config, golden_weights, case.batch(SCENES), epochs)
 
-    return Probe(collect, partial(compare.compare_steps, f"{case.preset}: training steps"))
+    return Probe(collect, partial(compare_steps, f"{case.preset}: training steps"))
 
 
 def asked(method: str, config: Config, judge: Callable, *arguments) -> Probe:

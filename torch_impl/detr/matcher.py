@@ -15,6 +15,7 @@ from neutral.config import MatcherConfig
 from neutral.data.coco import Target
 from neutral.errors import InputError
 from torch_impl import ops
+from torch_impl.decisions import Decisions
 from torch_impl.detr.box_ops import cxcywh_to_xyxy, giou
 
 
@@ -32,9 +33,17 @@ def match_cost(logits, boxes, target: Target, config: MatcherConfig):
 
 
 def match(
-    logits, boxes, targets: tuple[Target, ...], config: MatcherConfig
+    logits,
+    boxes,
+    targets: tuple[Target, ...],
+    config: MatcherConfig,
+    decisions: Decisions,
+    name: str,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """logits [B, Q, C + 1], boxes [B, Q, 4] -> per image (query indices, target indices), int64."""
+    """logits [B, Q, C + 1], boxes [B, Q, 4] -> per image (query indices, target indices), int64.
+
+    Settled as `name`/image0, ...: the query of every target, int [T].
+    """
     pairs = []
     with ops.no_grad():
         for i, target in enumerate(targets):
@@ -45,5 +54,20 @@ def match(
             if not np.isfinite(cost).all():
                 raise InputError(f"image {target.image_id}: the outputs or boxes are not finite")
             query, chosen = linear_sum_assignment(cost)
-            pairs.append((query.astype(np.int64), chosen.astype(np.int64)))
+            queries = query[np.argsort(chosen)]  # in the order of the targets
+            settled = decisions.settle(
+                f"{name}/image{i}",
+                ops.array(queries),
+                lambda given, cost=cost: assignment_regret(cost, given),
+            )
+            queries = ops.to_numpy(settled).astype(np.int64)
+            order = np.argsort(queries)
+            pairs.append((queries[order], order.astype(np.int64)))
     return pairs
+
+
+def assignment_regret(cost: np.ndarray, queries: np.ndarray) -> float:
+    """By how much per target another assignment [T] costs more than the best, relative to the greatest cost."""
+    best = cost[linear_sum_assignment(cost)].sum()
+    given = cost[queries, np.arange(len(queries))].sum()
+    return float(given - best) / len(queries) / float(np.abs(cost).max())

@@ -8,7 +8,7 @@ from neutral.config import Config
 from neutral.data.batching import Batch, pad_targets
 from neutral.randomness import Draws
 from torch_impl import ops
-from torch_impl.faster_rcnn.decisions import Decisions
+from torch_impl.decisions import Decisions
 from torch_impl.faster_rcnn.model import FasterRCNN
 from torch_impl.faster_rcnn.post_process import post_process
 from torch_impl.outcome import Outcome
@@ -21,9 +21,9 @@ class Detector:
         self.model = FasterRCNN(config.model)
         self.draws = draws
 
-    def run(self, batch: Batch, dtype: str, replay: dict | None = None) -> Outcome:
-        """Features, RPN and the four losses; `replay` holds decisions to repeat (see decisions.py)."""
-        model, decisions = self.model, Decisions(replay)
+    def run(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
+        """Features, RPN and the four losses."""
+        model = self.model
         features = model.backbone(ops.array(batch.images.astype(dtype)))
         objectness, deltas, anchors = model.rpn.predict(features, batch.images.shape[2:])
         sizes = [target.size for target in batch.targets]
@@ -46,7 +46,7 @@ class Detector:
             weighted = loss * ops.scalar(self.weights[name], loss)
             total = weighted if total is None else total + weighted
         state = (features, proposing, decisions)
-        return Outcome(total, named, {}, state, decisions.record)
+        return Outcome(total, named, {}, state)
 
     def keys(self, site: str, shape, like):
         return ops.array(self.draws.uniform(site, tuple(shape)), like=like)

@@ -13,7 +13,9 @@ import numpy as np
 
 from neutral.anchors import centred_inside, grid_anchors, inside
 from neutral.config.faster_rcnn import FasterRcnnConfig, RpnConfig
+from neutral.geometry import pairwise_iou
 from torch_impl import ops
+from torch_impl.decisions import relative
 from torch_impl.faster_rcnn.boxes import BoxCoder, box_loss, clip, sides
 from torch_impl.faster_rcnn.labels import match, sample
 from torch_impl.runtime import nn
@@ -93,51 +95,66 @@ class RegionProposalNetwork(nn.Module):
         smallest = np.array(scales if limits.min_size_scaled else np.ones(len(sizes)))
         smallest = ops.array(smallest * limits.min_size, like=boxes)[:, None]
         extent = sides(boxes, self.offset)
-        large = ops.logical_and(extent[..., 0] >= smallest, extent[..., 1] >= smallest)
+        large = decisions.settle(
+            f"{name}_large",
+            ops.logical_and(extent[..., 0] >= smallest, extent[..., 1] >= smallest),
+            lambda given: relative(
+                np.abs(ops.to_numpy(extent - smallest[..., None])).min(2), boxes
+            ),
+        )
         good = ops.logical_and(allowed, large)
         entering = good if limits.filter_first else allowed
-        index = self.select(objectness, boxes, good, entering, anchors, training)
-        index = decisions.settle(name, index)
+        index = self.select(objectness, boxes, good, entering, anchors, training, decisions, name)
+        decisions.note(name, index)
         filled = index >= 0
         chosen = ops.take(boxes, ops.as_index(ops.clamp_min(ops.cast(index, boxes), 0)))
-        chosen = decisions.values[name] = ops.frozen(chosen)
-        return chosen, filled
+        return decisions.value(name, ops.frozen(chosen)), filled
 
-    def select(self, objectness, boxes, good, entering, anchors, training):
-        """The anchors whose boxes become proposals, best first: int [B, P], -1 in empty places."""
+    def select(self, objectness, boxes, good, entering, anchors, training, decisions, name):
+        """The anchors whose boxes become proposals, best first: int [B, P], -1 in empty places.
+
+        Settled as {name}_order, the candidates by score, and {name}_kept, those that survive suppression.
+        """
         limits = self.config.proposals
         lowest = objectness * 0 + ops.MASKED
         ranked = ops.where(entering, objectness, lowest)
         if limits.test_mode == "top" and not training:
             count = min(limits.top_count, objectness.shape[1])
             order = ops.sort_descending(ranked)[1][:, :count]
+            order = decisions.settle(
+                f"{name}_order", order, lambda given: order_regret(objectness, order, given)
+            )
             return mark_empty(order, ops.take(entering, order))
         before, after = (
             (limits.pre_nms_train, limits.post_nms_train)
             if training
             else (limits.pre_nms_test, limits.post_nms_test)
         )
-        places, levels, start = [], [], 0
+        chosen, start = [], 0
         counts = [len(level) for level in anchors] if limits.per_level else [objectness.shape[1]]
-        for level, count in enumerate(counts):
+        for count in counts:
             kept = min(before, count)
             order = ops.sort_descending(ranked[:, start : start + count])[1][:, :kept]
-            places.append(order + start)
-            levels.append(np.full(kept, level, dtype=np.int32))
+            chosen.append(order + start)
             start += count
-        places = ops.cat(places, 1)
+        places = ops.cat(chosen, 1)
         ranked = ops.where(good, objectness, lowest)
         order = ops.sort_descending(ops.take(ranked, places))[1]  # across levels
-        places = ops.take(places, order)
-        level = ops.take_rows(ops.array(np.concatenate(levels)), order.reshape(-1))
-        level = level.reshape(order.shape)
+        own = ops.take(places, order)
+        places = decisions.settle(
+            f"{name}_order", own, lambda given: order_regret(objectness, own, given)
+        )
+        level = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        level = ops.take_rows(ops.array(level), places.reshape(-1)).reshape(places.shape)
         good = ops.logical_and(ops.take(good, places), ops.take(entering, places))
         boxes = widen(ops.take(boxes, places), self.offset)
-        keep = [
-            ops.nms(boxes[i], level[i], good[i], limits.nms_threshold)
-            for i in range(boxes.shape[0])
-        ]
-        keep = ops.stack(keep, 0)
+        threshold = limits.nms_threshold
+        keep = [ops.nms(boxes[i], level[i], good[i], threshold) for i in range(boxes.shape[0])]
+        keep = decisions.settle(
+            f"{name}_kept",
+            ops.stack(keep, 0),
+            lambda given: nms_regret(*map(ops.to_numpy, (boxes, level, good)), threshold, given),
+        )
         kept = ops.sort_descending(ops.cast(keep, objectness))[1][:, : min(after, places.shape[1])]
         return mark_empty(ops.take(places, kept), ops.take(keep, kept))
 
@@ -149,9 +166,8 @@ class RegionProposalNetwork(nn.Module):
         flat = np.concatenate(anchors)
         allowed = ops.array(self.allowed(flat, sizes, self.config.train_inside_only))
         anchors = ops.expand(ops.array(flat, like=deltas)[None], *deltas.shape)
-        labels, index = match(anchors, allowed, *objects, self.config.labels, self.offset)
-        labels = decisions.settle("anchor_labels", labels)
-        index = decisions.settle("anchor_matches", index)
+        rules = (self.config.labels, self.offset, decisions, "anchor")
+        labels, index = match(anchors, allowed, *objects, *rules)
         sampled = decisions.settle("anchor_sample", sample(labels, keys, self.config.sampler))
         weight = ops.cast(sampled, deltas)
         count = ops.clamp_min(weight.sum(), 1)
@@ -161,6 +177,30 @@ class RegionProposalNetwork(nn.Module):
         goal = self.coder.encode_positive(ops.take(objects[0], index), anchors, labels > 0)
         boxes = box_loss(deltas, goal, self.config.box_loss) * positive
         return (cross_entropy * weight).sum() / count, (boxes * weight).sum() / count
+
+
+def order_regret(scores, order, given: np.ndarray) -> np.ndarray:
+    """How much the scores [B, N] at each rank of another order [B, K] differ from those of one's own."""
+    values = ops.to_numpy(scores)
+    mine, others = (np.take_along_axis(values, x, 1) for x in (ops.to_numpy(order), given))
+    return relative(np.abs(mine - others), scores)
+
+
+def nms_regret(boxes, level, good, threshold: float, given: np.ndarray) -> np.ndarray:
+    """By how much IoUs would have to differ for `given` bool [B, K] to be what suppression keeps: [B, 1].
+
+    boxes [B, K, 4] best first, level int and good bool [B, K], all NumPy.
+    """
+    regrets = []
+    for i, kept in enumerate(given):
+        overlap = pairwise_iou(boxes[i].astype(np.float64), boxes[i].astype(np.float64))[0]
+        before = np.tri(len(kept), k=-1, dtype=bool) & kept & (level[i][:, None] == level[i])
+        greatest = np.where(before, overlap, -1).max(axis=1)  # with a box that is kept and better
+        excess = np.where(kept, greatest - threshold, threshold - greatest)
+        regrets.append(
+            max(0.0, excess[good[i]].max(initial=0)) if not kept[~good[i]].any() else np.inf
+        )
+    return np.array(regrets)[:, None]
 
 
 def widen(boxes, offset: float):

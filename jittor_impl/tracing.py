@@ -1,0 +1,217 @@
+"""Watching a run: what enters and leaves every named module, and putting a reference's values there.
+
+Free, a trace keeps every tensor that crosses the border of a module, so that its value and its
+gradient can be asked for afterwards. Forced by a reference (Williams and Zipser 1989 call it teacher
+forcing), each of them is kept and then replaced by what the reference had there: an error then
+shows where it is made, and nowhere else. The graph falls into pieces, one for each module's own code,
+each running from replaced values to computed ones; with the reference's gradients of the computed
+values, one backward pass gives the gradients of all pieces, each from its own code alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from jittor_impl import ops
+
+ROOT = "(model)"  # the model itself, as a node
+OUTSIDE = "(detector)"  # code that runs in no module: losses, region proposals
+
+
+class Lazy(Mapping):
+    """Tensors by name as NumPy arrays, converted when they are looked at; None stays None.
+
+    Integers are int64 on both sides: Jittor's indices are narrower.
+    """
+
+    def __init__(self, tensors: Mapping):
+        self.tensors = tensors
+
+    def __getitem__(self, name: str) -> np.ndarray | None:
+        tensor = self.tensors[name]
+        values = None if tensor is None else ops.to_numpy(tensor)
+        return values if values is None or values.dtype.kind != "i" else values.astype(np.int64)
+
+    def __iter__(self):
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+class Tracer:
+    """Nodes by name, in the order of execution.
+
+    "layer1.0.conv1" is what the module of that name returns, "layer1.0.conv1/in[0]" its first argument,
+    "NAME/in[mask]" an argument with a name; "[0]" or "[key]" behind it an item of a tuple, list or
+    dictionary; "#2" at the end means the second call.
+
+    arrived: the tensors as they were computed; used: those that the run went on with (the same value, or
+    the reference's); owners: the module whose code computed each node; arguments: positional and named ones
+    of every call, as JSON.
+    """
+
+    def __init__(
+        self,
+        modules: Mapping,
+        entered: Callable[[str], None] | None = None,
+        reference: Mapping | None = None,
+        rounded: bool = False,
+        is_constant: Callable[[str], bool] = lambda node: False,
+    ):
+        """`modules` by name, the model itself under "".
+
+        `reference` is a trace with "nodes" and "node_gradients"; `rounded` puts its float32 values in.
+        is_constant(node): no gradient is asked for there, because nothing before it is trained.
+        """
+        self.reference = reference
+        self.rounded = rounded
+        self.is_constant = is_constant
+        self.entered = entered
+        self.constants: set[int] = set()
+        self.given: dict[str, object] = {}
+        self.arrived: dict[str, object] = {}
+        self.used: dict[str, object] = {}
+        self.owners: dict[str, str] = {}
+        self.arguments: dict[str, list] = {}
+        self.stack = [OUTSIDE]
+        self.calls: dict[str, int] = {}
+        self.modules = {name or ROOT: module for name, module in modules.items()}
+        self.release = [ops.surround(m, self.around(n)) for n, m in self.modules.items()]
+
+    def close(self) -> None:
+        """The modules are as they were before."""
+        for release in self.release:
+            release()
+
+    def around(self, name: str):
+        def surround(call):
+            def traced(*args, **named):
+                number = self.calls[name] = self.calls.get(name, 0) + 1
+                suffix = "" if number == 1 else f"#{number}"
+                if self.entered is not None:
+                    self.entered(name + suffix)
+                self.arguments[name + suffix] = [
+                    self.outline(f"{name}/in", suffix, value) for value in (args, named)
+                ]
+                args = self.visit_all(f"{name}/in", suffix, args)
+                named = self.visit_all(f"{name}/in", suffix, named)
+                self.stack.append(name)
+                output = call(*args, **named)
+                return self.visit_all(name, suffix, output, self.stack.pop())
+
+            return traced
+
+        return surround
+
+    def visit_all(self, path: str, suffix: str, value, owner: str = ""):
+        """`value` with every tensor in it visited; tuples, lists and dictionaries are gone through."""
+        if ops.is_tensor(value):
+            return self.visit(path + suffix, value, owner)
+        if isinstance(value, dict):
+            items = {k: self.visit_all(f"{path}[{k}]", suffix, v, owner) for k, v in value.items()}
+            return type(value)(items)
+        if isinstance(value, (tuple, list)):
+            items = [self.visit_all(f"{path}[{i}]", suffix, v, owner) for i, v in enumerate(value)]
+            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        return value
+
+    def outline(self, path: str, suffix: str, value):
+        """`value` as JSON, its tensors as {"node": name}."""
+        if ops.is_tensor(value):
+            return {"node": path + suffix}
+        if isinstance(value, dict):
+            return {k: self.outline(f"{path}[{k}]", suffix, v) for k, v in value.items()}
+        if isinstance(value, (tuple, list)):
+            return [self.outline(f"{path}[{i}]", suffix, v) for i, v in enumerate(value)]
+        return value if is_plain(value) else f"({type(value).__name__})"
+
+    def visit(self, node: str, tensor, owner: str = ""):
+        """Keeps `tensor` under the name `node`; returns what the run is to go on with.
+
+        That is a tensor of its own: gradients through it are those of this use alone, and what writes into it
+        spoils no record. `owner` is given for outputs only.
+        """
+        if owner:
+            ops.finish([tensor])
+        self.arrived[node], self.owners[node] = tensor, owner or self.stack[-1]
+        used = self.used[node] = tensor if self.is_free(node) else self.leaf(node, tensor)
+        given = self.given[node] = ops.identity(used) if ops.is_differentiable(used) else used
+        if self.is_constant(node) or id(tensor) in self.constants:
+            self.constants |= {id(tensor), id(given)}
+        return given
+
+    def is_free(self, node: str) -> bool:
+        return self.reference is None or node not in self.reference["nodes"]
+
+    def is_leaf(self, node: str) -> bool:
+        """Whether `node` holds a replaced value that a gradient is asked for."""
+        return self.reference is not None and node in self.reference["node_gradients"]
+
+    def leaf(self, node: str, tensor):
+        values = self.reference["nodes"][node]
+        if values.dtype.kind != "f":
+            return ops.array(values)
+        values = values.astype(np.float32) if self.rounded else values
+        leaf = ops.array(values, like=tensor)
+        ops.set_trainable({node: leaf}, {node} if self.is_leaf(node) else set())
+        return leaf
+
+    def gradients(self, total, parameters: dict) -> tuple[dict, dict]:
+        """d total / d node and d total / d parameter, both by name, None where there is none.
+
+        Forced: of each piece of code alone, for the reference's gradients of what it computes.
+        """
+        if self.reference is None:
+            nodes = {
+                name: tensor
+                for name, tensor in self.given.items()
+                if ops.is_differentiable(tensor) and id(tensor) not in self.constants
+            }
+            computed, cotangents = [total], [None]
+        else:
+            nodes = {n: t for n, t in self.used.items() if self.is_leaf(n)}
+            computed, cotangents = self.computed(total)
+        sources = {id(t): t for t in [*nodes.values(), *parameters.values()]}
+        found = dict(zip(sources, ops.vjp(computed, cotangents, list(sources.values()))))
+        return (
+            {name: found[id(t)] for name, t in nodes.items()},
+            {name: found[id(t)] for name, t in parameters.items()},
+        )
+
+    def computed(self, total) -> tuple[list, list]:
+        """What the pieces of code compute, and the reference's gradients of it; the total has gradient 1."""
+        tensors, cotangents = [total], [None]
+        given = self.reference["node_gradients"]
+        for node, tensor in self.arrived.items():
+            if node not in given or not ops.is_differentiable(tensor):
+                continue
+            values = given[node]
+            if values is not None and values.shape == tuple(tensor.shape):
+                values = values.astype(np.float32) if self.rounded else values
+                tensors.append(tensor)
+                cotangents.append(ops.array(values, like=tensor))
+        return tensors, cotangents
+
+    def describe(self) -> dict[str, dict]:
+        """Class and plain attributes of every module, for oracles and reports."""
+        return {name: describe_module(module) for name, module in self.modules.items()}
+
+
+def describe_module(module) -> dict:
+    """{"type": class name, "leaf": whether it has no modules inside, ATTRIBUTE: plain value}."""
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and is_plain(value)
+    }
+    leaf = not any(True for _ in module.children())
+    return plain | {"type": type(module).__name__, "leaf": leaf}
+
+
+def is_plain(value) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(isinstance(v, (bool, int, float, str)) for v in value)
+    return value is None or isinstance(value, (bool, int, float, str))

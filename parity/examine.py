@@ -1,0 +1,149 @@
+"""A whole examination of one model on one batch: every run that the gates need, and all verdicts.
+
+The runs, each a record on disk: float64 PyTorch (the reference) and float64 Jittor, free; Jittor forced by
+the reference; float64 PyTorch forced by float32 values (what float32 could at best give); and both
+frameworks in float32, free with the reference's decisions, and forced.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from neutral.config import to_dict
+from parity import compare, localise
+from parity.cases import Case
+from parity.golden import golden_weights
+from parity.record import Record
+from parity.verdicts import Verdict
+from parity.workers import FRAMEWORKS, Pair
+
+
+class Examination:
+    """Build, load and run a model on both sides; `build(sides, dtype)` makes the workers build it."""
+
+    def __init__(
+        self,
+        case: str,
+        pair: Pair,
+        build: Callable[[tuple[str, ...], str], None],
+        weights: Callable[[Mapping], dict[str, np.ndarray]],
+        batch,
+        float32: bool = True,
+        float64: bool = True,
+        **options,
+    ):
+        """`weights(shapes)` are given to both sides; `options` go to every trace."""
+        self.case, self.pair, self.build, self.batch = case, pair, build, batch
+        self.draw_weights, self.options = weights, options
+        self.float32, self.float64 = float32, float64
+        self.folder = Path(tempfile.mkdtemp(prefix="parity-records-"))
+        self.weights: dict[str, np.ndarray] = {}
+        self.records: dict[str, Record] = {}
+
+    def __enter__(self) -> Examination:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.records.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self) -> list[Verdict]:
+        """Every verdict; the records stay until the end of the `with` block."""
+        # float64 PyTorch is the reference, so it runs even where Jittor's float64 would take too long
+        both = FRAMEWORKS if self.float64 else ("torch",)
+        self.prepare(both, "float64")
+        self.trace("free 64", both)
+        verdicts = [] if self.float32 else self.compare_given("float64")
+        if self.float64:
+            self.trace("forced 64", ("jittor",), reference=self.path("torch", "free 64"))
+            t64, j64 = self["torch free 64"], self["jittor free 64"]
+            verdicts += compare.compare_semantics(self.case, t64, j64)
+            verdicts += localise.compare_local_64(
+                self.case, t64, self["jittor forced 64"], self.weights
+            )
+        if self.float32:
+            verdicts += self.run_32()
+        return verdicts
+
+    def run_32(self) -> list[Verdict]:
+        reference = self.path("torch", "free 64")
+        forced = {"reference": reference, "rounded": True}
+        self.trace("forced 64", ("torch",), **forced)
+        self.prepare(FRAMEWORKS, "float32")
+        verdicts = self.compare_given("float32")
+        self.trace("free 32", FRAMEWORKS, replay=reference)
+        exact = self.path("torch", "forced 64")
+        self.trace("forced 32", FRAMEWORKS, **forced, replay=exact)
+        three = [self[name] for name in ("torch free 64", "torch free 32", "jittor free 32")]
+        verdicts += compare.compare_precision(self.case, *three)
+        three = [self[name] for name in ("torch forced 64", "torch forced 32", "jittor forced 32")]
+        return verdicts + localise.compare_local_32(self.case, *three)
+
+    def prepare(self, sides: tuple[str, ...], dtype: str) -> None:
+        self.build(sides, dtype)
+        if not self.weights:
+            self.weights = self.draw_weights(self.pair["torch"].call("shapes"))
+        self.pair.both("load", self.weights, sides=sides)
+
+    def compare_given(self, dtype: str) -> list[Verdict]:
+        """Names of trained parameters, and weights as both sides give them back."""
+        names, states = self.pair.both("trained_names"), self.pair.both("state")
+        given = {k: v.astype(dtype) for k, v in self.weights.items()}
+        verdicts = [compare.compare_names(self.case, names["torch"], names["jittor"])]
+        return verdicts + compare.compare_weights(
+            self.case, given, states["torch"], states["jittor"]
+        )
+
+    def trace(self, name: str, sides: tuple[str, ...], **options) -> None:
+        for side in sides:
+            out = self.path(side, name)
+            self.pair[side].submit("trace", self.batch, out=out, **self.options, **options)
+        self.pair.collect(sides)
+
+    def path(self, side: str, name: str) -> Path:
+        return self.folder / f"{side} {name}.safetensors"
+
+    def __getitem__(self, name: str) -> Record:
+        if name not in self.records:
+            self.records[name] = Record(self.folder / f"{name}.safetensors")
+        return self.records[name]
+
+
+def examine_case(case: Case, pair: Pair, scenes_folder: Path) -> Examination:
+    """The examination of one of the suite's own cases, with golden weights."""
+    config = to_dict(case.config())
+
+    def build(sides: tuple[str, ...], dtype: str) -> None:
+        pair.both("build", config, pair.device, dtype, sides=sides)
+
+    return Examination(
+        case.name,
+        pair,
+        build,
+        golden_weights,
+        case.batch(scenes_folder),
+        case.float32,
+        case.float64,
+        dropout_step=case.dropout_step,
+    )
+
+
+def examine_pair(path: Path, pair: Pair) -> Examination:
+    """The examination of somebody's pair of modules (docs/pairs.md)."""
+
+    def build(sides: tuple[str, ...], dtype: str) -> None:
+        pair.both("build_pair", path, pair.device, dtype, sides=sides)
+
+    worker = pair["torch"]
+    return Examination(
+        path.stem,
+        pair,
+        build,
+        lambda shapes: worker.call("pair_weights", path, shapes),
+        worker.call("pair_inputs", path),
+    )

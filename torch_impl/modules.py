@@ -1,0 +1,84 @@
+"""Any pair of modules under the harness: what docs/pairs.md registers, used like a detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from neutral.config import OptimiserConfig
+from neutral.pairs import Inputs, load_pair
+from neutral.randomness import Draws
+from torch_impl import ops
+from torch_impl.decisions import Decisions
+from torch_impl.outcome import Outcome
+from torch_impl.runtime import FRAMEWORK, configure
+from torch_impl.session import Session
+
+
+class ModuleDetector:
+    """Runs the module on its inputs; the loss is a fixed weighting of everything that it returns."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def run(self, inputs: Inputs, dtype: str, decisions: Decisions) -> Outcome:
+        def convert(x: np.ndarray):
+            return ops.array(x.astype(dtype) if x.dtype.kind == "f" else x)
+
+        if isinstance(inputs, dict):
+            outputs = self.model(**{name: convert(x) for name, x in inputs.items()})
+        else:
+            outputs = self.model(*map(convert, inputs))
+        losses = {f"output{i}": weighted(x) for i, x in enumerate(float_tensors(outputs))}
+        total = None
+        for loss in losses.values():
+            total = loss if total is None else total + loss
+        return Outcome(total, losses, {}, outputs)
+
+    def detections(self, outcome: Outcome, inputs) -> list:
+        return []
+
+
+def float_tensors(value) -> list:
+    """The float tensors of a tree of tuples, lists and dictionaries, in order."""
+    if ops.is_tensor(value):
+        return [value] if "float" in str(value.dtype) else []
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, (tuple, list)):
+        return []
+    return [x for item in value for x in float_tensors(item)]
+
+
+def weighted(x):
+    """Sum of x, each element times a weight of its own between -1 and 1."""
+    weights = np.cos(np.arange(np.prod(x.shape), dtype=np.float64)).reshape(tuple(x.shape))
+    return (x * ops.array(weights, like=x)).sum()
+
+
+class ModuleSession(Session):
+    """A session of one side of a pair; its batches are the pair's inputs."""
+
+    def __init__(self, path: Path, device: str = "cpu", dtype: str = "float32"):
+        configure(device, dtype)
+        self.pair = load_pair(path)
+        model = self.pair.build(FRAMEWORK)
+        ops.set_mode(model, self.pair.training)
+        tensors = {
+            self.name_of(name): x
+            for name, x in ops.named_tensors(model).items()
+            if "float" in str(x.dtype)
+        }
+        trained = [name for name, x in tensors.items() if ops.is_differentiable(x)]
+        options = OptimiserConfig(**self.pair.optimiser)
+        self.set_up(ModuleDetector(model), tensors, trained, options, dtype, Draws(0))
+
+    def decays(self) -> dict[str, float]:
+        return dict.fromkeys(self.trained, self.options.weight_decay)
+
+    def is_constant(self, node: str) -> bool:
+        return False
+
+    def name_of(self, name: str) -> str:
+        return self.pair.rename(FRAMEWORK, name)
