@@ -15,6 +15,8 @@ import numpy as np
 
 from jittor_impl import ops
 
+WATCHED = ("relu", "max_pool", "roi_pool", "max_with_index")  # of ops
+
 
 class Decisions:
     """`given`: choices to use instead of the computed ones, by name; `made`: what was computed.
@@ -66,64 +68,102 @@ class Decisions:
         return name if number == 1 else f"{name}#{number}"
 
     @contextmanager
-    def watching(self):
-        """Inside, every ops.relu, ops.max_pool and ops.roi_pool is a choice; numbered within its module."""
-        originals = {name: getattr(ops, name) for name in ("relu", "max_pool", "roi_pool")}
-
-        def relu(x):
-            name = self.site("relu")
-            if name not in self.given:
-                self.made[name] = x > 0
-                return originals["relu"](x)
-            is_open = self.settle(name, x > 0, lambda given: relative(np.abs(ops.to_numpy(x)), x))
-            return ops.where(is_open, x, x * 0)
-
-        def max_pool(x, kernel, stride, padding):
-            name = self.site("max_pool")
-            cells = pool_cells(ops.to_numpy(x), kernel, stride, padding)
-            cells = ops.array(cells)
-            if name not in self.given:
-                self.made[name] = cells
-                return originals["max_pool"](x, kernel, stride, padding)
-            return self.pick(name, x, cells)
-
-        def roi_pool(x, boxes, images, size, scale):
-            pooled, cells = originals["roi_pool"](x, boxes, images, size, scale)
-            name = self.site("roi_pool")
-            if name not in self.given:
-                self.made[name] = cells
-                return pooled, cells
-            rows = ops.take_rows(x, ops.as_index(images))
-            return self.pick(name, rows, cells), cells
-
-        for name, watched in (("relu", relu), ("max_pool", max_pool), ("roi_pool", roi_pool)):
-            setattr(ops, name, watched)
+    def watching(self, modules: Mapping):
+        """Inside, every call of one of WATCHED is a choice, and of a framework's own ReLU and MaxPool2d among
+        `modules`; numbered within the module whose code calls."""
+        originals = {name: getattr(ops, name) for name in WATCHED}
+        release = [undo for m in modules.values() for undo in self.watch_layer(m)]
+        for name, watch in zip(WATCHED, (self.relu, self.max_pool, self.roi_pool, self.greatest)):
+            setattr(ops, name, watch(originals[name]))
         try:
             yield self
         finally:
             for name, original in originals.items():
                 setattr(ops, name, original)
+            for undo in release:
+                undo()
+
+    def watch_layer(self, module) -> list[Callable]:
+        kind = type(module).__name__
+        if kind == "ReLU":
+            return [ops.surround(module, self.relu)]
+        if kind != "MaxPool2d":
+            return []
+        layer = getattr(module, "_layer", module)
+        window = [getattr(layer, name) for name in ("kernel_size", "stride", "padding")]
+        window = [x[0] if isinstance(x, (tuple, list)) else x for x in window]
+        return [
+            ops.surround(
+                module, lambda call: lambda x: self.max_pool(lambda x, *_: call(x))(x, *window)
+            )
+        ]
+
+    def relu(self, original: Callable) -> Callable:
+        def watched(x):
+            name = self.site("relu")
+            if name not in self.given:
+                self.made[name] = x > 0
+                return original(x)
+            is_open = self.settle(name, x > 0, lambda given: relative(np.abs(ops.to_numpy(x)), x))
+            return ops.where(is_open, x, x * 0)
+
+        return watched
+
+    def max_pool(self, original: Callable) -> Callable:
+        def watched(x, kernel, stride, padding):
+            name = self.site("max_pool")
+            cells = ops.array(pool_cells(ops.to_numpy(x), kernel, stride, padding))
+            if name not in self.given:
+                self.made[name] = cells
+                return original(x, kernel, stride, padding)
+            return self.pick(name, x, cells)[0]
+
+        return watched
+
+    def roi_pool(self, original: Callable) -> Callable:
+        def watched(x, boxes, images, size, scale):
+            name = self.site("roi_pool")
+            pooled, cells = original(x, boxes, images, size, scale)
+            if name not in self.given:
+                self.made[name] = cells
+                return pooled, cells
+            return self.pick(name, ops.take_rows(x, ops.as_index(images)), cells)
+
+        return watched
+
+    def greatest(self, original: Callable) -> Callable:
+        def watched(x, axis):
+            name = self.site("max")
+            values, index = original(x, axis)
+            if name not in self.given:
+                self.made[name] = index
+                return values, index
+            rows = x.reshape(1, -1, 1, x.shape[axis])  # the last axis, wherever this is called
+            return self.pick(name, rows, index.reshape(1, -1, 1, 1), tuple(values.shape))
+
+        return watched
 
     def site(self, kind: str) -> str:
         return self.numbered(f"{kind} in {self.tracer.stack[-1]}")
 
-    def pick(self, name: str, x, cells):
-        """x [B, C, H, W] at cells [B, C, h, w] (row * W + column, -1 for none) -> [B, C, h, w]."""
+    def pick(self, name: str, x, cells, shape: tuple[int, ...] | None = None) -> tuple:
+        """x [B, C, H, W] at cells [B, C, h, w] (row * W + column, -1 for none): values and cells, as `shape`."""
         flat = x.reshape(x.shape[0] * x.shape[1], -1)
+        shape = shape or tuple(cells.shape)
 
         def chosen(index):
             index = index.reshape(flat.shape[0], -1)
             filled = ops.cast(index >= 0, x)
             picked = ops.take(flat, ops.as_index(ops.clamp_min(ops.cast(index, x), 0)))
-            return (picked * filled).reshape(cells.shape)
+            return (picked * filled).reshape(shape)
 
-        mine = chosen(cells)
+        mine, cells = chosen(cells), cells.reshape(shape)
         cells = self.settle(
             name,
             cells,
             lambda given: relative(ops.to_numpy(mine - chosen(ops.array(given))), x),
         )
-        return chosen(cells)
+        return chosen(cells), cells
 
     def record(self) -> dict[str, dict]:
         """The decisions as NumPy arrays, bool or int64, and the ledger."""

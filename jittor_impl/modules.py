@@ -36,8 +36,8 @@ class ModuleDetector:
             total = loss if total is None else total + loss
         return Outcome(total, losses, {}, outputs)
 
-    def detections(self, outcome: Outcome, inputs) -> list:
-        return []
+    def detections(self, outcome: Outcome, inputs) -> None:
+        """A module detects nothing."""
 
 
 def float_tensors(value) -> list:

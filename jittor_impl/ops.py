@@ -456,8 +456,11 @@ def set_trainable(tensors: dict[str, Tensor], names: set[str]) -> None:
 
 def surround(module, around):
     """Replaces what a call of `module` runs by around(what it ran before); returns a function that undoes it."""
+    before = vars(module).get("execute")
     module.execute = around(module.execute)
-    return lambda: delattr(module, "execute")
+    if before is None:
+        return lambda: delattr(module, "execute")
+    return lambda: setattr(module, "execute", before)
 
 
 def set_mode(model, training: bool) -> None:
@@ -472,7 +475,8 @@ def is_tensor(x) -> bool:
 
 def total_norm(tensors: list[Tensor]) -> Tensor:
     """Euclidean norm of all elements of all tensors, shape (1,) in Jittor."""
-    squares = jt.concat([(t * t).sum() for t in tensors])
+    # row by row: one long float32 sum loses digits
+    squares = jt.concat([(t * t).reshape(t.shape[0], -1).sum(1).sum() for t in tensors])
     return squares.sum().sqrt()
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from neutral.config import to_dict
 from parity import compare, localise
 from parity.cases import Case
+from parity.floors import floors_of
 from parity.golden import golden_weights
 from parity.record import Record
 from parity.verdicts import Verdict
@@ -41,6 +42,7 @@ class Examination:
         self.case, self.pair, self.build, self.batch = case, pair, build, batch
         self.draw_weights, self.options = weights, options
         self.float32, self.float64 = float32, float64
+        self.floors = floors_of(case)
         self.folder = Path(tempfile.mkdtemp(prefix="parity-records-"))
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
@@ -71,18 +73,42 @@ class Examination:
         return verdicts
 
     def run_32(self) -> list[Verdict]:
-        reference = self.path("torch", "free 64")
-        forced = {"reference": reference, "rounded": True}
-        self.trace("forced 64", ("torch",), **forced)
+        self.trace("forced 64", ("torch",), **self.forced)
         self.prepare(FRAMEWORKS, "float32")
         verdicts = self.compare_given("float32")
-        self.trace("free 32", FRAMEWORKS, replay=reference)
-        exact = self.path("torch", "forced 64")
-        self.trace("forced 32", FRAMEWORKS, **forced, replay=exact)
+        self.traces_32(FRAMEWORKS)
         three = [self[name] for name in ("torch free 64", "torch free 32", "jittor free 32")]
-        verdicts += compare.compare_precision(self.case, *three)
+        verdicts += compare.compare_precision(self.case, *three, self.floors)
         three = [self[name] for name in ("torch forced 64", "torch forced 32", "jittor forced 32")]
-        return verdicts + localise.compare_local_32(self.case, *three)
+        return verdicts + localise.compare_local_32(self.case, *three, self.floors)
+
+    @property
+    def forced(self) -> dict:
+        return {"reference": self.path("torch", "free 64"), "rounded": True}
+
+    def traces_32(self, sides: tuple[str, ...], suffix: str = "") -> None:
+        """Float32 runs with the decisions of the float64 ones: free, and forced."""
+        self.trace(f"free 32{suffix}", sides, replay=self.path("torch", "free 64"))
+        exact = self.path("torch", "forced 64")
+        self.trace(f"forced 32{suffix}", sides, **self.forced, replay=exact)
+
+    def run_reference(self) -> None:
+        """What noise floors are measured against: both float64 runs of PyTorch, float32 built."""
+        self.prepare(("torch",), "float64")
+        self.trace("free 64", ("torch",))
+        self.trace("forced 64", ("torch",), **self.forced)
+        self.prepare(("torch",), "float32")
+
+    def variant_32(self) -> list[tuple[Record, Record, str]]:
+        """Float32 PyTorch once more: (exact, run, prefix of the section) of a free and a forced run."""
+        self.traces_32(("torch",), " again")
+        runs = [
+            (self["torch free 64"], self["torch free 32 again"], ""),
+            (self["torch forced 64"], self["torch forced 32 again"], "local "),
+        ]
+        for name in ("torch free 32 again", "torch forced 32 again"):
+            del self.records[name]
+        return runs
 
     def prepare(self, sides: tuple[str, ...], dtype: str) -> None:
         self.build(sides, dtype)

@@ -14,10 +14,11 @@ SEMANTIC_GRADIENT = 1e-11
 # a gradient that is zero in exact arithmetic is rounding noise on both sides: errors below one
 # float64 epsilon (float32: u) of the norm of all gradients together are no difference
 PRECISION_FACTOR, PRECISION_FLOOR = 4.0, 16 * U32  # e <= max(4 e_other, 16 u)
+FLOOR_FACTOR = 4.0  # times the measured noise floor (floors.json), where there is one
 MAXIMUM_FACTOR, MAXIMUM_FLOOR = 8.0, 64 * U32  # m <= max(8 m_other, 64 u)
 GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
 # a choice is explained by rounding when its regret is at most this many times the greatest error of a node
-DECISION_FACTOR = 8.0
+DECISION_FACTOR = 2.0
 LOSS = 1e-6  # relative, each component, float32
 LOSS_64 = 1e-12
 OPTIMISER_ULPS = {"sgd": 2, "adamw": 8}  # of one step from the same state

@@ -15,7 +15,8 @@ import numpy as np
 
 from neutral.randomness import stream
 from parity import gates, oracle
-from parity.compare import compare_gradients_32
+from parity.compare import compare_gradients_32, compare_nodes_32
+from parity.floors import Floors
 from parity.verdicts import (
     Status,
     Verdict,
@@ -23,7 +24,6 @@ from parity.verdicts import (
     judge,
     judge_gradient,
     judge_nodes,
-    judge_precision,
     relative_l2,
     semantic_gradient_floor,
 )
@@ -101,32 +101,21 @@ def owner_of_gradient(node: str, section: str, reference: Mapping) -> str:
     return backward_owner(node, reference["owners"])
 
 
-def compare_local_32(case: str, exact: Mapping, torch: Mapping, jittor: Mapping) -> list[Verdict]:
+def compare_local_32(
+    case: str, exact: Mapping, torch: Mapping, jittor: Mapping, floors: Floors
+) -> list[Verdict]:
     """The precision gate on forced float32 runs of both sides.
 
     `exact` is float64 PyTorch forced with the same float32 values, so that what both sides inherit is exact.
     """
-    owners = exact["owners"]
-
-    def judge_forward(node, a, b):
-        verdict = judge_precision(
-            case,
-            FORWARD_32,
-            node,
-            a,
-            b,
-            exact["nodes"].get(node),
-            gates.PRECISION_FACTOR,
-            gates.PRECISION_FLOOR,
-            gates.MAXIMUM_FACTOR,
-            gates.MAXIMUM_FLOOR,
-        )
-        return replace(verdict, owner=owners.get(node, "(detector)"))
-
-    verdicts = judge_nodes(case, FORWARD_32, torch["nodes"], jittor["nodes"], judge_forward)
+    owners, three = exact["owners"], (exact, torch, jittor)
+    found = compare_nodes_32(
+        case, FORWARD_32, *(t["nodes"] for t in three), floors, "local forward"
+    )
+    verdicts = [replace(v, owner=owners.get(v.node, "(detector)")) for v in found]
     for section in ("node_gradients", "gradients") if "gradients" in exact else ():
         found = compare_gradients_32(
-            case, BACKWARD_32, *(t[section] for t in (exact, torch, jittor))
+            case, BACKWARD_32, *(t[section] for t in three), floors, "local gradients"
         )
         verdicts += [replace(v, owner=owner_of_gradient(v.node, section, exact)) for v in found]
     return verdicts

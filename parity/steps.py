@@ -97,24 +97,21 @@ def injected_gradients(step: int) -> dict[str, np.ndarray | None]:
     }
 
 
-def ulps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Units in the last place between float32 arrays: how many floats lie between; +0 and -0 are one."""
-    ordered = []
-    for x in (a, b):
-        bits = np.ascontiguousarray(x, dtype=np.float32).view(np.int32).astype(np.int64)
-        ordered.append(np.where(bits < 0, -(bits & 0x7FFFFFFF), bits))
-    return np.abs(ordered[0] - ordered[1])
+def ulps(a: np.ndarray, b: np.ndarray, *operands: np.ndarray | None) -> np.ndarray:
+    """|a - b| in float32 units in the last place of b, or of the greatest operand that it was computed from:
+    where these nearly cancel, the last place of what is left says nothing."""
+    scale = np.abs(b)
+    for operand in operands:
+        scale = scale if operand is None else np.maximum(scale, np.abs(operand))
+    return np.abs(a.astype(np.float64) - b) / np.spacing(scale.astype(np.float32))
 
 
-def judge_ulps(case: str, check: str, node: str, a, b, limit: float, unit: float = 0.0) -> Verdict:
-    """Greatest distance in units in the last place; of values smaller than `unit`, in those of `unit`."""
+def judge_ulps(case: str, check: str, node: str, a, b, limit: float, *operands) -> Verdict:
+    """Greatest distance in units in the last place, see `ulps`."""
     problem = structural_difference(a, b)
     if problem:
         return Verdict(case, check, node, Status.FAIL, message=problem)
-    distance = ulps(a, b).astype(float)
-    small = np.abs(b) < unit
-    distance[small] = np.abs(a - b)[small] / np.spacing(np.float32(unit)) if unit else 0.0
-    measured = float(distance.max())
+    measured = float(ulps(a, b, *operands).max())
     status = Status.PASS if measured <= limit else Status.FAIL
     return Verdict(case, check, node, status, measured, limit, "units in the last place")
 
@@ -132,21 +129,19 @@ def compare_optimiser(pair: Pair, name: str, milestone: int = 3) -> list[Verdict
     for step in range(INJECTED_STEPS):
         drop = 0.1 if step >= milestone else 1.0
         rates = {n: drop * (1e-3 if n == "bias" else 1e-2) for n in SHAPES}
-        arguments = (asdict(options), state, slots, step, injected_gradients(step), rates, decays)
+        gradients = injected_gradients(step)
+        arguments = (asdict(options), state, slots, step, gradients, rates, decays)
         found = pair.both("optimise", *arguments)
-        for part, check in enumerate(("parameters", "state")):
-            ours, theirs = (found[side][part] for side in FRAMEWORKS)
-            # where step and value nearly cancel, the last place of what is left says nothing
-            unit = 2.0**-10 if part == 0 else 0.0
-            verdicts += judge_nodes(
-                case,
-                check,
-                ours,
-                theirs,
-                lambda n, a, b, s=step, c=check, u=unit: judge_ulps(
-                    case, c, f"step{s}/{n}", b, a, limit, u
-                ),
-            )
+        for part, before in enumerate((state, slots or {})):
+            check = ("parameters", "state")[part]
+
+            def judge_one(name, a, b, step=step, check=check, before=before, gradients=gradients):
+                node = f"step{step}/{name}"
+                of_gradient = None if check == "parameters" else gradients[name.partition("/")[2]]
+                operands = (before.get(name), of_gradient)
+                return judge_ulps(case, check, node, b, a, limit, *operands)
+
+            verdicts += judge_nodes(case, check, *(found[s][part] for s in FRAMEWORKS), judge_one)
         state, slots = found["torch"]
     return verdicts
 

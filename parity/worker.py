@@ -63,6 +63,9 @@ class Server:
         self.built = None
         return runtime.describe()
 
+    def vary(self, variant: str) -> None:
+        importlib.import_module(f"{self.implementation}.runtime").vary(variant)
+
     def trace(
         self, batch, out: Path | None = None, reference: Path | None = None, replay=None, **options
     ) -> dict | Path:

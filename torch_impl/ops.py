@@ -412,8 +412,11 @@ def set_trainable(tensors: dict[str, Tensor], names: set[str]) -> None:
 
 def surround(module, around):
     """Replaces what a call of `module` runs by around(what it ran before); returns a function that undoes it."""
+    before = vars(module).get("forward")
     module.forward = around(module.forward)
-    return lambda: delattr(module, "forward")
+    if before is None:
+        return lambda: delattr(module, "forward")
+    return lambda: setattr(module, "forward", before)
 
 
 def set_mode(model, training: bool) -> None:

@@ -35,6 +35,13 @@ def configure(device: str, dtype: str) -> None:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+def vary(variant: str) -> None:
+    """Another order of summation, for measuring noise: "one thread", "without oneDNN"; others undo it."""
+    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+    torch.set_num_threads(1 if variant == "one thread" else threads)
+    torch.backends.mkldnn.enabled = variant != "without oneDNN"
+
+
 def describe() -> dict:
     """Versions and numerical switches, for reports and log headers."""
     smallest = torch.tensor(1e-40, dtype=torch.float32, device="cpu")

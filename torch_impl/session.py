@@ -79,6 +79,14 @@ class Session:
         """Shape of every parameter and buffer, by canonical name."""
         return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
 
+    def modules(self) -> dict[str, object]:
+        """The model (under "") and its modules by canonical name, but for a framework's private ones."""
+        return {
+            self.name_of(name): module
+            for name, module in self.model.named_modules()
+            if not any(part.startswith("_") for part in name.split("."))
+        }
+
     def trained_names(self) -> list[str]:
         return list(self.trained)
 
@@ -173,8 +181,7 @@ class Session:
                     collect(item)
 
         with ops.no_grad():
-            modules = {self.name_of(key): module for key, module in self.model.named_modules()}
-            collect(modules["" if name == ROOT else name](*positional, **named))
+            collect(self.modules()["" if name == ROOT else name](*positional, **named))
         return found
 
     def trace(
@@ -196,11 +203,10 @@ class Session:
         errors; detections; decisions and ledger (see decisions.py); node_gradients: d total / d node, None where
         there is none; gradients: d total / d parameter for the trained ones; and DETR's matches per layer.
         """
-        modules = {self.name_of(name): module for name, module in self.model.named_modules()}
-        tracer = Tracer(modules, entered, reference, rounded, self.is_constant)
+        tracer = Tracer(self.modules(), entered, reference, rounded, self.is_constant)
         decisions = Decisions(replay, tracer)
         try:
-            with decisions.watching():
+            with decisions.watching(self.modules()):
                 outcome = self.run(batch, dropout_step is not None, dropout_step or 0, decisions)
                 detections = self.detector.detections(outcome, batch)
         finally:
@@ -213,8 +219,8 @@ class Session:
             "total": ops.to_numpy(outcome.total),
             "losses": {name: ops.to_numpy(loss) for name, loss in outcome.losses.items()},
             "errors": outcome.errors,
-            "detections": detections,
         }
+        result |= {} if detections is None else {"detections": detections}
         result |= decisions.record() | outcome.record
         if gradients:
             found = tracer.gradients(outcome.total, {n: self.tensors[n] for n in self.trained})

@@ -68,6 +68,7 @@ def match(
 
 def assignment_regret(cost: np.ndarray, queries: np.ndarray) -> float:
     """By how much per target another assignment [T] costs more than the best, relative to the greatest cost."""
+    cost = cost.astype(np.float64)
     best = cost[linear_sum_assignment(cost)].sum()
     given = cost[queries, np.arange(len(queries))].sum()
     return float(given - best) / len(queries) / float(np.abs(cost).max())

@@ -103,7 +103,7 @@ class Layer4(nn.Module):
     def forward(self, x):
         x = self.layer4(x)
         if self.reduce == "max":
-            return ops.max_pool(x, x.shape[2], 1, 0).reshape(x.shape[0], x.shape[1])
+            return ops.max_with_index(x.reshape(x.shape[0], x.shape[1], -1), 2)[0]
         return x.sum(3).sum(2) / (x.shape[2] * x.shape[3])
 
 
