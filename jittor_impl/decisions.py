@@ -85,7 +85,7 @@ class Decisions:
 
     def watch_layer(self, module) -> list[Callable]:
         kind = type(module).__name__
-        if kind == "ReLU":
+        if kind.lower() == "relu":
             return [ops.surround(module, self.relu)]
         if kind != "MaxPool2d":
             return []

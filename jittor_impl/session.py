@@ -205,12 +205,9 @@ class Session:
         """
         tracer = Tracer(self.modules(), entered, reference, rounded, self.is_constant)
         decisions = Decisions(replay, tracer)
-        try:
-            with decisions.watching(self.modules()):
-                outcome = self.run(batch, dropout_step is not None, dropout_step or 0, decisions)
-                detections = self.detector.detections(outcome, batch)
-        finally:
-            tracer.close()
+        with decisions.watching(self.modules()), tracer:
+            outcome = self.run(batch, dropout_step is not None, dropout_step or 0, decisions)
+            detections = self.detector.detections(outcome, batch)
         result = {
             "nodes": Lazy(tracer.arrived),
             "owners": tracer.owners,

@@ -1,7 +1,7 @@
 """Training and evaluation runs: one loop for both frameworks, which come in as a session.
 
-A run folder holds log.txt (see runlog.py) and checkpoint.safetensors (weights, optimiser state). A
-session is {torch,jittor}_impl.session.Session.
+A run folder holds log.txt (see runlog.py), stream.jsonl (what data it saw, see data/chain.py) and
+checkpoint.safetensors (weights, optimiser state). A session is {torch,jittor}_impl.session.Session.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from neutral import parameters, runlog
 from neutral.config import Config, to_dict
 from neutral.data.batching import train_batches, val_batches
+from neutral.data.chain import DataChain
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.evaluation import evaluate
@@ -39,6 +40,14 @@ class RunOptions:
     val_images: int | None = None
     evaluate_every: int = 1
     resume: bool = False
+
+
+FULL_STREAM = 10_000  # batches of which every link is kept; afterwards one for each epoch
+
+
+def read_stream(path: Path) -> list[dict]:
+    """The links of a run's data chain; none when there is no file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def start_weights(session, config: Config, weights: Path | None):
@@ -83,16 +92,21 @@ def train(
     a run and `resume` was not asked for.
     """
     log, checkpoint = options.folder / "log.txt", options.folder / "checkpoint.safetensors"
+    stream = options.folder / "stream.jsonl"
     first_epoch = step = 0
     if options.resume:
         first_epoch, step = load_checkpoint(session, config, checkpoint)
-        keep_epochs(log, first_epoch)
+        for path in (log, stream):
+            keep_epochs(path, first_epoch)
     else:
         if checkpoint.exists() or has_epochs(log):
             raise InputError(f"{log} exists: continue it with --resume, or choose another --out")
         session.load(start_weights(session, config, options.weights))
-        log.unlink(missing_ok=True)  # of a run that ended before its first epoch did
+        for path in (log, stream):  # of a run that ended before its first epoch did
+            path.unlink(missing_ok=True)
         runlog.append_line(log, {"header": header(session, config, datasets)})
+    links = read_stream(stream)
+    chain = DataChain(links[-1]["chain"] if links else "")
     shapes = session.shapes()
     count = sum(math.prod(shapes[name]) for name in session.trained_names())
     per_epoch = len(datasets["train"]) // config.optimiser.batch_size
@@ -105,9 +119,12 @@ def train(
         )
     for epoch in range(first_epoch, config.optimiser.epochs):
         factor = parameters.decay_factor(epoch, config.optimiser)
-        steps, started = [], time.perf_counter()
+        steps, links, started = [], [], time.perf_counter()
         for number, batch in enumerate(train_batches(datasets["train"], config, epoch), start=1):
             rates = parameters.rates(session.trained_names(), config, epoch, step // accumulate)
+            link = chain.add(batch, epoch, number - 1)
+            if step < FULL_STREAM or number == per_epoch:
+                links.append(link)
             losses = session.train_step(batch, step, rates)
             if not np.isfinite(losses["loss"]):
                 ids = [t.image_id for t in batch.targets]
@@ -151,6 +168,7 @@ def train(
             "epoch": epoch,
             "n_parameters": count,
         }
+        runlog.append_lines(stream, links)
         save_checkpoint(session, config, checkpoint, epoch + 1, step)
         runlog.append_line(log, record)
         report(
@@ -214,7 +232,9 @@ def has_epochs(log: Path) -> bool:
 
 
 def keep_epochs(log: Path, epoch: int) -> None:
-    """Drops what the log says of epochs that the checkpoint does not include."""
+    """Drops what a log says of epochs that the checkpoint does not include."""
+    if not log.exists():
+        return
     lines = [
         line for line in log.read_text().splitlines() if json.loads(line).get("epoch", -1) < epoch
     ]

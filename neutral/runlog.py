@@ -43,9 +43,13 @@ class RunLog:
 
 def append_line(path: Path, record: dict) -> None:
     """Adds one line and sees it onto the disk."""
+    append_lines(path, [record])
+
+
+def append_lines(path: Path, records: Iterable[dict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write("".join(json.dumps(record) + "\n" for record in records))
         file.flush()
         os.fsync(file.fileno())
 

@@ -26,6 +26,8 @@ CLIPPING_ULPS = 8  # norm and clipped gradients: the sum of squares has another 
 TUBE = 3.0  # times the tube of PyTorch's copies
 TUBE_FLOOR = 64 * U32  # of a loss that no copy moves
 STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
+# two reports: a node has changed when its error is this many times as great, and not next to nothing
+CHANGE_FACTOR, CHANGE_LEAST = 1.5, 0.1
 ALPHA, POWER = 0.05, 0.8  # of tests over seeds
 LOSS_MARGIN = 0.05  # relative, of the training loss at the end, over seeds
 AP_MARGIN = 0.02

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-ALIASES = {"Conv": "Conv2d", "Pool": "MaxPool2d", "BatchNorm": "BatchNorm2d"}
+ALIASES = {"Conv": "Conv2d", "Pool": "MaxPool2d", "BatchNorm": "BatchNorm2d", "relu": "ReLU"}
 # attributes that change what a layer computes, of those that both frameworks write down
 ATTRIBUTES = ("stride", "padding", "dilation", "groups", "eps", "rate", "kernel_size")
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neutral.files import replacing, write_json
+from parity.changes import SCHEMA
 from parity.compare import first_divergence
 from parity.verdicts import Status, Verdict
 
@@ -50,6 +51,7 @@ class Report:
 
     def to_dict(self) -> dict:
         return {
+            "schema": SCHEMA,
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "seconds": round(time.time() - self.started, 1),
             "machine": platform.machine(),

@@ -31,6 +31,7 @@ class Server:
         self.progress = os.open(progress, os.O_WRONLY | os.O_CREAT)
         self.session = None
         self.built = None
+        self.planted: list = []
 
     def entered(self, node: str) -> None:
         os.pwrite(self.progress, node.encode().ljust(200), 0)
@@ -63,22 +64,51 @@ class Server:
         self.built = None
         return runtime.describe()
 
+    def plant(self, faults: dict[str, str]) -> None:
+        """Spoils what modules of the session return, in place of what was planted before (see `spoiled`)."""
+        ops = importlib.import_module(f"{self.implementation}.ops")
+        for undo in self.planted:
+            undo()
+        modules = self.session.modules() if faults else {}
+        self.planted = [
+            ops.surround(modules[name], spoiled(ops, kind)) for name, kind in faults.items()
+        ]
+
     def vary(self, variant: str) -> None:
         importlib.import_module(f"{self.implementation}.runtime").vary(variant)
 
     def trace(
-        self, batch, out: Path | None = None, reference: Path | None = None, replay=None, **options
+        self,
+        batch,
+        out: Path | None = None,
+        reference: Path | None = None,
+        replay: Path | None = None,
+        about: dict | None = None,
+        **options,
     ) -> dict | Path:
-        """Session.trace; into the record `out` when it is given. `reference` and `replay` may be records."""
-        if isinstance(replay, Path):
-            replay = Record(replay)["decisions"]
-        reference = Record(reference) if reference is not None else None
+        """Session.trace; into the record `out` when it is given, `about` added to what it says of itself.
+
+        `reference` and `replay` are records.
+        """
+        reference, replay = (Record(p) if p is not None else None for p in (reference, replay))
         found = self.session.trace(
-            batch, entered=self.entered, reference=reference, replay=replay, **options
+            batch,
+            entered=self.entered,
+            reference=reference,
+            replay=replay["decisions"] if replay else None,
+            **options,
         )
         if out is None:
             return as_arrays(found)
-        return write_record(out, found, self.session.describe())
+        told = {
+            "side": self.implementation.removesuffix("_impl"),
+            "dtype": self.session.dtype,
+            "forced": reference is not None,
+            "rounded": options.get("rounded", False),
+            "shapes": self.session.shapes(),
+            "environment": self.session.describe(),
+        }
+        return write_record(out, found, told | (about or {}))
 
     def train_steps(self, batches, rates_per_step) -> tuple[list[dict], dict[str, np.ndarray]]:
         """Losses of every step, and the state after the last."""
@@ -261,6 +291,24 @@ def as_arrays(value):
     if isinstance(value, Mapping):
         return {k: as_arrays(v) for k, v in value.items()}
     return value
+
+
+def spoiled(ops, kind: str):
+    """For ops.surround: "forward" is wrong by a millionth, "backward" in the gradient only, by a thousandth,
+    "digits" by some 200 u in float32 only."""
+
+    def around(call):
+        def wrong(*args, **named):
+            x = call(*args, **named)
+            if kind == "forward":
+                return x * ops.scalar(1 + 1e-6, x)
+            if kind == "backward":
+                return ops.frozen(x) + (x - ops.frozen(x)) * ops.scalar(1.001, x)
+            return x * ops.scalar(1 + 1.2e-5, x) if "float32" in str(x.dtype) else x
+
+        return wrong
+
+    return around
 
 
 def as_tensors(ops, arrays: dict) -> dict:

@@ -19,7 +19,9 @@ from neutral.config import Config
 from neutral.data import SPLITS, open_dataset
 from neutral.errors import InputError
 from neutral.plots import compare_runs, compare_steps
+from neutral.run import read_stream
 from neutral.runlog import read_log
+from parity.curves import compare_streams
 from scripts.common import (
     FRAMEWORKS,
     ProgressReport,
@@ -109,6 +111,8 @@ def chart(folder: Path, config: Config) -> None:
             f"{framework}: train loss {first['train_loss']:.4f} -> {last['train_loss']:.4f}{scores}"
         )
     print(f"greatest relative difference of a step's loss: {gap:.2e}")
+    streams = [read_stream(folder / framework / "stream.jsonl") for framework in FRAMEWORKS]
+    print(compare_streams(config.name, *streams))
     print(
         "differences between the runs: "
         + ("; ".join(noted) or "none (configuration, seed and data are the same)")

@@ -42,7 +42,7 @@ class Lazy(Mapping):
 
 
 class Tracer:
-    """Nodes by name, in the order of execution.
+    """Nodes by name, in the order of execution; watches inside of a `with` block.
 
     "layer1.0.conv1" is what the module of that name returns, "layer1.0.conv1/in[0]" its first argument,
     "NAME/in[mask]" an argument with a name; "[0]" or "[key]" behind it an item of a tuple, list or
@@ -79,9 +79,12 @@ class Tracer:
         self.stack = [OUTSIDE]
         self.calls: dict[str, int] = {}
         self.modules = {name or ROOT: module for name, module in modules.items()}
-        self.release = [ops.surround(m, self.around(n)) for n, m in self.modules.items()]
 
-    def close(self) -> None:
+    def __enter__(self) -> Tracer:
+        self.release = [ops.surround(m, self.around(n)) for n, m in self.modules.items()]
+        return self
+
+    def __exit__(self, *_) -> None:
         """The modules are as they were before."""
         for release in self.release:
             release()
