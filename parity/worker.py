@@ -19,9 +19,7 @@ import numpy as np
 
 from neutral import config as configuration
 from neutral.errors import InputError
-from neutral.pairs import Inputs, load_pair
 from parity import mutants
-from parity.golden import golden_weights
 from parity.record import Record, write_record
 
 
@@ -51,12 +49,13 @@ class Server:
         modules = importlib.import_module(f"{self.implementation}.modules")
         self.session = modules.ModuleSession(path, device, dtype)
 
-    def pair_inputs(self, path: Path) -> Inputs:
-        return load_pair(path).inputs()
+    def pair_inputs(self, path: Path) -> tuple[np.ndarray, ...] | dict[str, np.ndarray]:
+        return importlib.import_module("neutral.pairs").load_pair(path).inputs()
 
     def pair_weights(self, path: Path, shapes: dict) -> dict[str, np.ndarray]:
-        make = load_pair(path).make_weights
-        return make(shapes) if make else golden_weights(shapes)
+        """The pair's own, or golden ones."""
+        make = importlib.import_module("neutral.pairs").load_pair(path).make_weights
+        return (make or importlib.import_module("parity.golden").golden_weights)(shapes)
 
     def describe(self, device: str, dtype: str = "float32") -> dict:
         runtime = importlib.import_module(f"{self.implementation}.runtime")

@@ -11,6 +11,7 @@ from neutral import geometry
 from neutral.config import CriterionConfig, MatcherConfig, TransformerConfig
 from neutral.data.coco import Target
 from torch_impl import ops
+from torch_impl.decisions import Decisions
 from torch_impl.detr.box_ops import cxcywh_to_xyxy, giou
 from torch_impl.detr.criterion import criterion
 from torch_impl.detr.matcher import match
@@ -76,8 +77,23 @@ def test_matching_by_hand():
     """Query 1 sits on the target and query 0 far away; equal classes: query 1 must win."""
     logits = torch.zeros(1, 2, 3)
     predicted = torch.tensor([[[0.2, 0.2, 0.1, 0.1], [0.7, 0.7, 0.2, 0.2]]])
-    pairs = match(logits, predicted, (target([[0.7, 0.7, 0.2, 0.2]], [1]),), MatcherConfig())
+    goals = (target([[0.7, 0.7, 0.2, 0.2]], [1]),)
+    pairs = match(logits, predicted, goals, MatcherConfig(), Decisions(), "matches")
     assert [p.tolist() for p in pairs[0]] == [[1], [0]]
+
+
+def test_a_replayed_match_is_used_and_its_regret_told():
+    """Handed the other query, the matcher takes it: the cost it forgoes is the regret, 0 for itself."""
+    logits = torch.zeros(1, 2, 3)
+    predicted = torch.tensor([[[0.2, 0.2, 0.1, 0.1], [0.7, 0.7, 0.2, 0.2]]])
+    goals = (target([[0.7, 0.7, 0.2, 0.2]], [1]),)
+    for given, regret in ((0, True), (1, False)):
+        decisions = Decisions({"matches/image0": np.array([given])})
+        pairs = match(logits, predicted, goals, MatcherConfig(), decisions, "matches")
+        assert [p.tolist() for p in pairs[0]] == [[given], [0]]
+        entry = decisions.ledger["matches/image0"]
+        assert entry["different"] == regret
+        assert (entry["regret"] or 0) > 0.1 or not regret
 
 
 def test_losses_by_hand():
@@ -88,7 +104,7 @@ def test_losses_by_hand():
     )
     goals = (target([[0.5, 0.5, 0.25, 0.25]], [1]),)
     total, losses, errors, _ = criterion(
-        [(logits, predicted)], goals, MatcherConfig(), CriterionConfig()
+        [(logits, predicted)], goals, MatcherConfig(), CriterionConfig(), Decisions()
     )
     assert np.isclose(losses["loss_ce"].item(), np.log(3))
     assert losses["loss_bbox"].item() == 0
@@ -104,7 +120,7 @@ def test_images_without_objects():
     )
     empty = (target([], []), target([], []))
     total, losses, errors, matches = criterion(
-        [(logits, predicted)], empty, MatcherConfig(), CriterionConfig()
+        [(logits, predicted)], empty, MatcherConfig(), CriterionConfig(), Decisions()
     )
     assert losses["loss_bbox"].item() == losses["loss_giou"].item() == 0
     assert errors["class_error"] == 100

@@ -19,6 +19,7 @@ from parity.golden import golden_weights
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 from torch_impl import ops  # noqa: E402
+from torch_impl.decisions import Decisions  # noqa: E402
 from torch_impl.faster_rcnn.boxes import BoxCoder, box_loss, iou  # noqa: E402
 from torch_impl.faster_rcnn.labels import match, sample, sample_slots  # noqa: E402
 from torch_impl.session import Session  # noqa: E402
@@ -137,8 +138,9 @@ def test_torchvisions_losses(ours_and_theirs, monkeypatch):
     torch.set_default_dtype(torch.float64)
     session, theirs = ours_and_theirs
     batch = example_batch()
-    outcome = session.run(batch, dropout=False, step=5)
-    decisions = outcome.record()["decisions"]
+    settled = Decisions()
+    outcome = session.run(batch, dropout=False, step=5, decisions=settled)
+    decisions = settled.record()["decisions"]
     images, targets = torchvision_inputs(batch)
     theirs.train()
     chosen = torch.as_tensor(decisions["anchor_sample"]).bool()
@@ -232,7 +234,7 @@ def labels_of(boxes, objects, config, allowed=None, present=None):
     boxes, objects = torch.tensor([boxes]), torch.tensor([objects])
     allowed = torch.ones(boxes.shape[:2], dtype=torch.bool) if allowed is None else allowed
     present = torch.ones(objects.shape[:2], dtype=torch.bool) if present is None else present
-    labels, index = match(boxes, allowed, objects, present, config, 0.0)
+    labels, index = match(boxes, allowed, objects, present, config, 0.0, Decisions(), "anchor")
     return labels[0].tolist(), index[0].tolist()
 
 

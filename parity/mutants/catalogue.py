@@ -84,8 +84,8 @@ _ALL = (
         "    scores, labels = (x[:, : logits.shape[1]] for x in ops.sort_descending(flat))\n"
         "    labels = labels % (logits.shape[2] - 1)\n",
         "detr",
-        DETECTIONS,
-        "image0/scores",
+        DECISIONS,
+        "max in (detector)",
         "port 6",
     ),
     Mutant(
@@ -598,8 +598,8 @@ _ALL = (
         "level_one_up",
         J,
         "faster_rcnn/roi_heads.py",
-        "        level = ops.clamp_min(level - self.lowest, 0)\n",
-        "        level = ops.clamp_min(level - self.lowest + 1, 0)\n",
+        "        level = ops.clamp_min(exact.floor() - self.lowest, 0)\n",
+        "        level = ops.clamp_min(exact.floor() - self.lowest + 1, 0)\n",
         "frcnn",
         DECISIONS,
         "roi_levels",
