@@ -16,7 +16,7 @@ from jittor_impl.dropout import Dropout
 from jittor_impl.faster_rcnn.detector import Detector as FasterRCNN
 from jittor_impl.outcome import Outcome
 from jittor_impl.runtime import configure, describe
-from jittor_impl.tracing import ROOT, Lazy, Tracer
+from jittor_impl.tracing import ROOT, Lazy, Tracer, tensors_in
 from jittor_impl.training import OPTIMISERS, clip_gradients
 from neutral.config import Config, OptimiserConfig
 from neutral.data.batching import Batch
@@ -159,29 +159,36 @@ class Session:
             outcome = self.run(batch, False)
             return as_floats(outcome), self.detector.detections(outcome, batch)
 
-    def call(self, name: str, arguments: list, arrays: Mapping) -> list[np.ndarray]:
-        """What the module `name` makes of recorded arguments (see Tracer); `arrays` are their values."""
+    def call(self, name: str, arguments: list, arrays: Mapping) -> dict[str, np.ndarray]:
+        """What the module `name` makes of recorded arguments (see Tracer), whose values `arrays` holds by node.
+
+        Outputs by number, and the gradients of the float arguments when there is a "gradient of output 0".
+        """
+        leaves = {}
 
         def restore(value):
             if isinstance(value, dict) and value.keys() == {"node"}:
                 values = arrays[value["node"]]
-                return ops.array(values.astype(self.dtype) if values.dtype.kind == "f" else values)
+                if values.dtype.kind != "f":
+                    return ops.array(values)
+                leaf = leaves[value["node"]] = ops.array(values.astype(self.dtype))
+                ops.set_trainable({name: leaf}, {name})
+                return leaf
             if isinstance(value, dict):
                 return {k: restore(v) for k, v in value.items()}
             return [restore(v) for v in value] if isinstance(value, list) else value
 
         positional, named = map(restore, arguments)
-        found = []
-
-        def collect(value):
-            if ops.is_tensor(value):
-                found.append(ops.to_numpy(value))
-            elif isinstance(value, (tuple, list, dict)):
-                for item in value.values() if isinstance(value, dict) else value:
-                    collect(item)
-
-        with ops.no_grad():
-            collect(self.modules()["" if name == ROOT else name](*positional, **named))
+        outputs = tensors_in(self.modules()["" if name == ROOT else name](*positional, **named))
+        found = {f"output {k}": ops.to_numpy(x) for k, x in enumerate(outputs)}
+        given = {k: arrays.get(f"gradient of output {k}") for k in range(len(outputs))}
+        given = {k: g for k, g in given.items() if g is not None}
+        if given:
+            cotangents = [ops.array(g, like=outputs[k]) for k, g in given.items()]
+            gradients = ops.vjp([outputs[k] for k in given], cotangents, list(leaves.values()))
+            for node, gradient in zip(leaves, gradients):
+                if gradient is not None:
+                    found[f"gradient of {node}"] = ops.to_numpy(gradient)
         return found
 
     def trace(

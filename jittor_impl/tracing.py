@@ -203,6 +203,16 @@ class Tracer:
         return {name: describe_module(module) for name, module in self.modules.items()}
 
 
+def tensors_in(value) -> list:
+    """The tensors of a tree of tuples, lists and dictionaries, in order."""
+    if ops.is_tensor(value):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, (tuple, list, dict)):
+        return []
+    return [tensor for item in items for tensor in tensors_in(item)]
+
+
 def describe_module(module) -> dict:
     """{"type": class name, "leaf": whether it has no modules inside, ATTRIBUTE: plain value}."""
     plain = {

@@ -230,7 +230,7 @@ def compare_nodes_32(
 
     def judge_one(node, a, b):
         least, least_max = floors.limits(section, node, priors)
-        return judge_precision(
+        verdict = judge_precision(
             case,
             check,
             node,
@@ -242,6 +242,7 @@ def compare_nodes_32(
             gates.MAXIMUM_FACTOR,
             least_max,
         )
+        return replace(verdict, floor=floors.of(section, node))
 
     return judge_nodes(case, check, torch, jittor, judge_one)
 
@@ -263,7 +264,7 @@ def compare_gradients_32(
         if a is None and b is None:
             return nothing_on_either_side(case, check, node, gates.GRADIENT_FLOOR)
         least, _ = floors.limits(section, node, (gates.GRADIENT_FLOOR,) * 2)
-        return judge_precision(
+        verdict = judge_precision(
             case,
             check,
             node,
@@ -274,6 +275,7 @@ def compare_gradients_32(
             least,
             floor=floor,
         )
+        return replace(verdict, floor=floors.of(section, node))
 
     return judge_nodes(case, check, ours, theirs, judge_one)
 

@@ -39,7 +39,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.stash[REPORT] = Report()
+    folder = Path(config.getoption("--parity-report"))
+    config.stash[REPORT] = Report(folder if folder.is_absolute() else ROOT / folder)
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +74,12 @@ def pair(device, report):
         pytest.fail(f"nothing can be compared here: {failed[0]}", pytrace=False)
     yield pair
     pair.close()
+
+
+@pytest.fixture(scope="session")
+def scripts(report) -> Path:
+    """Where scripts that reproduce failures go."""
+    return report.folder / "reproduce"
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +132,6 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.write_line("")
     report.print(Console(width=max(terminalreporter._tw.fullwidth, 120)))
     counts = ", ".join(f"{count} {status}" for status, count in report.counts().items())
-    folder = Path(config.getoption("--parity-report"))
-    json_path, html_path = report.write(folder if folder.is_absolute() else ROOT / folder)
+    json_path, html_path = report.write()
     shown = [p.relative_to(ROOT) if p.is_relative_to(ROOT) else p for p in (html_path, json_path)]
     terminalreporter.write_line(f"verdicts: {counts}; report: {shown[0]} and {shown[1]}")

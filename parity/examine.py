@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from parity.cases import Case
 from parity.floors import floors_of
 from parity.golden import golden_weights
 from parity.record import Record
-from parity.verdicts import Verdict
+from parity.reproduce import write_scripts
+from parity.verdicts import Status, Verdict
 from parity.workers import FRAMEWORKS, Pair
 
 
@@ -36,13 +38,16 @@ class Examination:
         batch,
         float32: bool = True,
         float64: bool = True,
+        origin: tuple[str, str] = ("", ""),
+        scripts: Path | None = None,
         **options,
     ):
-        """`weights(shapes)` are given to both sides; `options` go to every trace."""
+        """`weights(shapes)` are given to both sides; `options` go to every trace. Scripts that reproduce what
+        fails go to the folder `scripts`; `origin` is what they need, see write_scripts."""
         self.case, self.pair, self.build, self.batch = case, pair, build, batch
         self.draw_weights, self.options = weights, options
         self.float32, self.float64 = float32, float64
-        self.floors = floors_of(case)
+        self.floors, self.origin, self.scripts = floors_of(case), origin, scripts
         self.folder = Path(tempfile.mkdtemp(prefix="parity-records-"))
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
@@ -70,7 +75,20 @@ class Examination:
             )
         if self.float32:
             verdicts += self.run_32()
-        return verdicts
+        return self.with_scripts(verdicts)
+
+    def with_scripts(self, verdicts: list[Verdict]) -> list[Verdict]:
+        """What fails in a module gets the script that reproduces it."""
+        if self.scripts is None:
+            return verdicts
+        reference = self["torch free 64"]
+        paths = write_scripts(self.case, reference, verdicts, self.origin, self.scripts)
+        return [
+            replace(v, script=paths[v.owner].name)
+            if v.status is Status.FAIL and v.owner in paths
+            else v
+            for v in verdicts
+        ]
 
     def run_32(self) -> list[Verdict]:
         self.trace("forced 64", ("torch",), **self.forced)
@@ -140,7 +158,9 @@ class Examination:
         return self.records[name]
 
 
-def examine_case(case: Case, pair: Pair, scenes_folder: Path) -> Examination:
+def examine_case(
+    case: Case, pair: Pair, scenes_folder: Path, scripts: Path | None = None
+) -> Examination:
     """The examination of one of the suite's own cases, with golden weights."""
     config = to_dict(case.config())
 
@@ -155,11 +175,13 @@ def examine_case(case: Case, pair: Pair, scenes_folder: Path) -> Examination:
         case.batch(scenes_folder),
         case.float32,
         case.float64,
+        (repr(("build", config)), "golden_weights(shapes)"),
+        scripts,
         dropout_step=case.dropout_step,
     )
 
 
-def examine_pair(path: Path, pair: Pair) -> Examination:
+def examine_pair(path: Path, pair: Pair, scripts: Path | None = None) -> Examination:
     """The examination of somebody's pair of modules (docs/pairs.md)."""
 
     def build(sides: tuple[str, ...], dtype: str) -> None:
@@ -172,4 +194,9 @@ def examine_pair(path: Path, pair: Pair) -> Examination:
         build,
         lambda shapes: worker.call("pair_weights", path, shapes),
         worker.call("pair_inputs", path),
+        origin=(
+            f'("build_pair", Path({str(path)!r}))',
+            f'worker.call("pair_weights", Path({str(path)!r}), shapes)',
+        ),
+        scripts=scripts,
     )

@@ -37,6 +37,11 @@ class Floors:
     def __init__(self, sections: Mapping[str, Mapping[str, list[float]]] | None = None):
         self.sections = sections or {}
 
+    def of(self, section: str, node: str) -> float | None:
+        """The floor of the relative L2 error, as a fraction."""
+        floor = self.sections.get(section, {}).get(node)
+        return None if floor is None else floor[0] * gates.U32
+
     def limits(self, section: str, node: str, priors: tuple[float, float]) -> tuple[float, float]:
         """The least limits for relative L2 and greatest error: FLOOR_FACTOR times the floor, or the prior
         where that is more: a node where PyTorch's variants agree by chance is no reason for an alarm."""

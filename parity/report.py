@@ -12,13 +12,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from jinja2 import Environment
+from markupsafe import Markup
 from rich.console import Console
 from rich.table import Table
 
-from neutral.files import replacing, write_json
+from neutral.files import read_json, replacing, write_json
 from parity.changes import SCHEMA
 from parity.compare import first_divergence
+from parity.floors import describe_lock
+from parity.localise import (
+    BACKWARD_32,
+    BACKWARD_64,
+    FORWARD_32,
+    FORWARD_64,
+    classify,
+    culprits,
+)
 from parity.verdicts import Status, Verdict
 
 matplotlib.use("Agg")
@@ -27,6 +38,9 @@ from matplotlib import pyplot
 
 @dataclass
 class Report:
+    """What a run found; `folder` is where it is written."""
+
+    folder: Path
     verdicts: list[Verdict] = field(default_factory=list)
     environment: dict = field(default_factory=dict)
     curves: dict = field(
@@ -60,12 +74,13 @@ class Report:
             "verdicts": [v.to_dict() for v in self.verdicts],
         }
 
-    def write(self, folder: Path) -> tuple[Path, Path]:
-        """report.json and report.html in `folder`."""
-        write_json(folder / "report.json", self.to_dict(), indent=None)
-        with replacing(folder / "report.html") as temporary:
+    def write(self) -> tuple[Path, Path]:
+        """report.json and report.html."""
+        paths = self.folder / "report.json", self.folder / "report.html"
+        write_json(paths[0], self.to_dict(), indent=None)
+        with replacing(paths[1]) as temporary:
             temporary.write_text(render(self))
-        return folder / "report.json", folder / "report.html"
+        return paths
 
     def print(self, console: Console) -> None:
         table = Table(title="parity: PyTorch and Jittor", title_justify="left")
@@ -113,42 +128,133 @@ def summarise(verdicts: list[Verdict]) -> dict:
     }
 
 
-def error_chart(verdicts: list[Verdict], title: str) -> str:
-    """Measured error and limit of every node in order, as a data URL of a PNG."""
-    rows = [v for v in verdicts if v.measured is not None and v.limit]
-    figure, axes = pyplot.subplots(figsize=(8, 2.2), dpi=80)
-    smallest = 1e-19
-    axes.semilogy([max(v.measured, smallest) for v in rows], ".", markersize=3, label="measured")
-    axes.semilogy([v.limit for v in rows], "-", linewidth=1, color="firebrick", label="limit")
-    axes.set(title=title, xlabel="node, in order of execution", ylabel="error")
-    axes.legend(fontsize=7)
+def tube_chart(name: str, runs: dict) -> str:
+    """Losses of both sides and of PyTorch's copies, and their distances from PyTorch, as a data URL of a PNG."""
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 2.6), dpi=80)
+    losses = {k: np.array([step["loss"] for step in runs[k]]) for k in ("torch", "jittor")}
+    copies = np.array([[step["loss"] for step in run] for run in runs["copies"]])
+    left.plot(losses["torch"], label="PyTorch", linewidth=3, alpha=0.5)
+    left.plot(losses["jittor"], "--", label="Jittor")
+    left.set(title=name, xlabel="step", ylabel="loss")
+    smallest = 1e-9
+    for copy in copies:
+        right.semilogy(np.abs(copy - losses["torch"]) + smallest, color="gray", linewidth=0.7)
+    right.semilogy([], color="gray", label="PyTorch, one ulp away")
+    right.semilogy(np.abs(losses["jittor"] - losses["torch"]) + smallest, "C1--", label="Jittor")
+    right.set(xlabel="step", ylabel="distance from PyTorch")
+    for axes in (left, right):
+        axes.legend(fontsize=7)
+    return as_data_url(figure)
+
+
+def as_data_url(figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight")
     pyplot.close(figure)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-PAGE = Path(__file__).with_name("report.html.j2")
+NODE_CHECKS = [
+    *("float64 forward", "float64 node gradients", "float64 gradients"),
+    *(FORWARD_64, BACKWARD_64, "float32 forward", "float32 gradients", FORWARD_32, BACKWARD_32),
+]
+HERE = Path(__file__).resolve().parent
+KILL_MATRIX = HERE.parent / "logs" / "reference" / "mutants.json"
+SECTIONS = {
+    "summary": "Summary",
+    "environment": "Environment",
+    "nodes": "Nodes",
+    "ledger": "Decisions",
+    "steps": "Steps and curves",
+    "mutants": "Kill matrix",
+    "others": "What is not a node",
+}
+
+
+def node_data(verdicts: list[Verdict]) -> dict:
+    """What report.js reads: every verdict on a node, numbers to two digits."""
+
+    def short(x: float | None) -> float | None:
+        return None if x is None or not np.isfinite(x) else float(f"{x:.2g}")
+
+    statuses = [s.value for s in Status]
+    cases: dict[str, dict] = {}
+    for v in verdicts:
+        if v.check not in NODE_CHECKS:
+            continue
+        entry = [short(v.measured), short(v.limit), statuses.index(v.status.value), short(v.floor)]
+        if v.status is not Status.PASS:
+            entry += [v.guilty, v.message[:300]]
+        node = cases.setdefault(v.case, {}).setdefault(v.node, {})
+        node[NODE_CHECKS.index(v.check)] = entry
+    return {"checks": NODE_CHECKS, "statuses": statuses, "cases": cases}
+
+
+def environment_rows(environment: dict) -> tuple[list[str], list[tuple[str, list]]]:
+    """Column titles, and for each property its value in every column."""
+    names = dict.fromkeys(name for values in environment.values() for name in values)
+    rows = [(name, [values.get(name, "") for values in environment.values()]) for name in names]
+    return list(environment), rows
+
+
+def culprit_rows(verdicts: list[Verdict]) -> list[dict]:
+    by_case: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_case.setdefault(verdict.case, []).append(verdict)
+    return [
+        {
+            "case": case,
+            "owner": owner,
+            "kind": classify(failed),
+            "message": f"{failed[0].node}: {failed[0].message}",
+            "script": next((v.script for v in failed if v.script), ""),
+        }
+        for case, found in by_case.items()
+        for owner, failed in culprits(found).items()
+    ]
+
+
+def kill_matrix() -> dict | None:
+    if not KILL_MATRIX.exists():
+        return None
+    matrix = read_json(KILL_MATRIX)
+    return matrix | {"named": sum(m["as_named"] for m in matrix["mutants"])}
 
 
 def render(report: Report) -> str:
-    """The whole page as a string, charts included."""
+    """The whole page as a string: no file, no network is needed to read it."""
     groups = []
     for case, check, verdicts in report.groups():
         statuses = {v.status.value for v in verdicts} - {"PASS"}
-        plotted = [v for v in verdicts if v.measured is not None and v.limit]
+        worst = next((s for s in ("FAIL", "INCONCLUSIVE", "NOT_RUN") if s in statuses), "")
         groups.append(
-            {
-                "case": case,
-                "check": check,
-                "verdicts": verdicts,
-                "row": summarise(verdicts),
-                "worst_status": next(
-                    (s for s in ("FAIL", "INCONCLUSIVE", "NOT_RUN") if s in statuses), ""
-                ),
-                "chart": error_chart(plotted, f"{case}: {check}") if len(plotted) >= 10 else "",
-            }
+            {"case": case, "check": check, "row": summarise(verdicts), "worst_status": worst}
         )
-    page = Environment(autoescape=True).from_string(PAGE.read_text())
-    environment = json.dumps(report.environment, indent=1)
-    return page.render(report=report.to_dict(), groups=groups, environment=environment)
+    sides, environment = environment_rows(report.environment)
+    page = Environment(autoescape=True).from_string((HERE / "report.html.j2").read_text())
+    # inside of a script element only "</" could end it early
+    data = json.dumps(node_data(report.verdicts), separators=(",", ":")).replace("</", "<\\/")
+    return page.render(
+        report=report.to_dict(),
+        groups=groups,
+        sections=SECTIONS.items(),
+        culprits=culprit_rows(report.verdicts),
+        sides=sides,
+        environment=environment,
+        floors=describe_lock(),
+        decisions=[
+            v.to_dict()
+            for v in report.verdicts
+            if v.check == "float32 decisions" and (v.message or v.status is not Status.PASS)
+        ],
+        charts=[(name, tube_chart(name, runs)) for name, runs in report.curves.items()],
+        mutants=kill_matrix(),
+        others=[
+            v.to_dict() | {"message": v.message}
+            for v in report.verdicts
+            if v.status is not Status.PASS and v.check not in (*NODE_CHECKS, "float32 decisions")
+        ],
+        css=Markup((HERE / "report.css").read_text()),
+        js=Markup((HERE / "report.js").read_text()),
+        data=Markup(data),
+    )

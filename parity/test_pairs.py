@@ -16,8 +16,8 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("path", paths, ids=[path.stem for path in paths])
 
 
-def test_pair(path, pair, conclude):
-    with examine_pair(path, pair) as examination:
+def test_pair(path, pair, conclude, scripts):
+    with examine_pair(path, pair, scripts) as examination:
         conclude(examination.run())
 
 

@@ -28,7 +28,8 @@ class Verdict:
     """case: what was run; check: which gate; node: where; measured against limit; why, when not PASS.
 
     owner: the module whose code is responsible, where that is known; guilty: "torch", "jittor", or "" when
-    the evidence does not tell.
+    the evidence does not tell; sides: errors of PyTorch and of Jittor against float64; floor: the noise floor
+    measured there; script: a file that reproduces the failure.
     """
 
     case: str
@@ -40,9 +41,14 @@ class Verdict:
     message: str = ""
     owner: str = ""
     guilty: str = ""
+    sides: tuple[float, float] | None = None
+    floor: float | None = None
+    script: str = ""
 
     def to_dict(self) -> dict:
-        return asdict(self) | {"status": self.status.value}
+        """Without what is empty."""
+        fields = {k: v for k, v in asdict(self).items() if v is not None and v != ""}
+        return fields | {"status": self.status.value}
 
     def __str__(self) -> str:
         numbers = "" if self.measured is None else f" {self.measured:.3g} (limit {self.limit:.3g})"
@@ -158,9 +164,10 @@ def judge_precision(
     tests = [(relative_l2, factor, limit_floor, "relative L2")]
     if max_factor is not None:
         tests.append((relative_max, max_factor, max_floor, "greatest"))
-    worst = None
+    worst, sides = None, None
     for measure, times, at_least, name in tests:
         e_torch, e_jittor = measure(torch32, reference, floor), measure(jittor32, reference, floor)
+        sides = sides or (e_torch, e_jittor)
         for guilty, mine, other in (("jittor", e_jittor, e_torch), ("torch", e_torch, e_jittor)):
             limit = max(times * other, at_least)
             if worst is None or mine / limit > worst[0]:
@@ -171,7 +178,15 @@ def judge_precision(
         "" if ratio <= 1 else f"{guilty} is the less precise side: {name} error against float64"
     )
     return Verdict(
-        case, check, node, status, measured, limit, message, guilty="" if ratio <= 1 else guilty
+        case,
+        check,
+        node,
+        status,
+        measured,
+        limit,
+        message,
+        guilty="" if ratio <= 1 else guilty,
+        sides=sides,
     )
 
 

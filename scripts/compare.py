@@ -73,13 +73,13 @@ def main() -> None:
     if not 2 <= len(options.files) <= 3:
         raise InputError("give two records for the semantic gate, three for the precision gate")
     verdicts, environment = compare_records(options.files)
-    report = Report(environment=environment)
+    report = Report(options.out or Path(), environment=environment)
     report.add(verdicts)
     report.print(Console())
     for owner, failed in localise.culprits(verdicts).items():
         print(f"{owner}: {failed[0]}")
     if options.out:
-        print("report:", *report.write(options.out))
+        print("report:", *report.write())
     sys.exit(any(v.status is Status.FAIL for v in verdicts))
 
 

@@ -269,14 +269,14 @@ def test_trained_parameters_must_be_the_same():
 
 
 def test_report_counts_and_writes_everything(tmp_path):
-    report = Report()
+    report = Report(tmp_path)
     report.add(
         [Verdict("case <1>", "check", f"node{i}", Status.PASS, 1e-13, 1e-12) for i in range(12)]
     )
     report.add([Verdict("case <1>", "check", "bad", Status.FAIL, 1.0, 1e-12, "why & how")])
     report.add([Verdict("other", "case", "(all)", Status.NOT_RUN, message="no GPU")])
     assert report.counts() == {"PASS": 12, "FAIL": 1, "INCONCLUSIVE": 0, "NOT_RUN": 1}
-    json_path, html_path = report.write(tmp_path)
+    json_path, html_path = report.write()
     page = html_path.read_text()
     assert "why &amp; how" in page
     assert "case &lt;1&gt;" in page

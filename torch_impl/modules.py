@@ -14,6 +14,7 @@ from torch_impl.decisions import Decisions
 from torch_impl.outcome import Outcome
 from torch_impl.runtime import FRAMEWORK, configure
 from torch_impl.session import Session
+from torch_impl.tracing import tensors_in
 
 
 class ModuleDetector:
@@ -30,7 +31,8 @@ class ModuleDetector:
             outputs = self.model(**{name: convert(x) for name, x in inputs.items()})
         else:
             outputs = self.model(*map(convert, inputs))
-        losses = {f"output{i}": weighted(x) for i, x in enumerate(float_tensors(outputs))}
+        floats = [x for x in tensors_in(outputs) if "float" in str(x.dtype)]
+        losses = {f"output{i}": weighted(x) for i, x in enumerate(floats)}
         total = None
         for loss in losses.values():
             total = loss if total is None else total + loss
@@ -38,17 +40,6 @@ class ModuleDetector:
 
     def detections(self, outcome: Outcome, inputs) -> None:
         """A module detects nothing."""
-
-
-def float_tensors(value) -> list:
-    """The float tensors of a tree of tuples, lists and dictionaries, in order."""
-    if ops.is_tensor(value):
-        return [value] if "float" in str(value.dtype) else []
-    if isinstance(value, dict):
-        value = list(value.values())
-    if not isinstance(value, (tuple, list)):
-        return []
-    return [x for item in value for x in float_tensors(item)]
 
 
 def weighted(x):

@@ -1,6 +1,7 @@
 """`python -m parity.mutants [NAME ...]`: the kill matrix and the false alarms.
 
-Writes OUT/mutants.json; with --docs also docs/mutants.md. Exit code 1 when a mutant is not caught by
+Writes OUT/mutants.json; with --docs also docs/mutants.md and logs/reference/mutants.json,
+which every report shows. Exit code 1 when a mutant is not caught by
 its named check at its named node, or a sound pair gives an alarm.
 """
 
@@ -82,6 +83,7 @@ def main() -> int:
     }
     write_json(options.out / "mutants.json", result)
     if options.docs:
+        write_json(ROOT / "logs" / "reference" / "mutants.json", result)
         page = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False).from_string(
             (HERE / "mutants.md.j2").read_text()
         )

@@ -259,7 +259,7 @@ _ALL = (
         "        k = self.k(self.project(key, 2))\n        v = self.v(self.project(value, 1))\n",
         "detr",
         FORWARD,
-        "transformer.encoder.layers.0.self_attn.k",
+        "transformer.encoder.layers.0.self_attn.k/in[0]",
         "q/k/v order",
     ),
     Mutant(
@@ -270,7 +270,7 @@ _ALL = (
         "        return self.self_attn(x + position, x + position, x + position, bias)\n",
         "detr",
         FORWARD,
-        "transformer.encoder.layers.0.self_attn.v",
+        "transformer.encoder.layers.0.self_attn/in[2]",
     ),
     Mutant(
         "attention_unscaled",
@@ -280,7 +280,7 @@ _ALL = (
         "** 0.0, query)",
         "detr",
         FORWARD,
-        "transformer.encoder.layers.0.self_attn.q",
+        "transformer.encoder.layers.0.self_attn.q/in[0]",
     ),
     Mutant(
         "padding_attended",
@@ -290,7 +290,7 @@ _ALL = (
         "",
         "detr",
         FORWARD,
-        "transformer.encoder.layers.0.self_attn.dropout",
+        "transformer.encoder.layers.0.self_attn.dropout/in[0]",
         "attention mask",
     ),
     Mutant(
@@ -301,7 +301,7 @@ _ALL = (
         "            outputs.append(x if not outputs else self.norm(x))\n",
         "detr",
         FORWARD,
-        "transformer.decoder.norm",
+        "transformer.decoder.norm/in[0]",
         "auxiliary layers",
     ),
     Mutant(
@@ -334,7 +334,7 @@ _ALL = (
         "            x = layer(x) if index < 2 else layer(ops.relu(x))\n",
         "detr",
         FORWARD,
-        "bbox_embed.layers.1",
+        "bbox_embed.layers.1/in[0]",
     ),
     Mutant(
         "square_matrix_transposed",
@@ -411,7 +411,7 @@ _ALL = (
         "        weight, bias = ops.frozen(self.weight), ops.frozen(self.bias)\n        x = ops.frozen(x)\n",
         "detr frozen",
         GRADIENTS,
-        "backbone.0.body.layer4.0.conv2",
+        "backbone.0.body.layer4.0.bn2/in[0]",
         "a stop-gradient too many",
     ),
     Mutant(
@@ -635,7 +635,7 @@ _ALL = (
         "                        if (h.high < width - 1) line[h.high] += part * h.at_high;\n",
         "frcnn",
         GRADIENTS,
-        "backbone[2]",
+        "roi_heads.box_roi_pool/in[0][2]",
         "backward only",
         fast=True,
     ),
@@ -647,7 +647,7 @@ _ALL = (
         "            inner = lateral\n",
         "frcnn",
         FORWARD,
-        "backbone.fpn.layer_blocks.1.0",
+        "backbone.fpn.layer_blocks.1/in[0]",
     ),
     Mutant(
         "class_column_one_off",
