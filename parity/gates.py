@@ -33,6 +33,8 @@ LOSS_MARGIN = 0.05  # relative, of the training loss at the end, over seeds
 AP_MARGIN = 0.02
 AP_MEANINGFUL = 0.2  # below it on both sides, equal AP proves nothing
 DETECTIONS_MATCHED, DETECTION_IOU, DETECTION_SCORE = 0.999, 0.99, 1e-4
+# the pools are (piecewise) linear in the map: central differences have no error but rounding
+DIFFERENCE_STEP = 1e-5
 FINITE_DIFFERENCES = (
     1e-9  # central differences of linear functions in float64: rounding over the step
 )

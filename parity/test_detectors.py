@@ -10,13 +10,9 @@ from neutral.data.batching import val_batches
 from neutral.evaluation import evaluate
 from neutral.weights import initial_weights
 from parity import compare
-from parity.cases import CASES, FASTER_RCNN, Case
+from parity.cases import CASES, FASTER_RCNN, OVERFITTED_IMAGES, OVERFITTING, Case
 from parity.examine import examine_case
 from parity.workers import FRAMEWORKS
-
-OVERFITTED_IMAGES = 4
-# steps and rate at which PyTorch learns four scenes by heart: AP about 0.7 and more
-OVERFITTING = {"scenes_detr": (150, 5e-4), "scenes_frcnn": (80, 2e-3)}
 
 
 def identifier(case: Case) -> str:

@@ -19,7 +19,6 @@ POOLS = {  # arguments after the map, boxes and images
     "roi_pool": (3, 0.125),
     "crop_and_resize": (4, 0.125),
 }
-STEP = 1e-5  # the pools are (piecewise) linear in the map: central differences have no error but rounding
 
 
 def feature_map() -> np.ndarray:
@@ -42,8 +41,8 @@ def test_gradient_against_finite_differences(name, pair, conclude):
     _, gradient = run(x)
     for k in range(3):
         direction = stream(0, "kernels", "direction", k).standard_normal(x.shape)
-        above, below = (run(x + sign * STEP * direction)[0] for sign in (1, -1))
-        slope = np.array([(above - below) / (2 * STEP)])
+        above, below = (run(x + sign * gates.DIFFERENCE_STEP * direction)[0] for sign in (1, -1))
+        slope = np.array([(above - below) / (2 * gates.DIFFERENCE_STEP)])
         found = np.array([(gradient * direction).sum()])
         check = "gradient against finite differences"
         verdicts.append(

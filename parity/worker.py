@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Mapping
@@ -72,6 +73,20 @@ class Server:
         self.planted = [
             ops.surround(modules[name], spoiled(ops, kind)) for name, kind in faults.items()
         ]
+
+    def bare(self, batch, dropout_step: int | None = None) -> None:
+        """What a trace runs, with nothing watched: forward, losses, detections, gradients of the parameters."""
+        ops = importlib.import_module(f"{self.implementation}.ops")
+        outcome = self.session.run(batch, dropout_step is not None, dropout_step or 0)
+        self.session.detector.detections(outcome, batch)
+        tensors = [self.session.tensors[name] for name in self.session.trained]
+        for gradient in ops.grad(outcome.total, tensors):
+            if gradient is not None:
+                ops.to_numpy(gradient)
+
+    def peak_memory(self) -> float:
+        """MiB, of this process so far."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     def vary(self, variant: str) -> None:
         importlib.import_module(f"{self.implementation}.runtime").vary(variant)

@@ -1,0 +1,73 @@
+"""The lock file of noise floors, and that no test brings a tolerance of its own."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from neutral.files import read_json
+from parity import gates
+from parity.cases import CASES, FASTER_RCNN
+from parity.floors import LOCK, SECTIONS, VARIANTS, Floors, floors_of
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_lock_covers_every_float32_case_of_the_default_suite():
+    lock = read_json(LOCK)
+    wanted = {c.name for c in CASES + FASTER_RCNN if c.float32 and not c.full}
+    assert set(lock["cases"]) == wanted, "run python -m parity.floors"
+    assert lock["variants"] == list(VARIANTS)
+    assert {"cpu", "cores", "python"} <= set(lock["machine"])
+    assert lock["versions"]["torch"]
+    for case in lock["cases"].values():
+        assert set(case) == set(SECTIONS)
+        assert all(len(section) > 10 for section in case.values())
+
+
+def test_floors_widen_limits_and_never_narrow_them():
+    u = gates.U32
+    floors = Floors({"forward": {"noisy": [100.0, 200.0], "quiet": [0.1, 0.1]}})
+    assert floors.limits("forward", "noisy", (16 * u, 64 * u)) == pytest.approx(
+        (gates.FLOOR_FACTOR * 100 * u, gates.FLOOR_FACTOR * 200 * u)
+    )
+    assert floors.limits("forward", "quiet", (16 * u, 64 * u)) == (16 * u, 64 * u)
+    assert floors.limits("gradients", "noisy", (u, u)) == (u, u)
+    assert floors.of("forward", "noisy") == 100 * u
+    assert floors_of("no such case").of("forward", "x") is None
+
+
+TOLERANT = {"allclose", "isclose", "approx", "assert_allclose", "assert_close", "atol", "rtol"}
+
+
+def tolerances(source: str) -> list[tuple[int, object]]:
+    """Line and value of whatever could be a tolerance: a small float, a float compared with, a tolerant function."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            parts = [n for n in ast.walk(node) if isinstance(n, ast.Constant)]
+            found += [(n.lineno, n.value) for n in parts if isinstance(n.value, float) and n.value]
+        is_small = isinstance(getattr(node, "value", None), float) and 0 < abs(node.value) < 0.1
+        if isinstance(node, ast.Constant) and is_small:
+            found.append((node.lineno, node.value))
+        name = getattr(node, "attr", getattr(node, "id", getattr(node, "arg", None)))
+        if name in TOLERANT:
+            found.append((node.lineno, name))
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "parity").glob("test_*.py")), ids=lambda p: p.name)
+def test_no_test_has_a_tolerance_of_its_own(path):
+    """Limits live in gates.py and floors.json, nowhere else."""
+    found = tolerances(path.read_text())
+    assert found == [], f"{path.name}: (line, value) {found}"
+
+
+def test_the_search_finds_tolerances():
+    assert [value for _, value in tolerances("assert x < 1e-5")] == [1e-5, 1e-5]
+    assert tolerances("LIMIT = 0.02") == [(1, 0.02)]
+    assert tolerances("assert error <= 0.5") == [(1, 0.5)]
+    assert tolerances("np.allclose(a, b, rtol=x)")[0] == (1, "allclose")
+    assert tolerances("roi_align(x, 0.125, 2, False)") == []

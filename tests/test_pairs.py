@@ -1,0 +1,81 @@
+"""A user's own pair of modules: compared, blamed where it is wrong, reproduced by the script that comes with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neutral.errors import InputError
+from neutral.files import read_json
+from neutral.pairs import load_pair
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "docs" / "example_pair.py"
+
+
+def run(*command, folder=ROOT) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, capture_output=True, text=True, timeout=900
+    )
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """The example with another eps in Jittor's batch norm: (folder of its report, result of the run)."""
+    folder = tmp_path_factory.mktemp("pair")
+    source = EXAMPLE.read_text()
+    before, jittor = source.split("def jittor():")
+    pair = folder / "wrong_eps.py"
+    pair.write_text(before + "def jittor():" + jittor.replace("Norm2d(8)", "Norm2d(8, eps=1e-3)"))
+    command = ["-m", "pytest", "parity/test_pairs.py", "--pair", str(pair), "-k", "wrong_eps"]
+    return folder, run(*command, "--parity-report", str(folder))
+
+
+def test_the_layer_that_differs_is_named(faulty):
+    folder, result = faulty
+    assert result.returncode == 1, result.stdout
+    verdicts = read_json(folder / "report.json")["verdicts"]
+    local = [v for v in verdicts if v["status"] == "FAIL" and "local" in v["check"]]
+    assert {v["owner"] for v in local} == {"1"}, "the batch norm, and nothing behind it"
+    forward = next(v for v in local if v["check"] == "float64 local forward")
+    assert "eps: torch 1e-05, jittor 0.001" in forward["message"]
+    total = [v for v in verdicts if v["status"] == "FAIL" and v["check"] == "float64 forward"]
+    assert len(total) > 1, "what comes behind inherits the error"
+    assert "<code>1</code> SEMANTIC-DIFF" in (folder / "report.html").read_text()
+
+
+def test_its_script_shows_the_difference(faulty):
+    folder, _ = faulty
+    scripts = sorted((folder / "reproduce").glob("*.py"))
+    assert [s.name for s in scripts] == ["wrong_eps_1.py"]
+    assert len(scripts[0].read_text().splitlines()) < 45
+    result = run(str(scripts[0]))
+    assert result.returncode == 0, result.stderr
+    error = float(result.stdout.split("output 0: relative L2")[1].split()[0])
+    assert 1e-5 < error < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("", "defines no function torch, jittor, inputs"),
+        ("import nothing_like_it", "cannot be run: ModuleNotFoundError"),
+        ("torch = jittor = print\ndef inputs(): return [1]", "must return a tuple of NumPy arrays"),
+    ],
+)
+def test_bad_files_are_told(tmp_path, source, message):
+    path = tmp_path / "pair.py"
+    path.write_text(source)
+    with pytest.raises(InputError, match=message):
+        load_pair(path).inputs()
+    with pytest.raises(InputError, match="no such pair"):
+        load_pair(tmp_path / "missing.py")
+
+
+def test_the_example_is_as_short_as_the_docs_say():
+    lines = [line for line in EXAMPLE.read_text().splitlines() if line.strip()]
+    assert len(lines) <= 20
+    load_pair(EXAMPLE).inputs()

@@ -1,0 +1,182 @@
+"""Traces and decisions, in PyTorch: every kind of container, in-place code, regrets by hand."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+from torch_impl import ops  # noqa: E402
+from torch_impl.decisions import Decisions, pool_cells  # noqa: E402
+from torch_impl.detr.matcher import assignment_regret  # noqa: E402
+from torch_impl.faster_rcnn.labels import label_regret, match_regret  # noqa: E402
+from torch_impl.faster_rcnn.rpn import nms_regret, order_regret  # noqa: E402
+from torch_impl.tracing import Lazy, Tracer  # noqa: E402
+
+
+class Both(NamedTuple):
+    low: torch.Tensor
+    high: torch.Tensor
+
+
+class Split(nn.Module):
+    """Takes a list and a named argument; returns a dictionary with a list and a named tuple."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, parts, *, extra):
+        return {
+            "list": [x * self.scale for x in parts],
+            "pair": Both(parts[0] - extra, parts[1] + extra),
+        }
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+        self.act = nn.ReLU(inplace=True)
+        self.split = Split()
+
+    def forward(self, x):
+        y = self.linear(x)
+        y += 1  # writes into what the module returned
+        y = self.act(y)
+        found = self.split([y[:, :2], y[:, 2:]], extra=y[:, 1:3])
+        return found["list"][0] + found["list"][1] * found["pair"].low + found["pair"].high
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return Net().double()
+
+
+def trace(net, reference=None, rounded=False) -> dict:
+    x = torch.linspace(-3, 3, 6, dtype=torch.float64).reshape(2, 3)
+    tracer = Tracer(dict(net.named_modules()), None, reference, rounded)
+    with tracer:
+        total = (net(x) ** 2).sum()
+    nodes, parameters = tracer.gradients(total, dict(net.named_parameters()))
+    return {
+        "nodes": {k: ops.to_numpy(v) for k, v in tracer.arrived.items()},
+        "node_gradients": dict(Lazy(nodes)),
+        "gradients": dict(Lazy(parameters)),
+        "owners": tracer.owners,
+    }
+
+
+def wrong(a: dict, b: dict, section: str) -> set[str]:
+    pairs = [(k, a[section][k], b[section][k]) for k in a[section]]
+    return {k for k, x, y in pairs if x is not None and not np.allclose(x, y, 1e-12, 1e-14)}
+
+
+def test_every_container_has_its_nodes(net):
+    found = trace(net)
+    assert {"split/in[0][0]", "split/in[0][1]", "split/in[extra]"} <= set(found["nodes"])
+    assert {"split[list][0]", "split[list][1]", "split[pair][0]"} <= set(found["nodes"])
+    assert found["owners"]["split/in[extra]"] == "(model)"
+    assert found["owners"]["split[pair][1]"] == "split"
+    assert "forward" not in vars(net.split), "the module is as it was before"
+
+
+def test_code_that_writes_in_place_spoils_no_record(net):
+    found = trace(net)["nodes"]
+    assert np.allclose(found["linear"] + 1, found["act/in[0]"])
+    assert (found["act/in[0]"] < 0).any()
+
+
+def test_gradients_are_those_of_autograd(net):
+    found = trace(net)
+    x = torch.linspace(-3, 3, 6, dtype=torch.float64).reshape(2, 3)
+    y = net.linear(x)
+    kept = y.clone().requires_grad_()
+    z = nn.functional.relu(kept + 1)
+    parts = net.split([z[:, :2], z[:, 2:]], extra=z[:, 1:3])
+    out = parts["list"][0] + parts["list"][1] * parts["pair"].low + parts["pair"].high
+    (gradient,) = torch.autograd.grad((out**2).sum(), kept)
+    assert np.allclose(found["node_gradients"]["linear"], gradient.numpy())
+
+
+def test_forced_by_itself_nothing_differs(net):
+    free = trace(net)
+    forced = trace(net, free)
+    for section in ("nodes", "node_gradients", "gradients"):
+        assert wrong(free, forced, section) == set()
+
+
+def test_a_fault_shows_at_its_node_and_nowhere_else(net, monkeypatch):
+    free = trace(net)
+
+    def faulty(self, parts, *, extra):
+        return {"list": [x * self.scale for x in parts], "pair": Both(parts[0] - extra, parts[1])}
+
+    monkeypatch.setattr(Split, "forward", faulty)
+    forced = trace(net, free)
+    assert wrong(free, forced, "nodes") == {"split[pair][1]"}
+    # it no longer hands its gradient to the arguments that it forgot
+    assert wrong(free, forced, "node_gradients") == {"split/in[extra]"}
+    assert wrong(free, trace(net), "nodes") == {"split[pair][1]", "(model)"}
+
+
+def test_pool_cells():
+    x = np.array([[[[1.0, 1, -3, -2], [0, 0, -5, -2]]]])
+    assert pool_cells(x, 2, 2, 0).tolist() == [[[[0, 3]]]], "the first of equals"
+    assert pool_cells(x, 3, 2, 1).tolist() == [[[[0, 1]]]], "padding never wins"
+
+
+def test_replayed_choices_are_used_and_their_regret_told():
+    x = torch.tensor([[[[3.0, -1e-9], [2.0, 1.0]]]])
+    free = Decisions(tracer=Tracer({"": nn.Identity()}))
+    with free.watching({}):
+        ops.relu(x), ops.max_pool(x, 2, 2, 0)
+    given = free.record()["decisions"]
+    assert given["relu in (detector)"].sum() == 3
+    given["relu in (detector)"][0, 0, 0, 1] = True
+    given["max_pool in (detector)"][:] = 2
+    replayed = Decisions(given, Tracer({"": nn.Identity()}))
+    with replayed.watching({}):
+        assert ops.relu(x)[0, 0, 0, 1] == x[0, 0, 0, 1]
+        assert ops.max_pool(x, 2, 2, 0).item() == 2.0
+    relu, pool = replayed.ledger.values()
+    assert relu["different"] == pool["different"] == 1
+    assert relu["regret"] == pytest.approx(1e-9 / 3)
+    assert pool["regret"] == pytest.approx(1 / 3)
+    assert ops.relu(x).min() == 0, "ops are as they were before"
+
+
+def test_regrets_by_hand():
+    scores = torch.tensor([[0.9, 0.5, 0.5, 0.1]])
+    order = torch.tensor([[0, 1, 2]])
+    assert order_regret(scores, order, np.array([[0, 2, 1]])).max() == 0, "a tie"
+    assert order_regret(scores, order, np.array([[0, 1, 3]])).max() == pytest.approx(0.4 / 0.9)
+    # IoU 0.5 of the first two: with a threshold of 0.45 the second goes; keeping it needs 0.05 less overlap
+    boxes = np.array([[[0, 0, 10, 10], [0, 0, 10, 5], [50, 50, 60, 60.0]]])
+    level, good = np.zeros((1, 3), int), np.ones((1, 3), bool)
+    kept = np.array([[True, False, True]])
+    assert nms_regret(boxes, level, good, 0.45, kept).item() == 0
+    other = np.array([[True, True, True]])
+    assert nms_regret(boxes, level, good, 0.45, other).item() == pytest.approx(0.05)
+    # dropping a box that nothing overlaps: its IoU would have to be 0.45 and not -1
+    lost = np.array([[True, False, False]])
+    assert nms_regret(boxes, level, good, 0.45, lost).item() > 0.4
+    cost = np.array([[1.0, 2.0], [2.0, 1.0]])
+    assert assignment_regret(cost, np.array([0, 1])) == 0
+    assert assignment_regret(cost, np.array([1, 0])) == pytest.approx(0.5)
+
+
+def test_label_regrets_by_hand():
+    from neutral.config.faster_rcnn import LabelConfig
+
+    rules = LabelConfig(positive=0.7, negative=0.3, low_quality=False)
+    overlap = np.array([[[0.69, 0.1], [0.2, 0.5]]])
+    regret = label_regret(overlap, rules)[0]
+    assert regret[0] == pytest.approx(0.01)
+    assert regret[1] == pytest.approx(0.2)
+    assert match_regret(overlap, np.array([[1, 1]]))[0].tolist() == pytest.approx([0.59, 0.0])
