@@ -48,9 +48,9 @@ class Tracer:
     "NAME/in[mask]" an argument with a name; "[0]" or "[key]" behind it an item of a tuple, list or
     dictionary; "#2" at the end means the second call.
 
-    arrived: the tensors as they were computed; used: those that the run went on with (the same value, or
-    the reference's); owners: the module whose code computed each node; arguments: positional and named ones
-    of every call, as JSON.
+    arrived: the tensors as they were computed; used: those that gradients are taken of (the same value, or
+    the reference's); given: those that the run went on with; owners: the module whose code computed each node;
+    arguments: positional and named ones of every call, as JSON.
     """
 
     def __init__(
@@ -134,16 +134,20 @@ class Tracer:
     def visit(self, node: str, tensor, owner: str = ""):
         """Keeps `tensor` under the name `node`; returns what the run is to go on with.
 
-        That is a tensor of its own: gradients through it are those of this use alone, and what writes into it
-        spoils no record. `owner` is given for outputs only.
+        That is a tensor of its own, so that what writes into it spoils no record. So is the one that gradients of
+        an argument are taken of: they are those of this use alone. `owner` is given for outputs only.
         """
         if owner:
             ops.finish([tensor])
         self.arrived[node], self.owners[node] = tensor, owner or self.stack[-1]
-        used = self.used[node] = tensor if self.is_free(node) else self.leaf(node, tensor)
+        if not self.is_free(node):
+            used = self.leaf(node, tensor)
+        else:
+            used = tensor if owner or not ops.is_differentiable(tensor) else ops.identity(tensor)
+        self.used[node] = used
         given = self.given[node] = ops.identity(used) if ops.is_differentiable(used) else used
         if self.is_constant(node) or id(tensor) in self.constants:
-            self.constants |= {id(tensor), id(given)}
+            self.constants |= {id(used), id(given)}
         return given
 
     def is_free(self, node: str) -> bool:
@@ -170,7 +174,7 @@ class Tracer:
         if self.reference is None:
             nodes = {
                 name: tensor
-                for name, tensor in self.given.items()
+                for name, tensor in self.used.items()
                 if ops.is_differentiable(tensor) and id(tensor) not in self.constants
             }
             computed, cotangents = [total], [None]
