@@ -5,6 +5,7 @@ This is all that the scripts and the parity workers see of an implementation.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -66,7 +67,7 @@ class Session:
 
     def is_constant(self, node: str) -> bool:
         """Whether nothing before a node of a trace is trained."""
-        return is_frozen_stage(node, self.config)
+        return is_frozen_stage(re.split(r"[/\[#]", node)[0], self.config)
 
     def name_of(self, name: str) -> str:
         """The canonical name of a parameter or module."""
