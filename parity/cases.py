@@ -10,6 +10,7 @@ from neutral.data import open_dataset
 from neutral.data.batching import Batch, collate
 from neutral.data.transforms import val_transform
 
+EXAMPLE = Path(__file__).resolve().parent.parent / "docs" / "example_pair.py"  # a pair of modules
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 COCO_MINI = SHARED / "coco_mini"
 GOLDEN = SHARED / "golden"

@@ -9,7 +9,9 @@ import pytest
 
 from neutral.randomness import stream
 from parity import gates
+from parity.cases import EXAMPLE
 from parity.op_cases import BOXES, OWNERS, REGIONS
+from parity.steps import step_pair
 from parity.verdicts import judge, judge_equal
 from parity.worker import Constant
 from parity.workers import FRAMEWORKS
@@ -69,6 +71,15 @@ def test_no_regions(name, pair, conclude):
             )
         ]
     )
+
+
+def test_one_region_spoils_no_later_gradient(pair, conclude):
+    """Jittor's constants of one element, see `computed` in kernels.py: the next gradient must start from 1."""
+    for name in POOLS:
+        one = (Constant(BOXES[:1]), OWNERS[:1])
+        arguments = (feature_map(), *one, *POOLS[name])
+        pair["jittor"].call("run_op", name, arguments, pair.device, "float32")
+        conclude(step_pair(EXAMPLE, pair, 2))
 
 
 def test_nms_without_boxes(pair, conclude):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from parity.cases import EXAMPLE
 from parity.examine import examine_pair
 from parity.steps import step_pair
-
-EXAMPLE = Path(__file__).resolve().parent.parent / "docs" / "example_pair.py"
 
 
 def pytest_generate_tests(metafunc):
