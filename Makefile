@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PAIR := logs/parity/pair
 
-.PHONY: parity parity-full mutants test lint format setup clean
+.PHONY: parity parity-full mutants floors bench test lint format setup clean
 
 parity: setup
 	$(PY) -m pytest parity/
@@ -17,6 +17,12 @@ parity-full: setup
 
 mutants: setup
 	$(PY) -m parity.mutants --docs
+
+floors: setup
+	$(PY) -m parity.floors
+
+bench: setup
+	$(PY) -m scripts.bench
 
 test: setup lint
 	$(PY) -m pytest tests/ parity/

@@ -95,6 +95,11 @@ def test_resume_continues_bit_for_bit(trained, tmp_path):
         [e["train_loss"] for e in read_log(f / "log.txt").epochs] for f in (trained, tmp_path)
     ]
     assert losses[0] == losses[1]
+    streams = [(f / "stream.jsonl").read_text() for f in (trained, tmp_path)]
+    assert streams[0] == streams[1], "the chain of data goes on where it was"
+    assert len(streams[0].splitlines()) == 4 * len(
+        read_log(trained / "log.txt").epochs[0]["train_step_losses"]
+    )
 
 
 def test_faster_rcnn_resumes_bit_for_bit_and_evaluates(tmp_path):
@@ -142,6 +147,7 @@ def test_train_pair_trains_both_and_charts_them(tiny, tmp_path):
     for name in ("curves.png", "curves.svg", "steps.png", "torch/log.txt", "jittor/log.txt"):
         assert (tmp_path / name).stat().st_size > 0
     assert "none (configuration, seed and data are the same)" in result.stdout
+    assert "/ data streams / 2 batches" in result.stdout
     first, second = (
         read_log(tmp_path / side / "log.txt").epochs[0] for side in ("torch", "jittor")
     )
