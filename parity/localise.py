@@ -8,14 +8,14 @@ module's arguments the module that called it, of its results itself; backward th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from neutral.randomness import stream
 from parity import gates, oracle
-from parity.compare import compare_gradients_32, compare_nodes_32
+from parity.compare import compare_gradients_32, compare_losses, compare_nodes_32
 from parity.floors import Floors
 from parity.verdicts import (
     Status,
@@ -43,11 +43,9 @@ def call_of(node: str) -> str:
     return module_of(node) + (f"#{number}" if number else "")
 
 
-def backward_owner(node: str, owners: Mapping) -> str:
-    """Whose code turns the gradients of what follows into the gradient of this node."""
-    if "/in" in node:
-        return module_of(node)  # a module's own code gives its arguments' gradients
-    return owners.get(f"{module_of(node)}/in[0]", "(detector)")  # its caller's those of its result
+def callers_of(owners: Mapping) -> dict[str, str]:
+    """The module whose code calls each module, by name."""
+    return {module_of(node): owner for node, owner in owners.items() if "/in" in node}
 
 
 def parameter_owner(name: str, modules: Mapping) -> str:
@@ -77,7 +75,10 @@ def compare_local_64(
         return replace(verdict, owner=owners.get(node, "(detector)"))
 
     verdicts = judge_nodes(case, FORWARD_64, reference["nodes"], forced["nodes"], judge_forward)
+    losses = compare_losses(case, "float64 local losses", reference, forced, gates.LOSS_64)
+    verdicts += [replace(v, owner="(detector)") for v in losses]
     if "gradients" in reference:
+        owner_of = gradient_owner(reference)
         floor = semantic_gradient_floor(absent_if_zero(reference["node_gradients"]))
         for section in ("node_gradients", "gradients"):
             ours, theirs = (absent_if_zero(t[section]) for t in (reference, forced))
@@ -86,7 +87,7 @@ def compare_local_64(
                 verdict = judge_gradient(
                     case, BACKWARD_64, node, b, a, gates.SEMANTIC_GRADIENT, floor
                 )
-                return replace(verdict, owner=owner_of_gradient(node, section, reference))
+                return replace(verdict, owner=owner_of(section, node))
 
             verdicts += judge_nodes(case, BACKWARD_64, ours, theirs, judge_backward)
     return [
@@ -95,10 +96,18 @@ def compare_local_64(
     ]
 
 
-def owner_of_gradient(node: str, section: str, reference: Mapping) -> str:
-    if section == "gradients":
-        return parameter_owner(node, reference["modules"])
-    return backward_owner(node, reference["owners"])
+def gradient_owner(reference: Mapping) -> Callable[[str, str], str]:
+    """owner(section, node): whose code makes a gradient out of those of what follows."""
+    callers, modules = callers_of(reference["owners"]), reference["modules"]
+
+    def owner(section: str, node: str) -> str:
+        if section == "gradients":
+            return parameter_owner(node, modules)
+        if "/in" in node:
+            return module_of(node)  # a module's own code gives its arguments' gradients
+        return callers.get(module_of(node), "(detector)")  # its caller's those of its results
+
+    return owner
 
 
 def compare_local_32(
@@ -113,11 +122,12 @@ def compare_local_32(
         case, FORWARD_32, *(t["nodes"] for t in three), floors, "local forward"
     )
     verdicts = [replace(v, owner=owners.get(v.node, "(detector)")) for v in found]
+    owner_of = gradient_owner(exact)
     for section in ("node_gradients", "gradients") if "gradients" in exact else ():
         found = compare_gradients_32(
             case, BACKWARD_32, *(t[section] for t in three), floors, "local gradients"
         )
-        verdicts += [replace(v, owner=owner_of_gradient(v.node, section, exact)) for v in found]
+        verdicts += [replace(v, owner=owner_of(section, v.node)) for v in found]
     return verdicts
 
 
@@ -143,6 +153,8 @@ def name_the_guilty(
     verdict: Verdict, reference: Mapping, forced: Mapping, weights: Mapping
 ) -> Verdict:
     """A FAIL of the semantic gate with the side that NumPy says is wrong, or with what is known instead."""
+    if not verdict.owner:  # a node of one side only
+        return verdict
     name, layers = verdict.owner, [t["modules"].get(verdict.owner, {}) for t in (reference, forced)]
     evidence = oracle.different_attributes(*layers)
     if evidence:
@@ -156,6 +168,8 @@ def name_the_guilty(
         for k, v in weights.items()
         if k.startswith(f"{name}.")
     }
+    if not weights:
+        return _undecided(verdict, "the weights are not at hand")
     inputs = f"{name}/in[0]" + (f"#{call_of(verdict.node).partition('#')[2]}".rstrip("#"))
     if inputs not in reference["nodes"]:
         return _undecided(verdict, "its arguments were not recorded")

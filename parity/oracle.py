@@ -89,8 +89,10 @@ ORACLES: dict[str, Callable] = {
 
 def find_oracle(layer: Mapping) -> Callable | None:
     """The oracle of a layer, oracle(x, layer, weights), or None."""
-    name = layer.get("type", "")
-    return ORACLES.get(ALIASES.get(name, name)) if layer.get("leaf") else None
+    name = ALIASES.get(layer.get("type", ""), layer.get("type", ""))
+    if not layer.get("leaf") or (name == "BatchNorm2d" and layer.get("training")):
+        return None  # of statistics of the batch there is none
+    return ORACLES.get(name)
 
 
 def different_attributes(torch: Mapping, jittor: Mapping) -> list[str]:

@@ -55,6 +55,7 @@ def test_oracle(name):
 def test_what_has_no_oracle():
     assert oracle.find_oracle({"type": "Conv2d", "leaf": False}) is None
     assert oracle.find_oracle({"type": "Transformer", "leaf": True}) is None
+    assert oracle.find_oracle({"type": "BatchNorm2d", "leaf": True, "training": True}) is None
 
 
 def test_attributes_that_differ_are_told():
