@@ -23,7 +23,7 @@ from parity.golden import golden_weights
 from parity.record import Record
 from parity.reproduce import write_scripts
 from parity.verdicts import Status, Verdict
-from parity.workers import FRAMEWORKS, Pair
+from parity.workers import FRAMEWORKS, Pair, WorkerDied, WorkerError
 
 
 class Examination:
@@ -60,26 +60,58 @@ class Examination:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self) -> list[Verdict]:
-        """Every verdict; the records stay until the end of the `with` block."""
+        """Every verdict; the records stay until the end of the `with` block.
+
+        A worker that fails or dies is a verdict too, and what was found before it is not lost.
+        """
+        stages = [self.free_64]
+        stages += [self.local_64] if self.float64 else []
+        stages += [self.free_32, self.local_32] if self.float32 else []
+        verdicts: list[Verdict] = []
+        for stage in stages:
+            try:
+                verdicts += stage()
+            except (WorkerDied, WorkerError) as error:
+                node = getattr(error, "node", stage.__name__)
+                message = str(error)
+                verdicts.append(Verdict(self.case, "worker", node, Status.FAIL, message=message))
+                break
+        return self.with_scripts(verdicts)
+
+    def free_64(self) -> list[Verdict]:
+        """The semantic gate."""
         # float64 PyTorch is the reference, so it runs even where Jittor's float64 would take too long
         both = FRAMEWORKS if self.float64 else ("torch",)
         self.prepare(both, "float64")
         self.trace("free 64", both)
         verdicts = [] if self.float32 else self.compare_given("float64")
         if self.float64:
-            self.trace("forced 64", ("jittor",), reference=self.path("torch", "free 64"))
-            t64, j64 = self["torch free 64"], self["jittor free 64"]
-            verdicts += compare.compare_semantics(self.case, t64, j64)
-            verdicts += localise.compare_local_64(
-                self.case, t64, self["jittor forced 64"], self.weights
-            )
-        if self.float32:
-            verdicts += self.run_32()
-        return self.with_scripts(verdicts)
+            two = (self["torch free 64"], self["jittor free 64"])
+            verdicts += compare.compare_semantics(self.case, *two)
+        return verdicts
+
+    def local_64(self) -> list[Verdict]:
+        self.trace("forced 64", ("jittor",), reference=self.path("torch", "free 64"))
+        two = (self["torch free 64"], self["jittor forced 64"])
+        return localise.compare_local_64(self.case, *two, self.weights)
+
+    def free_32(self) -> list[Verdict]:
+        """The precision gate, decisions replayed."""
+        self.trace("forced 64", ("torch",), **self.forced)
+        self.prepare(FRAMEWORKS, "float32")
+        verdicts = self.compare_given("float32")
+        self.trace_free_32(FRAMEWORKS)
+        three = [self[name] for name in ("torch free 64", "torch free 32", "jittor free 32")]
+        return verdicts + compare.compare_precision(self.case, *three, self.floors)
+
+    def local_32(self) -> list[Verdict]:
+        self.trace_forced_32(FRAMEWORKS)
+        three = [self[name] for name in ("torch forced 64", "torch forced 32", "jittor forced 32")]
+        return localise.compare_local_32(self.case, *three, self.floors)
 
     def with_scripts(self, verdicts: list[Verdict]) -> list[Verdict]:
         """What fails in a module gets the script that reproduces it."""
-        if self.scripts is None:
+        if self.scripts is None or not self.path("torch", "free 64").exists():
             return verdicts
         reference = self["torch free 64"]
         paths = write_scripts(self.case, reference, verdicts, self.origin, self.scripts)
@@ -90,23 +122,14 @@ class Examination:
             for v in verdicts
         ]
 
-    def run_32(self) -> list[Verdict]:
-        self.trace("forced 64", ("torch",), **self.forced)
-        self.prepare(FRAMEWORKS, "float32")
-        verdicts = self.compare_given("float32")
-        self.traces_32(FRAMEWORKS)
-        three = [self[name] for name in ("torch free 64", "torch free 32", "jittor free 32")]
-        verdicts += compare.compare_precision(self.case, *three, self.floors)
-        three = [self[name] for name in ("torch forced 64", "torch forced 32", "jittor forced 32")]
-        return verdicts + localise.compare_local_32(self.case, *three, self.floors)
-
     @property
     def forced(self) -> dict:
         return {"reference": self.path("torch", "free 64"), "rounded": True}
 
-    def traces_32(self, sides: tuple[str, ...], suffix: str = "") -> None:
-        """Float32 runs with the decisions of the float64 ones: free, and forced."""
+    def trace_free_32(self, sides: tuple[str, ...], suffix: str = "") -> None:
         self.trace(f"free 32{suffix}", sides, replay=self.path("torch", "free 64"))
+
+    def trace_forced_32(self, sides: tuple[str, ...], suffix: str = "") -> None:
         exact = self.path("torch", "forced 64")
         self.trace(f"forced 32{suffix}", sides, **self.forced, replay=exact)
 
@@ -119,7 +142,8 @@ class Examination:
 
     def variant_32(self) -> list[tuple[Record, Record, str]]:
         """Float32 PyTorch once more: (exact, run, prefix of the section) of a free and a forced run."""
-        self.traces_32(("torch",), " again")
+        for trace in (self.trace_free_32, self.trace_forced_32):
+            trace(("torch",), " again")
         runs = [
             (self["torch free 64"], self["torch free 32 again"], ""),
             (self["torch forced 64"], self["torch forced 32 again"], "local "),

@@ -34,6 +34,38 @@ def faulty(tmp_path_factory):
     return folder, run(*command, "--parity-report", str(folder))
 
 
+def test_a_side_that_cannot_run_loses_nothing_found_before(tmp_path):
+    """Jittor's module works in float64 and raises in float32: the float64 verdicts are in the report."""
+    source = EXAMPLE.read_text().replace("def jittor():", "def jittor():\n    import jittor as jt")
+    tail = "    return nn.Sequential(*stem, nn.MaxPool2d(2, 2), nn.Conv2d(8, 4, 1))\n\n\ndef inputs"
+    broken = """
+    class Broken(nn.Module):
+        def execute(self, x):
+            assert str(x.dtype) == "float64", "float64 only"
+            return jt.nn.relu(x)
+
+    stem[2] = Broken()
+"""
+    assert source.count(tail) == 1
+    pair = tmp_path / "broken.py"
+    pair.write_text(source.replace(tail, broken + tail))
+    command = [
+        "-m",
+        "pytest",
+        "parity/test_pairs.py",
+        "--pair",
+        str(pair),
+        "-k",
+        "test_pair and broken",
+    ]
+    result = run(*command, "--parity-report", str(tmp_path))
+    assert result.returncode == 1, result.stdout
+    verdicts = read_json(tmp_path / "report.json")["verdicts"]
+    failed = [v for v in verdicts if v["status"] == "FAIL"]
+    assert any(v["check"] == "worker" and "float64 only" in v["message"] for v in failed)
+    assert sum(v["check"] == "float64 local forward" for v in verdicts) > 5
+
+
 def test_the_layer_that_differs_is_named(faulty):
     folder, result = faulty
     assert result.returncode == 1, result.stdout
