@@ -51,6 +51,7 @@ class Examination:
         self.folder = Path(tempfile.mkdtemp(prefix="parity-records-"))
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
+        self.given: list[Verdict] = []  # on what both sides were given, of the stage that runs
 
     def __enter__(self) -> Examination:
         return self
@@ -62,50 +63,78 @@ class Examination:
     def run(self) -> list[Verdict]:
         """Every verdict; the records stay until the end of the `with` block.
 
-        A worker that fails or dies is a verdict too, and what was found before it is not lost.
+        What one stage recorded is judged while the workers run the next. A worker that fails or dies is a verdict
+        too, and what was found before it is not lost.
         """
-        stages = [self.free_64]
-        stages += [self.local_64] if self.float64 else []
-        stages += [self.free_32, self.local_32] if self.float32 else []
+        stages = [
+            (self.run_free_64, self.judge_free_64),
+            (self.run_forced_64, self.judge_forced_64),
+        ]
+        if self.float32:
+            stages.append((self.run_free_32, self.judge_free_32))
+            stages.append((self.run_forced_32, self.judge_forced_32))
         verdicts: list[Verdict] = []
-        for stage in stages:
+        judge = list  # nothing yet
+        for run, judge_this in stages:
             try:
-                verdicts += stage()
+                sides = run()
+                verdicts += judge()
+                judge = list
+                self.pair.collect(sides)
             except (WorkerDied, WorkerError) as error:
-                node = getattr(error, "node", stage.__name__)
+                verdicts += judge()
+                node = getattr(error, "node", run.__name__)
                 message = str(error)
                 verdicts.append(Verdict(self.case, "worker", node, Status.FAIL, message=message))
+                judge = list
                 break
-        return self.with_scripts(verdicts)
+            judge = judge_this
+        return self.with_scripts(verdicts + judge())
 
-    def free_64(self) -> list[Verdict]:
-        """The semantic gate."""
+    def run_free_64(self) -> tuple[str, ...]:
         # float64 PyTorch is the reference, so it runs even where Jittor's float64 would take too long
         both = FRAMEWORKS if self.float64 else ("torch",)
         self.prepare(both, "float64")
-        self.trace("free 64", both)
-        verdicts = [] if self.float32 else self.compare_given("float64")
-        if self.float64:
-            two = (self["torch free 64"], self["jittor free 64"])
-            verdicts += compare.compare_semantics(self.case, *two)
-        return verdicts
+        if not self.float32:
+            self.given = self.compare_given("float64")
+        return self.submit("free 64", both)
 
-    def local_64(self) -> list[Verdict]:
-        self.trace("forced 64", ("jittor",), reference=self.path("torch", "free 64"))
+    def judge_free_64(self) -> list[Verdict]:
+        """The semantic gate."""
+        if not self.float64:
+            return self.given
+        two = (self["torch free 64"], self["jittor free 64"])
+        return self.given + compare.compare_semantics(self.case, *two)
+
+    def run_forced_64(self) -> tuple[str, ...]:
+        sides = ()
+        if self.float32:
+            sides += self.submit("forced 64", ("torch",), **self.forced)
+        if self.float64:
+            reference = self.path("torch", "free 64")
+            sides += self.submit("forced 64", ("jittor",), reference=reference)
+        return sides
+
+    def judge_forced_64(self) -> list[Verdict]:
+        if not self.float64:
+            return []
         two = (self["torch free 64"], self["jittor forced 64"])
         return localise.compare_local_64(self.case, *two, self.weights)
 
-    def free_32(self) -> list[Verdict]:
-        """The precision gate, decisions replayed."""
-        self.trace("forced 64", ("torch",), **self.forced)
+    def run_free_32(self) -> tuple[str, ...]:
         self.prepare(FRAMEWORKS, "float32")
-        verdicts = self.compare_given("float32")
-        self.trace_free_32(FRAMEWORKS)
-        three = [self[name] for name in ("torch free 64", "torch free 32", "jittor free 32")]
-        return verdicts + compare.compare_precision(self.case, *three, self.floors)
+        self.given = self.compare_given("float32")
+        return self.submit_free_32(FRAMEWORKS)
 
-    def local_32(self) -> list[Verdict]:
-        self.trace_forced_32(FRAMEWORKS)
+    def judge_free_32(self) -> list[Verdict]:
+        """The precision gate, decisions replayed."""
+        three = [self[name] for name in ("torch free 64", "torch free 32", "jittor free 32")]
+        return self.given + compare.compare_precision(self.case, *three, self.floors)
+
+    def run_forced_32(self) -> tuple[str, ...]:
+        return self.submit_forced_32(FRAMEWORKS)
+
+    def judge_forced_32(self) -> list[Verdict]:
         three = [self[name] for name in ("torch forced 64", "torch forced 32", "jittor forced 32")]
         return localise.compare_local_32(self.case, *three, self.floors)
 
@@ -126,24 +155,24 @@ class Examination:
     def forced(self) -> dict:
         return {"reference": self.path("torch", "free 64"), "rounded": True}
 
-    def trace_free_32(self, sides: tuple[str, ...], suffix: str = "") -> None:
-        self.trace(f"free 32{suffix}", sides, replay=self.path("torch", "free 64"))
+    def submit_free_32(self, sides: tuple[str, ...], suffix: str = "") -> tuple[str, ...]:
+        return self.submit(f"free 32{suffix}", sides, replay=self.path("torch", "free 64"))
 
-    def trace_forced_32(self, sides: tuple[str, ...], suffix: str = "") -> None:
+    def submit_forced_32(self, sides: tuple[str, ...], suffix: str = "") -> tuple[str, ...]:
         exact = self.path("torch", "forced 64")
-        self.trace(f"forced 32{suffix}", sides, **self.forced, replay=exact)
+        return self.submit(f"forced 32{suffix}", sides, **self.forced, replay=exact)
 
     def run_reference(self) -> None:
         """What noise floors are measured against: both float64 runs of PyTorch, float32 built."""
         self.prepare(("torch",), "float64")
-        self.trace("free 64", ("torch",))
-        self.trace("forced 64", ("torch",), **self.forced)
+        self.pair.collect(self.submit("free 64", ("torch",)))
+        self.pair.collect(self.submit("forced 64", ("torch",), **self.forced))
         self.prepare(("torch",), "float32")
 
     def variant_32(self) -> list[tuple[Record, Record, str]]:
         """Float32 PyTorch once more: (exact, run, prefix of the section) of a free and a forced run."""
-        for trace in (self.trace_free_32, self.trace_forced_32):
-            trace(("torch",), " again")
+        for submit in (self.submit_free_32, self.submit_forced_32):
+            self.pair.collect(submit(("torch",), " again"))
         runs = [
             (self["torch free 64"], self["torch free 32 again"], ""),
             (self["torch forced 64"], self["torch forced 32 again"], "local "),
@@ -167,11 +196,12 @@ class Examination:
             self.case, given, states["torch"], states["jittor"]
         )
 
-    def trace(self, name: str, sides: tuple[str, ...], **options) -> None:
+    def submit(self, name: str, sides: tuple[str, ...], **options) -> tuple[str, ...]:
+        """Asks these sides for a trace, recorded under `name`; returns the sides that now owe an answer."""
         for side in sides:
             out = self.path(side, name)
             self.pair[side].submit("trace", self.batch, out=out, **self.options, **options)
-        self.pair.collect(sides)
+        return sides
 
     def path(self, side: str, name: str) -> Path:
         return self.folder / f"{side} {name}.safetensors"

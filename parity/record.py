@@ -11,7 +11,9 @@ Metadata: "schema" (SCHEMA), "tree" (JSON; an array is {"array": key}), "about" 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,39 +34,55 @@ DTYPES = {
 
 
 def write_record(path: Path, trace: Mapping, about: dict) -> Path:
-    """Writes a trace; `about` is JSON that says what was run, and where."""
+    """Writes a trace, one array after the other; `about` is JSON that says what was run, and where."""
     entries: dict[str, dict] = {}
-    with replacing(path) as temporary, temporary.with_suffix(".data").open("wb+") as data:
-        try:
-            tree = json.dumps(_store(trace, "", data, entries))
-            metadata = {"schema": SCHEMA, "tree": tree, "about": json.dumps(about)}
-            header = json.dumps({"__metadata__": metadata} | entries).encode()
-            header += b" " * (-len(header) % 8)
-            with temporary.open("wb") as file:
-                file.write(len(header).to_bytes(8, "little") + header)
-                data.seek(0)
-                while chunk := data.read(1 << 22):
-                    file.write(chunk)
-        finally:
-            temporary.with_suffix(".data").unlink(missing_ok=True)
+    sources: list[tuple[str, Callable]] = []
+    tree = json.dumps(_plan(trace, "", entries, sources))
+    metadata = {"schema": SCHEMA, "tree": tree, "about": json.dumps(about)}
+    header = json.dumps({"__metadata__": metadata} | entries).encode()
+    header += b" " * (-len(header) % 8)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for key, fetch in sources:
+            array = np.ascontiguousarray(fetch())
+            if DTYPES[str(array.dtype)] != entries[key]["dtype"] or array.nbytes != _size(
+                entries[key]
+            ):
+                raise ValueError(f"{key}: is {array.dtype} {array.shape}, announced {entries[key]}")
+            file.write(memoryview(array).cast("B") if array.size else b"")
     return path
 
 
-def _store(value, key: str, data, entries: dict):
-    """Writes the arrays of `value` and returns what the tree says in its place."""
+def _size(entry: dict) -> int:
+    start, end = entry["data_offsets"]
+    return end - start
+
+
+def _plan(value, key: str, entries: dict, sources: list):
+    """What the tree says in place of `value`; its arrays' places in the file, and how to fetch them."""
     if isinstance(value, Mapping):
-        return {k: _store(v, f"{key}/{k}", data, entries) for k, v in value.items()}
+        if not hasattr(value, "describe"):
+            return {k: _plan(v, f"{key}/{k}", entries, sources) for k, v in value.items()}
+        return {
+            k: None
+            if value.describe(k) is None
+            else _place(f"{key}/{k}", *value.describe(k), partial(value.get, k), entries, sources)
+            for k in value
+        }
     if isinstance(value, (tuple, list)):
-        return [_store(v, f"{key}/{i}", data, entries) for i, v in enumerate(value)]
+        return [_plan(v, f"{key}/{i}", entries, sources) for i, v in enumerate(value)]
     if not isinstance(value, np.ndarray):
         return value
-    start = data.tell()
-    data.write(np.ascontiguousarray(value).tobytes())
-    entries[key] = {
-        "dtype": DTYPES[str(value.dtype)],
-        "shape": list(value.shape),
-        "data_offsets": [start, data.tell()],
-    }
+    return _place(key, str(value.dtype), value.shape, lambda: value, entries, sources)
+
+
+def _place(
+    key: str, dtype: str, shape: tuple, fetch: Callable, entries: dict, sources: list
+) -> dict:
+    start = next(reversed(entries.values()))["data_offsets"][1] if entries else 0
+    end = start + math.prod(shape) * np.dtype(dtype).itemsize
+    entries[key] = {"dtype": DTYPES[dtype], "shape": list(shape), "data_offsets": [start, end]}
+    sources.append((key, fetch))
     return {"array": key}
 
 

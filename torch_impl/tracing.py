@@ -34,6 +34,14 @@ class Lazy(Mapping):
         values = None if tensor is None else ops.to_numpy(tensor)
         return values if values is None or values.dtype.kind != "i" else values.astype(np.int64)
 
+    def describe(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        """dtype and shape of the array, without converting the tensor."""
+        tensor = self.tensors[name]
+        if tensor is None:
+            return None
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        return "int64" if "int" in dtype else dtype, tuple(tensor.shape)
+
     def __iter__(self):
         return iter(self.tensors)
 
