@@ -65,3 +65,11 @@ def loaded_libraries(*names: str) -> dict[str, str]:
         for path in sorted(paths)
         if Path(path).name.startswith(names) and Path(path).is_file()
     }
+
+
+def peak_memory() -> float:
+    """Greatest resident memory of this process in MiB; getrusage would begin with the parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import resource
 import sys
 import traceback
 from collections.abc import Mapping
@@ -86,7 +85,7 @@ class Server:
 
     def peak_memory(self) -> float:
         """MiB, of this process so far."""
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return importlib.import_module("neutral.files").peak_memory()
 
     def vary(self, variant: str) -> None:
         importlib.import_module(f"{self.implementation}.runtime").vary(variant)

@@ -9,7 +9,6 @@ writes them as JSON. The budget is three times.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 from rich.progress import track
 
 from neutral.config import to_dict
-from neutral.files import write_json
+from neutral.files import peak_memory, write_json
 from parity.environment import describe_machine
 from parity.examine import examine_case
 from parity.golden import golden_weights
@@ -71,14 +70,13 @@ def measure(case, pair: Pair, rounds: int) -> dict:
     times = [(bare(case, pair, batch), examined(case, pair)) for _ in range(rounds)]
     plain, full = (statistics.median(column) for column in zip(*times, strict=True))
     memory = {side: pair[side].call("peak_memory") for side in FRAMEWORKS}
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "case": case.name,
         "bare_seconds": plain,
         "examination_seconds": full,
         "ratio": full / plain,
         "rounds": rounds,
-        "peak_memory_mib": memory | {"parity": own},
+        "peak_memory_mib": memory | {"parity": peak_memory()},
     }
 
 
