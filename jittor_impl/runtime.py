@@ -111,6 +111,16 @@ def describe() -> dict:
     }
 
 
+def load_native(path: str) -> object:
+    """What Jittor's users would load from a weights file: a tree of dictionaries with arrays."""
+    return jt.load(path)
+
+
+def as_array(value) -> np.ndarray:
+    """A Var or array that `load_native` gave, as float32."""
+    return np.asarray(value, dtype=np.float32)
+
+
 def _sees_nan() -> bool:
     """Whether comparisons in kernels know NaN, which fast-math may optimise away."""
     x = jt.array(np.array([np.nan, 1.0], dtype=np.float32))

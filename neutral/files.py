@@ -46,8 +46,12 @@ def read_json(path: Path | str):
 
 
 def sha256_of(path: Path | str) -> str:
-    """Hex digest of a file's content."""
-    found = hashlib.sha256()
+    return digest(path, "sha256")
+
+
+def digest(path: Path | str, kind: str) -> str:
+    """Hex digest of a file's content; `kind` as hashlib names it."""
+    found = hashlib.new(kind)
     with Path(path).open("rb") as file:
         while chunk := file.read(1 << 20):
             found.update(chunk)

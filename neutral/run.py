@@ -24,8 +24,10 @@ from neutral.data.chain import DataChain
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.evaluation import evaluate
-from neutral.files import replacing
-from neutral.weights import initial_weights, load_file, load_weights, save_weights
+from neutral.files import replacing, sha256_of
+from neutral.weights import Weights, initial_weights, load_file, save_weights
+from neutral.weights.convert import convert
+from neutral.weights.readers import read_checkpoint
 
 Report = Callable[[dict], None]  # receives {"phase", "epoch", "step", "steps", "loss", ...}
 
@@ -40,6 +42,7 @@ class RunOptions:
     val_images: int | None = None
     evaluate_every: int = 1
     resume: bool = False
+    reset_heads: bool = False  # a class head for another number of classes begins anew
 
 
 FULL_STREAM = 10_000  # batches of which every link is kept; afterwards one for each epoch
@@ -50,13 +53,22 @@ def read_stream(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def start_weights(session, config: Config, weights: Path | None):
-    shapes = session.shapes()
-    return load_weights(weights, shapes, config) if weights else initial_weights(shapes, config)
+def start_weights(session, config: Config, options: RunOptions) -> tuple[Weights, dict]:
+    """The weights that a run starts from, and what its log says of them."""
+    if options.weights is None:
+        return initial_weights(session.shapes(), config), {"source": "initial values"}
+    found = convert(read_checkpoint(options.weights), config, reset_heads=options.reset_heads)
+    return found.weights(), {
+        "source": found.source.name,
+        "file": options.weights.name,
+        "sha256": sha256_of(options.weights),
+        "begun_anew": found.begun,
+    }
 
 
-def header(session, config: Config, datasets: dict[str, CocoDataset]) -> dict:
+def header(session, config: Config, datasets: dict[str, CocoDataset], weights: dict) -> dict:
     return {
+        "weights": weights,
         "config": to_dict(config),
         "environment": session.describe()
         | {"python": platform.python_version(), "machine": platform.machine()},
@@ -101,10 +113,19 @@ def train(
     else:
         if checkpoint.exists() or has_epochs(log):
             raise InputError(f"{log} exists: continue it with --resume, or choose another --out")
-        session.load(start_weights(session, config, options.weights))
+        weights, told = start_weights(session, config, options)
+        session.load(weights)
+        if told.get("begun_anew"):
+            names = ", ".join(told["begun_anew"])
+            report(
+                {
+                    "phase": "message",
+                    "text": f"{told['file']} ({told['source']}): begun anew: {names}",
+                }
+            )
         for path in (log, stream):  # of a run that ended before its first epoch did
             path.unlink(missing_ok=True)
-        runlog.append_line(log, {"header": header(session, config, datasets)})
+        runlog.append_line(log, {"header": header(session, config, datasets, told)})
     links = read_stream(stream)
     chain = DataChain(links[-1]["chain"] if links else "")
     shapes = session.shapes()

@@ -5,6 +5,7 @@ T and J are PyTorch's and Jittor's traces; 64 and 32 their precision. T64 is the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -175,7 +176,11 @@ def compare_precision(
     Both float32 runs repeat the decisions of the float64 one, so nothing here differs because of another choice.
     """
     nodes = (t["nodes"] for t in (t64, t32, j32))
-    verdicts = compare_nodes_32(case, "float32 forward", *nodes, floors, "forward")
+    made = summation_errors(t64)
+    inherited, greatest = {}, 0.0
+    for node in t64["nodes"]:
+        inherited[node] = greatest = max(greatest, made.get(node, 0.0))
+    verdicts = compare_nodes_32(case, "float32 forward", *nodes, floors, "forward", inherited)
     losses = [flatten_losses(t) for t in (t32, j32, t64)]
     loss_floor = max(gates.LOSS, gates.PRECISION_FACTOR * inherited_error(t64, t32, j32))
 
@@ -224,12 +229,13 @@ def compare_nodes_32(
     jittor: Mapping,
     floors: Floors,
     section: str,
+    summation: Mapping[str, float],
 ) -> list[Verdict]:
-    """Both float32 sides' nodes against float64 PyTorch's."""
-    priors = (gates.PRECISION_FLOOR, gates.MAXIMUM_FLOOR)
+    """Both float32 sides' nodes against float64 PyTorch's; `summation` as `summation_errors` has it."""
 
     def judge_one(node, a, b):
-        least, least_max = floors.limits(section, node, priors)
+        prior = max(gates.PRECISION_FLOOR, summation.get(node, 0.0))
+        least, least_max = floors.limits(section, node, (prior, gates.MAXIMUM_FLOOR))
         verdict = judge_precision(
             case,
             check,
@@ -245,6 +251,25 @@ def compare_nodes_32(
         return replace(verdict, floor=floors.of(section, node))
 
     return judge_nodes(case, check, torch, jittor, judge_one)
+
+
+def summation_errors(trace: Mapping) -> dict[str, float]:
+    """The error to be expected of what a convolution or linear layer returns, were its sums one long chain each."""
+    modules = trace.get("modules", {})
+    return {
+        node: gates.U32 * math.sqrt(terms / gates.SUMMATION_TERMS)
+        for node in trace["nodes"]
+        if "/in" not in node and (terms := count_terms(modules.get(node.partition("#")[0], {})))
+    }
+
+
+def count_terms(layer: Mapping) -> int:
+    """How many products each output of a layer (see Tracer.describe) adds up; 0 when it is none that adds."""
+    if "in_channels" in layer and "kernel_size" in layer:
+        kernel = layer["kernel_size"]
+        area = math.prod(kernel) if isinstance(kernel, (list, tuple)) else kernel**2
+        return layer["in_channels"] // layer.get("groups", 1) * area
+    return layer.get("in_features", 0)
 
 
 def compare_gradients_32(

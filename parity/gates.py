@@ -15,6 +15,9 @@ SEMANTIC_GRADIENT = 1e-11
 # float64 epsilon (float32: u) of the norm of all gradients together are no difference
 PRECISION_FACTOR, PRECISION_FLOOR = 4.0, 16 * U32  # e <= max(4 e_other, 16 u)
 FLOOR_FACTOR = 4.0  # times the measured noise floor (floors.json), where there is one
+# K independent terms added one after another in float32 are expected to be wrong by u sqrt(K / 6): the order that
+# some CPUs' kernels have, and the least that a layer's limit may be (K = 1536 gives the 16 u above)
+SUMMATION_TERMS = 6.0
 MAXIMUM_FACTOR, MAXIMUM_FLOOR = 8.0, 64 * U32  # m <= max(8 m_other, 64 u)
 GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
 # a choice is explained by rounding when its regret is at most this many times the greatest error of a node

@@ -15,7 +15,12 @@ import numpy as np
 
 from neutral.randomness import stream
 from parity import gates, oracle
-from parity.compare import compare_gradients_32, compare_losses, compare_nodes_32
+from parity.compare import (
+    compare_gradients_32,
+    compare_losses,
+    compare_nodes_32,
+    summation_errors,
+)
 from parity.floors import Floors
 from parity.verdicts import (
     Status,
@@ -118,8 +123,9 @@ def compare_local_32(
     `exact` is float64 PyTorch forced with the same float32 values, so that what both sides inherit is exact.
     """
     owners, three = exact["owners"], (exact, torch, jittor)
+    nodes = (t["nodes"] for t in three)
     found = compare_nodes_32(
-        case, FORWARD_32, *(t["nodes"] for t in three), floors, "local forward"
+        case, FORWARD_32, *nodes, floors, "local forward", summation_errors(exact)
     )
     verdicts = [replace(v, owner=owners.get(v.node, "(detector)")) for v in found]
     owner_of = gradient_owner(exact)

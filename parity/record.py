@@ -11,8 +11,7 @@ Metadata: "schema" (SCHEMA), "tree" (JSON; an array is {"array": key}), "about" 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,70 +19,39 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from neutral.errors import InputError
-from neutral.files import replacing
+from neutral.tensorfile import Item, write_tensors
 
 SCHEMA = "detector-parity/trace/1"
-DTYPES = {
-    "float64": "F64",
-    "float32": "F32",
-    "int64": "I64",
-    "int32": "I32",
-    "uint8": "U8",
-    "bool": "BOOL",
-}
 
 
 def write_record(path: Path, trace: Mapping, about: dict) -> Path:
     """Writes a trace, one array after the other; `about` is JSON that says what was run, and where."""
-    entries: dict[str, dict] = {}
-    sources: list[tuple[str, Callable]] = []
-    tree = json.dumps(_plan(trace, "", entries, sources))
-    metadata = {"schema": SCHEMA, "tree": tree, "about": json.dumps(about)}
-    header = json.dumps({"__metadata__": metadata} | entries).encode()
-    header += b" " * (-len(header) % 8)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        for key, fetch in sources:
-            array = np.ascontiguousarray(fetch())
-            if DTYPES[str(array.dtype)] != entries[key]["dtype"] or array.nbytes != _size(
-                entries[key]
-            ):
-                raise ValueError(f"{key}: is {array.dtype} {array.shape}, announced {entries[key]}")
-            file.write(memoryview(array).cast("B") if array.size else b"")
-    return path
+    items: list[Item] = []
+    tree = json.dumps(_plan(trace, "", items))
+    return write_tensors(path, items, {"schema": SCHEMA, "tree": tree, "about": json.dumps(about)})
 
 
-def _size(entry: dict) -> int:
-    start, end = entry["data_offsets"]
-    return end - start
-
-
-def _plan(value, key: str, entries: dict, sources: list):
-    """What the tree says in place of `value`; its arrays' places in the file, and how to fetch them."""
+def _plan(value, key: str, items: list[Item]):
+    """What the tree says in place of `value`; `items` gets its arrays, and how to fetch them."""
     if isinstance(value, Mapping):
         if not hasattr(value, "describe"):
-            return {k: _plan(v, f"{key}/{k}", entries, sources) for k, v in value.items()}
+            return {k: _plan(v, f"{key}/{k}", items) for k, v in value.items()}
         return {
             k: None
             if value.describe(k) is None
-            else _place(f"{key}/{k}", *value.describe(k), partial(value.get, k), entries, sources)
+            else _place(Item(f"{key}/{k}", *value.describe(k), partial(value.get, k)), items)
             for k in value
         }
     if isinstance(value, (tuple, list)):
-        return [_plan(v, f"{key}/{i}", entries, sources) for i, v in enumerate(value)]
+        return [_plan(v, f"{key}/{i}", items) for i, v in enumerate(value)]
     if not isinstance(value, np.ndarray):
         return value
-    return _place(key, str(value.dtype), value.shape, lambda: value, entries, sources)
+    return _place(Item(key, str(value.dtype), value.shape, lambda: value), items)
 
 
-def _place(
-    key: str, dtype: str, shape: tuple, fetch: Callable, entries: dict, sources: list
-) -> dict:
-    start = next(reversed(entries.values()))["data_offsets"][1] if entries else 0
-    end = start + math.prod(shape) * np.dtype(dtype).itemsize
-    entries[key] = {"dtype": DTYPES[dtype], "shape": list(shape), "data_offsets": [start, end]}
-    sources.append((key, fetch))
-    return {"array": key}
+def _place(item: Item, items: list[Item]) -> dict:
+    items.append(item)
+    return {"array": item.name}
 
 
 class Branch(Mapping):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from neutral.config import preset, to_dict
-from neutral.importers import convert, detect
+from neutral.weights.convert import convert
+from neutral.weights.readers import in_memory
 from parity import gates
 from parity.cases import GOLDEN
 from parity.golden import FasterRcnnRecord, GoldenRecord, golden_weights, measured
@@ -63,10 +64,9 @@ def test_golden_faster_rcnn(name, pair, conclude):
     if not (GOLDEN / f"{name}.npz").is_file():
         pytest.skip("golden records are not at ../shared/data")
     record, config = FasterRcnnRecord.load(GOLDEN, name), preset(name)
-    theirs = golden_weights(record.keys)
-    source = detect(theirs)
-    assert source is not None and source.complete, "the importer does not know its own source"
-    weights = convert(theirs, config, source)
+    conversion = convert(in_memory(name, golden_weights(record.keys)), config)
+    assert not conversion.source.fills, "the importer takes a whole detector for a backbone"
+    weights = conversion.weights()
     verdicts = []
     for (
         side

@@ -214,15 +214,18 @@ class Server:
     def import_trzy(self, config: dict) -> dict[str, np.ndarray]:
         """A checkpoint in trzy's VGG16 layout through the importer; InputError when it does not fit."""
         config = configuration.from_dict(config)
-        importers, weights = (
-            importlib.import_module(f"neutral.{name}") for name in ("importers", "weights")
+        sources, weights = (
+            importlib.import_module(f"neutral.weights.{name}") for name in ("sources", "initial")
         )
+        source = next(s for s in sources.SOURCES if s.name.startswith("trzy"))
         stages = ("_stage2_region_proposal_network", "_stage3_detector_network")
         heads = ("_pool_to_feature_vector._fc1", "_pool_to_feature_vector._fc2", "_classifier")
         names = [f"{stages[0]}._rpn_conv1", *(f"{stages[1]}.{head}" for head in heads)]
-        theirs = {
-            f"{name}.weight": np.full(2, i, np.float32) for i, name in enumerate(names, start=1)
-        }
+        converted = {}
+        for i, name in enumerate(names, start=1):
+            rule, values = sources.find_rule(source, f"{name}.weight")
+            ours = sources.fill_places(rule.ours, config).format(**values)
+            converted[ours] = np.full(2, i, np.float32)
         box = "roi_heads.box_head"
         wanted = [
             "rpn.head.conv.0.0",
@@ -230,9 +233,29 @@ class Server:
             f"{box}.fc7",
             "roi_heads.box_predictor.cls_score",
         ]
-        converted = importers.convert(theirs, config, importers.detect(theirs))
         weights.check_state({f"{name}.weight": (2,) for name in wanted}, converted)
         return converted
+
+    def load_original(self, path: Path, plan: dict[str, list[str]], begun: dict) -> None:
+        """A public file through the framework's own loader: `plan` has its names by ours, several to be joined."""
+        runtime = importlib.import_module(f"{self.implementation}.runtime")
+        first = next(iter(plan.values()))[0]
+        tensors = find_names(runtime.load_native(str(path)), first)
+        weights = {
+            ours: np.concatenate([runtime.as_array(tensors[name]) for name in names])
+            for ours, names in plan.items()
+        }
+        shapes = self.session.shapes()
+        self.session.load({k: v.reshape(shapes[k]) for k, v in (weights | begun).items()})
+
+    def load_converted(self, path: Path, naming: str) -> None:
+        """A file that convert_weights made, under canonical names or those of the system `naming`."""
+        readers, convert = (
+            importlib.import_module(f"neutral.weights.{name}") for name in ("readers", "convert")
+        )
+        source = convert.named_source(naming) if naming else convert.OWN
+        found = convert.convert(readers.read_checkpoint(path), self.session.config, source)
+        self.session.load(found.weights())
 
     def snapshot(self, config: dict) -> dict[str, np.ndarray]:
         """Weights taken before training ("the best so far"), looked at after it."""
@@ -297,6 +320,15 @@ class Server:
         if own is not None and method not in ("handle", "entered"):
             return own(*args, **options)
         return getattr(self.session, method)(*args, **options)
+
+
+def find_names(content, first: str) -> Mapping:
+    """The dictionary, somewhere in a loaded file, that has the name `first`, without DataParallel's prefix."""
+    for prefix in ("", "module."):
+        if isinstance(content, Mapping) and prefix + first in content:
+            return {k.removeprefix(prefix): v for k, v in content.items()}
+    values = content.values() if isinstance(content, Mapping) else ()
+    return next((found for v in values if (found := find_names(v, first))), {})
 
 
 def as_arrays(value):

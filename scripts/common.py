@@ -49,7 +49,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         type=Path,
-        help="start from these (.safetensors, or a public .pth) instead of random ones",
+        help="start from these (ours, or of any known source, see convert_weights) instead of random ones",
+    )
+    parser.add_argument(
+        "--reset-heads",
+        action="store_true",
+        help="begin the class head anew when --weights has another number of classes",
     )
     parser.add_argument("--max-steps", type=int, help="training steps per epoch, at most")
     parser.add_argument("--val-images", type=int, help="validation images, at most")
@@ -103,6 +108,9 @@ class ProgressReport:
         self.task = progress.add_task(name, total=None, note="")
 
     def __call__(self, event: dict) -> None:
+        if event["phase"] == "message":
+            self.progress.console.print(f"{self.name}: {event['text']}", highlight=False)
+            return
         if event["phase"] == "epoch":
             record = event["record"]
             ap = record.get("test_coco_eval_bbox")

@@ -36,7 +36,7 @@ def main() -> None:
         "--weights",
         type=Path,
         required=True,
-        help="checkpoint.safetensors of a run, or a public .pth",
+        help="checkpoint.safetensors of a run, or any known source's file (see convert_weights)",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--split", choices=SPLITS, default="val")
@@ -48,7 +48,7 @@ def main() -> None:
     config = config_from(options)
     dataset = open_dataset(config, options.split)
     session = open_session(options.framework, config, options.device)
-    session.load(load_weights(options.weights, session.shapes(), config))
+    session.load(load_weights(options.weights, config))
     with make_progress() as progress:
         report = ProgressReport(progress, options.framework)
         losses, evaluation, detections = evaluation_run(

@@ -40,6 +40,7 @@ def main() -> None:
         options.val_images,
         options.evaluate_every,
         options.resume,
+        options.reset_heads,
     )
     if options.json_progress:
         train(session, config, datasets, run, json_report)

@@ -47,7 +47,9 @@ def command(framework: str, options: argparse.Namespace) -> list[str]:
     for name in ("weights", "max_steps", "val_images"):
         value = getattr(options, name)
         arguments += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
-    return arguments + (["--resume"] if options.resume else [])
+    for name in ("resume", "reset_heads"):
+        arguments += [f"--{name.replace('_', '-')}"] if getattr(options, name) else []
+    return arguments
 
 
 def follow(process: subprocess.Popen, report: ProgressReport) -> None:

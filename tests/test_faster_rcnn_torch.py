@@ -22,6 +22,7 @@ from torch_impl import ops  # noqa: E402
 from torch_impl.decisions import Decisions  # noqa: E402
 from torch_impl.faster_rcnn.boxes import BoxCoder, box_loss, iou  # noqa: E402
 from torch_impl.faster_rcnn.labels import match, sample, sample_slots  # noqa: E402
+from torch_impl.faster_rcnn.post_process import post_process  # noqa: E402
 from torch_impl.session import Session  # noqa: E402
 
 SIZES = ((120, 160), (96, 128))  # (height, width) of two images
@@ -421,3 +422,39 @@ def test_images_without_objects_train(name):
     assert all(np.isfinite(loss) for loss in trace["losses"].values())
     assert trace["losses"]["loss_rpn_box_reg"] == 0
     assert all(g is None or np.isfinite(g).all() for g in trace["gradients"].values())
+
+
+def test_choices_of_detections_are_in_the_ledger():
+    """Two boxes of class 1 with IoU 0.5, one of class 2 on the first, a score at the threshold, an empty place."""
+    rules = ["model.num_classes=3", "model.roi.detections.score_threshold=0.1"]
+    config = with_overrides(preset("scenes_frcnn"), rules).model
+    one, half, far = [0.0, 0, 20, 20], [0.0, 0, 20, 10], [40.0, 40, 60, 60]
+    boxes = torch.tensor([one, half, far, far])[None, :, None].expand(1, 4, 3, 4)
+    chances = torch.tensor([[0.0, 0.9, 0.5], [0, 0.7, 0], [0, 0.1, 0.2], [0, 1, 1]])[None]
+    filled = torch.tensor([[True, True, True, False]])
+    target = Target(
+        np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0), 7, (100, 100), (100, 100)
+    )
+
+    def detect(decisions):
+        return post_process(chances, boxes, filled, (target,), config, decisions)[0]
+
+    assert config.roi.detections.nms_threshold == 0.5
+    free = Decisions()
+    assert np.allclose(detect(free)["scores"], [0.9, 0.7, 0.5, 0.2]), "IoU 0.5 is not above 0.5"
+    made = free.record()["decisions"]
+    assert made["detection_candidates"].sum() == 4
+    assert made["detection_order/0"].tolist() == [[0, 2, 1, 3]]
+    assert made["detection_kept/0"].all()
+
+    made["detection_kept/0"][0, 1] = False  # by no more than rounding
+    replayed = Decisions(made)
+    assert np.allclose(detect(replayed)["scores"], [0.9, 0.5, 0.2])
+    assert replayed.ledger["detection_kept/0"]["regret"] == 0
+
+    for place, regret in (((0, 2, 0), 0.0), ((0, 1, 1), 0.1), ((0, 3, 0), np.inf)):
+        other = {"detection_candidates": free.record()["decisions"]["detection_candidates"]}
+        other["detection_candidates"][place] = True
+        replayed = Decisions(other)
+        detect(replayed)
+        assert replayed.ledger["detection_candidates"]["regret"] == pytest.approx(regret, abs=1e-7)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from neutral.files import read_json
 from parity import gates
 from parity.cases import CASES, FASTER_RCNN
+from parity.compare import count_terms, summation_errors
 from parity.floors import LOCK, SECTIONS, VARIANTS, Floors, floors_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,3 +73,20 @@ def test_the_search_finds_tolerances():
     assert tolerances("assert error <= 0.5") == [(1, 0.5)]
     assert tolerances("np.allclose(a, b, rtol=x)")[0] == (1, "allclose")
     assert tolerances("roi_align(x, 0.125, 2, False)") == []
+
+
+def test_a_long_sum_errs_as_expected():
+    """Adding 9216 products one after another in float32, as some CPUs' convolutions do: u sqrt(K / 6) on average."""
+    generator = np.random.default_rng(0)
+    terms = (generator.standard_normal((2, 200, 9216)) / 96).prod(axis=0).astype(np.float32)
+    chain, exact = np.cumsum(terms, axis=1)[:, -1], terms.astype(np.float64).sum(axis=1)
+    error = np.linalg.norm(chain - exact) / np.linalg.norm(exact)
+    trace = {
+        "nodes": {"conv": exact, "conv#2": exact, "conv/in[0]": exact, "relu": exact},
+        "modules": {"conv": {"in_channels": 1024, "kernel_size": [3, 3], "groups": 1}, "relu": {}},
+    }
+    expected = summation_errors(trace)
+    assert expected == {"conv": expected["conv#2"], "conv#2": expected["conv"]}
+    assert 0.5 < error / expected["conv"] < 1.5
+    assert count_terms({"in_features": 1024}) == 1024
+    assert count_terms({"in_channels": 64, "kernel_size": 3, "groups": 64}) == 9

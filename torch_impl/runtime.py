@@ -5,8 +5,11 @@ Twin of jittor_impl/runtime.py; both offer `configure` and `describe`.
 
 from __future__ import annotations
 
+import argparse
 import os
 
+import numpy as np
+import safetensors.torch
 import torch
 
 from neutral.errors import InputError
@@ -61,6 +64,21 @@ def describe() -> dict:
         "libraries": loaded_libraries("libtorch_cpu", "libtorch_cuda.", "libcudnn.", "libc10"),
         "threads": torch.get_num_threads(),
     }
+
+
+def load_native(path: str) -> object:
+    """What PyTorch's users would load from a weights file: a tree of dictionaries with tensors."""
+    if path.endswith(".safetensors"):
+        return safetensors.torch.load_file(path)
+    if path.endswith(".npz"):
+        return dict(np.load(path))
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def as_array(value) -> np.ndarray:
+    """A tensor or array that `load_native` gave, as float32."""
+    return torch.as_tensor(value).detach().to(torch.float32).cpu().numpy()
 
 
 def _sees_nan() -> bool:

@@ -58,4 +58,4 @@ class Detector:
             *proposing, False, decisions, "detection_proposals"
         )
         found = self.model.roi_heads.detect(features, proposals, decisions)
-        return post_process(*found, filled, batch.targets, self.config)
+        return post_process(*found, filled, batch.targets, self.config, decisions)

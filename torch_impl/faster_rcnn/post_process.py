@@ -1,6 +1,7 @@
 """Class probabilities and boxes -> detections: threshold, suppression per class, the best of them.
 
-The rules of the public systems' predict functions (config.DetectionConfig).
+The rules of the public systems' predict functions (config.DetectionConfig). Every choice is settled
+by name (see decisions.py): which regions and classes are candidates, their order, which survive.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import numpy as np
 from neutral.config.faster_rcnn import FasterRcnnConfig
 from neutral.data.coco import Target
 from torch_impl import ops
+from torch_impl.decisions import relative
 from torch_impl.faster_rcnn.boxes import clip
-from torch_impl.faster_rcnn.rpn import widen
+from torch_impl.faster_rcnn.rpn import nms_regret, order_regret, widen
 
 
 def post_process(
-    probabilities, boxes, filled, targets: tuple[Target, ...], config: FasterRcnnConfig
+    probabilities, boxes, filled, targets: tuple[Target, ...], config: FasterRcnnConfig, decisions
 ) -> list[dict[str, np.ndarray]]:
     """probabilities [B, P, K], boxes [B, P, K, 4] in network pixels, filled bool [B, P].
 
@@ -28,28 +30,69 @@ def post_process(
     far = [(t.size[1], t.size[0], t.size[1], t.size[0]) for t in targets]
     far = ops.array(np.array(far, dtype=np.float64) - rules.clip_offset, like=boxes)[:, None]
     boxes = clip(boxes.reshape(batch, -1, 4), far).reshape(batch, places, classes, 4)
-    corners, scores = ops.to_numpy(boxes[:, :, foreground]), ops.to_numpy(probabilities)
-    scores, filled = scores[:, :, foreground], ops.to_numpy(filled)
-    labels = np.broadcast_to(np.arange(1, classes), scores.shape[1:])
+    scores, corners = probabilities[:, :, foreground], boxes[:, :, foreground]
+    candidates = settle_candidates(scores, corners, filled, rules, decisions)
+    corners, scores = ops.to_numpy(corners), ops.to_numpy(scores)
+    labels = np.broadcast_to(np.arange(1, classes, dtype=np.int32), scores.shape[1:])
     found = []
     for i, target in enumerate(targets):
-        keep = (scores[i] > rules.score_threshold) & filled[i][:, None]
-        keep &= (corners[i][..., 2:] - corners[i][..., :2] >= rules.min_size).all(axis=-1)
-        order = np.argsort(-scores[i][keep], kind="stable")
-        score, box = scores[i][keep][order], corners[i][keep][order]
-        label = labels[keep][order].astype(np.int32)
+        chosen = candidates[i]
+        score, box, label = scores[i][chosen], corners[i][chosen], labels[chosen]
         if len(score):
-            stays = ops.to_numpy(
-                ops.nms(
-                    widen(ops.array(box), config.pixel_offset),
-                    ops.array(label),
-                    ops.array(np.ones(len(box), dtype=bool)),
-                    rules.nms_threshold,
-                )
-            )
+            order = settle_order(score, decisions, f"detection_order/{i}")
+            score, box, label = score[order], box[order], label[order]
+            stays = settle_kept(box, label, rules, config.pixel_offset, decisions, i)
             stays = np.flatnonzero(stays)[: rules.max_count or None]
             score, box, label = score[stays], box[stays], label[stays]
         height, width = (a / b for a, b in zip(target.original_size, target.size))
         ratio = np.array([width, height, width, height], dtype=box.dtype)
         found.append({"scores": score, "labels": label.astype(np.int64), "boxes": box * ratio})
     return found
+
+
+def settle_candidates(scores, corners, filled, rules, decisions) -> np.ndarray:
+    """bool [B, P, K - 1]: scores above the threshold, boxes [B, P, K - 1, 4] of the least size."""
+    score, box, empty = ops.to_numpy(scores), ops.to_numpy(corners), ~ops.to_numpy(filled)
+    extent = (box[..., 2:] - box[..., :2]).min(axis=-1)  # the shorter side
+    empty = np.broadcast_to(empty[:, :, None], score.shape)
+    failed = np.stack([score <= rules.score_threshold, extent < rules.min_size, empty])
+    good = ~failed.any(axis=0)
+
+    def regret(given):
+        low, small = np.abs(score - rules.score_threshold), np.abs(extent - rules.min_size)
+        gaps = np.stack(
+            [relative(low, scores), relative(small, corners), np.full(low.shape, np.inf)]
+        )
+        # the other answer is right if any passed test turns around, or every failed one
+        return np.where(good, gaps.min(axis=0), np.where(failed, gaps, 0).max(axis=0))
+
+    return ops.to_numpy(decisions.settle("detection_candidates", ops.array(good), regret))
+
+
+def settle_order(score: np.ndarray, decisions, name: str) -> np.ndarray:
+    """Scores [D] -> their places, best first, equal ones in the order that they had."""
+    order = np.argsort(-score, kind="stable")
+    settled = decisions.settle(
+        name,
+        ops.array(order[None]),
+        lambda given: order_regret(ops.array(score[None]), ops.array(order[None]), given),
+    )
+    return ops.to_numpy(settled)[0]
+
+
+def settle_kept(box, label, rules, offset: float, decisions, image: int) -> np.ndarray:
+    """Boxes [D, 4] best first, labels int [D] -> bool [D], those that suppression per class keeps."""
+    wide, allowed = widen(ops.array(box), offset), ops.array(np.ones(len(box), dtype=bool))
+    kept = ops.nms(wide, ops.array(label), allowed, rules.nms_threshold)
+    settled = decisions.settle(
+        f"detection_kept/{image}",
+        kept[None],
+        lambda given: nms_regret(
+            ops.to_numpy(wide)[None],
+            label[None],
+            np.ones((1, len(box)), dtype=bool),
+            rules.nms_threshold,
+            given,
+        ),
+    )
+    return ops.to_numpy(settled)[0]

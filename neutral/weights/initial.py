@@ -1,9 +1,4 @@
-"""Weights: canonical names, initial values, safetensors files, importers for public checkpoints.
-
-Canonical names are those of facebookresearch/detr ("backbone.0.body.layer1.0.conv1.weight",
-"transformer.encoder.layers.0.self_attn.in_proj_weight", ...) and, for Faster R-CNN, torchvision's
-("backbone.body.layer1.0.conv1.weight", "rpn.head.cls_logits.weight", ...); both implementations use
-them, so conversion between the frameworks is the identity and what needs care is the import.
+"""Initial values of every canonical tensor, and what a state dict has to be.
 
 Initial values follow the references: torchvision's ResNet and VGG16 for the backbone (which they
 then replace by pretrained weights), Xavier uniform for every transformer matrix, the systems' own
@@ -14,18 +9,13 @@ so that both frameworks start bitwise equal.
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from neutral.config import Config, FasterRcnnConfig
 from neutral.errors import InputError
-from neutral.files import replacing
-from neutral.importers import convert, detect
 from neutral.parameters import body, is_bias, is_norm
-from neutral.pickles import read_checkpoint
 from neutral.randomness import stream
 
 Weights = dict[str, np.ndarray]
@@ -57,9 +47,12 @@ def check_state(
         )
 
 
-def initial_weights(shapes: dict[str, tuple[int, ...]], config: Config) -> Weights:
-    """float32 initial values for every canonical name, from the streams (seed, "init", name)."""
-    return {key: _initial(key, shape, shapes, config) for key, shape in shapes.items()}
+def initial_weights(
+    shapes: dict[str, tuple[int, ...]], config: Config, keys: Iterable[str] | None = None
+) -> Weights:
+    """float32 initial values for every canonical name (or only `keys`), from the streams (seed, "init", name)."""
+    wanted = shapes if keys is None else keys
+    return {key: _initial(key, shapes[key], shapes, config) for key in wanted}
 
 
 def _initial(key: str, shape: tuple[int, ...], shapes: dict, config: Config) -> np.ndarray:
@@ -104,46 +97,3 @@ def _head_std(key: str, model: FasterRcnnConfig) -> float:
         return model.rpn.init_std
     stds = {"cls_score": model.roi.class_init_std, "bbox_pred": model.roi.box_init_std}
     return stds.get(key.split(".")[-2], 0.0)
-
-
-def save_weights(
-    path: Path | str, weights: Weights, metadata: dict[str, str] | None = None
-) -> None:
-    """Writes a safetensors file, whole or not at all."""
-    with replacing(path) as temporary:
-        save_file(
-            {k: np.ascontiguousarray(v) for k, v in weights.items()}, temporary, metadata=metadata
-        )
-
-
-def load_file(path: Path | str) -> tuple[Weights, dict[str, str]]:
-    """Arrays and metadata of a safetensors file; InputError when it is absent or damaged."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
-    except (SafetensorError, ValueError, OSError) as error:
-        raise InputError(
-            f"{path}: truncated or not a safetensors file ({error}); fetch it again"
-        ) from None
-
-
-def load_weights(path: Path | str, shapes: dict[str, tuple[int, ...]], config: Config) -> Weights:
-    """Canonical weights from a file: our own safetensors, or a public checkpoint, told by its keys.
-
-    Public checkpoints (.pth or .safetensors) are those of importers.SOURCES, facebookresearch/detr
-    and torchvision's fasterrcnn_resnet50_fpn. One that holds a backbone only fills that, and the rest
-    gets its initial values. InputError names the file and the keys when it does not fit.
-    """
-    path = Path(path)
-    weights = load_file(path)[0] if path.suffix == ".safetensors" else read_checkpoint(path)
-    source = detect(weights)
-    converted = convert(weights, config, source)
-    if source is not None and not source.complete:
-        # a backbone may end before layer4, which then belongs nowhere
-        used = {k: v for k, v in converted.items() if k in shapes or ".layer4." not in k}
-        converted = initial_weights(shapes, config) | used
-    check_state(shapes, converted, f"{path}: its weights")
-    return converted

@@ -1,0 +1,58 @@
+"""Weights: canonical names, initial values, files of every format, conversion from and to public checkpoints.
+
+Canonical names are those of facebookresearch/detr ("backbone.0.body.layer1.0.conv1.weight",
+"transformer.encoder.layers.0.self_attn.in_proj_weight", ...) and, for Faster R-CNN, torchvision's
+("backbone.body.layer1.0.conv1.weight", "rpn.head.cls_logits.weight", ...); both implementations use
+them, so conversion between the frameworks is the identity and what needs care is the import.
+
+readers.py reads files, pickles.py without running them; sources.py knows the public systems' names, layout.py ours;
+convert.py plans and proves a conversion; writers.py writes; initial.py draws what begins anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from neutral.config import Config
+from neutral.tensorfile import Item
+from neutral.weights.convert import FORMAT, convert
+from neutral.weights.initial import Weights, check_state, initial_weights
+from neutral.weights.readers import read_checkpoint
+from neutral.weights.writers import write_weights
+
+__all__ = [
+    "Weights",
+    "check_state",
+    "initial_weights",
+    "load_file",
+    "load_weights",
+    "save_weights",
+]
+
+
+def save_weights(
+    path: Path | str, weights: Weights, metadata: dict[str, str] | None = None
+) -> None:
+    """Writes arrays under their names, whole or not at all; .safetensors, .pth or .pkl by the suffix."""
+    items = [
+        Item(name, str(array.dtype), array.shape, lambda array=array: array)
+        for name, array in weights.items()
+    ]
+    write_weights(path, items, {"format": FORMAT} | (metadata or {}))
+
+
+def load_file(path: Path | str) -> tuple[Weights, dict[str, str]]:
+    """Arrays and metadata of a file of ours; InputError when it is absent or damaged."""
+    found = read_checkpoint(path)
+    return {name: np.array(t.values()) for name, t in found.tensors.items()}, found.metadata
+
+
+def load_weights(path: Path | str, config: Config, reset_heads: bool = False) -> Weights:
+    """Canonical weights from a file of any known source (sources.py), told by its keys.
+
+    A file with a backbone only fills that, and the rest gets its initial values; with `reset_heads` so does a class
+    head for another number of classes. InputError names the file and the keys when it does not fit.
+    """
+    return convert(read_checkpoint(path), config, reset_heads=reset_heads).weights()
