@@ -26,7 +26,7 @@ from neutral.errors import InputError
 from neutral.evaluation import evaluate
 from neutral.files import replacing, sha256_of
 from neutral.weights import Weights, initial_weights, load_file, save_weights
-from neutral.weights.convert import convert
+from neutral.weights.conversion import convert
 from neutral.weights.readers import read_checkpoint
 
 Report = Callable[[dict], None]  # receives {"phase", "epoch", "step", "steps", "loss", ...}

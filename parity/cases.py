@@ -181,6 +181,20 @@ FASTER_RCNN = (
         "tf_res152", "tf_res152", (*SMALL, *FEW, *STRIDES, *CAFFE_SCALE, *LOW_BAR), TWO, full=True
     ),
     Case(
+        "d2_r50_fpn",
+        "d2_r50_fpn",
+        (*SMALL, *FEW, *CAFFE_SCALE, "model.rpn.anchors.sizes=16;32;64;96;128"),
+        TWO,
+        full=True,
+    ),
+    Case(
+        "d2_r50_c4",
+        "d2_r50_c4",
+        (*SMALL, *FEW, *CAFFE_SCALE, "model.rpn.anchors.sizes=16,32,64"),
+        TWO,
+        full=True,
+    ),
+    Case(
         "torchvision_r50_fpn on coco_mini, short side 192",
         "torchvision_r50_fpn",
         (*sizes(192, 256), *FEW),

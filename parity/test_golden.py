@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neutral.config import preset, to_dict
-from neutral.weights.convert import convert
+from neutral.weights.conversion import convert
 from neutral.weights.readers import in_memory
 from parity import gates
 from parity.cases import GOLDEN

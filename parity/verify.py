@@ -15,7 +15,7 @@ from neutral.config import Config, to_dict, with_overrides
 from neutral.data.batching import Batch, collate
 from neutral.data.coco import Target
 from neutral.randomness import stream
-from neutral.weights.convert import Conversion
+from neutral.weights.conversion import Conversion
 from neutral.weights.sources import Source
 from parity.compare import compare_semantics
 from parity.verdicts import Verdict

@@ -251,7 +251,7 @@ class Server:
     def load_converted(self, path: Path, naming: str) -> None:
         """A file that convert_weights made, under canonical names or those of the system `naming`."""
         readers, convert = (
-            importlib.import_module(f"neutral.weights.{name}") for name in ("readers", "convert")
+            importlib.import_module(f"neutral.weights.{name}") for name in ("readers", "conversion")
         )
         source = convert.named_source(naming) if naming else convert.OWN
         found = convert.convert(readers.read_checkpoint(path), self.session.config, source)

@@ -26,7 +26,7 @@ from rich.tree import Tree
 from neutral.errors import InputError
 from neutral.files import digest, write_json
 from neutral.tensorfile import Item
-from neutral.weights.convert import candidates, convert, detect, named_source, prove
+from neutral.weights.conversion import candidates, convert, detect, named_source, prove
 from neutral.weights.pickles import StoredTensor
 from neutral.weights.readers import Checkpoint, read_checkpoint
 from neutral.weights.sources import SOURCES

@@ -84,6 +84,8 @@ PRESETS = {
     "tf_res101": partial(presets.tf, "resnet101"),
     "tf_res152": partial(presets.tf, "resnet152"),
     "torchvision_r50_fpn": presets.torchvision_r50_fpn,
+    "d2_r50_fpn": presets.d2_r50_fpn,
+    "d2_r50_c4": presets.d2_r50_c4,
     "a5_fpn": presets.a5_fpn,
     "scenes_frcnn": presets.scenes_frcnn,
 }

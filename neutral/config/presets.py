@@ -219,6 +219,80 @@ def torchvision_r50_fpn() -> dict:
     }
 
 
+def _detectron2(**model) -> dict:
+    """detectron2's Base-RCNN on COCO: background last, no slot for its boxes, L1 losses, aligned RoIAlign.
+
+    Its RPN loss is divided by 256 per image, here by the anchors sampled; its classes are 0 to 79, here 1 to 80.
+    """
+    coder = CoderConfig(scale=(10.0, 10.0, 5.0, 5.0), clamp=TORCHVISION_CLAMP)
+    roi = RoiConfig(
+        pool="roi_align",
+        aligned=True,
+        level_eps=1e-8,
+        hidden=1024,
+        background_slot=False,
+        coder=coder,
+        sampler=SamplerConfig(count=512, positive_fraction=0.25),
+        box_loss=BoxLossConfig(kind="l1"),
+        detections=DetectionConfig(nms_threshold=0.5, max_count=100),
+    )
+    rpn = RpnConfig(
+        train_inside_only=False,
+        coder=CoderConfig(clamp=TORCHVISION_CLAMP),
+        box_loss=BoxLossConfig(kind="l1"),
+    )
+    return {
+        "model": FasterRcnnConfig(
+            num_classes=81,
+            background="last",
+            backbone=BackboneConfig(name="resnet50", stride_on="1x1"),
+            rpn=replace(rpn, **model.pop("rpn")),
+            roi=replace(roi, **model.pop("roi")),
+            **model,
+        ),
+        # 1x: 90000 steps of 16 images, drops at 60000 and 80000; here epochs of 117266 images
+        "optimiser": sgd(
+            0.02 / 8, weight_decay=1e-4, epochs=12, lr_milestones=(8, 11), batch_size=2
+        ),
+        "transform": transform(
+            800,
+            1333,
+            train_sizes=(640, 672, 704, 736, 768, 800),
+            size_divisor=32,
+            mean=(103.53, 116.28, 123.675),
+            **CAFFE,
+        ),
+    }
+
+
+SIDES = (32.0, 64.0, 128.0, 256.0, 512.0)
+
+
+def d2_r50_fpn() -> dict:
+    """detectron2 COCO-Detection/faster_rcnn_R_50_FPN."""
+    return _detectron2(
+        fpn=FpnConfig(channels=256),
+        rpn={
+            "anchors": AnchorConfig(
+                sizes=tuple((side,) for side in SIDES), unit="pixels", offset=0.0
+            ),
+            "proposals": ProposalConfig(2000, 1000, 1000, 1000, per_level=True),
+        },
+        roi={},
+    )
+
+
+def d2_r50_c4() -> dict:
+    """detectron2 COCO-Detection/faster_rcnn_R_50_C4: res5 on regions of 14x14."""
+    return _detectron2(
+        rpn={
+            "anchors": AnchorConfig(sizes=(SIDES,), unit="pixels", order="size_major", offset=0.0),
+            "proposals": ProposalConfig(post_nms_test=1000),
+        },
+        roi={"size": 14, "head": "layer4"},
+    )
+
+
 def a5_fpn() -> dict:
     """EECS 498 A5-2: p3 to p5, no second regression; ResNet-18 stands in for its RegNetX-400MF."""
     return {

@@ -6,7 +6,7 @@ Canonical names are those of facebookresearch/detr ("backbone.0.body.layer1.0.co
 them, so conversion between the frameworks is the identity and what needs care is the import.
 
 readers.py reads files, pickles.py without running them; sources.py knows the public systems' names, layout.py ours;
-convert.py plans and proves a conversion; writers.py writes; initial.py draws what begins anew.
+conversion.py plans and proves a conversion; writers.py writes; initial.py draws what begins anew.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from neutral.config import Config
 from neutral.tensorfile import Item
-from neutral.weights.convert import FORMAT, convert
+from neutral.weights.conversion import FORMAT, convert
 from neutral.weights.initial import Weights, check_state, initial_weights
 from neutral.weights.readers import read_checkpoint
 from neutral.weights.writers import write_weights

@@ -36,6 +36,7 @@ from neutral.weights.pickles import (
 )
 
 MAGIC = 0x1950A86A20F9469CFC6C  # first object of PyTorch's old layout
+MEMORY = "memory"  # the layout of arrays that come from no file
 JITTOR_MARK = b"HCAJSLHD"  # the last bytes of jt.save's files, behind a SHA-1
 NESTS = (
     "model",
@@ -86,7 +87,7 @@ class Checkpoint:
 def in_memory(name: str, arrays: Mapping[str, np.ndarray]) -> Checkpoint:
     """Arrays as if they had been read from a file called `name`."""
     tensors = {key: StoredTensor(array, str(array.dtype)) for key, array in arrays.items()}
-    return Checkpoint(Path(name), "memory", tensors)
+    return Checkpoint(Path(name), MEMORY, tensors)
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:

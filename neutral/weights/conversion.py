@@ -23,7 +23,7 @@ from neutral.tensorfile import Item
 from neutral.weights.initial import initial_weights
 from neutral.weights.layout import canonical_shapes, class_heads
 from neutral.weights.pickles import StoredTensor
-from neutral.weights.readers import Checkpoint, read_checkpoint
+from neutral.weights.readers import MEMORY, Checkpoint, read_checkpoint
 from neutral.weights.sources import (
     NO_STAGE,
     SOURCES,
@@ -134,7 +134,7 @@ def candidates(checkpoint: Checkpoint) -> list[Source]:
         return [OWN]
     keys = set(plain_names(checkpoint))
     found = [s for s in SOURCES if s.matches(keys, checkpoint.layout)]
-    if len(found) > 1 and any(s.digests for s in found):
+    if len(found) > 1 and checkpoint.layout != MEMORY:
         digests = tuple(digest(checkpoint.path, kind) for kind in ("sha1", "sha256"))
         told = [s for s in found if any(d.startswith(s.digests) for d in digests if s.digests)]
         found = told or found
