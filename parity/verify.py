@@ -52,19 +52,26 @@ def example_batch(config: Config) -> Batch:
     return collate(samples, config.transform.size_divisor)
 
 
-def verify(conversion: Conversion, converted: Path, naming: Source | None = None) -> list[Verdict]:
-    """Every comparison of a forward pass with the original in one framework and `converted` in the other."""
+def verify(
+    conversion: Conversion, converted: Path, naming: Source | None = None, pair: Pair | None = None
+) -> list[Verdict]:
+    """Every comparison of a forward pass with the original in one framework and `converted` in the other.
+
+    Without a `pair` of workers it starts its own.
+    """
+    if pair is None:
+        own = Pair()
+        try:
+            return verify(conversion, converted, naming, own)
+        finally:
+            own.close()
     config = with_overrides(conversion.config, FEW[conversion.config.model.detector])
     original = conversion.checkpoint
     reader = "jittor" if original.layout == "Jittor pickle" else "torch"
     other = "torch" if reader == "jittor" else "jittor"
     begun = {key: conversion.array(key) for key in conversion.begun}
-    pair = Pair()
-    try:
-        pair.both("build", to_dict(config), "cpu", "float64")
-        pair[reader].call("load_original", original.path, conversion.plan(), begun)
-        pair[other].call("load_converted", converted, naming.name if naming else "")
-        traces = pair.both("trace", example_batch(config), gradients=False)
-    finally:
-        pair.close()
+    pair.both("build", to_dict(config), pair.device, "float64")
+    pair[reader].call("load_original", original.path, conversion.plan(), begun)
+    pair[other].call("load_converted", converted, naming.name if naming else "")
+    traces = pair.both("trace", example_batch(config), gradients=False)
     return compare_semantics(f"verify {converted.name}", traces["torch"], traces["jittor"])

@@ -248,6 +248,26 @@ class Server:
         shapes = self.session.shapes()
         self.session.load({k: v.reshape(shapes[k]) for k, v in (weights | begun).items()})
 
+    def save(self, path: Path) -> None:
+        """The session's weights, in the format of the suffix."""
+        importlib.import_module("neutral.weights").save_weights(path, self.session.state())
+
+    def save_from_zoo(self, name: str, path: Path, images: np.ndarray) -> np.ndarray:
+        """Jittor only: a model of its zoo with drawn weights, saved as users do; its last features [B, C, H, W]."""
+        runtime = importlib.import_module("jittor_impl.runtime")
+        runtime.configure("cpu", "float32")
+        self.built = None
+        model = getattr(importlib.import_module("jittor.models"), name)()
+        golden = importlib.import_module("parity.golden").golden_weights
+        shapes = {key: tuple(x.shape) for key, x in model.state_dict().items()}
+        model.load_state_dict(golden(shapes))
+        model.eval()
+        model.save(str(path))
+        x = model.maxpool(model.relu(model.bn1(model.conv1(runtime.jt.array(images)))))
+        for stage in (model.layer1, model.layer2, model.layer3, model.layer4):
+            x = stage(x)
+        return x.numpy()
+
     def load_converted(self, path: Path, naming: str) -> None:
         """A file that convert_weights made, under canonical names or those of the system `naming`."""
         readers, convert = (

@@ -18,6 +18,8 @@ from neutral.errors import InputError
 from parity.mutants import VARIABLE
 
 FRAMEWORKS = ("torch", "jittor")
+# the two workers share the cores: threads that wait should not keep the other's from running
+PASSIVE = {"OMP_WAIT_POLICY": "passive"}
 TIMEOUT = 1800.0  # seconds for one request; a cold Jittor compiles for minutes
 
 
@@ -66,7 +68,7 @@ class Worker:
                 stderr=stderr,
                 stdin=subprocess.DEVNULL,
                 cwd=root,
-                env=os.environ | {VARIABLE: self.mutant},
+                env=PASSIVE | os.environ | {VARIABLE: self.mutant},
             )
         theirs.close()
 

@@ -2,8 +2,10 @@
 
 `python -m scripts.bench ["CASE" ...]` times, after one warm-up each, the examination of a case (every run, record and
 verdict) and the same four forward and backward passes (both frameworks, both precisions) with nothing
-watched, in turns; prints the ratio of the medians and the peak memory of every process, and with --out
-writes them as JSON. The budget is three times.
+watched, in turns; prints the ratio of the medians, and with --out writes it as JSON. The budget is three times.
+Memory, in a run of its own: what the comparing process allocates at most (tracemalloc counts NumPy's arrays;
+budget: the larger of two traces plus one node), and the workers' peaks after bare passes and after the
+examination.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+import tracemalloc
 from pathlib import Path
 
 from rich.progress import track
 
 from neutral.config import to_dict
-from neutral.files import peak_memory, write_json
+from neutral.files import write_json
 from parity.environment import describe_machine
 from parity.examine import examine_case
 from parity.golden import golden_weights
@@ -27,6 +30,7 @@ from scripts.record import DATA, find_case
 
 DEFAULT = ("scenes_detr on scenes", "scenes_frcnn on scenes")
 BUDGET = 3.0
+MIB = 1 << 20
 
 
 def bare(case, pair: Pair, batch) -> float:
@@ -64,20 +68,44 @@ def examined(case, pair: Pair) -> float:
     return seconds
 
 
-def measure(case, pair: Pair, rounds: int) -> dict:
-    batch = case.batch(DATA)
-    bare(case, pair, batch), examined(case, pair)  # compile, and fill caches
+def time_both(case, rounds: int) -> tuple[dict, dict]:
+    """Medians of both, in turns; and the workers' peak memory after bare passes and after everything."""
+    pair, batch = Pair(), case.batch(DATA)
+    bare(case, pair, batch)
+    before = {side: pair[side].call("peak_memory") for side in FRAMEWORKS}
+    examined(case, pair)  # compile, and fill caches
     times = [(bare(case, pair, batch), examined(case, pair)) for _ in range(rounds)]
     plain, full = (statistics.median(column) for column in zip(*times, strict=True))
-    memory = {side: pair[side].call("peak_memory") for side in FRAMEWORKS}
+    after = {side: pair[side].call("peak_memory") for side in FRAMEWORKS}
+    pair.close()
+    seconds = {"bare_seconds": plain, "examination_seconds": full, "ratio": full / plain}
+    return seconds, {side: {"bare": before[side], "examined": after[side]} for side in FRAMEWORKS}
+
+
+def judging_memory(case) -> dict[str, float]:
+    """MiB that the comparing process allocates at most, against the larger of two traces and one node of it."""
+    pair = Pair()
+    with examine_case(case, pair, DATA) as examination:
+        tracemalloc.start()
+        examination.run()
+        peak = tracemalloc.get_traced_memory()[1] / MIB
+        tracemalloc.stop()
+        traces = [path.stat().st_size / MIB for path in examination.folder.glob("*.safetensors")]
+        nodes = examination["torch free 64"]["nodes"]
+        node = max(nodes[name].nbytes for name in nodes) / MIB
+    pair.close()
     return {
-        "case": case.name,
-        "bare_seconds": plain,
-        "examination_seconds": full,
-        "ratio": full / plain,
-        "rounds": rounds,
-        "peak_memory_mib": memory | {"parity": peak_memory()},
+        "comparing": peak,
+        "largest_trace": max(traces),
+        "largest_node": node,
+        "within_bound": bool(peak <= max(traces) + node),
     }
+
+
+def measure(case, rounds: int) -> dict:
+    seconds, workers = time_both(case, rounds)
+    memory = {"workers": workers} | judging_memory(case)
+    return {"case": case.name, "rounds": rounds} | seconds | {"memory_mib": memory}
 
 
 def main() -> None:
@@ -90,14 +118,17 @@ def main() -> None:
     options = parser.parse_args()
     cases, found = [find_case(name) for name in options.cases], []
     for case in track(cases, "measuring"):
-        pair = Pair()  # a process per case, so that its memory is its own
-        found.append(measure(case, pair, options.rounds))
-        pair.close()
+        found.append(measure(case, options.rounds))
     for row in found:
-        memory = ", ".join(f"{k} {v:.0f} MiB" for k, v in row["peak_memory_mib"].items())
+        memory = row["memory_mib"]
+        workers = ", ".join(
+            f"{side} {m['bare']:.0f} -> {m['examined']:.0f}"
+            for side, m in memory["workers"].items()
+        )
         print(
             f"{row['case']}: {row['examination_seconds']:.2f} s against {row['bare_seconds']:.2f} s bare, "
-            f"ratio {row['ratio']:.1f} (budget {BUDGET:g}); peak memory {memory}"
+            f"ratio {row['ratio']:.1f} (budget {BUDGET:g}); MiB: comparing {memory['comparing']:.0f}, largest trace "
+            f"{memory['largest_trace']:.0f}, its largest node {memory['largest_node']:.0f}; workers {workers}"
         )
     if options.out:
         write_json(options.out, {"machine": describe_machine(), "cases": found})
