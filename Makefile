@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PAIR := logs/parity/pair
 
-.PHONY: parity parity-full mutants floors bench test lint format setup clean
+.PHONY: parity parity-full mutants floors bench fuzz test lint format setup clean
 
 parity: setup
 	$(PY) -m pytest parity/
@@ -23,6 +23,11 @@ floors: setup
 
 bench: setup
 	$(PY) -m scripts.bench
+	$(PY) -m scripts.bench_weights
+
+fuzz: setup
+	PIP_FIND_LINKS= $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(PY) -m tests.fuzz_readers -max_total_time=600
 
 test: setup lint
 	$(PY) -m pytest tests/ parity/
