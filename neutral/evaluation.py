@@ -1,6 +1,6 @@
 """COCO box AP with pycocotools: the 12 numbers and a table by class.
 
-Category ids are the data set's own: a detection's label is its `category_id`.
+A detection's label becomes the `category_id` that the data set has for it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ class Evaluation:
         return self.stats[METRICS.index(metric)]
 
 
-def to_results(detections: dict[int, dict[str, np.ndarray]]) -> list[dict]:
-    """Detections by image id (scores, labels, boxes xyxy pixels) -> COCO result records (xywh)."""
+def to_results(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]]) -> list[dict]:
+    """Detections by image id (scores, labels, boxes xyxy pixels) -> COCO result records (xywh).
+
+    A label that stands for no category of the data set becomes category -1, which matches nothing.
+    """
+    category_of = {label: category for category, label in dataset.labels.items()}
     return [
         {
             "image_id": image_id,
-            "category_id": int(label),
+            "category_id": category_of.get(int(label), -1),
             "bbox": [float(v) for v in box],
             "score": float(score),
         }
@@ -58,7 +62,7 @@ def evaluate(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]])
     for image_id, found in detections.items():
         if not (np.isfinite(found["scores"]).all() and np.isfinite(found["boxes"]).all()):
             raise InputError(f"detections of image {image_id} hold NaN or infinite scores or boxes")
-    results = to_results(detections)
+    results = to_results(dataset, detections)
     if not results:
         return Evaluation(
             (0.0,) * 12, {name: (float("nan"),) * 2 for name in dataset.categories.values()}

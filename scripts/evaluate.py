@@ -66,7 +66,7 @@ def main() -> None:
     console.print(classes)
     console.print(f"loss {losses['test_loss']:.4f} over {len(detections)} images")
     if options.out:
-        write_json(options.out, to_results(detections), indent=None)
+        write_json(options.out, to_results(dataset, detections), indent=None)
         console.print(f"detections: {options.out}")
 
 

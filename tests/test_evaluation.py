@@ -9,7 +9,7 @@ from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
-from neutral.evaluation import METRICS, evaluate
+from neutral.evaluation import METRICS, evaluate, to_results
 
 
 def ground_truth(dataset: CocoDataset) -> dict:
@@ -69,6 +69,23 @@ def test_ap_by_hand(coco_folder):
     assert result.per_class["one"] == (0.0, 0.0)
     assert result.per_class["three"] == pytest.approx((1.0, 1.0))
     assert len(result.stats) == len(METRICS) == 12
+
+
+def test_contiguous_labels_find_their_category_ids(coco_folder):
+    """Ids 1 and 3 are labels 1 and 2. One box is found exactly, of the other the image has 40 of 50 columns: IoU 0.8,
+    enough for 7 of the 10 thresholds. AP (1 + 0.7) / 2.
+    """
+    dataset = CocoDataset.open(coco_folder(), "val", 3, first_label=1, contiguous=True)
+    _, target = dataset[0]
+    assert target.labels.tolist() == [2, 1]
+    found = {"scores": np.ones(2), "labels": target.labels, "boxes": target.boxes}
+    assert evaluate(dataset, {1: found})["AP"] == pytest.approx(0.85)
+    assert [r["category_id"] for r in to_results(dataset, {1: found})] == [3, 1]
+    stranger = found | {"labels": np.array([3, 3])}  # an id, but no label of this data set
+    assert [r["category_id"] for r in to_results(dataset, {1: stranger})] == [-1, -1]
+    assert evaluate(dataset, {1: stranger})["AP"] == 0
+    with pytest.raises(InputError, match="set it to at least 3"):
+        CocoDataset.open(coco_folder(), "val", 2, first_label=1, contiguous=True)
 
 
 def test_no_and_bad_detections(coco_folder):

@@ -222,7 +222,7 @@ def torchvision_r50_fpn() -> dict:
 def _detectron2(**model) -> dict:
     """detectron2's Base-RCNN on COCO: background last, no slot for its boxes, L1 losses, aligned RoIAlign.
 
-    Its RPN loss is divided by 256 per image, here by the anchors sampled; its classes are 0 to 79, here 1 to 80.
+    Its RPN loss is divided by 256 per image, here by the anchors sampled; its classes 0 to 79 are labels 1 to 80.
     """
     coder = CoderConfig(scale=(10.0, 10.0, 5.0, 5.0), clamp=TORCHVISION_CLAMP)
     roi = RoiConfig(
@@ -262,6 +262,7 @@ def _detectron2(**model) -> dict:
             mean=(103.53, 116.28, 123.675),
             **CAFFE,
         ),
+        "data": DataConfig(labels="contiguous"),
     }
 
 

@@ -93,6 +93,8 @@ class DataConfig:
     kind: Literal["scenes", "coco", "voc"] = "coco"
     root: str = ""  # of a COCO directory or a VOC year (as .../VOC2007); scenes need none
     degenerate_boxes: Literal["error", "drop"] = "error"  # DETR's reference drops them
+    # labels of COCO's categories: their ids, or 0, 1, ... (Faster R-CNN: 1, 2, ...) in the order of ids, as detectron2
+    labels: Literal["ids", "contiguous"] = "ids"
     voc_train_split: str = "trainval"  # ImageSets/Main/NAME.txt
     voc_val_split: str = "test"
     scenes: ScenesConfig = field(default_factory=ScenesConfig)

@@ -33,4 +33,5 @@ def open_dataset(
         names = {"train": config.data.voc_train_split, "val": config.data.voc_val_split}
         return open_voc(root, split, names[split], classes, degenerate)
     first = 1 if config.model.detector == "faster_rcnn" else 0
-    return CocoDataset.open(root, split, classes, degenerate, first)
+    contiguous = config.data.labels == "contiguous"
+    return CocoDataset.open(root, split, classes, degenerate, first, contiguous)

@@ -2,8 +2,8 @@
 
 Follows facebookresearch/detr datasets/coco.py (ConvertCocoPolysToMask): crowds are left out, boxes
 become xyxy and are clipped to the image, those that clipping leaves empty are dropped, and labels
-are the category ids themselves. Unlike it, an annotation that is itself degenerate (no area, or
-not finite) is an error that names it, unless `degenerate_boxes = "drop"`.
+are the category ids themselves, or consecutive numbers as in detectron2. Unlike there, an annotation that is
+itself degenerate (no area, or not finite) is an error that names it, unless `degenerate_boxes = "drop"`.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class CocoDataset:
     images: tuple[dict, ...]
     annotations: dict[int, tuple[dict, ...]]  # by image id
     categories: dict[int, str]
+    labels: dict[int, int]  # by category id
 
     @classmethod
     def open(
@@ -60,10 +61,12 @@ class CocoDataset:
         num_classes: int,
         degenerate_boxes: str = "error",
         first_label: int = 0,
+        contiguous: bool = False,
     ) -> CocoDataset:
         """Reads and checks ROOT/annotations/instances_{split}2017.json and ROOT/{split}2017.
 
-        Category ids must lie in first_label..num_classes - 1.
+        Labels, which are the category ids or, `contiguous`, first_label and so on in the order of ids, must lie
+        in first_label..num_classes - 1.
         """
         file = root / "annotations" / f"instances_{split}2017.json"
         content = read_json(file)
@@ -73,15 +76,19 @@ class CocoDataset:
                     f"{file}: no list {key!r}; a COCO annotation file has images, annotations, categories"
                 )
         categories = {int(c["id"]): c["name"] for c in content["categories"]}
-        bad = [c for c in categories if not first_label <= c < num_classes]
-        if bad and bad[0] < first_label:
+        order = sorted(categories)
+        labels = dict(
+            zip(order, range(first_label, first_label + len(order)) if contiguous else order)
+        )
+        bad = [c for c in categories if not first_label <= labels[c] < num_classes]
+        if bad and labels[bad[0]] < first_label:
             raise InputError(
                 f"{file}: category id {bad[0]}: Faster R-CNN needs ids from {first_label} on, 0 is the background"
             )
         if bad:
             raise InputError(
                 f"{file}: category id {bad[0]} does not fit model.num_classes={num_classes}; "
-                f"set it to at least {max(categories) + 1}"
+                f"set it to at least {max(labels.values()) + 1}"
             )
         images = {int(i["id"]): i for i in sorted(content["images"], key=lambda i: i["id"])}
         if not images:
@@ -92,7 +99,9 @@ class CocoDataset:
             by_image[annotation["image_id"]].append(annotation)
         by_image = {i: tuple(a) for i, a in by_image.items()}
         folder = root / f"{split}2017"
-        return cls.checked(split, folder, file, tuple(images.values()), by_image, categories)
+        return cls.checked(
+            split, folder, file, tuple(images.values()), by_image, categories, labels
+        )
 
     @classmethod
     def checked(cls, *fields) -> CocoDataset:
@@ -120,7 +129,7 @@ class CocoDataset:
         boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
         target = Target(
             boxes=boxes,
-            labels=np.array([a["category_id"] for a in wanted], dtype=np.int64),
+            labels=np.array([self.labels[a["category_id"]] for a in wanted], dtype=np.int64),
             area=np.array([a["area"] for a in wanted], dtype=np.float32),
             image_id=int(record["id"]),
             original_size=(height, width),

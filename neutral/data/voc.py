@@ -51,8 +51,9 @@ def open_voc(
             annotation["id"] = identifier
             check_annotation(annotation, {number: record}, categories, file, degenerate_boxes)
         annotations[number] = tuple(objects)
+    labels = {category: category for category in categories}
     return CocoDataset.checked(
-        split, root / "JPEGImages", listing, tuple(images), annotations, categories
+        split, root / "JPEGImages", listing, tuple(images), annotations, categories, labels
     )
 
 

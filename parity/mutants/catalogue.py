@@ -68,7 +68,7 @@ _ALL = (
         "contiguous_labels",
         J,
         "neutral/data/coco.py",
-        'labels=np.array([a["category_id"] for a in wanted], dtype=np.int64)',
+        'labels=np.array([self.labels[a["category_id"]] for a in wanted], dtype=np.int64)',
         'labels=np.array([sorted(self.categories).index(a["category_id"]) for a in wanted], dtype=np.int64)',
         "perfect detections",
         "ground truth as detections",
