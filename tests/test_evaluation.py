@@ -75,7 +75,8 @@ def test_contiguous_labels_find_their_category_ids(coco_folder):
     """Ids 1 and 3 are labels 1 and 2. One box is found exactly, of the other the image has 40 of 50 columns: IoU 0.8,
     enough for 7 of the 10 thresholds. AP (1 + 0.7) / 2.
     """
-    dataset = CocoDataset.open(coco_folder(), "val", 3, first_label=1, contiguous=True)
+    root = coco_folder()
+    dataset = CocoDataset.open(root, "val", 3, first_label=1, contiguous=True)
     _, target = dataset[0]
     assert target.labels.tolist() == [2, 1]
     found = {"scores": np.ones(2), "labels": target.labels, "boxes": target.boxes}
@@ -85,7 +86,7 @@ def test_contiguous_labels_find_their_category_ids(coco_folder):
     assert [r["category_id"] for r in to_results(dataset, {1: stranger})] == [-1, -1]
     assert evaluate(dataset, {1: stranger})["AP"] == 0
     with pytest.raises(InputError, match="set it to at least 3"):
-        CocoDataset.open(coco_folder(), "val", 2, first_label=1, contiguous=True)
+        CocoDataset.open(root, "val", 2, first_label=1, contiguous=True)
 
 
 def test_no_and_bad_detections(coco_folder):
