@@ -205,7 +205,7 @@ def refuse(path, pattern: str) -> None:
     started = time.perf_counter()
     with pytest.raises(InputError, match=pattern):
         read_checkpoint(path)
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 60, "a hang"
 
 
 def test_object_arrays_and_other_dtypes_are_refused(tmp_path):
@@ -383,7 +383,7 @@ def test_damaged_files_never_surprise(whole_files, layout, edits, end, data):
             assert np.ascontiguousarray(tensor.values()).nbytes < 1 << 27
     except InputError as error:
         assert path.name in str(error)
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 60, "a hang"
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

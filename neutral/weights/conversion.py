@@ -412,9 +412,10 @@ def _gives_back(piece: Piece, ours: np.ndarray) -> bool:
 
 def check_written(path: Path, items: list[Item]) -> None:
     """InputError unless the file holds these tensors bit for bit, and no others."""
-    found = read_checkpoint(path).tensors
-    if set(found) != {item.name for item in items}:
+    found = read_checkpoint(path)
+    if set(found.tensors) != {item.name for item in items}:
         raise InputError(f"{path}: does not hold what was written; is the disk all right?")
     for item in items:
-        if not same_bits(found[item.name].values(), item.fetch()):
+        if not same_bits(found.tensors[item.name].values(), item.fetch()):
             raise InputError(f"{path}: {item.name} is not what was written; is the disk all right?")
+        found.release()

@@ -60,7 +60,7 @@ MEMO_LIMIT = 1 << 24  # of numbered objects, far above what a checkpoint has
 VIEWS_FROM = 4096  # bytes; longer strings of bytes are views of the file
 REPEATED = 1 << 16  # elements that an expanded tensor may have beyond its memory's
 AXES = 32
-ENCODED = 1 << 32  # bytes, far above what a checkpoint of that kind has
+ENCODED = 2  # times the size of the file may be encoded: every text once, and some
 
 
 class Refused(ValueError):
@@ -248,8 +248,12 @@ def _ordered_dict(pairs=()) -> dict:
 
 @dataclass
 class Names:
-    """Which function or class each name in the pickle stands for; `storages` are those seen."""
+    """Which function or class each name in the pickle stands for; `storages` are those seen.
 
+    `size` is that of the file in bytes.
+    """
+
+    size: int
     storages: dict[str, Storage] = field(default_factory=dict)
     encoded: int = 0  # bytes that calls of encode made
 
@@ -257,7 +261,7 @@ class Names:
         """_codecs.encode, of which pickles of protocol 2 make their bytes."""
         data = text.encode("latin1") if isinstance(text, str) else b""
         self.encoded += len(data)
-        if self.encoded > ENCODED:
+        if self.encoded > ENCODED * self.size:
             raise Refused("it encodes the same text again and again")
         return data
 

@@ -74,6 +74,12 @@ class Checkpoint:
     tensors: dict[str, StoredTensor]
     metadata: dict[str, str] = field(default_factory=dict)
     beside: dict[str, str] = field(default_factory=dict)
+    mapping: mmap.mmap | None = None
+
+    def release(self) -> None:
+        """Lets the system take back the pages of the mapped file; they are read again when looked at."""
+        if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapping.madvise(mmap.MADV_DONTNEED)
 
     def tied(self) -> list[list[str]]:
         """Names of tensors that are the same memory."""
@@ -98,8 +104,9 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
             size = file.seek(0, io.SEEK_END)
             if not size:
                 raise ValueError("it is empty")
-            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        found = _read(path, data)
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        found = _read(path, memoryview(mapping))
+        found.mapping = mapping
     except FileNotFoundError:
         raise InputError(f"{path}: no such weights file") from None
     except IsADirectoryError:
@@ -222,7 +229,7 @@ def _read_torch_zip(path: Path, members: Members, index: str) -> Checkpoint:
         raise Refused("it is a TorchScript archive: save the module's state_dict() instead")
     if members.entries[index].file_size > PICKLE_LIMIT:
         raise Refused("its pickle is absurdly large")
-    names = Names()
+    names = Names(len(members[index]))
     content = unpickle(Bounded(members[index]), names)
     for storage in names.storages.values():
         member = f"{folder}data/{storage.key}"
@@ -273,7 +280,7 @@ def _read_pickle(path: Path, data: memoryview) -> Checkpoint:
         if end < 0 or hashlib.sha1(data[:end]).digest() != bytes(data[end : end + 20]):
             raise ValueError("its SHA-1 does not match")
         data = data[:end]
-    file, names = Bounded(data), Names()
+    file, names = Bounded(data), Names(len(data))
     content = unpickle(file, names)
     if isinstance(content, int) and content == MAGIC:
         return _checkpoint(path, "PyTorch pickle stream", _read_stream(file))
@@ -286,13 +293,14 @@ def _read_pickle(path: Path, data: memoryview) -> Checkpoint:
 
 def _read_stream(file: Bounded):
     """What follows the magic number: versions, the machine, the object, and the memory of its tensors."""
-    unpickle(file, Names())
-    machine = unpickle(file, Names())
+    size = len(file.data)
+    unpickle(file, Names(size))
+    machine = unpickle(file, Names(size))
     if isinstance(machine, dict) and machine.get("little_endian") is False:
         raise Refused("it was written on a big-endian machine: save it anew on a little-endian one")
-    names = Names()
+    names = Names(size)
     content = unpickle(file, names)
-    keys = unpickle(file, Names())
+    keys = unpickle(file, Names(size))
     if not isinstance(keys, list) or len(keys) > len(names.storages):
         raise ValueError("a damaged list of tensors' memory")
     for key in keys:
