@@ -25,6 +25,7 @@ from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.evaluation import evaluate
 from neutral.files import replacing, sha256_of
+from neutral.voc_evaluation import VOC_RULES, evaluate_voc
 from neutral.weights import Weights, initial_weights, load_file, save_weights
 from neutral.weights.conversion import convert
 from neutral.weights.readers import read_checkpoint
@@ -174,7 +175,7 @@ def train(
         record |= runlog.mean_losses(steps, "train", config.model.loss_weights())
         record["train_step_losses"] = [round(s["loss"], 6) for s in steps]
         if (epoch + 1) % options.evaluate_every == 0 or epoch + 1 == config.optimiser.epochs:
-            losses, evaluation, _ = evaluation_run(
+            losses, evaluation, detections = evaluation_run(
                 session, config, datasets["val"], options.val_images, report
             )
             record |= losses | {
@@ -183,6 +184,10 @@ def train(
                     k: None if math.isnan(v[0]) else v[0] for k, v in evaluation.per_class.items()
                 },
             }
+            if config.data.kind == "voc":
+                for name in ("voc07", "voc"):
+                    found = evaluate_voc(datasets["val"], detections, VOC_RULES[name])
+                    record[f"test_{name}_map"] = None if math.isnan(found.mean) else found.mean
         record |= {
             "images_per_second": len(steps) * config.optimiser.batch_size / seconds,
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -1,4 +1,4 @@
-"""COCO AP of saved weights.
+"""COCO AP of saved weights, and VOC's mAP.
 
 `python -m scripts.evaluate --framework torch --preset detr_r50 --weights FILE --data DIR`
 """
@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from neutral.data import SPLITS, open_dataset
+from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.evaluation import METRICS, to_results
 from neutral.files import write_json
 from neutral.run import evaluation_run
+from neutral.voc_evaluation import VOC_RULES, evaluate_voc
 from neutral.weights import load_weights
 from scripts.common import (
     FRAMEWORKS,
@@ -26,6 +28,18 @@ from scripts.common import (
     open_session,
     run_main,
 )
+
+
+def voc_table(dataset: CocoDataset, detections: dict, metrics: list[str]) -> Table:
+    """mAP and AP by class, a column for each of VOC_RULES' `metrics`."""
+    found = [evaluate_voc(dataset, detections, VOC_RULES[name]) for name in metrics]
+    table = Table("class", *(f"AP ({name})" for name in metrics))
+    table.add_row("mean", *(f"{result.mean:.4f}" for result in found), end_section=True)
+    for name in dataset.categories.values():
+        values = [result.per_class[name] for result in found]
+        if values[0] == values[0]:
+            table.add_row(name, *(f"{v:.4f}" for v in values))
+    return table
 
 
 def main() -> None:
@@ -41,6 +55,12 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--split", choices=SPLITS, default="val")
     parser.add_argument("--val-images", type=int, help="images, at most")
+    parser.add_argument(
+        "--metric",
+        action="append",
+        choices=tuple(VOC_RULES),
+        help="VOC's mAP besides: 11-point, area, or as trzy/FasterRCNN has it; repeatable (VOC: the first two)",
+    )
     parser.add_argument("--out", type=Path, help="write the detections here, as COCO results")
     options = parser.parse_args()
     if options.out and options.out.suffix != ".json":
@@ -64,6 +84,9 @@ def main() -> None:
         if values[0] == values[0]:  # classes without ground truth are NaN
             classes.add_row(name, *(f"{v:.4f}" for v in values))
     console.print(classes)
+    voc = options.metric or (["voc07", "voc"] if config.data.kind == "voc" else [])
+    if voc:
+        console.print(voc_table(dataset, detections, voc))
     console.print(f"loss {losses['test_loss']:.4f} over {len(detections)} images")
     if options.out:
         write_json(options.out, to_results(dataset, detections), indent=None)

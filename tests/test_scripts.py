@@ -132,13 +132,16 @@ def test_a_run_is_never_overwritten_nor_resumed_with_other_numbers(trained):
 def test_evaluate_repeats_the_logged_ap(trained, tmp_path):
     out = tmp_path / "detections.json"
     checkpoint = trained / "checkpoint.safetensors"
-    result = run("evaluate", "--framework=torch", *TINY, f"--weights={checkpoint}", f"--out={out}")
+    command = ["evaluate", "--framework=torch", *TINY, f"--weights={checkpoint}", f"--out={out}"]
+    result = run(*command, "--metric=voc07", "--metric=trzy")
+    assert "AP (voc07)" in result.stdout
+    assert "AP (trzy)" in result.stdout
     logged = read_log(trained / "log.txt").epochs[-1]
     assert f"{logged['test_loss']:.4f}" in result.stdout
     assert "AP50" in result.stdout
     records = json.loads(out.read_text())
     assert {r["image_id"] for r in records} == {1, 2, 3}
-    assert {r["category_id"] for r in records} <= set(range(8))
+    assert {r["category_id"] for r in records} <= {-1, *range(8)}
 
 
 @pytest.mark.parametrize("tiny", [TINY, TINY_RCNN], ids=["detr", "faster_rcnn"])
