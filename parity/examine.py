@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,42 @@ from parity.record import Record
 from parity.reproduce import write_scripts
 from parity.verdicts import Status, Verdict
 from parity.workers import FRAMEWORKS, Pair, WorkerDied, WorkerError
+
+
+class Chain:
+    """One side's work, in order, in a thread of its own; after a failure nothing more of it is done."""
+
+    def __init__(self, side: str):
+        self.side = side
+        self.threads = ThreadPoolExecutor(1)
+        self.named: dict[str, Future] = {}
+        self.failure: Exception | None = None
+
+    def __enter__(self) -> Chain:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.threads.shutdown(cancel_futures=True)
+
+    def add(self, function: Callable, *arguments, name: str = "") -> Future:
+        def run():
+            if self.failure is not None:
+                raise self.failure
+            try:
+                return function(*arguments)
+            except Exception as error:
+                self.failure = error
+                raise
+
+        future = self.threads.submit(run)
+        if name:
+            self.named[name] = future
+        return future
+
+    def wait_for(self, name: str) -> None:
+        """Until the work of that name is done, if there is any; its error is raised here too."""
+        if name in self.named:
+            self.named[name].result()
 
 
 class Examination:
@@ -51,7 +88,7 @@ class Examination:
         self.folder = Path(tempfile.mkdtemp(prefix="parity-records-"))
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
-        self.given: list[Verdict] = []  # on what both sides were given, of the stage that runs
+        self.given: dict[str, tuple[list, dict]] = {}  # trained names and state, by side
 
     def __enter__(self) -> Examination:
         return self
@@ -63,57 +100,80 @@ class Examination:
     def run(self) -> list[Verdict]:
         """Every verdict; the records stay until the end of the `with` block.
 
-        What one stage recorded is judged while the workers run the next. A worker that fails or dies is a verdict
-        too, and what was found before it is not lost.
+        Each side goes through its runs at its own pace, waiting only for records of the other that it needs; what is
+        there is judged meanwhile. A worker that fails or dies is a verdict too, and what was found before is not lost.
         """
-        stages = [
-            (self.run_free_64, self.judge_free_64),
-            (self.run_forced_64, self.judge_forced_64),
-        ]
+        stages = [("free 64", self.judge_free_64), ("forced 64", self.judge_forced_64)]
         if self.float32:
-            stages.append((self.run_free_32, self.judge_free_32))
-            stages.append((self.run_forced_32, self.judge_forced_32))
+            stages += [("free 32", self.judge_free_32), ("forced 32", self.judge_forced_32)]
         verdicts: list[Verdict] = []
-        judge = list  # nothing yet
-        for run, judge_this in stages:
+        with Chain("torch") as torch, Chain("jittor") as jittor:
             try:
-                sides = run()
-                verdicts += judge()
-                judge = list
-                self.pair.collect(sides)
+                self.weights = self.weights or torch.add(self.first_build).result()
+                self.plan_torch(torch)
+                self.plan_jittor(jittor, torch)
+                for name, judge in stages:
+                    for chain in (torch, jittor):
+                        chain.wait_for(name)
+                    verdicts += judge()
             except (WorkerDied, WorkerError) as error:
-                verdicts += judge()
-                node = getattr(error, "node", run.__name__)
+                node = getattr(error, "node", "run")
                 message = str(error)
                 verdicts.append(Verdict(self.case, "worker", node, Status.FAIL, message=message))
-                judge = list
-                break
-            judge = judge_this
-        return self.with_scripts(verdicts + judge())
+        return self.with_scripts(verdicts)
 
-    def run_free_64(self) -> tuple[str, ...]:
+    def first_build(self) -> dict[str, np.ndarray]:
+        self.build(("torch",), "float64")
+        return self.draw_weights(self.pair["torch"].call("shapes"))
+
+    def plan_torch(self, chain: Chain) -> None:
         # float64 PyTorch is the reference, so it runs even where Jittor's float64 would take too long
-        both = FRAMEWORKS if self.float64 else ("torch",)
-        self.prepare(both, "float64")
+        chain.add(self.prepare, ("torch",), "float64")
+        self.plan(chain, "free 64", given=not self.float32)
         if not self.float32:
-            self.given = self.compare_given("float64")
-        return self.submit("free 64", both)
+            return
+        self.plan(chain, "forced 64", **self.forced)
+        chain.add(self.prepare, ("torch",), "float32")
+        self.plan(chain, "free 32", given=True, replay=self.path("torch", "free 64"))
+        exact = self.path("torch", "forced 64")
+        self.plan(chain, "forced 32", **self.forced, replay=exact)
+
+    def plan_jittor(self, chain: Chain, torch: Chain) -> None:
+        if self.float64:
+            chain.add(self.prepare, ("jittor",), "float64")
+            self.plan(chain, "free 64", given=not self.float32)
+            reference = self.path("torch", "free 64")
+            self.plan(chain, "forced 64", after=(torch, "free 64"), reference=reference)
+        if not self.float32:
+            return
+        chain.add(self.prepare, ("jittor",), "float32")
+        replay = self.path("torch", "free 64")
+        self.plan(chain, "free 32", after=(torch, "free 64"), given=True, replay=replay)
+        exact = self.path("torch", "forced 64")
+        after = (torch, "forced 64")
+        self.plan(chain, "forced 32", after=after, **self.forced, replay=exact)
+
+    def plan(self, chain: Chain, name: str, after=None, given: bool = False, **options) -> None:
+        """A trace of the chain's side under `name`, once `after` (a chain and a name of its) is there; `given`: and
+        what the side says that it was given."""
+
+        def run() -> None:
+            if after is not None:
+                after[0].wait_for(after[1])
+            if given:
+                worker = self.pair[chain.side]
+                self.given[chain.side] = worker.call("trained_names"), worker.call("state")
+            self.pair.collect(self.submit(name, (chain.side,), **options))
+
+        chain.add(run, name=name)
 
     def judge_free_64(self) -> list[Verdict]:
         """The semantic gate."""
+        given = [] if self.float32 else self.compare_given("float64")
         if not self.float64:
-            return self.given
+            return given
         two = (self["torch free 64"], self["jittor free 64"])
-        return self.given + compare.compare_semantics(self.case, *two)
-
-    def run_forced_64(self) -> tuple[str, ...]:
-        sides = ()
-        if self.float32:
-            sides += self.submit("forced 64", ("torch",), **self.forced)
-        if self.float64:
-            reference = self.path("torch", "free 64")
-            sides += self.submit("forced 64", ("jittor",), reference=reference)
-        return sides
+        return given + compare.compare_semantics(self.case, *two)
 
     def judge_forced_64(self) -> list[Verdict]:
         if not self.float64:
@@ -121,18 +181,11 @@ class Examination:
         two = (self["torch free 64"], self["jittor forced 64"])
         return localise.compare_local_64(self.case, *two, self.weights)
 
-    def run_free_32(self) -> tuple[str, ...]:
-        self.prepare(FRAMEWORKS, "float32")
-        self.given = self.compare_given("float32")
-        return self.submit_free_32(FRAMEWORKS)
-
     def judge_free_32(self) -> list[Verdict]:
         """The precision gate, decisions replayed."""
         three = [self[name] for name in ("torch free 64", "torch free 32", "jittor free 32")]
-        return self.given + compare.compare_precision(self.case, *three, self.floors)
-
-    def run_forced_32(self) -> tuple[str, ...]:
-        return self.submit_forced_32(FRAMEWORKS)
+        given = self.compare_given("float32")
+        return given + compare.compare_precision(self.case, *three, self.floors)
 
     def judge_forced_32(self) -> list[Verdict]:
         three = [self[name] for name in ("torch forced 64", "torch forced 32", "jittor forced 32")]
@@ -155,13 +208,6 @@ class Examination:
     def forced(self) -> dict:
         return {"reference": self.path("torch", "free 64"), "rounded": True}
 
-    def submit_free_32(self, sides: tuple[str, ...], suffix: str = "") -> tuple[str, ...]:
-        return self.submit(f"free 32{suffix}", sides, replay=self.path("torch", "free 64"))
-
-    def submit_forced_32(self, sides: tuple[str, ...], suffix: str = "") -> tuple[str, ...]:
-        exact = self.path("torch", "forced 64")
-        return self.submit(f"forced 32{suffix}", sides, **self.forced, replay=exact)
-
     def run_reference(self) -> None:
         """What noise floors are measured against: both float64 runs of PyTorch, float32 built."""
         self.prepare(("torch",), "float64")
@@ -171,8 +217,12 @@ class Examination:
 
     def variant_32(self) -> list[tuple[Record, Record, str]]:
         """Float32 PyTorch once more: (exact, run, prefix of the section) of a free and a forced run."""
-        for submit in (self.submit_free_32, self.submit_forced_32):
-            self.pair.collect(submit(("torch",), " again"))
+        for name, replay, forced in (
+            ("free 32", "free 64", {}),
+            ("forced 32", "forced 64", self.forced),
+        ):
+            options = forced | {"replay": self.path("torch", replay)}
+            self.pair.collect(self.submit(f"{name} again", ("torch",), **options))
         runs = [
             (self["torch free 64"], self["torch free 32 again"], ""),
             (self["torch forced 64"], self["torch forced 32 again"], "local "),
@@ -189,12 +239,10 @@ class Examination:
 
     def compare_given(self, dtype: str) -> list[Verdict]:
         """Names of trained parameters, and weights as both sides give them back."""
-        names, states = self.pair.both("trained_names"), self.pair.both("state")
-        given = {k: v.astype(dtype) for k, v in self.weights.items()}
-        verdicts = [compare.compare_names(self.case, names["torch"], names["jittor"])]
-        return verdicts + compare.compare_weights(
-            self.case, given, states["torch"], states["jittor"]
-        )
+        (ours, torch), (theirs, jittor) = (self.given.pop(side) for side in FRAMEWORKS)
+        wanted = {k: v.astype(dtype) for k, v in self.weights.items()}
+        verdicts = [compare.compare_names(self.case, ours, theirs)]
+        return verdicts + compare.compare_weights(self.case, wanted, torch, jittor)
 
     def submit(self, name: str, sides: tuple[str, ...], **options) -> tuple[str, ...]:
         """Asks these sides for a trace, recorded under `name`; returns the sides that now owe an answer."""
