@@ -67,6 +67,19 @@ def start_weights(session, config: Config, options: RunOptions) -> tuple[Weights
     }
 
 
+SHOWN = 8  # names in a message; the log has them all
+
+
+def report_begun(told: dict, report: Report) -> None:
+    """Says which tensors a run does not take from its file."""
+    names = list(told.get("begun_anew", ()))
+    if names:
+        shown = ", ".join(names[:SHOWN])
+        shown += f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
+        text = f"{told['file']} ({told['source']}): begun anew: {shown}"
+        report({"phase": "message", "text": text})
+
+
 def header(session, config: Config, datasets: dict[str, CocoDataset], weights: dict) -> dict:
     return {
         "weights": weights,
@@ -116,14 +129,7 @@ def train(
             raise InputError(f"{log} exists: continue it with --resume, or choose another --out")
         weights, told = start_weights(session, config, options)
         session.load(weights)
-        if told.get("begun_anew"):
-            names = ", ".join(told["begun_anew"])
-            report(
-                {
-                    "phase": "message",
-                    "text": f"{told['file']} ({told['source']}): begun anew: {names}",
-                }
-            )
+        report_begun(told, report)
         for path in (log, stream):  # of a run that ended before its first epoch did
             path.unlink(missing_ok=True)
         runlog.append_line(log, {"header": header(session, config, datasets, told)})

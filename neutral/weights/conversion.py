@@ -183,40 +183,10 @@ def convert(
     `reset_heads`: a class head for another number of classes begins anew; `round_values`: float64 values that float32
     cannot hold are rounded. InputError lists everything that does not fit.
     """
-    source = source or detect(checkpoint, config)
-    path, problems = checkpoint.path, []
-    detector = config.model.detector
-    if source.detector not in ("", detector):
-        raise InputError(
-            f"{path}: these are weights of {source.name}, a {source.detector} model; the preset {config.name} is a "
-            f"{detector}: choose another preset"
-        )
-    if source.channels not in ("", config.transform.channels):
-        raise InputError(
-            f"{path}: {source.name} wants {source.channels.upper()} images, the preset {config.name} feeds "
-            f"{config.transform.channels.upper()}: choose another preset or file, or set transform.channels, mean, std "
-            "and pixel_range; if the file is another source's, say so with --source"
-        )
-    shapes = canonical_shapes(config)
-    pieces: dict[str, list[Piece]] = {}
-    left_out: dict[str, str] = {}
-    for name, tensor in plain_names(checkpoint).items():
-        found = find_rule(source, name)
-        if found is None:
-            problems.append(f"{name} has no place")
-            continue
-        rule, values = found
-        if rule.reason:
-            left_out[name] = rule.reason
-            continue
-        ours = fill_places(rule.ours, config).format(**values)
-        if ours not in shapes:
-            if source.fills and rule.ours.startswith(("{layer4}", "{body}layer4")):
-                left_out[name] = NO_STAGE
-            else:
-                problems.append(f"{name} ({ours}) has no place")
-            continue
-        pieces.setdefault(ours, []).append(Piece(name, tensor, rule.part))
+    source, path = source or detect(checkpoint, config), checkpoint.path
+    _check_source(path, source, config)
+    shapes, problems = canonical_shapes(config), []
+    pieces, left_out = _assign(checkpoint, source, config, shapes, problems)
     begun = _check_shapes(pieces, shapes, config, reset_heads, problems)
     for key in [key for key in pieces if key in begun]:
         left_out |= {p.name: "a class head for another number of classes" for p in pieces.pop(key)}
@@ -247,6 +217,46 @@ def convert(
         begun,
         _notes(checkpoint),
     )
+
+
+def _check_source(path: Path, source: Source, config: Config) -> None:
+    """InputError when a system's weights cannot serve this configuration, whatever their shapes."""
+    detector = config.model.detector
+    if source.detector not in ("", detector):
+        raise InputError(
+            f"{path}: these are weights of {source.name}, a {source.detector} model; the preset {config.name} is a "
+            f"{detector}: choose another preset"
+        )
+    if source.channels not in ("", config.transform.channels):
+        raise InputError(
+            f"{path}: {source.name} wants {source.channels.upper()} images, the preset {config.name} feeds "
+            f"{config.transform.channels.upper()}: choose another preset or file, or set transform.channels, mean, std "
+            "and pixel_range; if the file is another source's, say so with --source"
+        )
+
+
+def _assign(
+    checkpoint: Checkpoint, source: Source, config: Config, shapes: Mapping, problems: list[str]
+) -> tuple[dict[str, list[Piece]], dict[str, str]]:
+    """Every tensor to its place, or out with a reason; appends to `problems` what has neither."""
+    pieces: dict[str, list[Piece]] = {}
+    left_out: dict[str, str] = {}
+    for name, tensor in plain_names(checkpoint).items():
+        found = find_rule(source, name)
+        if found is None:
+            problems.append(f"{name} has no place")
+            continue
+        rule, values = found
+        ours = fill_places(rule.ours, config).format(**values)
+        if rule.reason:
+            left_out[name] = rule.reason
+        elif ours in shapes:
+            pieces.setdefault(ours, []).append(Piece(name, tensor, rule.part))
+        elif source.fills and rule.ours.startswith(("{layer4}", "{body}layer4")):
+            left_out[name] = NO_STAGE
+        else:
+            problems.append(f"{name} ({ours}) has no place")
+    return pieces, left_out
 
 
 def _check_shapes(
