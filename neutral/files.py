@@ -29,6 +29,13 @@ def replacing(path: Path | str):
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(path: Path | str) -> None:
+    """Deletes what `replacing(path)` left when its process was killed; nobody may be writing."""
+    path = Path(path)
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
+
+
 def write_json(path: Path | str, value, indent: int | None = 1) -> None:
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=indent) + "\n")

@@ -1,11 +1,16 @@
-"""Trains one framework: `python -m scripts.train --framework jittor --preset scenes_detr --out logs/mine`."""
+"""Trains one framework: `python -m scripts.train --framework jittor --preset scenes_detr --out logs/mine`.
+
+SIGTERM ends the run after the step in progress, with a checkpoint from which --resume goes on bit for bit.
+"""
 
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 
 from neutral.data import SPLITS, open_dataset
-from neutral.run import RunOptions, train
+from neutral.run import RunOptions, Stopped, train
 from scripts.common import (
     FRAMEWORKS,
     ProgressReport,
@@ -19,8 +24,10 @@ from scripts.common import (
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--framework", choices=FRAMEWORKS, required=True)
     add_config_options(parser)
     add_run_options(parser)
@@ -33,6 +40,8 @@ def main() -> None:
     config = config_from(options)
     datasets = {split: open_dataset(config, split) for split in SPLITS}
     session = open_session(options.framework, config, options.device)
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     run = RunOptions(
         options.out,
         options.weights,
@@ -41,13 +50,19 @@ def main() -> None:
         options.evaluate_every,
         options.resume,
         options.reset_heads,
+        lambda: bool(asked),
     )
-    if options.json_progress:
-        train(session, config, datasets, run, json_report)
-        return
-    with make_progress() as progress:
-        log = train(session, config, datasets, run, ProgressReport(progress, options.framework))
+    try:
+        if options.json_progress:
+            train(session, config, datasets, run, json_report)
+            return 0
+        with make_progress() as progress:
+            log = train(session, config, datasets, run, ProgressReport(progress, options.framework))
+    except Stopped:
+        print(f"stopped by SIGTERM: --resume goes on from {options.out}", file=sys.stderr)
+        return 128 + signal.SIGTERM
     print(f"log: {log}")
+    return 0
 
 
 if __name__ == "__main__":

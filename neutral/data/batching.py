@@ -66,15 +66,18 @@ def train_order(length: int, seed: int, epoch: int) -> np.ndarray:
     return stream(seed, "order", epoch).permutation(length)
 
 
-def train_batches(dataset: CocoDataset, config: Config, epoch: int) -> Iterator[Batch]:
-    """One epoch, shuffled and augmented; the last incomplete batch is dropped, as in main.py:147."""
+def train_batches(
+    dataset: CocoDataset, config: Config, epoch: int, skip: int = 0
+) -> Iterator[Batch]:
+    """One epoch, shuffled and augmented, without its first `skip` batches; the last incomplete batch is dropped, as in
+    main.py:147."""
     size = config.optimiser.batch_size
     if len(dataset) < size:
         raise InputError(
             f"{len(dataset)} training images make no batch of {size}: lower optimiser.batch_size"
         )
     order = train_order(len(dataset), config.seed, epoch)
-    for start in range(0, len(order) - size + 1, size):
+    for start in range(skip * size, len(order) - size + 1, size):
         samples = []
         for index in order[start : start + size]:
             image, target = dataset[int(index)]
