@@ -108,11 +108,14 @@ def compare_semantics(case: str, t64: Mapping, j64: Mapping) -> list[Verdict]:
         ours, theirs = t64["decisions"], j64["decisions"]
         chosen = "float64 decisions"
         settled, sites = ([split_sites(t)[k] for t in (ours, theirs)] for k in (0, 1))
+        both = [split(t, lambda name: bool(DETECTED.match(name))) for t in settled]
+        settled, detected = ([two[k] for two in both] for k in (0, 1))
         if any(settled):
             verdicts += judge_nodes(case, chosen, *settled, partial(judge_equal, case, chosen))
         verdicts += judge_nodes(case, check, *late, judge_node) if any(late) else []
-        if any(sites):
-            verdicts += judge_nodes(case, chosen, *sites, partial(judge_equal, case, chosen))
+        for choices in (sites, detected):
+            if any(choices):
+                verdicts += judge_nodes(case, chosen, *choices, partial(judge_equal, case, chosen))
     if "matches" in t64:
         verdicts += compare_matches(case, "float64 matches", t64, j64)
     verdicts += compare_losses(case, "float64 losses", t64, j64, gates.LOSS_64)
@@ -154,6 +157,7 @@ def split_sites(decisions: Mapping) -> tuple[Selection, Selection]:
     return split(named, lambda name: name.startswith("matches/"))[0], sites
 
 
+DETECTED = re.compile(r"detection_(candidates|order|kept)")  # what comes behind the RoI heads
 SITES = re.compile(r"(relu|max_pool|roi_pool|max) in ")
 
 
