@@ -74,17 +74,32 @@ nn = jt.nn
 FRAMEWORK = "jittor"
 
 
-def configure(device: str, dtype: str) -> None:
+def configure(device: str, dtype: str, deterministic: bool = False) -> None:
     """Settles what could differ between runs: device, dtype, 64-bit narrowing.
 
-    device "cpu" or "cuda", dtype "float32" or "float64". InputError when there is no such device.
+    device "cpu" or "cuda", dtype "float32" or "float64". InputError when there is no such device, or for
+    `deterministic` where Jittor cannot promise it: on CUDA, where cuDNN's algorithms are chosen by their speed.
     """
     if device == "cuda" and not jt.has_cuda:
         raise InputError(
             "--framework-device cuda: Jittor finds no usable CUDA GPU; use cpu, or see scripts/doctor"
         )
+    if deterministic and device == "cuda":
+        raise InputError(
+            "deterministic=true: Jittor has no such mode on CUDA; its CPU kernels repeat"
+        )
     jt.flags.use_cuda = int(device == "cuda")
     jt.flags.auto_convert_64_to_32 = int(dtype == "float32")
+
+
+@contextlib.contextmanager
+def mixed_precision(kind: str):
+    """InputError but for "float32": Jittor 1.3.11 has no mixed precision that works (docs/training.md)."""
+    if kind != "float32":
+        raise InputError(
+            f"optimiser.precision={kind}: Jittor has no mixed precision that works; use float32 (docs/training.md)"
+        )
+    yield
 
 
 def describe() -> dict:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class InputError(ValueError):
     """Bad input (file, image, annotation, key, shape, option). Scripts print it and exit with 2."""
+
+
+class NonFinite(InputError):
+    """A loss, an output or a gradient is NaN or infinite; `nodes` are those of a trace that it ended."""
+
+    nodes: Mapping = {}

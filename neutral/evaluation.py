@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -15,17 +16,22 @@ from pycocotools.cocoeval import COCOeval
 
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
-from neutral.geometry import xyxy_to_xywh
+from neutral.files import read_json
+from neutral.geometry import xywh_to_xyxy, xyxy_to_xywh
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """stats: the 12 numbers in COCO's order; per_class: AP and AP50 by category name, NaN if absent."""
+    """stats: the 12 numbers in COCO's order; per_class: AP and AP50 by category name, NaN if absent.
+
+    curves: precision at 101 recalls, mean over the classes: {"recall": [101], "AP": all thresholds, "AP50", "AP75"}.
+    """
 
     stats: tuple[float, ...]
     per_class: dict[str, tuple[float, float]]
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
     def __getitem__(self, metric: str) -> float:
         return self.stats[METRICS.index(metric)]
@@ -51,13 +57,44 @@ def to_results(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]
     ]
 
 
+def from_results(
+    dataset: CocoDataset, path: Path, limit: int | None = None
+) -> dict[int, dict[str, np.ndarray]]:
+    """Detections by image id from a file of COCO results: the inverse of `to_results`, also for images without any.
+
+    `limit`: only of the first images. InputError when a record is not one, or names an unknown image.
+    """
+    records = read_json(path)
+    rows = {record["id"]: [] for record in dataset.images}
+    for number, record in enumerate(records if isinstance(records, list) else [records]):
+        if not isinstance(record, dict) or not record.keys() >= RESULT_KEYS:
+            raise InputError(f"{path}: record {number} needs {', '.join(sorted(RESULT_KEYS))}")
+        if record["image_id"] not in rows:
+            raise InputError(
+                f"{path}: names image {record['image_id']}, which {dataset.source} does not have"
+            )
+        label = dataset.labels.get(record["category_id"], -1)
+        rows[record["image_id"]].append((record["score"], label, record["bbox"]))
+    return {
+        image_id: {
+            "scores": np.array([score for score, _, _ in found], dtype=np.float64),
+            "labels": np.array([label for _, label, _ in found], dtype=np.int64),
+            "boxes": xywh_to_xyxy(np.array([b for _, _, b in found], float).reshape(-1, 4)),
+        }
+        for image_id, found in list(rows.items())[:limit]
+    }
+
+
+RESULT_KEYS = {"image_id", "category_id", "bbox", "score"}
+
+
 def evaluate(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]]) -> Evaluation:
     """AP over the images that have an entry in `detections`; InputError on an unknown image or score NaN."""
     known = {record["id"] for record in dataset.images}
     strangers = sorted(set(detections) - known)
     if strangers:
         raise InputError(
-            f"detections name image {strangers[0]}, which {dataset.annotation_file} does not have"
+            f"detections name image {strangers[0]}, which {dataset.source} does not have"
         )
     for image_id, found in detections.items():
         if not (np.isfinite(found["scores"]).all() and np.isfinite(found["boxes"]).all()):
@@ -90,9 +127,15 @@ def evaluate(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]])
     for k, category in enumerate(judge.params.catIds):
         everything, at_50 = precision[:, :, k, 0, -1], precision[0, :, k, 0, -1]
         per_class[dataset.categories[category]] = (_mean(everything), _mean(at_50))
-    return Evaluation(
-        tuple(max(float(v), 0.0) if v != -1 else float("nan") for v in judge.stats), per_class
-    )
+    stats = tuple(max(float(v), 0.0) if v != -1 else float("nan") for v in judge.stats)
+    seen = precision[..., 0, -1]
+    seen = seen[:, :, (seen > -1).all(axis=(0, 1))]  # classes that occur
+    curves = {"recall": judge.params.recThrs.tolist()}
+    for name, rows in (("AP", seen), ("AP50", seen[:1]), ("AP75", seen[5:6])):
+        curves[name] = (
+            rows.mean(axis=(0, 2)).tolist() if seen.size else [0.0] * len(curves["recall"])
+        )
+    return Evaluation(stats, per_class, curves)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -76,6 +77,20 @@ def loaded_libraries(*names: str) -> dict[str, str]:
         for path in sorted(paths)
         if Path(path).name.startswith(names) and Path(path).is_file()
     }
+
+
+def git_revision(folder: Path | str) -> str | None:
+    """The commit that a folder's repository is at, with "+" behind it when files differ; None where there is none."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def peak_memory() -> float:

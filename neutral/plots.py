@@ -5,9 +5,11 @@ Takes any two logs that `runlog.read_log` reads, this project's or another's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -27,7 +29,8 @@ PANELS = (  # title and loss; of the losses of either detector, those that a log
     ("RoI classification loss", "loss_classifier"),
     ("RoI box loss", "loss_box_reg"),
 )
-AP_PANELS = ((0, "AP"), (1, "AP50"))
+RUN_PANELS = (("train_lr", "learning rate"), ("images_per_second", "images / s"))
+AP_PANELS = ((0, "AP"), (1, "AP50"), (2, "AP75"))
 
 
 def mean_objects(log: RunLog) -> float | None:
@@ -96,38 +99,69 @@ def _draw(axes, logs, labels, keys, title: str) -> None:
     axes.grid(alpha=0.3)
 
 
-def compare_runs(
-    first: RunLog, second: RunLog, labels: tuple[str, str], outputs: list[Path]
-) -> list[str]:
-    """Writes the chart (PNG, SVG, by suffix) and returns the differences that it states."""
+def check_outputs(outputs: list[Path]) -> None:
     for output in outputs:
         if output.suffix.lower() not in (".png", ".svg"):
             raise InputError(f"{output}: charts are written as .png or .svg")
+
+
+def save(figure, outputs: list[Path]) -> None:
+    for output in outputs:
+        with replacing(output) as temporary:
+            figure.savefig(temporary, dpi=100, format=output.suffix[1:].lower())
+    pyplot.close(figure)
+
+
+def _shade(axes, curves: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """The region between the least and the greatest of several curves over the same epochs."""
+    curves = [(epochs, values) for epochs, values in curves if len(epochs)]
+    if curves:
+        values = np.array([v for _, v in curves])
+        axes.fill_between(
+            curves[0][0], values.min(0), values.max(0), color=COLOURS[0], alpha=0.25, linewidth=0
+        )
+
+
+def compare_runs(
+    first: RunLog,
+    second: RunLog,
+    labels: tuple[str, str],
+    outputs: list[Path],
+    tube: Sequence[RunLog] = (),
+) -> list[str]:
+    """Writes the chart (PNG, SVG, by suffix) and returns the differences that it states.
+
+    `tube`: copies of the first run from weights one unit in the last place away, shown as a shaded region.
+    """
+    check_outputs(outputs)
     logs, noted = (first, second), differences(first, second)
     panels = [
         (title, (f"train_{loss}", f"test_{loss}"))
         for title, loss in PANELS
         if any(len(log.series(f"train_{loss}")[0]) for log in logs)
     ]
-    columns = -(-len(panels) // 2) + 1  # AP has the last column
+    columns = -(-(len(panels) + len(AP_PANELS) + 2) // 3)
     figure, grid = pyplot.subplots(
-        2, columns, figsize=(4.7 * columns, 7.5), layout="constrained", squeeze=False
+        3, columns, figsize=(4.7 * columns, 10), layout="constrained", squeeze=False
     )
-    for axes in grid[:, :-1].ravel()[len(panels) :]:
-        axes.set_axis_off()
-    for axes, (title, keys) in zip(grid[:, :-1].ravel(), panels, strict=False):
+    places = iter(grid.ravel())
+    for (title, keys), axes in zip(panels, places):
+        _shade(axes, [log.series(keys[0]) for log in tube])
         _draw(axes, logs, labels, keys, title)
-    for axes, (index, name) in zip(grid[:, -1], AP_PANELS, strict=True):
-        for log, label, colour in zip(logs, labels, COLOURS, strict=True):
-            epochs, values = log.metric(index)
-            axes.plot(
-                epochs, values, color=colour, linewidth=1.3, marker=".", markersize=3, label=label
-            )
-        axes.set(title=f"validation {name}", xlabel="epoch")
-        axes.grid(alpha=0.3)
+    for (index, name), axes in zip(AP_PANELS, places):
+        _shade(axes, [log.metric(index) for log in tube])
+        _lines(axes, [log.metric(index) for log in logs], labels, f"validation {name}")
+    for axes, (key, title) in zip(places, RUN_PANELS):
+        _lines(axes, [log.series(key) for log in logs], labels, title)
+    for axes in places:
+        axes.set_axis_off()
     grid[0][0].legend(fontsize=8)
-    grid[0][-1].legend(fontsize=8)
     heading = f"{labels[0]} and {labels[1]}"
+    heading += (
+        f"; shaded: {len(tube)} copies of the first, one unit in the last place away"
+        if tube
+        else ""
+    )
     text = (
         "the runs differ in " + "; ".join(noted)
         if noted
@@ -136,11 +170,17 @@ def compare_runs(
     figure.suptitle(
         f"{heading}\n{text}", fontsize=10, color="firebrick" if noted else "black", wrap=True
     )
-    for output in outputs:
-        with replacing(output) as temporary:
-            figure.savefig(temporary, dpi=100, format=output.suffix[1:].lower())
-    pyplot.close(figure)
+    save(figure, outputs)
     return noted
+
+
+def _lines(axes, curves, labels, title: str) -> None:
+    for (epochs, values), label, colour in zip(curves, labels, COLOURS, strict=True):
+        axes.plot(
+            epochs, values, color=colour, linewidth=1.3, marker=".", markersize=3, label=label
+        )
+    axes.set(title=title, xlabel="epoch")
+    axes.grid(alpha=0.3)
 
 
 def compare_steps(
@@ -169,7 +209,53 @@ def compare_steps(
     above.legend()
     for axes in (above, below):
         axes.grid(alpha=0.3)
-    with replacing(output) as temporary:
-        figure.savefig(temporary, dpi=100, format=output.suffix[1:].lower())
-    pyplot.close(figure)
+    save(figure, [output])
     return max(gaps)
+
+
+def class_bars(scores: dict[str, dict[str, float]], title: str, outputs: list[Path]) -> None:
+    """Bars of a score by class for each of the runs, {label: {class: score}}; classes without a score are left out."""
+    check_outputs(outputs)
+    names = [n for n in dict.fromkeys(k for run in scores.values() for k in run)]
+    names = [n for n in names if any(_is_number(run.get(n)) for run in scores.values())]
+    if not names:
+        raise InputError("no class has a score in these runs")
+    figure, axes = pyplot.subplots(
+        figsize=(max(6, 0.32 * len(names) * len(scores) + 2), 4.5), layout="constrained"
+    )
+    width = 0.8 / len(scores)
+    for k, (label, run) in enumerate(scores.items()):
+        values = [run[n] if _is_number(run.get(n)) else 0.0 for n in names]
+        places = np.arange(len(names)) + (k - (len(scores) - 1) / 2) * width
+        colour = COLOURS[k] if k < len(COLOURS) else None
+        mean = np.mean([v for n, v in run.items() if _is_number(v)])
+        axes.bar(places, values, width, color=colour, label=f"{label} (mean {mean:.3f})")
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
+    axes.set(title=title, ylim=(0, None))
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize=8)
+    save(figure, outputs)
+
+
+def _is_number(value) -> bool:
+    return value is not None and value == value
+
+
+def precision_recall(curves: dict[str, dict[str, list]], title: str, outputs: list[Path]) -> None:
+    """Precision over recall for each of the runs: {label: {"recall": [R], "AP50": [R], ...}}, a panel per threshold."""
+    check_outputs(outputs)
+    kinds = [k for k in dict.fromkeys(k for c in curves.values() for k in c) if k != "recall"]
+    figure, grid = pyplot.subplots(
+        1, len(kinds), figsize=(4.7 * len(kinds), 4.2), layout="constrained", squeeze=False
+    )
+    for axes, kind in zip(grid[0], kinds):
+        for k, (label, found) in enumerate(curves.items()):
+            if kind in found:
+                colour = COLOURS[k] if k < len(COLOURS) else None
+                mean = np.mean(found[kind])
+                axes.plot(found["recall"], found[kind], color=colour, label=f"{label} ({mean:.3f})")
+        axes.set(title=kind, xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    save(figure, outputs)

@@ -1,7 +1,7 @@
 """Training and evaluation runs: one loop for both frameworks, which come in as a session.
 
-A run folder holds log.txt (see runlog.py), stream.jsonl (what data it saw, see data/chain.py) and
-checkpoint.safetensors (weights, optimiser state). A session is {torch,jittor}_impl.session.Session.
+A run folder holds log.txt and log.csv (see runlog.py), stream.jsonl (what data it saw, see data/chain.py) and
+checkpoints (see checkpoints.py). A session is {torch,jittor}_impl.session.Session.
 """
 
 from __future__ import annotations
@@ -12,21 +12,24 @@ import platform
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from neutral import parameters, runlog
+from neutral import diagnosis, parameters, runlog
+from neutral.board import Board
+from neutral.checkpoints import Checkpoints, Place
 from neutral.config import Config, to_dict
-from neutral.data.batching import train_batches, val_batches
+from neutral.data.batching import Batch, train_batches, val_batches
 from neutral.data.chain import DataChain
 from neutral.data.coco import CocoDataset
-from neutral.errors import InputError
-from neutral.evaluation import evaluate
-from neutral.files import remove_unfinished, replacing, sha256_of
+from neutral.errors import InputError, NonFinite
+from neutral.evaluation import METRICS, evaluate
+from neutral.files import git_revision, remove_unfinished, replacing, sha256_of
+from neutral.randomness import stream
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
-from neutral.weights import Weights, initial_weights, load_file, save_weights
+from neutral.weights import Weights, initial_weights
 from neutral.weights.conversion import convert
 from neutral.weights.readers import read_checkpoint
 
@@ -41,29 +44,22 @@ class RunOptions:
     weights: Path | None = None
     max_steps: int | None = None
     val_images: int | None = None
+    full_evaluation: bool = False  # the last one is of all images whatever `val_images` says
     evaluate_every: int = 1
     resume: bool = False
     reset_heads: bool = False  # a class head for another number of classes begins anew
+    workers: int = 0  # threads that prepare batches ahead
+    keep: int = 0  # checkpoints of the last epochs to keep besides the newest
+    best_by: str = "AP"  # see SCORES; the weights that score best are kept apart
+    tensorboard: bool = False
+    perturb: int = (
+        0  # not 0: the initial weights move by one unit in the last place, each number another way
+    )
     stop: Callable[[], bool] = lambda: False  # asked after every step; True ends the run, resumable
 
 
 class Stopped(Exception):
     """The run was asked to stop, and wrote a checkpoint from which it goes on."""
-
-
-@dataclass
-class Place:
-    """Where a run is: the epoch, the batches of it that are done with their losses and links, and all steps so far."""
-
-    epoch: int = 0
-    step: int = 0
-    losses: list[dict] = field(default_factory=list)
-    links: list[dict] = field(default_factory=list)
-    chain: str = ""
-    seconds: float = 0.0
-
-    def next_epoch(self) -> Place:
-        return Place(self.epoch + 1, self.step, chain=self.chain)
 
 
 FULL_STREAM = 10_000  # batches of which every link is kept; afterwards one for each epoch
@@ -77,7 +73,14 @@ def read_stream(path: Path) -> list[dict]:
 def start_weights(session, config: Config, options: RunOptions) -> tuple[Weights, dict]:
     """The weights that a run starts from, and what its log says of them."""
     if options.weights is None:
-        return initial_weights(session.shapes(), config), {"source": "initial values"}
+        weights = initial_weights(session.shapes(), config)
+        told = {"source": "initial values"}
+        if options.perturb:
+            weights = {k: one_unit_away(v, options.perturb, k) for k, v in weights.items()}
+            told |= {"perturbed": options.perturb}
+        return weights, told
+    if options.perturb:
+        raise InputError("--perturb moves initial weights; it does not go with --weights")
     found = convert(read_checkpoint(options.weights), config, reset_heads=options.reset_heads)
     return found.weights(), {
         "source": found.source.name,
@@ -85,6 +88,13 @@ def start_weights(session, config: Config, options: RunOptions) -> tuple[Weights
         "sha256": sha256_of(options.weights),
         "begun_anew": found.begun,
     }
+
+
+def one_unit_away(values: np.ndarray, *names) -> np.ndarray:
+    """Every number moved to one of its neighbours, up or down as a stream of that name has it."""
+    up = stream(0, "perturb", *names).random(values.shape) < 0.5
+    towards = np.where(up, np.inf, -np.inf).astype(values.dtype)
+    return np.nextafter(values, towards)
 
 
 SHOWN = 8  # names in a message; the log has them all
@@ -106,6 +116,7 @@ def header(session, config: Config, datasets: dict[str, CocoDataset], weights: d
         "config": to_dict(config),
         "environment": session.describe()
         | {"python": platform.python_version(), "machine": platform.machine()},
+        "revision": git_revision(Path(__file__).parent),
         "data": {split: dataset.fingerprint for split, dataset in datasets.items()},
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -117,18 +128,23 @@ def evaluation_run(
     dataset: CocoDataset,
     limit: int | None,
     report: Report,
+    workers: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ):
-    """Losses and AP over a split: (mean losses under DETR's names, Evaluation, detections by image id)."""
+    """Losses and AP over a split: (mean losses under DETR's names, Evaluation, detections by image id).
+
+    Of the running average of the weights, where the configuration has one.
+    """
     steps, detections = [], {}
     total = math.ceil(min(len(dataset), limit or len(dataset)) / config.optimiser.batch_size)
-    for number, batch in enumerate(val_batches(dataset, config, limit), start=1):
-        losses, found = session.evaluate(batch)
-        steps.append(losses)
-        detections |= {t.image_id: d for t, d in zip(batch.targets, found, strict=True)}
-        report({"phase": "evaluate", "step": number, "steps": total, "loss": losses["loss"]})
-        if stop():
-            raise Stopped
+    with session.averaged():
+        for number, batch in enumerate(val_batches(dataset, config, limit, workers), start=1):
+            losses, found = session.evaluate(batch)
+            steps.append(losses)
+            detections |= {t.image_id: d for t, d in zip(batch.targets, found, strict=True)}
+            report({"phase": "evaluate", "step": number, "steps": total, "loss": losses["loss"]})
+            if stop():
+                raise Stopped
     return (
         runlog.mean_losses(steps, "test", config.model.loss_weights()),
         evaluate(dataset, detections),
@@ -141,41 +157,49 @@ def train(
 ) -> Path:
     """Trains for `optimiser.epochs`, evaluates, logs and checkpoints after each; returns the log's path.
 
-    Raises Stopped when `options.stop` asks for it, after a checkpoint in the middle of the epoch.
-
-    InputError on a non-finite loss (with the batch's image ids), or when the folder already holds
-    a run and `resume` was not asked for.
+    Raises Stopped when `options.stop` asks for it, after a checkpoint in the middle of the epoch; so does an InputError
+    of the data. NonFinite when a loss or gradient is (with the batch's image ids and the first bad node), InputError
+    when the folder already holds a run and `resume` was not asked for.
     """
-    log, checkpoint = options.folder / "log.txt", options.folder / "checkpoint.safetensors"
-    stream = options.folder / "stream.jsonl"
-    for path in (log, stream, checkpoint):
+    checkpoints = Checkpoints(options.folder, options.keep)
+    log, links = options.folder / "log.txt", options.folder / "stream.jsonl"
+    for path in (log, links):
         remove_unfinished(path)
-    if options.resume and checkpoint.exists():
-        place = load_checkpoint(session, config, checkpoint)
-        for path in (log, stream):
+    checkpoints.clear_unfinished()
+    if options.resume and checkpoints.newest.exists():
+        place = checkpoints.load(session, config)
+        for path in (log, links):
             keep_epochs(path, place.epoch)
     else:
         if options.resume and not log.exists():
             raise InputError(f"{options.folder}: no run to resume; start one without --resume")
-        if not options.resume and (checkpoint.exists() or has_epochs(log)):
+        if not options.resume and (checkpoints.newest.exists() or has_epochs(log)):
             raise InputError(f"{log} exists: continue it with --resume, or choose another --out")
         weights, told = start_weights(session, config, options)
         session.load(weights)
         report_begun(told, report)
-        for path in (log, stream):  # of a run that ended before its first checkpoint
+        for path in (log, links):  # of a run that ended before its first checkpoint
             path.unlink(missing_ok=True)
         runlog.append_line(log, {"header": header(session, config, datasets, told)})
         place = Place()
     shapes = session.shapes()
     count = sum(math.prod(shapes[name]) for name in session.trained_names())
     per_epoch = batches_per_epoch(config, datasets["train"], options)
+    board = Board(options.folder / "tensorboard") if options.tensorboard else None
     try:
         while place.epoch < config.optimiser.epochs:
+            if place.epoch in config.optimiser.restart_epochs and not place.losses:
+                restart(session, checkpoints, place, report)
             train_epoch(session, config, datasets["train"], options, report, place, per_epoch)
             record = train_record(config, place)
-            epoch = place.epoch
-            if (epoch + 1) % options.evaluate_every == 0 or epoch + 1 == config.optimiser.epochs:
-                record |= evaluation_record(session, config, datasets["val"], options, report)
+            epoch, epochs = place.epoch, config.optimiser.epochs
+            is_last = epoch + 1 == epochs
+            if (epoch + 1) % options.evaluate_every == 0 or is_last:
+                whole = is_last and options.full_evaluation
+                record |= evaluation_record(
+                    session, config, datasets["val"], options, report, whole
+                )
+                keep_best(session, config, checkpoints, options.best_by, place, record)
             record |= {
                 "images_per_second": len(place.losses)
                 * config.optimiser.batch_size
@@ -185,16 +209,61 @@ def train(
                 "n_parameters": count,
             }
             # the checkpoint last: what the logs say beyond it is dropped when a run is resumed
-            runlog.append_lines(stream, place.links)
+            runlog.append_lines(links, place.links)
             runlog.append_line(log, record)
             place = place.next_epoch()
-            save_checkpoint(session, config, checkpoint, place)
-            epochs = config.optimiser.epochs
+            checkpoints.save(session, config, place)
+            checkpoints.number(epoch)
+            runlog.write_csv(log, options.folder / "log.csv")
+            if board:
+                board.add(record, place.step)
             report({"phase": "epoch", "epoch": epoch, "epochs": epochs, "record": record})
-    except Stopped:
-        save_checkpoint(session, config, checkpoint, place)
+    except (Stopped, DataError) as error:
+        checkpoints.save(session, config, place)
+        if isinstance(error, DataError):
+            told = f"{error.cause}; a checkpoint was written, --resume goes on from there"
+            raise InputError(told) from None
         raise
     return log
+
+
+class DataError(Exception):
+    """A batch could not be made, between two steps of the optimiser; `cause` is the InputError."""
+
+    def __init__(self, cause: InputError):
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def restart(session, checkpoints: Checkpoints, place: Place, report: Report) -> None:
+    """Goes on from the best weights so far, when there are any."""
+    if place.best_epoch is None:
+        return
+    checkpoints.load_best(session)
+    text = f"epoch {place.epoch + 1} begins from the weights of epoch {place.best_epoch + 1}, the best so far"
+    report({"phase": "message", "text": text})
+
+
+def keep_best(
+    session, config: Config, checkpoints: Checkpoints, name: str, place: Place, record: dict
+) -> None:
+    """Writes the weights apart when they score best so far; nothing when the score cannot be told."""
+    score = SCORES[name](record)
+    if score is None or (place.best is not None and score <= place.best):
+        return
+    place.best, place.best_epoch = score, place.epoch
+    checkpoints.save_best(session, config, place, name)
+
+
+# what "best" can mean: a number of an epoch's record, greater ones better
+SCORES: dict[str, Callable[[dict], float | None]] = {
+    **{
+        metric: lambda record, k=k: record["test_coco_eval_bbox"][k]
+        for k, metric in enumerate(METRICS[:3])
+    },
+    **{rule: lambda record, rule=rule: record.get(f"test_{rule}_map") for rule in ("voc07", "voc")},
+    "loss": lambda record: -record["test_loss"],
+}
 
 
 def batches_per_epoch(config: Config, dataset: CocoDataset, options: RunOptions) -> int:
@@ -222,18 +291,18 @@ def train_epoch(
     accumulate, epoch = config.optimiser.accumulate, place.epoch
     chain, done, started = DataChain(place.chain), len(place.losses), time.perf_counter()
     before = place.seconds
-    for number, batch in enumerate(train_batches(dataset, config, epoch, done), start=done + 1):
-        if number > per_epoch:
-            break
+    batches = train_batches(dataset, config, epoch, done, options.workers)
+    for number in range(done + 1, per_epoch + 1):
+        try:
+            batch = next(batches)
+        except InputError as error:
+            # gradients of half a step cannot be kept; before the first step there is nothing to keep
+            if place.step % accumulate or not place.step:
+                raise
+            raise DataError(error) from None
         rates = parameters.rates(session.trained_names(), config, epoch, place.step // accumulate)
         link = chain.add(batch, epoch, number - 1)
-        losses = session.train_step(batch, place.step, rates)
-        if not np.isfinite(losses["loss"]):
-            ids = [t.image_id for t in batch.targets]
-            raise InputError(
-                f"epoch {epoch}, step {number}: the loss is {losses['loss']} (images {ids}); "
-                "the last good epoch is in the checkpoint"
-            )
+        losses = finite_step(session, batch, place, rates, options.folder, number)
         if place.step < FULL_STREAM or number == per_epoch:
             place.links.append(link)
         place.losses.append(losses)
@@ -243,6 +312,7 @@ def train_epoch(
             {
                 "phase": "train",
                 "epoch": epoch,
+                "epochs": config.optimiser.epochs,
                 "step": number,
                 "steps": per_epoch,
                 "loss": losses["loss"],
@@ -252,25 +322,55 @@ def train_epoch(
             raise Stopped
 
 
+def finite_step(
+    session, batch: Batch, place: Place, rates: dict, folder: Path, number: int
+) -> dict[str, float]:
+    """A training step; NonFinite with the first bad node when its loss or the norm of its gradients is not finite."""
+    try:
+        losses = session.train_step(batch, place.step, rates)
+        bad = [k for k in ("loss", "grad_norm") if not np.isfinite(losses.get(k, 0.0))]
+        what = f"the {bad[0]} is {losses[bad[0]]}" if bad else ""
+    except NonFinite as error:
+        what = str(error)
+    if what:
+        found = diagnosis.dump(session, batch, place.step, folder)
+        ids = [t.image_id for t in batch.targets]
+        raise NonFinite(
+            f"epoch {place.epoch}, step {number}: {what} (images {ids}); {found}. "
+            "The last good epoch is in the checkpoint"
+        )
+    return losses
+
+
 def train_record(config: Config, place: Place) -> dict:
     """What the log says of an epoch's training."""
-    factor = parameters.decay_factor(place.epoch, config.optimiser)
+    optimiser = config.optimiser
+    factor = parameters.decay_factor(place.epoch, optimiser)
     record = {
-        "train_lr": config.optimiser.lr * factor,
-        "train_lr_backbone": config.optimiser.lr_backbone * factor,
+        "train_lr": optimiser.lr * factor,
+        "train_lr_backbone": optimiser.lr_backbone * factor,
     }
+    if optimiser.bias_lr_factor != 1:
+        record["train_lr_bias"] = optimiser.lr * factor * optimiser.bias_lr_factor
     record |= runlog.mean_losses(place.losses, "train", config.model.loss_weights())
     return record | {"train_step_losses": [round(s["loss"], 6) for s in place.losses]}
 
 
 def evaluation_record(
-    session, config: Config, dataset: CocoDataset, options: RunOptions, report: Report
+    session,
+    config: Config,
+    dataset: CocoDataset,
+    options: RunOptions,
+    report: Report,
+    whole: bool = False,
 ) -> dict:
-    """What the log says of an evaluation."""
+    """What the log says of an evaluation, of all images if `whole`."""
+    limit = None if whole else options.val_images
     losses, evaluation, detections = evaluation_run(
-        session, config, dataset, options.val_images, report, options.stop
+        session, config, dataset, limit, report, options.workers, options.stop
     )
     record = losses | {
+        "test_images": len(detections),
         "test_coco_eval_bbox": [None if math.isnan(v) else v for v in evaluation.stats],
         "test_per_class": {
             k: None if math.isnan(v[0]) else v[0] for k, v in evaluation.per_class.items()
@@ -281,53 +381,6 @@ def evaluation_record(
             found = evaluate_voc(dataset, detections, VOC_RULES[name])
             record[f"test_{name}_map"] = None if math.isnan(found.mean) else found.mean
     return record
-
-
-def save_checkpoint(session, config: Config, path: Path, place: Place) -> None:
-    """Weights under their canonical names, optimiser moments under optimiser/..., the place in metadata."""
-    moments, updates = session.optimiser_state()
-    arrays = session.state() | {f"optimiser/{k}": v for k, v in moments.items()}
-    metadata = {
-        "epoch": str(place.epoch),
-        "place": json.dumps(asdict(place)),
-        "updates": str(updates),
-        "config": json.dumps(to_dict(config)),
-    }
-    save_weights(path, arrays, metadata)
-
-
-def load_checkpoint(session, config: Config, path: Path) -> Place:
-    """Puts the session where the checkpoint left it; returns the place.
-
-    InputError when the configuration is not the one the checkpoint was written with.
-    """
-    arrays, metadata = load_file(path)
-    if "place" not in metadata:
-        raise InputError(
-            f"{path}: holds weights but no training state; start from it with --weights instead"
-        )
-    theirs, ours = json.loads(metadata["config"]), json.loads(json.dumps(to_dict(config)))
-    theirs["optimiser"]["epochs"] = ours["optimiser"][
-        "epochs"
-    ]  # a longer run may continue a shorter one
-    if theirs != ours:
-        changed = [
-            f"{k}.{f}"
-            for k, v in ours.items()
-            if isinstance(v, dict)
-            for f in v
-            if theirs.get(k, {}).get(f) != v[f]
-        ]
-        changed = changed or [k for k in ours if theirs.get(k) != ours[k]]
-        raise InputError(
-            f"{path}: was written with another configuration ({', '.join(changed)}); it cannot be resumed"
-        )
-    session.load({k: v for k, v in arrays.items() if not k.startswith("optimiser/")})
-    moments = {
-        k.removeprefix("optimiser/"): v for k, v in arrays.items() if k.startswith("optimiser/")
-    }
-    session.load_optimiser(moments, int(metadata["updates"]))
-    return Place(**json.loads(metadata["place"]))
 
 
 def has_epochs(log: Path) -> bool:

@@ -3,11 +3,12 @@
 The first line is {"header": {...}} (configuration, seed, versions, data fingerprints); every
 further line is an epoch with DETR's keys: `train_loss`, `train_loss_ce` (weighted),
 `train_loss_ce_unscaled`, `test_...`, `test_coco_eval_bbox` (12 numbers), `epoch`, `n_parameters`.
-`read_log` also takes logs that other code wrote, with or without a header.
+`read_log` also takes logs that other code wrote, with or without a header, and the published port's eval_summary.txt.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -18,6 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from neutral.errors import InputError
+from neutral.evaluation import METRICS
+from neutral.files import replacing
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class RunLog:
         rows = [
             (e["epoch"], e["test_coco_eval_bbox"][index])
             for e in self.epochs
-            if e.get("test_coco_eval_bbox")
+            if e.get("test_coco_eval_bbox") and e["test_coco_eval_bbox"][index] is not None
         ]
         return np.array([r[0] for r in rows]), np.array([r[1] for r in rows], dtype=float)
 
@@ -47,11 +50,45 @@ def append_line(path: Path, record: dict) -> None:
 
 
 def append_lines(path: Path, records: Iterable[dict]) -> None:
+    """Adds lines, all or none: what a full disk lets through of them is taken back."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write("".join(json.dumps(record) + "\n" for record in records))
-        file.flush()
-        os.fsync(file.fileno())
+    data = "".join(json.dumps(record) + "\n" for record in records).encode()
+    with path.open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            while data:
+                data = data[file.write(data) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
+
+
+def numbers(record: dict, prefix: str = "") -> dict[str, float]:
+    """An epoch's numbers by name: the 12 COCO ones as test_AP and so on, of classes as test_per_class/dog."""
+    found = {}
+    for key, value in record.items():
+        if key == "test_coco_eval_bbox":
+            found |= {f"test_{m}": v for m, v in zip(METRICS, value) if v is not None}
+        elif isinstance(value, dict):
+            found |= numbers(value, f"{key}/")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            found[prefix + key] = value
+    return found
+
+
+def write_csv(log: Path, path: Path) -> None:
+    """The epochs of a log as a table, one row each."""
+    rows = [numbers(epoch) for epoch in read_log(log).epochs]
+    columns = ["epoch", *sorted({key for row in rows for key in row} - {"epoch"})]
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+# a line of the published port's eval_summary.txt
+SUMMARY = re.compile(r"\[val\] epoch=\s*(\d+) AP=([\d.]+) \| AP50=([\d.]+) \| AP75=([\d.]+)\s*$")
 
 
 def read_log(path: Path | str) -> RunLog:
@@ -64,6 +101,11 @@ def read_log(path: Path | str) -> RunLog:
     header, epochs = {}, []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
+            continue
+        if summary := SUMMARY.match(line):
+            epoch, *scores = summary.groups()
+            stats = [float(score) for score in scores] + [None] * (len(METRICS) - len(scores))
+            epochs.append({"epoch": int(epoch), "test_coco_eval_bbox": stats})
             continue
         try:
             record = json.loads(line)

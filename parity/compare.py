@@ -389,6 +389,20 @@ def nothing_detected(case: str, check: str) -> Verdict:
     )
 
 
+def partners(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `a` and of `b` (scores, labels, boxes) that are the same detection, one to one."""
+    if len(a["scores"]) == 0 or len(b["scores"]) == 0:
+        return np.zeros(0, int), np.zeros(0, int)
+    fits = (
+        pairwise_iou(a["boxes"].astype(float), b["boxes"].astype(float))[0] >= gates.DETECTION_IOU
+    )
+    fits &= a["labels"][:, None] == b["labels"][None]
+    fits &= np.abs(a["scores"][:, None].astype(float) - b["scores"][None]) <= gates.DETECTION_SCORE
+    rows, columns = linear_sum_assignment(~fits)
+    kept = fits[rows, columns]
+    return rows[kept], columns[kept]
+
+
 def match_detections(case: str, check: str, torch: list, jittor: list) -> list[Verdict]:
     """One-to-one matching per image: same label, IoU >= 0.99, score within 1e-4; 99.9 % must have a partner."""
     if len(torch) != len(jittor) or not torch:
@@ -400,18 +414,7 @@ def match_detections(case: str, check: str, torch: list, jittor: list) -> list[V
     total = matched = 0
     for a, b in zip(torch, jittor, strict=True):
         total += max(len(a["scores"]), len(b["scores"]))
-        if len(a["scores"]) == 0 or len(b["scores"]) == 0:
-            continue
-        fits = (
-            pairwise_iou(a["boxes"].astype(float), b["boxes"].astype(float))[0]
-            >= gates.DETECTION_IOU
-        )
-        fits &= a["labels"][:, None] == b["labels"][None]
-        fits &= (
-            np.abs(a["scores"][:, None].astype(float) - b["scores"][None]) <= gates.DETECTION_SCORE
-        )
-        rows, columns = linear_sum_assignment(~fits)
-        matched += int(fits[rows, columns].sum())
+        matched += len(partners(a, b)[0])
     if total == 0:
         return [nothing_detected(case, check)]
     missing = 1 - matched / total

@@ -24,9 +24,10 @@ GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
 DECISION_FACTOR = 2.0
 LOSS = 1e-6  # relative, each component, float32
 LOSS_64 = 1e-12
-OPTIMISER_ULPS = {"sgd": 2, "adamw": 8}  # of one step from the same state
+OPTIMISER_ULPS = {"sgd": 2, "adamw": 8, "adam": 8}  # of one step from the same state
 CLIPPING_ULPS = 8  # norm and clipped gradients: the sum of squares has another order
 TUBE = 3.0  # times the tube of PyTorch's copies
+TUBE_COPIES = 8  # at least
 TUBE_FLOOR = 64 * U32  # of a loss that no copy moves
 STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
 # two reports: a node has changed when its error is this many times as great, and not next to nothing

@@ -72,6 +72,7 @@ OP_CASES = (
     OpCase("cast", (_mask(2, 5, 6), _normal(1))),
     OpCase("as_float32", (_normal(2, 3),)),
     OpCase("identity", (_normal(2, 3),)),
+    OpCase("full_precision", (_normal(2, 3),)),
     OpCase("permute", (_normal(2, 3, 4), 2, 0, 1)),
     OpCase("permute", (_normal(2, 3), 0, 1)),
     OpCase("expand", (_normal(2, 1, 3), 2, 4, 3)),

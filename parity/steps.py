@@ -80,6 +80,7 @@ OPTIMISERS = {
     "sgd": OptimiserConfig(kind="sgd", momentum=0.9, weight_decay=5e-4),
     "sgd without momentum and decay": OptimiserConfig(kind="sgd", momentum=0.0, weight_decay=0.0),
     "adamw": OptimiserConfig(kind="adamw", weight_decay=1e-2),
+    "adam": OptimiserConfig(kind="adam", weight_decay=5e-4),
     "adamw without decay": OptimiserConfig(kind="adamw", weight_decay=0.0),
 }
 INJECTED_STEPS = 6

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -21,15 +22,23 @@ from rich.progress import (
 )
 
 from neutral.config import PRESETS, Config, preset, validate, with_overrides
+from neutral.data import SPLITS, open_dataset
+from neutral.data.coco import CocoDataset, ImageCache
 from neutral.errors import InputError
+from neutral.run import SCORES
 
 FRAMEWORKS = ("torch", "jittor")
+# options of a run that go to neutral.run as they are
+RUN_OPTIONS = (
+    *("weights", "max_steps", "val_images", "full_evaluation", "evaluate_every", "resume"),
+    *("reset_heads", "workers", "keep", "best_by", "tensorboard", "perturb"),
+)
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", required=True, help=f"one of {', '.join(PRESETS)}")
     parser.add_argument(
-        "--data", help="COCO directory, or a year of VOC (as VOC2007); scenes need none"
+        "--data", help="COCO directory, a year of VOC (as VOC2007), or VOCdevkit; scenes need none"
     )
     parser.add_argument(
         "--set",
@@ -40,6 +49,11 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seed", type=int, help="one number for weights, order, augmentation and dropout"
+    )
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="only algorithms that give the same bits in every run (on CPU they do so anyway)",
     )
 
 
@@ -60,17 +74,59 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val-images", type=int, help="validation images, at most")
     parser.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument(
+        "--full-evaluation",
+        action="store_true",
+        help="the last evaluation is of all images, --val-images or not",
+    )
+    parser.add_argument(
+        "--keep", type=int, default=0, metavar="N", help="keep the checkpoints of the last N epochs"
+    )
+    parser.add_argument(
+        "--best-by",
+        choices=tuple(SCORES),
+        default="AP",
+        help="what best.safetensors is best in",
+    )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write OUT/tensorboard, too (log.csv always is)"
+    )
+    add_loading_options(parser)
+
+
+def add_loading_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="threads that prepare batches ahead (0: none); the batches are the same for any number",
+    )
+    parser.add_argument(
+        "--cache-images",
+        type=float,
+        default=0,
+        metavar="MIB",
+        help="keep decoded images in memory, this much at most",
+    )
+
+
+def open_datasets(config: Config, cache_mib: float) -> dict[str, CocoDataset]:
+    """Both splits, their images in one cache."""
+    cache = ImageCache(cache_mib)
+    return {split: replace(open_dataset(config, split), cache=cache) for split in SPLITS}
 
 
 def config_from(options: argparse.Namespace) -> Config:
     config = preset(options.preset)
     overrides = list(options.set)
     if options.data:
-        is_voc = (Path(options.data) / "JPEGImages").is_dir()
+        root = Path(options.data)
+        is_voc = any(root.glob("JPEGImages")) or any(root.glob("VOC*/JPEGImages"))
         kind = "voc" if is_voc else "coco"
         overrides = [f"data.kind={kind}", f"data.root={options.data}", *overrides]
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")
+    overrides += ["deterministic=true"] if options.deterministic else []
     return validate(with_overrides(config, overrides))
 
 
@@ -79,7 +135,20 @@ def config_arguments(options: argparse.Namespace) -> list[str]:
     arguments = ["--preset", options.preset]
     arguments += ["--data", options.data] if options.data else []
     arguments += ["--seed", str(options.seed)] if options.seed is not None else []
+    arguments += ["--deterministic"] if options.deterministic else []
     return arguments + [part for text in options.set for part in ("--set", text)]
+
+
+def run_arguments(options: argparse.Namespace) -> list[str]:
+    """The command-line form of the options of `add_run_options`, but for --out."""
+    arguments = ["--device", options.device, "--cache-images", str(options.cache_images)]
+    for name in RUN_OPTIONS:
+        value, flag = getattr(options, name, None), f"--{name.replace('_', '-')}"
+        if value is True:
+            arguments.append(flag)
+        elif value is not None and value is not False:
+            arguments += [flag, str(value)]
+    return arguments
 
 
 def open_session(framework: str, config: Config, device: str):
@@ -100,7 +169,7 @@ def make_progress() -> Progress:
 
 
 class ProgressReport:
-    """Turns the events of neutral.run into bars and lines, one bar per framework."""
+    """Turns the events of neutral.run into bars and lines, one bar per run; its end is the whole run's."""
 
     def __init__(self, progress: Progress, name: str):
         self.progress = progress
@@ -120,14 +189,18 @@ class ProgressReport:
             line = f"{where}: loss {record['train_loss']:.4f}{scores}, {speed}"
             self.progress.console.print(line, highlight=False)
             return
-        where = f"epoch {event['epoch'] + 1}" if event["phase"] == "train" else "evaluation"
-        self.progress.update(
-            self.task,
-            description=f"{self.name} {where}",
-            completed=event["step"],
-            total=event["steps"],
-            note=f"loss {event['loss']:.4f}",
-        )
+        note = f"loss {event['loss']:.4f}"
+        if event["phase"] == "train":
+            done = event["epoch"] * event["steps"] + event["step"]
+            total = event["epochs"] * event["steps"]
+            what = f"epoch {event['epoch'] + 1}/{event['epochs']}"
+            self.progress.update(self.task, completed=done, total=total)
+        elif self.progress.tasks[self.task].total is None:  # an evaluation alone
+            what = "evaluation"
+            self.progress.update(self.task, completed=event["step"], total=event["steps"])
+        else:
+            what = f"evaluation {event['step']}/{event['steps']}"
+        self.progress.update(self.task, description=f"{self.name} {what}", note=note)
 
 
 def json_report(event: dict) -> None:
@@ -141,6 +214,13 @@ def run_main(main: Callable[[], int | None]) -> None:
         code = main() or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except OSError as error:  # a full disk, a folder that cannot be written
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"error: {where}{error.strerror or error}; nothing was left half written",
+            file=sys.stderr,
+        )
         code = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

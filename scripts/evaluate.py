@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from neutral.data import SPLITS, open_dataset
+from neutral.data import SPLITS
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
-from neutral.evaluation import METRICS, to_results
+from neutral.evaluation import METRICS, evaluate, from_results, to_results
 from neutral.files import write_json
 from neutral.run import evaluation_run
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
@@ -23,8 +23,10 @@ from scripts.common import (
     FRAMEWORKS,
     ProgressReport,
     add_config_options,
+    add_loading_options,
     config_from,
     make_progress,
+    open_datasets,
     open_session,
     run_main,
 )
@@ -44,12 +46,11 @@ def voc_table(dataset: CocoDataset, detections: dict, metrics: list[str]) -> Tab
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--framework", choices=FRAMEWORKS, required=True)
+    parser.add_argument("--framework", choices=FRAMEWORKS)
     add_config_options(parser)
     parser.add_argument(
         "--weights",
         type=Path,
-        required=True,
         help="checkpoint.safetensors of a run, or any known source's file (see convert_weights)",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -62,18 +63,36 @@ def main() -> None:
         help="VOC's mAP besides: 11-point, area, or as trzy/FasterRCNN has it; repeatable (VOC: the first two)",
     )
     parser.add_argument("--out", type=Path, help="write the detections here, as COCO results")
+    parser.add_argument(
+        "--curves",
+        type=Path,
+        help="write AP by class and precision over recall here (.json), for scripts.plot",
+    )
+    parser.add_argument(
+        "--detections",
+        type=Path,
+        help="judge these detections (COCO results, as --out writes them); no framework is needed",
+    )
+    add_loading_options(parser)
     options = parser.parse_args()
-    if options.out and options.out.suffix != ".json":
-        raise InputError(f"--out {options.out}: COCO results are written as .json")
+    for name, path in (("--out", options.out), ("--curves", options.curves)):
+        if path and path.suffix != ".json":
+            raise InputError(f"{name} {path}: is written as .json")
     config = config_from(options)
-    dataset = open_dataset(config, options.split)
-    session = open_session(options.framework, config, options.device)
-    session.load(load_weights(options.weights, config))
-    with make_progress() as progress:
-        report = ProgressReport(progress, options.framework)
-        losses, evaluation, detections = evaluation_run(
-            session, config, dataset, options.val_images, report
-        )
+    dataset = open_datasets(config, options.cache_images)[options.split]
+    if options.detections:
+        detections = from_results(dataset, options.detections, options.val_images)
+        evaluation, losses = evaluate(dataset, detections), None
+    elif not (options.framework and options.weights):
+        raise InputError("give --framework and --weights, or --detections")
+    else:
+        session = open_session(options.framework, config, options.device)
+        session.load(load_weights(options.weights, config))
+        with make_progress() as progress:
+            report = ProgressReport(progress, options.framework)
+            losses, evaluation, detections = evaluation_run(
+                session, config, dataset, options.val_images, report, options.workers
+            )
     console = Console()
     table = Table("metric", "value")
     for name, value in zip(METRICS, evaluation.stats, strict=True):
@@ -87,10 +106,15 @@ def main() -> None:
     voc = options.metric or (["voc07", "voc"] if config.data.kind == "voc" else [])
     if voc:
         console.print(voc_table(dataset, detections, voc))
-    console.print(f"loss {losses['test_loss']:.4f} over {len(detections)} images")
+    if losses:
+        console.print(f"loss {losses['test_loss']:.4f} over {len(detections)} images")
     if options.out:
         write_json(options.out, to_results(dataset, detections), indent=None)
         console.print(f"detections: {options.out}")
+    if options.curves:
+        per_class = {k: None if v[0] != v[0] else v[0] for k, v in evaluation.per_class.items()}
+        write_json(options.curves, {"per_class": per_class, "curves": evaluation.curves})
+        console.print(f"curves: {options.curves}")
 
 
 if __name__ == "__main__":

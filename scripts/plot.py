@@ -1,7 +1,9 @@
-"""Compares two run logs in a chart: `python -m scripts.plot LOG_TORCH LOG_JITTOR --out chart.png chart.svg`.
+"""Charts of run logs: `python -m scripts.plot LOG_TORCH LOG_JITTOR --out chart.png chart.svg`.
 
-Takes this project's logs and those of facebookresearch/detr and its ports (JSON lines). The chart
-says what differs between the runs: learning rate, epochs, mean ground-truth count, ...
+Two logs: losses, AP, learning rate and throughput of both in one chart, which says what differs between the runs
+(learning rate, epochs, mean ground-truth count ...). Takes this project's logs, those of facebookresearch/detr and its
+ports (JSON lines), and the published port's eval_summary.txt. --classes: AP by class of any number of logs, as bars.
+--precision-recall: curves from the files that `scripts.evaluate --curves FILE` writes.
 """
 
 from __future__ import annotations
@@ -9,28 +11,65 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from neutral.plots import compare_runs
+from neutral.errors import InputError
+from neutral.files import read_json
+from neutral.plots import class_bars, compare_runs, precision_recall
 from neutral.runlog import read_log
 from scripts.common import run_main
+
+
+def class_scores(path: Path) -> dict[str, float]:
+    """AP by class of the last epoch that was evaluated, or of a file of `scripts.evaluate --curves`."""
+    if path.suffix == ".json":
+        return read_curves(path)["per_class"]
+    found = [e["test_per_class"] for e in read_log(path).epochs if e.get("test_per_class")]
+    if not found:
+        raise InputError(f"{path}: no AP by class in this log; only this project's logs have them")
+    return found[-1]
+
+
+def read_curves(path: Path) -> dict:
+    content = read_json(path)
+    if not isinstance(content, dict) or not {"curves", "per_class"} <= content.keys():
+        raise InputError(f"{path}: not a file that scripts.evaluate --curves wrote")
+    return content
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("first", type=Path, help="log of the first run")
-    parser.add_argument("second", type=Path, help="log of the second run")
-    parser.add_argument("--labels", nargs=2, default=("PyTorch", "Jittor"))
+    parser.add_argument(
+        "logs", nargs="+", type=Path, help="two logs, or files for the other charts"
+    )
+    parser.add_argument("--labels", nargs="+", help="names of the runs, in order")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--classes", action="store_true", help="bars of AP by class")
+    kinds.add_argument("--precision-recall", action="store_true", help="precision over recall")
+    parser.add_argument("--title", default="", help="heading of bars and curves")
     parser.add_argument(
         "--out", type=Path, nargs="+", default=[Path("comparison.png")], help=".png and .svg files"
     )
     options = parser.parse_args()
-    noted = compare_runs(
-        read_log(options.first), read_log(options.second), tuple(options.labels), options.out
-    )
-    print("the runs differ in:" if noted else "the runs do not differ in what their logs record")
-    for line in noted:
-        print(f"  {line}")
+    default = ("PyTorch", "Jittor") if len(options.logs) == 2 else [str(p) for p in options.logs]
+    labels = tuple(options.labels or default)
+    if len(labels) != len(options.logs):
+        raise InputError(f"--labels: {len(labels)} for {len(options.logs)} runs")
+    if options.classes:
+        scores = {label: class_scores(p) for label, p in zip(labels, options.logs)}
+        class_bars(scores, options.title or "AP by class", options.out)
+    elif options.precision_recall:
+        curves = {label: read_curves(p)["curves"] for label, p in zip(labels, options.logs)}
+        precision_recall(curves, options.title or "precision and recall", options.out)
+    elif len(options.logs) != 2:
+        raise InputError("two logs are compared; several seeds are for scripts.compare_runs")
+    else:
+        noted = compare_runs(*map(read_log, options.logs), labels, options.out)
+        print(
+            "the runs differ in:" if noted else "the runs do not differ in what their logs record"
+        )
+        for line in noted:
+            print(f"  {line}")
     print(f"charts: {', '.join(map(str, options.out))}")
 
 

@@ -9,16 +9,17 @@ import argparse
 import signal
 import sys
 
-from neutral.data import SPLITS, open_dataset
 from neutral.run import RunOptions, Stopped, train
 from scripts.common import (
     FRAMEWORKS,
+    RUN_OPTIONS,
     ProgressReport,
     add_config_options,
     add_run_options,
     config_from,
     json_report,
     make_progress,
+    open_datasets,
     open_session,
     run_main,
 )
@@ -36,21 +37,23 @@ def main() -> int:
         action="store_true",
         help="events as JSON lines on stdout instead of bars",
     )
+    parser.add_argument(
+        "--perturb",
+        type=int,
+        default=0,
+        metavar="K",
+        help="move every initial weight to a neighbouring float, each K (from 1) in its own way",
+    )
     options = parser.parse_args()
     config = config_from(options)
-    datasets = {split: open_dataset(config, split) for split in SPLITS}
+    datasets = open_datasets(config, options.cache_images)
     session = open_session(options.framework, config, options.device)
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     run = RunOptions(
         options.out,
-        options.weights,
-        options.max_steps,
-        options.val_images,
-        options.evaluate_every,
-        options.resume,
-        options.reset_heads,
-        lambda: bool(asked),
+        **{name: getattr(options, name) for name in RUN_OPTIONS},
+        stop=lambda: bool(asked),
     )
     try:
         if options.json_progress:

@@ -1,7 +1,10 @@
-"""Trains both frameworks from the same weights on the same batches, and charts the two runs.
+"""Trains both frameworks from the same weights on the same batches, and compares the two runs.
 
-`python -m scripts.train_pair --preset scenes_detr --out logs/pair` leaves OUT/torch and OUT/jittor
-(log.txt and checkpoint.safetensors each) and the charts OUT/curves.png, curves.svg and steps.png.
+`python -m scripts.train_pair --preset scenes_detr --out logs/pair` leaves OUT/torch and OUT/jittor (log.txt,
+log.csv, checkpoints), the charts OUT/curves.png, curves.svg and steps.png, and OUT/summary.html with all of it: curves,
+losses, throughput, verdicts. `--seeds 0,1,2` does so for every seed, in OUT/seed0 and so on, and judges the
+runs over the seeds, too; `--tube 8` runs that many copies of PyTorch, from weights moved by one unit in the last
+place, as a measure of how far apart two runs may be. Exit code 1 when a verdict is FAIL.
 """
 
 from __future__ import annotations
@@ -13,15 +16,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
-from neutral.config import Config
-from neutral.data import SPLITS, open_dataset
+from rich.progress import Progress
+
 from neutral.errors import InputError
-from neutral.plots import compare_runs, compare_steps
+from neutral.plots import class_bars, compare_runs, compare_steps
 from neutral.run import read_stream
 from neutral.runlog import read_log
 from parity.curves import compare_streams
+from parity.runs import draw, judge_runs, judge_tube
+from parity.summary import Section, facts_of, write_summary
+from parity.verdicts import Status, Verdict
 from scripts.common import (
     FRAMEWORKS,
     ProgressReport,
@@ -30,26 +37,39 @@ from scripts.common import (
     config_arguments,
     config_from,
     make_progress,
+    open_datasets,
+    run_arguments,
     run_main,
 )
 
 
-def command(framework: str, options: argparse.Namespace) -> list[str]:
-    arguments = [sys.executable, "-m", "scripts.train", "--framework", framework, "--json-progress"]
-    arguments += [
-        *config_arguments(options),
-        "--device",
-        options.device,
-        "--out",
-        str(options.out / framework),
+@dataclass(frozen=True)
+class Run:
+    """One training run: what it is called in the progress display, its framework, folder and further options."""
+
+    name: str
+    framework: str
+    folder: Path
+    more: tuple[str, ...] = ()
+
+
+def planned(options: argparse.Namespace, seed: int | None, folder: Path) -> list[list[Run]]:
+    """Groups of runs that run at the same time: the two frameworks, then copies of PyTorch for the tube."""
+    more = ("--seed", str(seed)) if seed is not None else ()
+    mark = f" seed {seed}" if seed is not None else ""
+    both = [Run(f + mark, f, folder / f, more) for f in FRAMEWORKS]
+    copies = [
+        Run(f"copy {k}{mark}", "torch", folder / "tube" / str(k), (*more, "--perturb", str(k)))
+        for k in range(1, options.tube + 1)
     ]
-    arguments += ["--evaluate-every", str(options.evaluate_every)]
-    for name in ("weights", "max_steps", "val_images"):
-        value = getattr(options, name)
-        arguments += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
-    for name in ("resume", "reset_heads"):
-        arguments += [f"--{name.replace('_', '-')}"] if getattr(options, name) else []
-    return arguments
+    size = 1 if options.in_turn else len(FRAMEWORKS)
+    return [part[k : k + size] for part in (both, copies) for k in range(0, len(part), size)]
+
+
+def command(run: Run, options: argparse.Namespace) -> list[str]:
+    base = [sys.executable, "-m", "scripts.train", "--framework", run.framework, "--json-progress"]
+    base += [*config_arguments(options), *run_arguments(options), "--out", str(run.folder)]
+    return [*base, *run.more]
 
 
 def follow(process: subprocess.Popen, report: ProgressReport) -> None:
@@ -59,86 +79,136 @@ def follow(process: subprocess.Popen, report: ProgressReport) -> None:
             report(json.loads(line))
 
 
-def run_both(options: argparse.Namespace) -> None:
-    """Both processes, at the same time with half the cores each, or in turn."""
-    threads = max(1, (os.cpu_count() or 2) // (1 if options.in_turn else len(FRAMEWORKS)))
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    groups = [[f] for f in FRAMEWORKS] if options.in_turn else [list(FRAMEWORKS)]
+def run_groups(groups: list[list[Run]], options: argparse.Namespace) -> None:
+    """Group after group, each run with its share of the cores."""
     with make_progress() as progress, tempfile.TemporaryDirectory() as folder:
         for group in groups:
-            running = []
-            for framework in group:
-                errors = (Path(folder) / framework).open("w+")
-                process = subprocess.Popen(
-                    command(framework, options),
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    text=True,
-                    env=environment,
-                )
-                thread = threading.Thread(
-                    target=follow, args=(process, ProgressReport(progress, framework)), daemon=True
-                )
-                thread.start()
-                running.append((framework, process, thread, errors))
-            try:
-                failures = [_wait(*entry) for entry in running]
-            finally:
-                for _, process, _, _ in running:
-                    process.terminate()
-            if any(failures):
-                raise InputError("; ".join(f for f in failures if f))
+            run_group(group, options, progress, Path(folder))
 
 
-def _wait(framework: str, process: subprocess.Popen, thread: threading.Thread, errors) -> str:
+def run_group(
+    group: list[Run], options: argparse.Namespace, progress: Progress, folder: Path
+) -> None:
+    threads = max(1, (os.cpu_count() or 2) // len(group))
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    running = []
+    for run in group:
+        errors = (folder / run.name).open("w+")
+        process = subprocess.Popen(
+            command(run, options),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+        )
+        report = ProgressReport(progress, run.name)
+        thread = threading.Thread(target=follow, args=(process, report), daemon=True)
+        thread.start()
+        running.append((run.name, process, thread, errors))
+    try:
+        failures = [_wait(*entry) for entry in running]
+    finally:
+        for _, process, _, _ in running:
+            process.terminate()
+    if any(failures):
+        raise InputError("; ".join(f for f in failures if f))
+
+
+def _wait(name: str, process: subprocess.Popen, thread: threading.Thread, errors) -> str:
     code = process.wait()
     thread.join()
     errors.seek(0)
     tail = errors.read().strip().splitlines()[-8:]
-    return f"{framework} ended with exit code {code}: " + "\n".join(tail) if code else ""
+    return f"{name} ended with exit code {code}: " + "\n".join(tail) if code else ""
 
 
-def chart(folder: Path, config: Config) -> None:
-    """Charts of the two logs in `folder`, and what they show in numbers."""
+def compare(folder: Path, tube: int) -> tuple[Section, list[Verdict]]:
+    """Charts and verdicts of the pair in `folder`."""
     logs = [read_log(folder / framework / "log.txt") for framework in FRAMEWORKS]
-    labels = (f"PyTorch {config.name}", f"Jittor {config.name}")
-    charts = [folder / "curves.png", folder / "curves.svg"]
-    noted = compare_runs(*logs, labels, charts)
+    copies = [read_log(folder / "tube" / str(k) / "log.txt") for k in range(1, tube + 1)]
+    name = logs[0].header["config"]["name"]
+    labels = (f"PyTorch {name}", f"Jittor {name}")
+    charts = {"curves": folder / "curves.png"}
+    noted = compare_runs(*logs, labels, [charts["curves"], folder / "curves.svg"], copies)
     gap = compare_steps(*logs, labels, folder / "steps.png")
-    for log, framework in zip(logs, FRAMEWORKS, strict=True):
-        first, last = log.epochs[0], log.epochs[-1]
-        ap = last.get("test_coco_eval_bbox") or [None, None]
-        scores = "" if ap[0] is None else f", AP {ap[0]:.4f}, AP50 {ap[1]:.4f}"
-        print(
-            f"{framework}: train loss {first['train_loss']:.4f} -> {last['train_loss']:.4f}{scores}"
-        )
-    print(f"greatest relative difference of a step's loss: {gap:.2e}")
+    if gap is not None:
+        charts["every step"] = folder / "steps.png"
+    scores = [
+        next((e["test_per_class"] for e in reversed(log.epochs) if "test_per_class" in e), {})
+        for log in logs
+    ]
+    if any(v is not None for found in scores for v in found.values()):
+        charts["AP by class"] = folder / "classes.png"
+        class_bars(dict(zip(labels, scores)), "AP by class, last epoch", [charts["AP by class"]])
     streams = [read_stream(folder / framework / "stream.jsonl") for framework in FRAMEWORKS]
-    print(compare_streams(config.name, *streams))
-    print(
-        "differences between the runs: "
-        + ("; ".join(noted) or "none (configuration, seed and data are the same)")
-    )
-    print(f"charts: {', '.join(map(str, [*charts, folder / 'steps.png']))}")
+    verdicts = [compare_streams(name, *streams)]
+    verdicts += judge_tube(name, *logs, copies) if tube else []
+    facts = dict(zip(("PyTorch", "Jittor"), map(facts_of, logs)))
+    same = "none (configuration, seed and data are the same)"
+    notes = ["differences between the runs: " + ("; ".join(noted) or same)]
+    if gap is not None:
+        notes.append(f"greatest relative difference of a step's loss: {gap:.2e}")
+    return Section(
+        f"{name}, seed {logs[0].header['config']['seed']}", facts, notes, charts
+    ), verdicts
 
 
-def main() -> None:
+def tell(section: Section) -> None:
+    print(f"{section.title}:")
+    for framework, facts in section.facts.items():
+        print(f"  {framework}: " + ", ".join(f"{name} {value}" for name, value in facts.items()))
+    for line in section.notes:
+        print(f"  {line}")
+
+
+def read_seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--seeds {text}: give numbers with commas, as 0,1,2") from None
+    if len(set(seeds)) != len(seeds):
+        raise InputError(f"--seeds {text}: each seed once")
+    return seeds
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_config_options(parser)
     add_run_options(parser)
+    parser.add_argument("--seeds", type=read_seeds, help="several pairs of runs, as 0,1,2")
+    parser.add_argument(
+        "--tube", type=int, default=0, metavar="N", help="copies of PyTorch's run; 8 make a tube"
+    )
     parser.add_argument(
         "--in-turn", action="store_true", help="one framework after the other, for fair throughput"
     )
     options = parser.parse_args()
     config = config_from(options)
-    for (
-        split
-    ) in SPLITS:  # bad input shows now and once, and scenes are generated before both need them
-        open_dataset(config, split)
-    run_both(options)
-    chart(options.out, config)
+    # bad input shows now and once, and scenes are generated before both need them
+    open_datasets(config, 0)
+    seeds = options.seeds or [None]
+    folders = [options.out if s is None else options.out / f"seed{s}" for s in seeds]
+    groups = [group for s, f in zip(seeds, folders) for group in planned(options, s, f)]
+    run_groups(groups, options)
+    sections, verdicts = [], []
+    for folder in folders:
+        section, found = compare(folder, options.tube)
+        tell(section)
+        sections.append(section)
+        verdicts += found
+    if options.seeds:
+        found, curves = judge_runs(folders)
+        verdicts += [v for v in found if v.check != "data streams"]
+        draw(curves, options.out / "seeds.png")
+        charts = {"all seeds": options.out / "seeds.png"}
+        sections.insert(0, Section(f"{config.name}, {len(seeds)} seeds", {}, [], charts))
+    for verdict in verdicts:
+        print(verdict)
+    summary = write_summary(options.out / "summary.html", config.name, sections, verdicts)
+    print(f"summary: {summary}; charts: {', '.join(str(f / 'curves.png') for f in folders)}")
+    return int(any(v.status is Status.FAIL for v in verdicts))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ THEIRS = {
     "adamw": lambda p, c: torch.optim.AdamW(
         p, lr=c.lr, betas=c.betas, eps=c.eps, weight_decay=c.weight_decay
     ),
+    "adam": lambda p, c: torch.optim.Adam(
+        p, lr=c.lr, betas=c.betas, eps=c.eps, weight_decay=c.weight_decay
+    ),
     "sgd": lambda p, c: torch.optim.SGD(
         p, lr=c.lr, momentum=c.momentum, weight_decay=c.weight_decay
     ),
@@ -49,6 +52,22 @@ def test_a_parameter_without_gradient_is_left_alone(kind):
     )
     assert (parameters["unused"] == 1).all(), "no decay without a gradient"
     assert (parameters["used"] < 1).all()
+
+
+@pytest.mark.parametrize("kind", OPTIMISERS)
+def test_the_running_average(kind):
+    """After each step average += (1 - decay) * (parameter - average), from the loaded weights on."""
+    parameters = {"p": torch.ones(3), "unused": torch.ones(3)}
+    config = OptimiserConfig(kind=kind, ema_decay=0.9)
+    optimiser = OPTIMISERS[kind](parameters, dict.fromkeys(parameters, 0.0), config)
+    optimiser.begin()
+    expected = torch.ones(3)
+    for _ in range(3):
+        optimiser.step({"p": torch.full((3,), 0.5), "unused": None}, {"p": 0.1, "unused": 0.1})
+        expected = 0.9 * expected + 0.1 * parameters["p"]
+    assert torch.allclose(optimiser.averages()["p"], expected)
+    assert (optimiser.averages()["unused"] == 1).all()
+    assert "average/p" in optimiser.state()
 
 
 def test_decay_is_per_parameter():

@@ -44,7 +44,7 @@ def entry(name="dog", box=(11, 6, 40, 30), difficult=0) -> dict:
 
 def test_objects_are_zero_based_and_difficult_ones_apart(voc_folder):
     root = voc_folder(entry(), entry("person", (1, 1, 60, 40), difficult=1))
-    dataset = open_voc(root, "val", "test", 21)
+    dataset = open_voc(root, "val", (), 21)
     image, target = dataset[0]
     assert image.size == (60, 40)
     assert target.boxes.tolist() == [[10, 5, 39, 29]]
@@ -75,16 +75,16 @@ def test_damage_is_named(voc_folder, change, message):
     root = voc_folder(entry())
     change(root)
     with pytest.raises(InputError, match=message):
-        open_voc(root, "val", "test", 21)
+        open_voc(root, "val", (), 21)
 
 
 def test_bad_objects_are_named(voc_folder):
     with pytest.raises(InputError, match=r"2008_000028.xml: object 'unicorn'"):
-        open_voc(voc_folder(entry("unicorn")), "val", "test", 21)
+        open_voc(voc_folder(entry("unicorn")), "val", (), 21)
     with pytest.raises(InputError, match=r"2008_000028.xml.*no area"):
-        open_voc(voc_folder(entry(box=(5, 5, 5, 9))), "val", "test", 21)
+        open_voc(voc_folder(entry(box=(5, 5, 5, 9))), "val", (), 21)
     with pytest.raises(InputError, match=r"num_classes=21"):
-        open_voc(voc_folder(entry()), "val", "test", 20)
+        open_voc(voc_folder(entry()), "val", (), 20)
 
 
 def test_voc_mini_trains(shared):

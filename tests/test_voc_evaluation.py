@@ -67,7 +67,7 @@ def dataset_of(objects: dict[int, list], categories=None) -> CocoDataset:
     }
     images = tuple({"id": i} for i in objects)
     labels = {c: c for c in categories}
-    return CocoDataset("val", None, None, images, annotations, categories, labels)
+    return CocoDataset("val", None, "", images, annotations, categories, labels)
 
 
 def detection(*rows) -> dict[str, np.ndarray]:

@@ -68,6 +68,11 @@ def as_float32(x: Tensor) -> Tensor:
     return x.to(torch.float32)
 
 
+def full_precision(x: Tensor) -> Tensor:
+    """What mixed precision left in bfloat16 as float32; anything else as it is."""
+    return x.float() if x.dtype == torch.bfloat16 else x
+
+
 def frozen(x: Tensor) -> Tensor:
     """`x` as a constant: no gradient flows to it."""
     return x.detach()

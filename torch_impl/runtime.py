@@ -6,6 +6,7 @@ Twin of jittor_impl/runtime.py; both offer `configure` and `describe`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 
 import numpy as np
@@ -20,11 +21,16 @@ nn = torch.nn
 FRAMEWORK = "torch"
 
 
-def configure(device: str, dtype: str) -> None:
+def configure(device: str, dtype: str, deterministic: bool = False) -> None:
     """Settles what could differ between runs: device, dtype, TF32 (off), threads, determinism.
 
-    device "cpu" or "cuda", dtype "float32" or "float64". InputError when there is no such device.
+    device "cpu" or "cuda", dtype "float32" or "float64"; `deterministic`: only algorithms that give the same bits in
+    every run, an error where there is none. InputError when there is no such device.
     """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "--framework-device cuda: PyTorch finds no usable CUDA GPU; use cpu, or see scripts/doctor"
@@ -36,6 +42,13 @@ def configure(device: str, dtype: str) -> None:
     torch.set_flush_denormal(False)
     if "OMP_NUM_THREADS" in os.environ:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@contextlib.contextmanager
+def mixed_precision(kind: str):
+    """Inside, products and convolutions take bfloat16, as torch.autocast has it; "float32" changes nothing."""
+    with torch.autocast(torch.get_default_device().type, torch.bfloat16, kind == "bfloat16"):
+        yield
 
 
 def vary(variant: str) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
 from neutral.config import Config, OptimiserConfig
 from neutral.data.batching import Batch
+from neutral.errors import NonFinite
 from neutral.parameters import decays, is_frozen_stage, trainable
 from neutral.randomness import Draws
 from neutral.weights import check_state
@@ -21,7 +23,7 @@ from torch_impl.detr.detector import Detector as DETR
 from torch_impl.dropout import Dropout
 from torch_impl.faster_rcnn.detector import Detector as FasterRCNN
 from torch_impl.outcome import Outcome
-from torch_impl.runtime import configure, describe
+from torch_impl.runtime import configure, describe, mixed_precision
 from torch_impl.tracing import ROOT, Lazy, Tracer, tensors_in
 from torch_impl.training import OPTIMISERS, clip_gradients
 
@@ -31,7 +33,7 @@ DETECTORS = {"detr": DETR, "faster_rcnn": FasterRCNN}
 class Session:
     def __init__(self, config: Config, device: str = "cpu", dtype: str = "float32"):
         """Builds the model with zero weights; call `load` next. device cpu|cuda, dtype float32|float64."""
-        configure(device, dtype)
+        configure(device, dtype, config.deterministic)
         self.config = config
         draws = Draws(config.seed)
         detector = DETECTORS[config.model.detector](config, draws)
@@ -96,6 +98,23 @@ class Session:
         check_state(self.shapes(), weights)
         for name, tensor in self.tensors.items():
             ops.load_array(tensor, weights[name], name)
+        self.optimiser.begin()
+
+    @contextmanager
+    def averaged(self):
+        """Inside, the parameters are their running averages, when `optimiser.ema_decay` asks for these."""
+        if not self.options.ema_decay:
+            yield
+            return
+        own = {name: ops.to_numpy(self.tensors[name]) for name in self.trained}
+        averages = {name: ops.to_numpy(x) for name, x in self.optimiser.averages().items()}
+        try:
+            for name in self.trained:
+                ops.load_array(self.tensors[name], averages[name], name)
+            yield
+        finally:
+            for name in self.trained:
+                ops.load_array(self.tensors[name], own[name], name)
 
     def state(self) -> dict[str, np.ndarray]:
         return {name: ops.to_numpy(tensor) for name, tensor in self.tensors.items()}
@@ -115,13 +134,14 @@ class Session:
             if isinstance(module, Dropout):
                 module.active = dropout
         self.draws.begin_step(step)
-        return self.detector.run(batch, self.dtype, decisions or Decisions())
+        with mixed_precision(self.options.precision):
+            return self.detector.run(batch, self.dtype, decisions or Decisions())
 
     def train_step(self, batch: Batch, step: int, rates: dict[str, float]) -> dict[str, float]:
         """One batch; every `accumulate`-th ends in a step of the optimiser with the mean of the gradients.
 
-        `step` numbers batches, and what dropout and samplers draw. Losses, and grad_norm where a step was made:
-        `loss` is the weighted total, the other losses are unweighted.
+        `step` numbers batches, and what dropout and samplers draw. Losses, and grad_norm where a step was due:
+        `loss` is the weighted total, the other losses are unweighted. Nothing moves when one of the two is not finite.
         """
         outcome = self.run(batch, True, step)
         values = as_floats(outcome)
@@ -134,6 +154,8 @@ class Session:
         gradients, values["grad_norm"] = clip_gradients(
             gradients, self.options.clip_max_norm, self.options.clip_eps
         )
+        if not np.isfinite(values["grad_norm"]):
+            return values
         self.optimiser.step(gradients, rates)
         ops.finish([self.tensors[name] for name in self.trained])
         return values
@@ -213,9 +235,13 @@ class Session:
         """
         tracer = Tracer(self.modules(), entered, reference, rounded, self.is_constant)
         decisions = Decisions(replay, tracer)
-        with decisions.watching(self.modules()), tracer:
-            outcome = self.run(batch, dropout_step is not None, dropout_step or 0, decisions)
-            detections = self.detector.detections(outcome, batch)
+        try:
+            with decisions.watching(self.modules()), tracer:
+                outcome = self.run(batch, dropout_step is not None, dropout_step or 0, decisions)
+                detections = self.detector.detections(outcome, batch)
+        except NonFinite as error:
+            error.nodes = Lazy(tracer.arrived)
+            raise
         result = {
             "nodes": Lazy(tracer.arrived),
             "owners": tracer.owners,

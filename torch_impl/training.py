@@ -1,6 +1,6 @@
-"""AdamW, SGD and gradient clipping.
+"""AdamW, Adam, SGD, gradient clipping and the running average of the weights.
 
-AdamW (Loshchilov and Hutter 2019) in the arithmetic of torch.optim.AdamW, clipping as
+AdamW (Loshchilov and Hutter 2019) and Adam in the arithmetic of torch.optim's, clipping as
 torch.nn.utils.clip_grad_norm_, skipped when clip_max_norm is 0 (engine.py:54 of DETR's reference); SGD
 with momentum in the arithmetic of torch.optim.SGD. Written out because Jittor's own AdamW counts
 backward passes instead of steps, decays parameters without a gradient and takes its learning rate
@@ -14,9 +14,14 @@ import math
 from neutral.config import OptimiserConfig
 from torch_impl import ops
 
+AVERAGE = "average"  # what the running average is called among the state arrays
+
 
 class Optimiser:
-    """State arrays per parameter name; the learning rate of each parameter is handed to every step."""
+    """State arrays per parameter name; the learning rate of each parameter is handed to every step.
+
+    With `ema_decay` there is one more, the exponential moving average of the parameters; `begin` starts it.
+    """
 
     slots: tuple[str, ...] = ()  # names of the state arrays, zero at the beginning
 
@@ -30,6 +35,18 @@ class Optimiser:
                 slot: {name: ops.frozen(p) * 0 for name, p in parameters.items()}
                 for slot in self.slots
             }
+            if config.ema_decay:
+                self.arrays[AVERAGE] = {name: ops.frozen(p) * 0 for name, p in parameters.items()}
+
+    def begin(self) -> None:
+        """The average starts from the weights as they are now; call it when they have been loaded."""
+        with ops.no_grad():
+            for name, average in self.arrays.get(AVERAGE, {}).items():
+                ops.update(average, ops.frozen(self.parameters[name]) * 1)
+
+    def averages(self) -> dict:
+        """The averaged parameters by name; the parameters themselves without `ema_decay`."""
+        return self.arrays.get(AVERAGE, self.parameters)
 
     def step(self, gradients: dict, rates: dict[str, float]) -> None:
         """Updates every parameter that has a gradient; `rates` are learning rates by name."""
@@ -46,6 +63,10 @@ class Optimiser:
                 ops.update(parameter, value)
                 for array, state in zip(arrays, states):
                     ops.update(array, state)
+                if self.config.ema_decay:
+                    average = self.arrays[AVERAGE][name]
+                    share = ops.scalar(1 - self.config.ema_decay, gradient)
+                    ops.update(average, average + (ops.frozen(parameter) - average) * share)
 
     def moved(self, parameter, gradient, rate: float, decay: float, *arrays) -> tuple:
         """New value of one parameter, then of its state arrays in the order of `slots`."""
@@ -70,6 +91,12 @@ class AdamW(Optimiser):
     slots = ("first", "second")
 
     def moved(self, parameter, gradient, rate, decay, first, second):
+        moved, first_new, second_new = self.moment_step(gradient, rate, first, second)
+        kept = parameter * ops.scalar(1 - rate * decay, gradient)
+        return kept - moved, first_new, second_new
+
+    def moment_step(self, gradient, rate, first, second) -> tuple:
+        """By how much the parameter moves, and the moments."""
         beta1, beta2 = self.config.betas
         correction1 = 1 - beta1**self.steps
         correction2 = math.sqrt(1 - beta2**self.steps)
@@ -78,9 +105,17 @@ class AdamW(Optimiser):
         second_new = second_old + gradient * gradient * ops.scalar(1 - beta2, gradient)
         eps = ops.scalar(self.config.eps, gradient)
         scale = second_new.sqrt() / ops.scalar(correction2, gradient) + eps
-        moved = first_new / scale * ops.scalar(rate / correction1, gradient)
-        kept = parameter * ops.scalar(1 - rate * decay, gradient)
-        return kept - moved, first_new, second_new
+        return first_new / scale * ops.scalar(rate / correction1, gradient), first_new, second_new
+
+
+class Adam(AdamW):
+    """Weight decay is added to the gradient, as in torch.optim.Adam."""
+
+    def moved(self, parameter, gradient, rate, decay, first, second):
+        if decay:
+            gradient = gradient + parameter * ops.scalar(decay, gradient)
+        moved, first_new, second_new = self.moment_step(gradient, rate, first, second)
+        return parameter - moved, first_new, second_new
 
 
 class SGD(Optimiser):
@@ -96,7 +131,7 @@ class SGD(Optimiser):
         return parameter - momentum_new * ops.scalar(rate, gradient), momentum_new
 
 
-OPTIMISERS = {"adamw": AdamW, "sgd": SGD}
+OPTIMISERS = {"adamw": AdamW, "adam": Adam, "sgd": SGD}
 
 
 def clip_gradients(gradients: dict, max_norm: float, eps: float) -> tuple[dict, float]:

@@ -16,7 +16,7 @@ from jittor_impl.decisions import Decisions
 from jittor_impl.detr.box_ops import cxcywh_to_xyxy, giou
 from neutral.config import MatcherConfig
 from neutral.data.coco import Target
-from neutral.errors import InputError
+from neutral.errors import NonFinite
 
 
 def match_cost(logits, boxes, target: Target, config: MatcherConfig):
@@ -52,7 +52,7 @@ def match(
                 continue
             cost = ops.to_numpy(match_cost(logits[i], boxes[i], target, config))
             if not np.isfinite(cost).all():
-                raise InputError(f"image {target.image_id}: the outputs or boxes are not finite")
+                raise NonFinite(f"image {target.image_id}: the outputs or boxes are not finite")
             query, chosen = linear_sum_assignment(cost)
             queries = query[np.argsort(chosen)]  # in the order of the targets
             settled = decisions.settle(

@@ -66,7 +66,7 @@ class DETR(nn.Module):
         decoded = self.transformer(
             self.input_proj(features), mask, self.query_embed.weight, position
         )
-        logits = self.class_embed(decoded)
-        boxes = ops.sigmoid(self.bbox_embed(decoded))
+        logits = ops.full_precision(self.class_embed(decoded))
+        boxes = ops.sigmoid(ops.full_precision(self.bbox_embed(decoded)))
         first = 0 if self.aux_loss else decoded.shape[0] - 1
         return [(logits[k], boxes[k]) for k in range(first, decoded.shape[0])]

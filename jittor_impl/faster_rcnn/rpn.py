@@ -66,8 +66,8 @@ class RegionProposalNetwork(nn.Module):
         [B, N, 4] and the anchors, a list of NumPy arrays."""
         shapes = [tuple(x.shape[2:]) for x in features]
         found = [self.head(x) for x in features]
-        objectness = ops.cat([scores for scores, _ in found], 1)
-        deltas = ops.cat([level for _, level in found], 1)
+        objectness = ops.full_precision(ops.cat([scores for scores, _ in found], 1))
+        deltas = ops.full_precision(ops.cat([level for _, level in found], 1))
         return objectness, deltas, grid_anchors(self.config.anchors, shapes, self.strides, image)
 
     def allowed(self, anchors: np.ndarray, sizes, inside_only: bool) -> np.ndarray:

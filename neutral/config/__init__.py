@@ -66,6 +66,7 @@ class Config:
     transform: TransformConfig = field(default_factory=TransformConfig)
     data: DataConfig = field(default_factory=DataConfig)
     seed: int = 42
+    deterministic: bool = False  # only algorithms that give the same bits in every run
 
 
 PRESETS = {
@@ -115,6 +116,7 @@ def validate(config: Config) -> Config:
     for name in ("batch_size", "epochs", "lr_drop", "accumulate"):
         _at_least_one(f"optimiser.{name}", getattr(config.optimiser, name))
     _at_least_one("model.num_classes", config.model.num_classes)
+    _fraction("optimiser.ema_decay", config.optimiser.ema_decay)
     _VALIDATE[config.model.detector](config)
     return config
 

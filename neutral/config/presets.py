@@ -126,7 +126,14 @@ def simple_vgg16() -> dict:
             ),
             roi=RoiConfig(),
         ),
-        "optimiser": sgd(1e-3, epochs=14, lr_milestones=(9,), bias_lr_factor=2.0, bias_decay=False),
+        "optimiser": sgd(
+            1e-3,
+            epochs=14,
+            lr_milestones=(9,),
+            restart_epochs=(9,),
+            bias_lr_factor=2.0,
+            bias_decay=False,
+        ),
         "transform": transform(600, 1000, mean=CAFFE_BGR[::-1], **CAFFE),
         "data": VOC,
     }

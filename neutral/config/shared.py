@@ -33,12 +33,12 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    kind: Literal["adamw", "sgd"] = "adamw"
+    kind: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = 1e-4
     lr_backbone: float = 1e-5  # DETR only; 0: the backbone is frozen
     weight_decay: float = 1e-4
-    betas: tuple[float, float] = (0.9, 0.999)  # AdamW
-    eps: float = 1e-8  # AdamW
+    betas: tuple[float, float] = (0.9, 0.999)  # AdamW, Adam
+    eps: float = 1e-8  # AdamW, Adam
     momentum: float = 0.9  # SGD
     bias_lr_factor: float = 1.0  # 2 in caffe's habit; 0: biases are not trained (trzy's defect)
     bias_decay: bool = True  # whether biases are decayed
@@ -51,6 +51,11 @@ class OptimiserConfig:
     warmup_steps: int = 0  # the rate rises linearly from warmup_factor of it over this many steps
     warmup_factor: float = 1e-3
     batch_size: int = 2
+    restart_epochs: tuple[int, ...] = ()  # begun from the best weights so far (chenyuntc's epoch 9)
+    ema_decay: float = 0.0  # of a running average of the weights, which is then what is evaluated
+    precision: Literal["float32", "bfloat16"] = (
+        "float32"  # of products and convolutions; PyTorch only
+    )
     accumulate: int = 1  # batches whose gradients are averaged for one step
 
 
@@ -91,11 +96,17 @@ class ScenesConfig:
 @dataclass(frozen=True)
 class DataConfig:
     kind: Literal["scenes", "coco", "voc"] = "coco"
-    root: str = ""  # of a COCO directory or a VOC year (as .../VOC2007); scenes need none
+    root: str = (
+        ""  # of a COCO directory, a VOC year (as .../VOC2007) or VOCdevkit; scenes need none
+    )
     degenerate_boxes: Literal["error", "drop"] = "error"  # DETR's reference drops them
     # labels of COCO's categories: their ids, or 0, 1, ... (Faster R-CNN: 1, 2, ...) in the order of ids, as detectron2
     labels: Literal["ids", "contiguous"] = "ids"
-    voc_train_split: str = "trainval"  # ImageSets/Main/NAME.txt
-    voc_val_split: str = "test"
+    # sets that make up a split; COCO: as train2014, or FILE.json:FOLDER (none: train2017, else train2014);
+    # VOC: lists of ImageSets/Main, as trainval or, below VOCdevkit, 2007/trainval (none: trainval and test)
+    train_sets: tuple[str, ...] = ()
+    val_sets: tuple[str, ...] = ()
+    # "discovered": the classes that the training sets have, sorted, as trzy finds them
+    voc_classes: Literal["standard", "discovered"] = "standard"
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
     scenes_seed: int = 0

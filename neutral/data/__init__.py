@@ -7,7 +7,7 @@ from pathlib import Path
 from neutral.config import Config
 from neutral.data.coco import CocoDataset
 from neutral.data.scenes import ensure_scenes
-from neutral.data.voc import open_voc
+from neutral.data.voc import CLASSES, discovered, open_voc
 from neutral.errors import InputError
 
 SPLITS = ("train", "val")
@@ -28,10 +28,11 @@ def open_dataset(
             f"preset {config.name} needs a COCO directory (train2017, val2017, annotations) or a year "
             "of VOC (Annotations, ImageSets, JPEGImages): give --data DIR, or --set data.kind=scenes"
         )
-    degenerate, classes = config.data.degenerate_boxes, config.model.num_classes
-    if config.data.kind == "voc":
-        names = {"train": config.data.voc_train_split, "val": config.data.voc_val_split}
-        return open_voc(root, split, names[split], classes, degenerate)
+    data, classes = config.data, config.model.num_classes
+    sets = data.train_sets if split == "train" else data.val_sets
+    if data.kind == "voc":
+        known = discovered(root, data.train_sets) if data.voc_classes == "discovered" else CLASSES
+        return open_voc(root, split, sets, classes, data.degenerate_boxes, known)
     first = 1 if config.model.detector == "faster_rcnn" else 0
-    contiguous = config.data.labels == "contiguous"
-    return CocoDataset.open(root, split, classes, degenerate, first, contiguous)
+    contiguous = data.labels == "contiguous"
+    return CocoDataset.open(root, split, classes, data.degenerate_boxes, first, contiguous, sets)

@@ -5,7 +5,9 @@ B images in the batch, H and W the greatest height and width among them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,30 +69,61 @@ def train_order(length: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def train_batches(
-    dataset: CocoDataset, config: Config, epoch: int, skip: int = 0
+    dataset: CocoDataset, config: Config, epoch: int, skip: int = 0, workers: int = 0
 ) -> Iterator[Batch]:
     """One epoch, shuffled and augmented, without its first `skip` batches; the last incomplete batch is dropped, as in
-    main.py:147."""
+    main.py:147. `workers` threads prepare batches ahead; what they hand out does not depend on their number."""
     size = config.optimiser.batch_size
     if len(dataset) < size:
         raise InputError(
             f"{len(dataset)} training images make no batch of {size}: lower optimiser.batch_size"
         )
     order = train_order(len(dataset), config.seed, epoch)
-    for start in range(skip * size, len(order) - size + 1, size):
+
+    def make(start: int) -> Batch:
         samples = []
         for index in order[start : start + size]:
             image, target = dataset[int(index)]
             generator = stream(config.seed, "augment", epoch, target.image_id)
             samples.append(train_transform(image, target, config.transform, generator))
-        yield collate(samples, config.transform.size_divisor)
+        return collate(samples, config.transform.size_divisor)
+
+    return ahead(make, range(skip * size, len(order) - size + 1, size), workers)
 
 
-def val_batches(dataset: CocoDataset, config: Config, limit: int | None = None) -> Iterator[Batch]:
-    """The images in order of id, unaugmented; at most `limit` of them."""
+def val_batches(
+    dataset: CocoDataset, config: Config, limit: int | None = None, workers: int = 0
+) -> Iterator[Batch]:
+    """The images in order of id, unaugmented; at most `limit` of them. `workers` as in train_batches."""
     count = min(len(dataset), limit or len(dataset))
     size = config.optimiser.batch_size
-    for start in range(0, count, size):
+
+    def make(start: int) -> Batch:
         samples = [dataset[i] for i in range(start, min(start + size, count))]
         samples = [val_transform(image, target, config.transform) for image, target in samples]
-        yield collate(samples, config.transform.size_divisor)
+        return collate(samples, config.transform.size_divisor)
+
+    return ahead(make, range(0, count, size), workers)
+
+
+AHEAD = 2  # batches for each worker that may wait to be used
+
+
+def ahead(make: Callable[[int], Batch], starts: range, workers: int) -> Iterator[Batch]:
+    """make(start) of every start, in order; `workers` threads make them before they are asked for (0: then).
+
+    An error of a worker is raised where its batch would have come.
+    """
+    if not workers:
+        yield from map(make, starts)
+        return
+    pool, waiting = ThreadPoolExecutor(workers), deque()
+    try:
+        for start in starts:
+            waiting.append(pool.submit(make, start))
+            if len(waiting) > AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -43,15 +45,19 @@ class Target:
 
 @dataclass(frozen=True)
 class CocoDataset:
-    """One split; `dataset[i]` loads image i (sorted by id) as a PIL RGB image and its Target."""
+    """One split; `dataset[i]` loads image i (sorted by id) as a PIL RGB image and its Target.
+
+    An image's record has COCO's keys and "folder", where it lies below `root`. `cache` keeps images as they were read.
+    """
 
     split: str
-    image_folder: Path
-    annotation_file: Path
+    root: Path
+    source: str  # what lists the images, for messages
     images: tuple[dict, ...]
     annotations: dict[int, tuple[dict, ...]]  # by image id
     categories: dict[int, str]
     labels: dict[int, int]  # by category id
+    cache: ImageCache = field(default_factory=lambda: ImageCache(0), compare=False)
 
     @classmethod
     def open(
@@ -62,45 +68,45 @@ class CocoDataset:
         degenerate_boxes: str = "error",
         first_label: int = 0,
         contiguous: bool = False,
+        sets: tuple[str, ...] = (),
     ) -> CocoDataset:
-        """Reads and checks ROOT/annotations/instances_{split}2017.json and ROOT/{split}2017.
+        """Reads and checks the annotations and images of `sets`, together; see `locate_set` for what names one.
 
-        Labels, which are the category ids or, `contiguous`, first_label and so on in the order of ids, must lie
-        in first_label..num_classes - 1.
+        Without sets, {split}2017 or, where that is absent, {split}2014. Labels, which are the category ids or,
+        `contiguous`, first_label and so on in the order of ids, must lie in first_label..num_classes - 1.
         """
-        file = root / "annotations" / f"instances_{split}2017.json"
-        content = read_json(file)
-        for key in ("images", "annotations", "categories"):
-            if not isinstance(content, dict) or not isinstance(content.get(key), list):
-                raise InputError(
-                    f"{file}: no list {key!r}; a COCO annotation file has images, annotations, categories"
-                )
-        categories = {int(c["id"]): c["name"] for c in content["categories"]}
+        known = (f"{split}2017", f"{split}2014")
+        present = [name for name in known if locate_set(root, name)[0].is_file()]
+        records, by_image, categories = {}, {}, {}
+        for name in sets or present[:1] or known[:1]:
+            file, folder = locate_set(root, name)
+            content = read_annotations(file)
+            found = {int(c["id"]): c["name"] for c in content["categories"]}
+            if categories and found != categories:
+                raise InputError(f"{file}: its categories are not those of the set before it")
+            categories = found
+            images = {int(i["id"]): i | {"folder": folder} for i in content["images"]}
+            for record in images.values():
+                check_image(record, file)
+            if twice := sorted(images.keys() & records.keys()):
+                raise InputError(f"{file}: image {twice[0]} is in another set of the split, too")
+            records |= images
+            by_image |= {i: [] for i in images}
+            for annotation in content["annotations"]:
+                check_annotation(annotation, images, categories, file, degenerate_boxes)
+                by_image[annotation["image_id"]].append(annotation)
         order = sorted(categories)
-        labels = dict(
-            zip(order, range(first_label, first_label + len(order)) if contiguous else order)
-        )
-        bad = [c for c in categories if not first_label <= labels[c] < num_classes]
-        if bad and labels[bad[0]] < first_label:
-            raise InputError(
-                f"{file}: category id {bad[0]}: Faster R-CNN needs ids from {first_label} on, 0 is the background"
-            )
-        if bad:
-            raise InputError(
-                f"{file}: category id {bad[0]} does not fit model.num_classes={num_classes}; "
-                f"set it to at least {max(labels.values()) + 1}"
-            )
-        images = {int(i["id"]): i for i in sorted(content["images"], key=lambda i: i["id"])}
-        if not images:
-            raise InputError(f"{file}: no images")
-        by_image: dict[int, list[dict]] = {i: [] for i in images}
-        for annotation in content["annotations"]:
-            check_annotation(annotation, images, categories, file, degenerate_boxes)
-            by_image[annotation["image_id"]].append(annotation)
-        by_image = {i: tuple(a) for i, a in by_image.items()}
-        folder = root / f"{split}2017"
+        numbers = range(first_label, first_label + len(order)) if contiguous else order
+        labels = dict(zip(order, numbers))
+        check_labels(labels, first_label, num_classes, file)
         return cls.checked(
-            split, folder, file, tuple(images.values()), by_image, categories, labels
+            split,
+            root,
+            str(file),
+            tuple(records[i] for i in sorted(records)),
+            {i: tuple(a) for i, a in by_image.items()},
+            categories,
+            labels,
         )
 
     @classmethod
@@ -113,13 +119,16 @@ class CocoDataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def path(self, record: dict) -> Path:
+        return self.root / record["folder"] / record["file_name"]
+
     def __getitem__(self, index: int) -> tuple[Image.Image, Target]:
         record = self.images[index]
-        image = load_image(self.image_folder / record["file_name"])
+        image = self.cache.get(self.path(record))
         width, height = image.size
         if (width, height) != (record["width"], record["height"]):
             raise InputError(
-                f"{self.image_folder / record['file_name']}: is {width}x{height}, but {self.annotation_file.name} "
+                f"{self.path(record)}: is {width}x{height}, but {Path(self.source).name} "
                 f"says {record['width']}x{record['height']} (width x height)"
             )
         wanted = [a for a in self.annotations[record["id"]] if not a.get("iscrowd", 0)]
@@ -143,12 +152,12 @@ class CocoDataset:
         digest = hashlib.sha256()
         objects = crowds = 0
         for record in self.images:
-            path = self.image_folder / record["file_name"]
+            path = self.path(record)
             try:
                 size = path.stat().st_size
             except FileNotFoundError:
                 raise InputError(
-                    f"{path}: image {record['id']} of {self.annotation_file} is missing"
+                    f"{path}: image {record['id']} of {self.source} is missing"
                 ) from None
             digest.update(
                 json.dumps(
@@ -175,6 +184,83 @@ class CocoDataset:
             "categories": {str(k): v for k, v in sorted(self.categories.items())},
             "sha256": digest.hexdigest(),
         }
+
+
+class ImageCache:
+    """Decoded images by path, `limit_mib` of pixels at most: the longest unused is dropped. Safe between threads."""
+
+    def __init__(self, limit_mib: float):
+        self.limit = limit_mib * 2**20
+        self.images: OrderedDict[Path, Image.Image] = OrderedDict()
+        self.size = 0
+        self.lock = threading.Lock()
+
+    def get(self, path: Path) -> Image.Image:
+        """The image, from memory or, as `load_image`, from its file."""
+        with self.lock:
+            if path in self.images:
+                self.images.move_to_end(path)
+                return self.images[path]
+        image = load_image(path)
+        with self.lock:
+            if path not in self.images and _bytes(image) <= self.limit:
+                self.images[path] = image
+                self.size += _bytes(image)
+                while self.size > self.limit:
+                    self.size -= _bytes(self.images.popitem(last=False)[1])
+        return image
+
+
+def _bytes(image: Image.Image) -> int:
+    return image.width * image.height * len(image.getbands())
+
+
+# parts of COCO 2014's validation images that ruotianluo's port and others train and evaluate on
+PARTS_OF = {"minival2014": "val2014", "valminusminival2014": "val2014"}
+
+
+def locate_set(root: Path, name: str) -> tuple[Path, str]:
+    """Annotation file and folder of images, below `root`, of a set.
+
+    "val2017" stands for annotations/instances_val2017.json and val2017; "FILE.json:FOLDER" names both, below `root`.
+    """
+    file, colon, folder = name.rpartition(":")
+    if colon:
+        return root / file, folder
+    return root / "annotations" / f"instances_{name}.json", PARTS_OF.get(name, name)
+
+
+def read_annotations(file: Path) -> dict:
+    """The content of a COCO annotation file; InputError unless it has the three lists and an image."""
+    content = read_json(file)
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise InputError(
+                f"{file}: no list {key!r}; a COCO annotation file has images, annotations, categories"
+            )
+    if not content["images"]:
+        raise InputError(f"{file}: no images")
+    return content
+
+
+def check_image(record: dict, file: Path) -> None:
+    missing = [k for k in ("file_name", "height", "width") if k not in record]
+    if missing:
+        raise InputError(f"{file}: image {record['id']} has no {missing[0]!r}")
+
+
+def check_labels(labels: dict[int, int], first: int, num_classes: int, file: Path) -> None:
+    """InputError unless every label lies in first..num_classes - 1."""
+    bad = [c for c, label in labels.items() if not first <= label < num_classes]
+    if bad and labels[bad[0]] < first:
+        raise InputError(
+            f"{file}: category id {bad[0]}: Faster R-CNN needs ids from {first} on, 0 is the background"
+        )
+    if bad:
+        raise InputError(
+            f"{file}: category id {bad[0]} does not fit model.num_classes={num_classes}; "
+            f"set it to at least {max(labels.values()) + 1}"
+        )
 
 
 def load_image(path: Path) -> Image.Image:

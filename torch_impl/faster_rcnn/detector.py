@@ -6,6 +6,7 @@ import numpy as np
 
 from neutral.config import Config
 from neutral.data.batching import Batch, pad_targets
+from neutral.errors import NonFinite
 from neutral.randomness import Draws
 from torch_impl import ops
 from torch_impl.decisions import Decisions
@@ -24,8 +25,13 @@ class Detector:
     def run(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
         """Features, RPN and the four losses."""
         model = self.model
-        features = model.backbone(ops.array(batch.images.astype(dtype)))
+        images = ops.array(batch.images.astype(dtype))
+        features = [ops.full_precision(x) for x in model.backbone(images)]
         objectness, deltas, anchors = model.rpn.predict(features, batch.images.shape[2:])
+        if not np.isfinite(ops.to_numpy(objectness.sum() + deltas.sum())).all():
+            raise NonFinite(
+                "the RPN's scores or deltas are not finite"
+            )  # they would become indices
         sizes = [target.size for target in batch.targets]
         scales = [t.size[1] / t.original_size[1] for t in batch.targets]
         padded = pad_targets(batch.targets)

@@ -141,7 +141,8 @@ class RoiHeads(nn.Module):
         """boxes [R, 4] and their images int [R] -> scores [R, K], deltas [R, K, 4] or None."""
         levels = self.box_roi_pool.levels(boxes, decisions, name)
         pooled = self.box_roi_pool(features, boxes, images, levels)
-        scores, *deltas = self.box_predictor(self.box_head(pooled))
+        found = self.box_predictor(self.box_head(pooled))
+        scores, *deltas = [ops.full_precision(x) for x in found]
         if not deltas:
             return scores, None
         deltas = deltas[0].reshape(scores.shape[0], -1, 4)

@@ -1,0 +1,75 @@
+"""What a run leaves behind when a number is not finite: the batch, and the first node that holds NaN or infinity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from neutral.data.batching import Batch
+from neutral.errors import NonFinite
+from neutral.files import write_json
+from neutral.tensorfile import Item, write_tensors
+
+FOLDER = "non_finite"
+
+
+def first_bad(arrays: Mapping[str, np.ndarray | None], order: Iterable[str]) -> dict | None:
+    """The first array in `order` with NaN or infinity: name, shape, how many of which; None when all are finite."""
+    for name in order:
+        values = arrays[name]
+        if values is None or values.dtype.kind != "f" or np.isfinite(values).all():
+            continue
+        return {
+            "node": name,
+            "shape": list(values.shape),
+            "nan": int(np.isnan(values).sum()),
+            "infinite": int(np.isinf(values).sum()),
+        }
+    return None
+
+
+def dump(session, batch: Batch, step: int, folder: Path) -> str:
+    """Writes the batch and the weights, then runs the step again, watched; returns what was found, in words.
+
+    FOLDER/batch.safetensors (images, mask; boxes0, labels0, ... by image), weights.safetensors, and report.json with
+    the first bad weight, node and gradient: forward in the order of execution, gradients in the reverse.
+    """
+    folder = folder / FOLDER
+    arrays = {"images": batch.images, "mask": batch.mask}
+    for k, target in enumerate(batch.targets):
+        arrays |= {f"boxes{k}": target.boxes, f"labels{k}": target.labels}
+    weights = session.state()
+    for name, content in (("batch", arrays), ("weights", weights)):
+        items = [
+            Item(k, str(v.dtype), v.shape, lambda v=v: np.ascontiguousarray(v))
+            for k, v in content.items()
+        ]
+        write_tensors(folder / f"{name}.safetensors", items, {})
+    report = {"step": step, "images": [t.image_id for t in batch.targets], "weight": None}
+    report["weight"] = first_bad(weights, weights)
+    write_json(folder / "report.json", report)  # what follows may crash: Jittor sorts NaN badly
+    report |= watched(session, batch, step)
+    write_json(folder / "report.json", report)
+    kinds = ("weight", "node", "gradient")
+    found = next(((kind, report[kind]) for kind in kinds if report.get(kind)), None)
+    if not found:
+        return f"no single node shows it; see {folder}"
+    kind, bad = found
+    return f"the first bad {kind} is {bad['node']} ({bad['nan']} NaN, {bad['infinite']} infinite); see {folder}"
+
+
+def watched(session, batch: Batch, step: int) -> dict:
+    """The first bad node of the forward pass and the first bad gradient of the backward pass, of one step."""
+    try:
+        trace = session.trace(batch, dropout_step=step)
+    except NonFinite as error:  # the matcher refuses to match what is not finite
+        return {"stopped": str(error), "node": first_bad(error.nodes, error.nodes)}
+    parameters = {f"parameter {k}": v for k, v in trace["gradients"].items()}
+    found = trace["node_gradients"]
+    gradients = {name: found[name] for name in reversed(list(found))} | parameters
+    return {
+        "node": first_bad(trace["nodes"], trace["nodes"]),
+        "gradient": first_bad(gradients, gradients),
+    }
