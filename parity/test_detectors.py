@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from neutral.config import preset, to_dict
+from neutral.config import preset, to_dict, with_overrides
 from neutral.data import open_dataset
 from neutral.data.batching import val_batches
 from neutral.evaluation import evaluate
 from neutral.weights import initial_weights
 from parity import compare
-from parity.cases import CASES, FASTER_RCNN, OVERFITTED_IMAGES, OVERFITTING, Case
+from parity.cases import CASES, FASTER_RCNN, FEW_SCENES, OVERFITTED_IMAGES, OVERFITTING, Case
 from parity.examine import examine_case
 from parity.workers import FRAMEWORKS
 
@@ -35,7 +35,7 @@ def test_detector(case, pair, conclude, scenes_folder, scripts):
 @pytest.mark.parametrize("name", OVERFITTING)
 def test_average_precision(name, pair, conclude, scenes_folder):
     """PyTorch learns four scenes by heart; both frameworks then detect on them with those weights."""
-    config = preset(name)
+    config = with_overrides(preset(name), [FEW_SCENES])
     steps, rate = OVERFITTING[name]
     dataset = open_dataset(config, "val", scenes_folder)
     batch = next(val_batches(dataset, config, OVERFITTED_IMAGES))

@@ -36,6 +36,7 @@ def tiny_config():
             "data.scenes.train_images=8",
             "data.scenes.val_images=3",
             "optimiser.epochs=2",
+            "optimiser.batch_size=4",
         ],
     )
 

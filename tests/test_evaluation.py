@@ -38,7 +38,7 @@ def check_perfect(dataset: CocoDataset) -> None:
 
 def test_ground_truth_scores_one_on_scenes(tmp_path):
     """Category ids with gaps included: a renumbering anywhere would give 0."""
-    check_perfect(open_dataset(preset("scenes_detr"), "val", tmp_path))
+    check_perfect(open_dataset(preset("scenes_frcnn"), "val", tmp_path))
 
 
 def test_ground_truth_scores_one_on_coco_mini(shared):

@@ -26,6 +26,7 @@ TINY = [
     "--set=model.transformer.dropout=0.1",
     "--set=data.scenes.train_images=8",
     "--set=data.scenes.val_images=3",
+    "--set=optimiser.batch_size=4",
 ]
 
 TINY_RCNN = [

@@ -19,7 +19,13 @@ from neutral.config.faster_rcnn import (
     RpnConfig,
     SamplerConfig,
 )
-from neutral.config.shared import BackboneConfig, DataConfig, OptimiserConfig, TransformConfig
+from neutral.config.shared import (
+    BackboneConfig,
+    DataConfig,
+    OptimiserConfig,
+    ScenesConfig,
+    TransformConfig,
+)
 
 # what caffe's models see: B, G, R from 0 to 255, no division by a standard deviation
 CAFFE = {"channels": "bgr", "pixel_range": 255.0, "std": (1.0, 1.0, 1.0)}
@@ -31,13 +37,20 @@ def detr(backbone: str, dilation: bool) -> dict:
 
 
 def scenes_detr() -> dict:
-    """DETR small enough for two CPU cores, from random weights (hence group normalisation)."""
+    """DETR small enough for two CPU cores, from random weights.
+
+    Hence group normalisation, pre-norm and a warm-up, which let it learn at ten times the usual rate, a map at stride
+    16 (at 32 the smallest objects are smaller than a cell), and many images instead of many epochs.
+    """
     return {
         "model": DetrConfig(
             num_classes=8,
             num_queries=12,
-            backbone=BackboneConfig(name="resnet10", norm="group", width=16, frozen_stages=0),
+            backbone=BackboneConfig(
+                name="resnet10", norm="group", width=16, frozen_stages=0, layer4_stride=1
+            ),
             transformer=TransformerConfig(
+                pre_norm=True,
                 hidden_dim=64,
                 heads=4,
                 encoder_layers=2,
@@ -47,18 +60,18 @@ def scenes_detr() -> dict:
             ),
         ),
         "optimiser": OptimiserConfig(
-            lr=2e-4, lr_backbone=2e-4, epochs=40, lr_drop=32, batch_size=4
+            lr=1e-3, lr_backbone=1e-3, epochs=16, lr_drop=13, warmup_steps=400, batch_size=8
         ),
         "transform": TransformConfig(
-            train_sizes=(112, 128),
+            train_sizes=(128,),
             max_size=160,
             crop_resize_sizes=(128, 144),
             crop_min=96,
             crop_max=144,
-            crop_probability=0.25,
+            crop_probability=0.0,
             val_size=128,
         ),
-        "data": DataConfig(kind="scenes"),
+        "data": DataConfig(kind="scenes", scenes=ScenesConfig(train_images=4000)),
     }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from neutral.config import Config, to_dict, with_overrides
 from neutral.errors import InputError
 from parity import compare
-from parity.cases import CASES, FASTER_RCNN, Case, sizes
+from parity.cases import CASES, FASTER_RCNN, POST_NORM, Case, sizes
 from parity.golden import golden_weights
 from parity.op_cases import collect_ops, compare_ops_64
 from parity.steps import collect_steps, compare_steps, drop_epochs
@@ -89,7 +89,7 @@ def same_arrays(check: str, torch, jittor) -> list[Verdict]:
 
 
 DETR, RCNN, LIKE_TF, LIKE_TRZY = CASES[0], FASTER_RCNN[0], FASTER_RCNN[1], FASTER_RCNN[2]
-FROZEN_DETR = Case("frozen statistics", "scenes_detr", FROZEN, DETR.images)
+FROZEN_DETR = Case("frozen statistics", "scenes_detr", (*POST_NORM, *FROZEN), DETR.images)
 DC5 = Case("DC5", "detr_r50_dc5", sizes(48, 60), (0,), padded=False)
 UNCLIPPED = Case(
     "SGD without clipping",
@@ -98,7 +98,9 @@ UNCLIPPED = Case(
     (0, 8),
 )
 PRE_NORM = CASES[2]
-AUGMENTED = with_overrides(DETR.config(), ["transform.crop_probability=1"])
+AUGMENTED = with_overrides(
+    DETR.config(), ["transform.crop_probability=1", "transform.train_sizes=112,128"]
+)
 PROBES = {
     "ops": Probe(partial(collect_ops, dtype="float64"), compare_ops_64),
     "detr": trace(DETR),
