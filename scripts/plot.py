@@ -29,7 +29,7 @@ def class_scores(path: Path) -> dict[str, float]:
 
 
 def read_curves(path: Path) -> dict:
-    content = read_json(path)
+    content = read_json(path) if path.suffix == ".json" else None
     if not isinstance(content, dict) or not {"curves", "per_class"} <= content.keys():
         raise InputError(f"{path}: not a file that scripts.evaluate --curves wrote")
     return content

@@ -177,7 +177,7 @@ def main() -> int:
     )
     add_config_options(parser)
     add_run_options(parser)
-    parser.add_argument("--seeds", type=read_seeds, help="several pairs of runs, as 0,1,2")
+    parser.add_argument("--seeds", help="several pairs of runs, as 0,1,2")
     parser.add_argument(
         "--tube", type=int, default=0, metavar="N", help="copies of PyTorch's run; 8 make a tube"
     )
@@ -188,7 +188,7 @@ def main() -> int:
     config = config_from(options)
     # bad input shows now and once, and scenes are generated before both need them
     open_datasets(config, 0)
-    seeds = options.seeds or [None]
+    seeds = read_seeds(options.seeds) if options.seeds else [None]
     folders = [options.out if s is None else options.out / f"seed{s}" for s in seeds]
     groups = [group for s, f in zip(seeds, folders) for group in planned(options, s, f)]
     run_groups(groups, options)

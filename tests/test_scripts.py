@@ -246,3 +246,60 @@ def test_without_a_gpu_cuda_is_refused(tmp_path):
 
 def test_doctor_finds_this_machine_able():
     assert "both frameworks can run" in run("doctor").stdout
+
+
+def test_train_pair_over_seeds_with_a_tube(tmp_path):
+    options = [*TINY, "--set=optimiser.epochs=2", "--seeds=0,1", "--tube=1", f"--out={tmp_path}"]
+    result = run("train_pair", *options)
+    for seed in ("seed0", "seed1"):
+        for name in ("curves.png", "steps.png", "classes.png", "tube/1/log.txt", "torch/log.csv"):
+            assert (tmp_path / seed / name).exists() or name == "classes.png", name
+        copy, own = (read_log(tmp_path / seed / f / "log.txt") for f in ("tube/1", "torch"))
+        first = [log.epochs[0]["train_step_losses"][0] for log in (copy, own)]
+        assert abs(first[0] / first[1] - 1) < 1e-4, "one unit in the last place away"
+        assert copy.header["weights"] == {"source": "initial values", "perturbed": 1}
+    assert "1 copies; 8 make a tube" in result.stdout
+    assert "equivalence over seeds" in result.stdout
+    page = (tmp_path / "summary.html").read_text()
+    assert page.count("data:image/png;base64,") >= 5 and "seeds.png" not in page
+    for words in ("2 seeds", "seed 1", "images / s", "INCONCLUSIVE", "data streams"):
+        assert words in page, words
+    assert (tmp_path / "seeds.png").stat().st_size > 0
+    assert (
+        "each seed once"
+        in run("train_pair", *TINY, "--seeds=1,1", f"--out={tmp_path}", code=2).stderr
+    )
+
+
+def test_evaluate_writes_curves_that_plot_draws(trained, tmp_path):
+    checkpoint = trained / "checkpoint.safetensors"
+    found, curves = tmp_path / "found.json", tmp_path / "curves.json"
+    command = ["evaluate", *TINY]
+    files = [f"--out={found}", f"--curves={curves}"]
+    first = run(*command, "--framework=torch", f"--weights={checkpoint}", *files).stdout
+    again = run(*command, f"--detections={found}").stdout  # no framework: the saved detections
+    rows = [w for w in first.split() if w.replace(".", "").isdigit()][:12]
+    assert (
+        len(rows) == 12 and rows == [w for w in again.split() if w.replace(".", "").isdigit()][:12]
+    )
+    assert "--framework and --weights, or --detections" in run(*command, code=2).stderr
+    for kind, name in (("--precision-recall", "pr.png"), ("--classes", "bars.svg")):
+        out = tmp_path / name
+        if kind == "--classes" and not any(json.loads(curves.read_text())["per_class"].values()):
+            continue
+        run("plot", curves, curves, kind, "--labels", "a", "b", f"--out={out}")
+        assert out.stat().st_size > 0
+    log = trained / "log.txt"
+    assert "scripts.evaluate --curves" in run("plot", log, "--precision-recall", code=2).stderr
+    assert "two logs" in run("plot", log, log, log, code=2).stderr
+
+
+def test_plot_takes_the_published_ports_files(shared, tmp_path):
+    logs = shared / "detr_logs"
+    files = [logs / "eval_summary_torch.txt", logs / "eval_summary_jittor.txt"]
+    result = run("plot", *files, f"--out={tmp_path / 'summary.png'}")
+    assert (tmp_path / "summary.png").stat().st_size > 10_000
+    assert len(read_log(files[0]).epochs) > 20
+    assert read_log(files[0]).metric(1)[1].max() > 0
+    run("plot", files[0], logs / "log_jittor.txt", f"--out={tmp_path / 'mixed.svg'}")
+    assert result.stdout
