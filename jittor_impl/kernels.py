@@ -24,10 +24,10 @@ INCLUDES = """
 #define ITEM __device__ static inline
 #else
 #include <algorithm>
-#include <cstring>
 #define ITEM static inline
 #endif
 #include <cmath>
+#include <cstring>
 """
 COMMON = """
 typedef long long Index;
@@ -230,17 +230,46 @@ NMS_CUDA = """
         regions::settle<<<1, 1024>>>(in0_p, in1_p, in2_p, out0_p, (Index)in0_shape0, (in0_type)data["threshold"]);
 """
 
-# NaN is told by its bits: -Ofast assumes that there is none
-SORT = """
-ITEM bool is_nan(float v) {
+# NaN and infinities are told by their bits: -Ofast assumes that there are none
+SPECIAL = """
+ITEM unsigned magnitude(float v) {
     unsigned bits;
-    std::memcpy(&bits, &v, 4);
-    return (bits & 0x7fffffffu) > 0x7f800000u;
+    memcpy(&bits, &v, 4);
+    return bits & 0x7fffffffu;
 }
-ITEM bool is_nan(double v) {
+ITEM unsigned long long magnitude(double v) {
     unsigned long long bits;
-    std::memcpy(&bits, &v, 8);
-    return (bits & 0x7fffffffffffffffull) > 0x7ff0000000000000ull;
+    memcpy(&bits, &v, 8);
+    return bits & 0x7fffffffffffffffull;
+}
+ITEM bool is_nan(float v) { return magnitude(v) > 0x7f800000u; }
+ITEM bool is_nan(double v) { return magnitude(v) > 0x7ff0000000000000ull; }
+ITEM bool is_finite(float v) { return magnitude(v) < 0x7f800000u; }
+ITEM bool is_finite(double v) { return magnitude(v) < 0x7ff0000000000000ull; }
+
+template <class T> ITEM void finite(Index item, const T* x, bool* y) { y[item] = is_finite(x[item]); }
+
+template <class T> ITEM void replace(Index item, const T* x, T* y, T value) {
+    y[item] = is_nan(x[item]) ? value : x[item];
+}
+
+// the gradient of `replace`
+template <class T> ITEM void passed(Index item, const T* dy, const T* x, T* dx) {
+    dx[item] = is_nan(x[item]) ? (T)0 : dy[item];
+}
+
+// one item is one row of n values: their mean and how many they are, without NaN
+template <class T> ITEM void mean(Index item, const T* x, T* y, T* count, Index n) {
+    T sum = 0, found = 0;
+    for (const T* v = x + item * n; v < x + (item + 1) * n; v++)
+        if (!is_nan(*v)) sum += *v, found += 1;
+    count[item] = found;
+    y[item] = sum / found;
+}
+
+// the gradient of `mean`, one item for each value
+template <class T> ITEM void shared(Index item, const T* dy, const T* x, const T* count, T* dx, Index n) {
+    dx[item] = is_nan(x[item]) ? (T)0 : dy[item / n] / count[item / n];
 }
 """
 SORT_CPU = """
@@ -339,6 +368,20 @@ KERNELS = {
     "roi_pool backward": Kernel(
         ROI_POOL, "backward", ROWS, f"in0_p, in1_p, in2_p, in3_p, out0_p, {GRADIENT}, {SCALE}"
     ),
+    "is_finite": Kernel(SPECIAL, "finite", "(Index)out0_shape0", "in0_p, out0_p"),
+    "nan_to_num forward": Kernel(
+        SPECIAL, "replace", "(Index)out0_shape0", 'in0_p, out0_p, (in0_type)data["value"]'
+    ),
+    "nan_to_num backward": Kernel(SPECIAL, "passed", "(Index)out0_shape0", "in0_p, in1_p, out0_p"),
+    "nanmean forward": Kernel(
+        SPECIAL, "mean", "(Index)out0_shape0", "in0_p, out0_p, out1_p, (Index)in0_shape1"
+    ),
+    "nanmean backward": Kernel(
+        SPECIAL,
+        "shared",
+        "(Index)out0_shape0 * out0_shape1",
+        "in0_p, in1_p, in2_p, out0_p, (Index)out0_shape1",
+    ),
 }
 
 
@@ -380,6 +423,44 @@ class RoiPool(jt.Function):
         return dx, None, None, None
 
 
+class NanToNum(jt.Function):
+    """x of any shape -> the same with `value` for NaN, through which no gradient flows."""
+
+    def execute(self, x, value: float):
+        self.saved = x.reshape(-1)
+        shape = self.saved.shape
+        (y,) = KERNELS["nan_to_num forward"]([shape], [x.dtype], [self.saved], {"value": value})
+        return y.reshape(x.shape)
+
+    def grad(self, dy):
+        inputs = [dy.reshape(-1), self.saved]
+        (dx,) = KERNELS["nan_to_num backward"]([self.saved.shape], [dy.dtype], inputs, {})
+        return dx.reshape(dy.shape), None
+
+
+class NanMean(jt.Function):
+    """x [..., N] -> [...]: the mean of what is not NaN, NaN where there is nothing else; a vector gives [1]."""
+
+    def execute(self, x):
+        rows = x.reshape(-1, x.shape[-1])
+        shapes = [[rows.shape[0]]] * 2
+        y, count = KERNELS["nanmean forward"](shapes, [x.dtype] * 2, [rows], {})
+        self.saved = x.shape, rows, count
+        return y.reshape(x.shape[:-1] or [1])
+
+    def grad(self, dy):
+        shape, rows, count = self.saved
+        inputs = [dy.reshape(-1), rows, count]
+        (dx,) = KERNELS["nanmean backward"]([rows.shape], [dy.dtype], inputs, {})
+        return dx.reshape(shape)
+
+
+def is_finite(x: Tensor) -> Tensor:
+    """bool of the shape of `x`."""
+    flat = x.reshape(-1)
+    return KERNELS["is_finite"]([flat.shape], ["bool"], [flat], {})[0].reshape(x.shape)
+
+
 def nms(boxes: Tensor, groups: Tensor, allowed: Tensor, threshold: float) -> Tensor:
     """See ops.nms: boxes [N, 4] in order of score, groups int [N], allowed bool [N] -> bool [N]."""
     return jt.code(
@@ -398,7 +479,7 @@ def order_descending(x: Tensor) -> Tensor:
     """x [R, N] -> int32 [R, N], the stable descending order of every row, NaN last."""
     if jt.flags.use_cuda:  # CUB's radix sort, which is stable; NaN is not looked for
         return jt.argsort(x, dim=1, descending=True)[0].int32()
-    return jt.code(x.shape, "int32", [x], cpu_header=_header(SORT), cpu_src=SORT_CPU)
+    return jt.code(x.shape, "int32", [x], cpu_header=_header(SPECIAL), cpu_src=SORT_CPU)
 
 
 def cuda_sources() -> dict[str, tuple[str, str]]:

@@ -406,6 +406,24 @@ def crop_and_resize(x: Tensor, boxes: Tensor, images: Tensor, size: int, scale: 
     return kernels.BilinearPool.apply(x, boxes, images.int32(), options | {"crop": 1})
 
 
+# NaN, which Jittor's own kernels do not see
+
+
+def is_finite(x: Tensor) -> Tensor:
+    """bool of the shape of `x`: neither NaN nor infinite."""
+    return kernels.is_finite(x)
+
+
+def nan_to_num(x: Tensor, value: float) -> Tensor:
+    """`x` with `value` for NaN; no gradient flows there."""
+    return kernels.NanToNum.apply(x, value)
+
+
+def nanmean(x: Tensor) -> Tensor:
+    """x [..., N] -> [...]: the mean over the last axis of what is not NaN; NaN where there is nothing else."""
+    return kernels.NanMean.apply(x)
+
+
 # gradients, parameters, modules
 
 

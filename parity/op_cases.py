@@ -65,6 +65,8 @@ def _crowd() -> tuple:
     )
 
 
+WITH_NAN = np.array([[1.0, np.nan, 3.0, -2.0], [np.nan, 0.5, np.nan, 4.0]])
+SPECIAL = Constant(np.array([0.0, np.nan, np.inf, -np.inf, 1e-310, 3e38]))
 TIED = np.array([[0.0, 1.0, 1.0, -2.0], [3.0, 3.0, 0.0, 0.5]])
 INDEX = Plain(np.array([0, 2, 2, 1], dtype=np.int64))
 OP_CASES = (
@@ -73,6 +75,10 @@ OP_CASES = (
     OpCase("as_float32", (_normal(2, 3),)),
     OpCase("identity", (_normal(2, 3),)),
     OpCase("full_precision", (_normal(2, 3),)),
+    OpCase("is_finite", (SPECIAL,)),
+    OpCase("nan_to_num", (WITH_NAN, -7.5)),
+    OpCase("nanmean", (WITH_NAN,)),
+    OpCase("nanmean", (_normal(2, 3, 5),)),
     OpCase("permute", (_normal(2, 3, 4), 2, 0, 1)),
     OpCase("permute", (_normal(2, 3), 0, 1)),
     OpCase("expand", (_normal(2, 1, 3), 2, 4, 3)),

@@ -63,6 +63,12 @@ class Server:
         self.built = None
         return runtime.describe()
 
+    def snippet(self, given: str, code: str, device: str) -> dict:
+        """What a piece of code of the semantics atlas gives; see parity/semantics/snippets.py."""
+        snippets = importlib.import_module("parity.semantics.snippets")
+        self.built = None
+        return snippets.run_snippet(self.implementation, given, code, device)
+
     def plant(self, faults: dict[str, str]) -> None:
         """Spoils what modules of the session return, in place of what was planted before (see `spoiled`)."""
         ops = importlib.import_module(f"{self.implementation}.ops")

@@ -26,6 +26,11 @@ INPUTS = {  # types of the inputs and outputs; None is the kernel's floating-poi
     "roi_pool forward": ((None, None, "int"), (None, "int")),
     "roi_pool backward": ((None, None, "int", "int"), (None,)),
     "nms": ((None, "int", "bool"), ("bool",)),
+    "is_finite": ((None,), ("bool",)),
+    "nan_to_num forward": ((None,), (None,)),
+    "nan_to_num backward": ((None, None), (None,)),
+    "nanmean forward": ((None,), (None, None)),
+    "nanmean backward": ((None, None, None), (None,)),
 }
 
 

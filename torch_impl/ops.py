@@ -372,6 +372,24 @@ def _regions(boxes: Tensor, images: Tensor) -> Tensor:
     return torch.cat([images.to(boxes.dtype)[:, None], boxes], dim=1)
 
 
+# NaN, which Jittor's own kernels do not see
+
+
+def is_finite(x: Tensor) -> Tensor:
+    """bool of the shape of `x`: neither NaN nor infinite."""
+    return torch.isfinite(x)
+
+
+def nan_to_num(x: Tensor, value: float) -> Tensor:
+    """`x` with `value` for NaN; no gradient flows there."""
+    return torch.where(x.isnan(), torch.full_like(x, value), x)
+
+
+def nanmean(x: Tensor) -> Tensor:
+    """x [..., N] -> [...]: the mean over the last axis of what is not NaN; NaN where there is nothing else."""
+    return torch.nanmean(x, dim=-1)
+
+
 # gradients, parameters, modules
 
 

@@ -1,0 +1,130 @@
+"""The semantics atlas: where PyTorch and Jittor mean different things.
+
+`python -m scripts.atlas` lists all entries, `python -m scripts.atlas argmax` those of an operator (all words must
+occur), `--explain ID` shows one with scripts that can be copied and run alone, `--run ID` runs it now. `--record`
+measures these entries and writes parity/semantics/atlas.json; `--docs` writes docs/atlas.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from neutral.errors import InputError
+from neutral.files import replacing
+from parity.semantics.catalogue import BY_ID, ENTRIES
+from parity.semantics.entry import AREAS, Entry
+from parity.semantics.judge import (
+    CRASHES,
+    DIFFERS,
+    RAISES,
+    SAME,
+    Reader,
+    brief,
+    read_record,
+    write_record,
+)
+from parity.semantics.page import explain, render, told
+from scripts.common import make_progress, run_main
+
+KINDS = (SAME, DIFFERS, RAISES, CRASHES)
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "atlas.md"
+
+
+def named(identifier: str) -> Entry:
+    if identifier not in BY_ID:
+        near = [i for i in BY_ID if identifier.split("-")[0] in i][:6]
+        raise InputError(
+            f"no entry {identifier!r}" + (f"; near it: {', '.join(near)}" if near else "")
+        )
+    return BY_ID[identifier]
+
+
+def matching(options: argparse.Namespace, record: dict) -> list[Entry]:
+    """Entries that have all the words, in id, title, operators or code."""
+    words = [w.lower() for w in options.words]
+    found = []
+    for entry in ENTRIES:
+        text = " ".join((entry.id, entry.title, entry.operators, entry.torch, entry.jittor_code))
+        kind = told(record, options.device, entry)
+        fits = options.kind in (None, kind) and options.area in (None, entry.area)
+        if fits and all(w in text.lower() for w in words):
+            found.append(entry)
+    return found
+
+
+def measure(entries: list[Entry], device: str, known: dict) -> None:
+    """Runs entries, says what changed, and writes the record."""
+    reader, found = Reader(device), {}
+    try:
+        versions = {
+            side: reader.workers[side].call("describe", device)["version"]
+            for side in reader.workers
+        }
+        with make_progress() as progress:
+            task = progress.add_task("entries", total=len(entries), note="")
+            for entry in entries:
+                result = found[entry.id] = reader.read(entry)
+                before = known.get(entry.id, {}).get("kind")
+                if before and before != result["kind"]:
+                    line = f"{entry.id}: was {before}, now {result['kind']}"
+                    progress.console.print(line, highlight=False)
+                progress.update(task, advance=1, note=entry.id)
+    finally:
+        reader.close()
+    names = {"torch": "PyTorch", "jittor": "Jittor"}
+    write_record(device, {names[k]: v for k, v in versions.items()}, found, BY_ID)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("words", nargs="*", help="operators or other words that must occur")
+    parser.add_argument("--area", choices=AREAS)
+    parser.add_argument("--kind", choices=KINDS)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--explain", metavar="ID", help="everything about one entry")
+    parser.add_argument("--run", metavar="ID", help="run one entry now, on both sides")
+    parser.add_argument("--record", action="store_true", help="measure, and write atlas.json")
+    parser.add_argument("--docs", action="store_true", help="write docs/atlas.md")
+    options = parser.parse_args()
+    record = read_record()
+    if options.explain:
+        print(explain(named(options.explain), record))
+        return
+    if options.run:
+        entry, reader = named(options.run), Reader(options.device)
+        try:
+            found = reader.read(entry)
+        finally:
+            reader.close()
+        print(f"{entry.id}: {found['kind']}")
+        for side in ("torch", "jittor", "safe"):
+            if side in found:
+                print(f"  {side}: {brief(found[side])}")
+        return
+    entries = matching(options, record)
+    if options.record:
+        known = record.get(options.device, {}).get("entries", {})
+        measure(entries, options.device, known)
+        record = read_record()
+    if options.docs:
+        with replacing(PAGE) as temporary:
+            temporary.write_text(render(record))
+        print(f"written: {PAGE.name}")
+    if options.record or options.docs:
+        return
+    table = Table("id", "kind", "what", "safe")
+    for entry in entries:
+        kind = told(record, options.device, entry)
+        table.add_row(entry.id, kind, entry.title, "yes" if entry.safe else "")
+    Console().print(table)
+    print(f"{len(entries)} of {len(ENTRIES)} entries; --explain ID tells more")
+
+
+if __name__ == "__main__":
+    run_main(main)
