@@ -69,6 +69,8 @@ def planned(options: argparse.Namespace, seed: int | None, folder: Path) -> list
 def command(run: Run, options: argparse.Namespace) -> list[str]:
     base = [sys.executable, "-m", "scripts.train", "--framework", run.framework, "--json-progress"]
     base += [*config_arguments(options), *run_arguments(options), "--out", str(run.folder)]
+    if options.resume and not (run.folder / "log.txt").exists():
+        base.remove("--resume")  # a seed or copy that the earlier call did not have
     return [*base, *run.more]
 
 
