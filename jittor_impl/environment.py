@@ -19,6 +19,7 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+from jittor_impl import cuda_home
 from neutral.files import replacing
 
 ONEDNN_PACKAGES = ("onednn-cpu-gomp", "onednn-devel-cpu-gomp")
@@ -142,7 +143,18 @@ def prepare_environment() -> dict[str, str]:
         decided |= _decide({"use_mkl": "0"})  # slower convolutions instead of a download
     if not cuda_usable():
         os.environ["nvcc_path"] = decided["nvcc_path"] = ""
+    elif "nvcc_path" not in os.environ:
+        decided |= _decide(cuda_variables(cache))
     return decided
+
+
+def cuda_variables(cache: Path) -> dict[str, str]:
+    """What Jittor needs to find its CUDA home, made on first use; without one it is told that there is no CUDA."""
+    try:
+        return cuda_home.variables(cuda_home.build(cache))
+    except cuda_home.CudaHomeError as error:
+        print(f"Jittor runs without CUDA: {error}", file=sys.stderr)
+        return {"nvcc_path": ""}
 
 
 def _decide(values: dict[str, str]) -> dict[str, str]:

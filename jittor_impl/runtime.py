@@ -139,7 +139,7 @@ def as_array(value) -> np.ndarray:
 def _sees_nan() -> bool:
     """Whether comparisons in kernels know NaN, which fast-math may optimise away."""
     x = jt.array(np.array([np.nan, 1.0], dtype=np.float32))
-    return (x != x).numpy().tolist() == [True, False]
+    return (x != x).numpy().tolist() == [True, False]  # atlas: ok
 
 
 def _repeats() -> bool:

@@ -84,7 +84,7 @@ class Examination:
         self.case, self.pair, self.build, self.batch = case, pair, build, batch
         self.draw_weights, self.options = weights, options
         self.float32, self.float64 = float32, float64
-        self.floors, self.origin, self.scripts = floors_of(case), origin, scripts
+        self.floors, self.origin, self.scripts = floors_of(case, pair.device), origin, scripts
         self.folder = Path(tempfile.mkdtemp(prefix="parity-records-"))
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}

@@ -26,9 +26,15 @@ from parity.environment import describe_machine
 from parity.verdicts import absent_if_zero, precision_gradient_floor, relative_l2, relative_max
 from parity.workers import Pair
 
-LOCK = Path(__file__).with_name("floors.json")
+LOCKS = {  # floors of other devices are other floors
+    "cpu": Path(__file__).with_name("floors.json"),
+    "cuda": Path(__file__).with_name("floors-cuda.json"),
+}
 SECTIONS = ("forward", "gradients", "local forward", "local gradients")
-VARIANTS = ("again", "one thread", "without oneDNN", "input one ulp away")
+VARIANTS = {
+    "cpu": ("again", "one thread", "without oneDNN", "input one ulp away"),
+    "cuda": ("again", "without cuDNN", "input one ulp away"),
+}
 
 
 class Floors:
@@ -52,17 +58,18 @@ class Floors:
 
 
 @cache
-def read_lock() -> dict:
-    return read_json(LOCK) if LOCK.exists() else {"cases": {}}
+def read_lock(device: str = "cpu") -> dict:
+    lock = LOCKS[device]
+    return read_json(lock) if lock.exists() else {"cases": {}}
 
 
-def floors_of(case: str) -> Floors:
-    return Floors(read_lock()["cases"].get(case))
+def floors_of(case: str, device: str = "cpu") -> Floors:
+    return Floors(read_lock(device)["cases"].get(case))
 
 
-def describe_lock() -> dict:
+def describe_lock(device: str = "cpu") -> dict:
     """Where and with what the floors were measured."""
-    return {k: v for k, v in read_lock().items() if k != "cases"}
+    return {k: v for k, v in read_lock(device).items() if k != "cases"}
 
 
 def jittered(batch):
@@ -78,7 +85,7 @@ def measure(examination) -> dict[str, dict[str, list[float]]]:
     worker = examination.pair["torch"]
     found: dict[str, dict[str, list[float]]] = {section: {} for section in SECTIONS}
     original = examination.batch
-    for variant in VARIANTS:
+    for variant in VARIANTS[examination.pair.device]:
         worker.call("vary", variant)
         examination.batch = jittered(original) if variant.startswith("input") else original
         try:
@@ -122,28 +129,32 @@ def gradient_errors(exact: Mapping, run: Mapping) -> dict[str, list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--case", action="append", help="only these cases; others stay as they are")
+    parser.add_argument("--device", choices=tuple(LOCKS), default="cpu")
     options = parser.parse_args()
     from parity.examine import examine_case  # noqa: PLC0415 (which reads the lock)
 
     cases = [c for c in CASES + FASTER_RCNN if c.float32 and not c.full and available(c)]
     cases = [c for c in cases if not options.case or c.name in options.case]
-    pair, lock = Pair(), read_lock()
-    versions = {"torch": pair["torch"].call("describe", "cpu")["version"]}
+    pair, lock = Pair(options.device), read_lock(options.device)
+    described = pair["torch"].call("describe", options.device)
+    versions = {"torch": described["version"]}
     for case in track(cases, "measuring noise floors"):
-        with examine_case(case, pair, LOCK.parent.parent / "logs" / "data") as examination:
+        with examine_case(
+            case, pair, Path(__file__).parent.parent / "logs" / "data"
+        ) as examination:
             examination.run_reference()
             lock["cases"][case.name] = measure(examination)
     pair.close()
     about = {
         "schema": "detector-parity/floors/1",
         "measured": time.strftime("%Y-%m-%d"),
-        "machine": describe_machine(),
+        "machine": describe_machine() | {"device": described["device_name"]},
         "versions": versions,
-        "variants": list(VARIANTS),
+        "variants": list(VARIANTS[options.device]),
         "unit": gates.U32,
     }
-    write_json(LOCK, about | {"cases": lock["cases"]}, indent=None)
-    print(f"{LOCK}: {len(lock['cases'])} cases")
+    write_json(LOCKS[options.device], about | {"cases": lock["cases"]}, indent=None)
+    print(f"{LOCKS[options.device].name}: {len(lock['cases'])} cases")
 
 
 def available(case: Case) -> bool:

@@ -30,6 +30,9 @@ from parity.localise import (
     classify,
     culprits,
 )
+from parity.semantics.catalogue import ENTRIES
+from parity.semantics.judge import brief, read_record
+from parity.semantics.page import told
 from parity.verdicts import Status, Verdict
 
 matplotlib.use("Agg")
@@ -167,6 +170,7 @@ SECTIONS = {
     "ledger": "Decisions",
     "steps": "Steps and curves",
     "mutants": "Kill matrix",
+    "atlas": "Semantics atlas",
     "others": "What is not a node",
 }
 
@@ -221,6 +225,33 @@ def kill_matrix() -> dict | None:
     return matrix | {"named": sum(m["as_named"] for m in matrix["mutants"])}
 
 
+def atlas_rows(verdicts: list[Verdict]) -> list[dict]:
+    """The semantics atlas: what was recorded, and what this run found of each entry."""
+    record = read_record()
+    now = {v.node: v for v in verdicts if v.case.startswith("semantics on ")}
+    rows = []
+    for entry in ENTRIES:
+        found = record.get("cpu", {}).get("entries", {}).get(entry.id, {})
+        verdict = now.get(entry.id)
+        rows.append(
+            {
+                "id": entry.id,
+                "title": entry.title,
+                "cpu": told(record, "cpu", entry),
+                "cuda": told(record, "cuda", entry),
+                "status": verdict.status.value if verdict else "not run",
+                "message": verdict.message if verdict else "",
+                "torch": entry.torch,
+                "jittor": entry.jittor_code,
+                "gives_torch": brief(found["torch"]) if found else "",
+                "gives_jittor": brief(found["jittor"]) if found else "",
+                "safe": entry.safe,
+                "effect": entry.effect,
+            }
+        )
+    return rows
+
+
 def render(report: Report) -> str:
     """The whole page as a string: no file, no network is needed to read it."""
     groups = []
@@ -249,6 +280,7 @@ def render(report: Report) -> str:
         ],
         charts=[(name, tube_chart(name, runs)) for name, runs in report.curves.items()],
         mutants=kill_matrix(),
+        atlas=atlas_rows(report.verdicts),
         others=[
             v.to_dict() | {"message": v.message}
             for v in report.verdicts

@@ -69,6 +69,12 @@ class Server:
         self.built = None
         return snippets.run_snippet(self.implementation, given, code, device)
 
+    def index(self, shape: tuple, dtype: str, items: list, value=None):
+        """What an index expression gives, see parity/semantics/conformance.py."""
+        conformance = importlib.import_module("parity.semantics.conformance")
+        self.built = None
+        return conformance.by_framework(self.implementation, shape, dtype, items, value)
+
     def plant(self, faults: dict[str, str]) -> None:
         """Spoils what modules of the session return, in place of what was planted before (see `spoiled`)."""
         ops = importlib.import_module(f"{self.implementation}.ops")

@@ -19,7 +19,7 @@ from parity.mutants import VARIABLE
 
 FRAMEWORKS = ("torch", "jittor")
 # the two workers share the cores: threads that wait should not keep the other's from running
-PASSIVE = {"OMP_WAIT_POLICY": "passive"}
+PASSIVE = {"OMP_WAIT_POLICY": "passive", "PARITY_GPU_SHARE": "0.45"}
 TIMEOUT = 1800.0  # seconds for one request; a cold Jittor compiles for minutes
 
 

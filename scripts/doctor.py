@@ -1,7 +1,9 @@
 """Says what was found on this machine, what is wrong with it, and the line that mends it.
 
 `python -m scripts.doctor`; exit code 1 when a framework cannot run. Each framework is imported in a
-process of its own; Jittor's first import compiles for a minute or two.
+process of its own; Jittor's first import compiles for a minute or two. `--fix-cuda` makes the CUDA home that
+Jittor needs (jittor_impl/cuda_home.py), of the toolkit or, `--prefer-wheels`, of pip's nvcc, and compiles what
+Jittor's kernels include; no GPU is needed for that, and workers make it by themselves where a GPU answers.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from jittor_impl.environment import ONEDNN_PACKAGES, compiler, cuda_usable
+from jittor_impl import cuda_home
+from jittor_impl.environment import ONEDNN_PACKAGES, compiler, cuda_usable, jittor_home
 from scripts.common import FRAMEWORKS, run_main
 
 PROBE = """
@@ -106,8 +109,39 @@ def find_problems(found: dict, answers: dict[str, tuple[dict | None, str]]) -> l
     return problems
 
 
+def fix_cuda(options: argparse.Namespace) -> int:
+    """Makes the CUDA home and tries the compiler; exit code 1 when it does not compile."""
+    found = cuda_home.wheels()
+    toolkit = cuda_home.find_toolkit(
+        options.toolkit, of_wheels=found, prefer_wheels=options.prefer_wheels
+    )
+    print(f"nvcc {'.'.join(map(str, toolkit.version))}: {toolkit.nvcc}")
+    home = cuda_home.build(options.out or jittor_home() / ".cache" / "jittor", toolkit, found)
+    print(f"CUDA home: {home}")
+    for name, value in cuda_home.variables(home).items():
+        print(f"  {name}={value}")
+    failed = False
+    for architecture in options.architectures.split(","):
+        errors = cuda_home.compiles(home, architecture)
+        failed |= bool(errors)
+        print(f"sm_{architecture}: {errors or 'compiles'}")
+    if not cuda_usable():
+        print("no CUDA driver answers here: nothing was run")
+    return int(failed)
+
+
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--fix-cuda", action="store_true", help="make Jittor's CUDA home")
+    parser.add_argument("--toolkit", type=Path, help="folder of a CUDA toolkit (default: found)")
+    parser.add_argument("--prefer-wheels", action="store_true", help="pip's nvcc before others")
+    parser.add_argument("--out", type=Path, help="where the home is put (default: Jittor's cache)")
+    parser.add_argument("--architectures", default="80,90", help="that must compile")
+    options = parser.parse_args()
+    if options.fix_cuda:
+        return fix_cuda(options)
     console = Console()
     found = {
         "python": tuple(sys.version_info[:3]),

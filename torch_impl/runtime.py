@@ -19,6 +19,7 @@ from neutral.files import loaded_libraries
 nn = torch.nn
 
 FRAMEWORK = "torch"
+SHARE_VARIABLE = "PARITY_GPU_SHARE"  # fraction of the GPU's memory that PyTorch may take
 
 
 def configure(device: str, dtype: str, deterministic: bool = False) -> None:
@@ -40,6 +41,8 @@ def configure(device: str, dtype: str, deterministic: bool = False) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.set_flush_denormal(False)
+    if device == "cuda":  # the other framework lives on the same GPU: leave it its share
+        torch.cuda.set_per_process_memory_fraction(float(os.environ.get(SHARE_VARIABLE, "1")))
     if "OMP_NUM_THREADS" in os.environ:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
@@ -52,10 +55,11 @@ def mixed_precision(kind: str):
 
 
 def vary(variant: str) -> None:
-    """Another order of summation, for measuring noise: "one thread", "without oneDNN"; others undo it."""
+    """Another order of summation, to measure noise: "one thread", "without oneDNN" or "cuDNN"; others undo it."""
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     torch.set_num_threads(1 if variant == "one thread" else threads)
     torch.backends.mkldnn.enabled = variant != "without oneDNN"
+    torch.backends.cudnn.enabled = variant != "without cuDNN"
 
 
 def describe() -> dict:

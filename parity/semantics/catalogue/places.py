@@ -58,6 +58,16 @@ ENTRIES = {
             operators="getitem advanced indexing slice",
         ),
         Entry(
+            "index-integer-apart",
+            "an integer and an index tensor with a slice between them",
+            "list(x[0, :, i].shape)",
+            given=f"{GRID}\ni = np.array([0, 1])",
+            safe="list(x[0][:, i].shape)",
+            effect="NumPy counts the integer among the arrays and puts their axis first, and so does Jittor",
+            source="parity/test_indexing.py",
+            operators="getitem advanced indexing integer slice",
+        ),
+        Entry(
             "index-after-slice",
             "a slice, then an index tensor",
             "x[:, i]",
@@ -178,6 +188,26 @@ ENTRIES = {
             effect="Jittor reverses, PyTorch refuses (flip works in both)",
             source="probes A22",
             operators="getitem slice step flip",
+        ),
+        Entry(
+            "index-slice-beyond",
+            "a slice that begins beyond the end",
+            "x[7:]",
+            given=ROW,
+            safe="x[min(7, x.shape[0]):]",
+            effect="found by the random expressions: an error instead of nothing; the last, empty chunk of a loop",
+            source="parity/test_indexing.py",
+            operators="getitem slice empty",
+        ),
+        Entry(
+            "index-slice-empty",
+            "a slice of nothing with a step",
+            "x[:0:2]",
+            given=ROW,
+            safe="x[:0]",
+            effect="found by the random expressions: one element comes back instead of none",
+            source="parity/test_indexing.py",
+            operators="getitem slice empty step",
         ),
         Entry(
             "index-none",
@@ -321,6 +351,23 @@ ENTRIES = {
             cause="as above",
             source="this atlas",
             operators="setitem row slice scalar broadcast",
+        ),
+        Entry(
+            "set-ellipsis-scalar",
+            "everything set to a float through an ellipsis",
+            """
+            x[...] = -1.5
+            x
+            """,
+            given=MATRIX,
+            safe="""
+            x[:] = -1.5
+            x
+            """,
+            effect="found by the random expressions: one element is set; x[:, :] = -1.5 does the same",
+            cause="as set-row-scalar",
+            source="parity/test_indexing.py",
+            operators="setitem ellipsis scalar broadcast",
         ),
         Entry(
             "set-row-integer",

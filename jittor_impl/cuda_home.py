@@ -1,0 +1,458 @@
+"""A CUDA home that Jittor 1.3.11 accepts, made of the machine's nvcc and of the NVIDIA wheels that PyTorch brought.
+
+Jittor takes headers and libraries from dirname(dirname(nvcc)) and was written for CUDA 11 and cuDNN 8. `build` makes
+such a folder of links, with a few generated headers for what CUDA 12 and 13, cuDNN 9 and CCCL 3 have dropped; nothing
+is downloaded, no root is needed, nothing outside of it is written. Libraries come from the wheels first, so that
+PyTorch and Jittor map one copy of each. docs/gpu.md lists the error messages that this is the answer to.
+
+Imports neither Jittor nor anything that compiles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from neutral.errors import InputError
+
+FORMAT = 1  # raise when what is built changes: it is part of the folder's name
+NEEDED = {  # library: the header that Jittor includes for it
+    "cublas": "cublas_v2.h",
+    "curand": "curand.h",
+    "cufft": "cufft.h",
+    "cusparse": "cusparse.h",
+}
+# headers of these come from where their library comes from: wheels before the toolkit
+FAMILIES = ("cublas", "cudnn", "curand", "cufft", "cusparse", "cusolver", "nvrtc", "nvJitLink")
+SYSTEM_INCLUDE = ("/usr/include/x86_64-linux-gnu", "/usr/include/aarch64-linux-gnu", "/usr/include")
+SYSTEM_LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
+
+CUDNN_9 = """// cuDNN 9 has dropped the recurrent functions that Jittor's LSTM and GRU name: they compile, and
+// answer that they are not supported when they are called
+#pragma once
+#include "{real}"
+template <class... A> inline cudnnStatus_t dropped_in_cudnn_9(A&&...) {{
+    return CUDNN_STATUS_NOT_SUPPORTED;
+}}
+{defines}
+"""
+CUDNN_9_DROPPED = (
+    *("cudnnSetRNNDescriptor_v6", "cudnnGetRNNParamsSize", "cudnnGetRNNWorkspaceSize"),
+    *("cudnnGetRNNTrainingReserveSize", "cudnnGetRNNLinLayerMatrixParams"),
+    *("cudnnGetRNNLinLayerBiasParams", "cudnnRNNForwardTraining", "cudnnRNNForwardInference"),
+    *("cudnnRNNBackwardData", "cudnnRNNBackwardWeights"),
+)
+# names of libraries that Jittor opens, and what they are called in cuDNN 9
+CUDNN_9_LIBRARIES = {
+    f"cudnn_{new}_{part}": f"cudnn_{new}" for new in ("ops", "cnn") for part in ("infer", "train")
+}
+RUNTIME_13 = """// CUDA 13 has dropped two members of cudaDeviceProp that a sample header inside Jittor names
+#pragma once
+#include "{real}"
+#ifdef __cplusplus
+struct DevicePropertiesOfCuda12 : public cudaDeviceProp {{ int computeMode = 0, clockRate = 1; }};
+#define cudaDeviceProp DevicePropertiesOfCuda12
+#endif
+"""
+CUB_3 = """// CCCL 3 has dropped iterators and functors that Jittor's where, unique, argmax and softmax use
+#pragma once
+#include "{real}"
+#include <cub/version.cuh>
+#if CUB_VERSION >= 300000
+#include <thrust/iterator/counting_iterator.h>
+#include <thrust/iterator/transform_iterator.h>
+namespace cub {{
+template <class T, class Offset = ptrdiff_t> using CountingInputIterator = thrust::counting_iterator<T>;
+template <class T, class F, class It, class Offset = ptrdiff_t>
+using TransformInputIterator = thrust::transform_iterator<F, It, T, T>;
+struct Max {{
+    template <class A, class B>
+    __host__ __device__ typename std::common_type<A, B>::type operator()(A&& a, B&& b) const {{
+        return a < b ? b : a;
+    }}
+}};
+struct Min {{
+    template <class A, class B>
+    __host__ __device__ typename std::common_type<A, B>::type operator()(A&& a, B&& b) const {{
+        return b < a ? b : a;
+    }}
+}};
+struct Sum {{
+    template <class A, class B>
+    __host__ __device__ auto operator()(A&& a, B&& b) const -> decltype(a + b) {{
+        return a + b;
+    }}
+}};
+#ifdef __CUDACC__
+__device__ inline unsigned LaneId() {{
+    unsigned lane;
+    asm("mov.u32 %0, %%laneid;" : "=r"(lane));
+    return lane;
+}}
+#endif
+}}
+#endif
+"""
+NPP = """// the limits that Jittor takes from NPP, which is in none of PyTorch's wheels
+#pragma once
+#define NPP_MIN_32U (0)
+#define NPP_MAX_32U (4294967295U)
+#define NPP_MIN_32S (-2147483647 - 1)
+#define NPP_MAX_32S (2147483647)
+#define NPP_MIN_64U (0)
+#define NPP_MAX_64U (18446744073709551615ULL)
+#define NPP_MIN_64S (-9223372036854775807LL - 1)
+#define NPP_MAX_64S (9223372036854775807LL)
+"""
+NVCC = """#!/bin/sh
+# the nvcc that Jittor calls: the real one, with the C++ standard that this toolkit's headers need
+case "$1" in --version|-V) exec '{real}' "$@";; esac
+for word in "$@"; do
+    shift
+    [ "$word" = -std=c++14 ] && word={standard}
+    set -- "$@" "$word"
+done
+exec '{real}' "$@" {extra}
+"""
+CHECK = """#include <cuda_runtime.h>
+#include <cublas_v2.h>
+#include <curand.h>
+#include <cub/cub.cuh>
+#include <npp.h>
+{cudnn}
+struct Twice {{ __host__ __device__ int operator()(int v) const {{ return 2 * v; }} }};
+typedef cub::TransformInputIterator<int, Twice, cub::CountingInputIterator<int>> Iterator;
+__global__ void fill(int* out) {{ out[threadIdx.x] = (int)cub::LaneId() + NPP_MAX_32S; }}
+int sum(int* out, void* scratch, size_t size) {{
+    cudaDeviceProp properties;
+    properties.clockRate = properties.computeMode;
+    Iterator first(cub::CountingInputIterator<int>(0), Twice());
+    return cub::DeviceReduce::Reduce(scratch, size, first, out, 9, cub::Max(), 0);
+}}
+"""
+
+
+class CudaHomeError(InputError):
+    """No CUDA home can be made here; the message says what is missing and where it was looked for."""
+
+
+@dataclass(frozen=True)
+class Toolkit:
+    """A real nvcc (cudafe++ beside it) and its version."""
+
+    nvcc: Path
+    version: tuple[int, int]
+
+    @property
+    def root(self) -> Path:
+        return self.nvcc.parent.parent
+
+    def includes(self) -> list[Path]:
+        return _folders(
+            self.root, ("include", "targets/x86_64-linux/include", "targets/sbsa-linux/include")
+        )
+
+    def libraries(self) -> list[Path]:
+        return _folders(
+            self.root, ("lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib")
+        )
+
+
+def _folders(root: Path, names: Iterable[str]) -> list[Path]:
+    return [root / name for name in names if (root / name).is_dir()]
+
+
+def wheels(places: Iterable[str | Path] | None = None) -> list[Path]:
+    """Folders of NVIDIA's wheels (site-packages/nvidia/cu13, .../cudnn, ...) with headers or libraries, each once."""
+    if places is None:
+        paths = sysconfig.get_paths()
+        places = [paths["purelib"], paths["platlib"], *filter(None, sys.path)]
+    found: dict[Path, None] = {}
+    for place in places:
+        for folder in sorted((Path(place) / "nvidia").glob("*")):
+            if (folder / "include").is_dir() or (folder / "lib").is_dir():
+                found[folder.resolve()] = None
+    return list(found)
+
+
+def find_toolkit(
+    chosen: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    of_wheels: Iterable[Path] = (),
+    prefer_wheels: bool = False,
+) -> Toolkit:
+    """In `chosen`, else CUDA_HOME or CUDA_PATH, /usr/local/cuda, the PATH, the wheels (first, if preferred).
+
+    CudaHomeError lists where it was looked for.
+    """
+    environ = os.environ if environ is None else environ
+    homes = [Path(environ[name]) for name in ("CUDA_HOME", "CUDA_PATH") if environ.get(name)]
+    homes += [Path("/usr/local/cuda"), *sorted(Path("/usr/local").glob("cuda-*"), reverse=True)]
+    on_path = shutil.which("nvcc", path=environ.get("PATH"))
+    candidates = [home / "bin" / "nvcc" for home in homes] + ([Path(on_path)] if on_path else [])
+    in_wheels = [folder / "bin" / "nvcc" for folder in of_wheels]
+    candidates = in_wheels + candidates if prefer_wheels else candidates + in_wheels
+    if chosen:
+        candidates = [chosen / "bin" / "nvcc", chosen]
+    for candidate in candidates:
+        if candidate.is_file() and (candidate.resolve().parent / "cudafe++").is_file():
+            nvcc = candidate.resolve()
+            return Toolkit(nvcc, _version(nvcc))
+    looked = ", ".join(dict.fromkeys(map(str, candidates)))
+    raise CudaHomeError(
+        f"no nvcc with cudafe++ beside it (looked at {looked}); install a CUDA toolkit, or for CUDA 13 "
+        "pip install nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm nvidia-cuda-cccl nvidia-cuda-runtime"
+    )
+
+
+def _version(nvcc: Path) -> tuple[int, int]:
+    if not os.access(nvcc, os.X_OK):  # wheels may lose the permission
+        for tool in nvcc.parent.iterdir():
+            if tool.is_file():
+                tool.chmod(tool.stat().st_mode | 0o111)
+    try:
+        text = subprocess.run(
+            [nvcc, "--version"], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CudaHomeError(f"{nvcc} does not run: {error}") from None
+    found = re.search(r"release (\d+)\.(\d+)", text)
+    if not found:
+        raise CudaHomeError(f"{nvcc} --version names no release: {text.strip()[:80]}")
+    return int(found[1]), int(found[2])
+
+
+def of_major(folders: Iterable[Path], major: int) -> list[Path]:
+    """Without the wheels of another CUDA: nvidia/cu13 is for 13 alone, nvidia/cudnn and such are for any."""
+    return [f for f in folders if not (m := re.fullmatch(r"cu(\d+)", f.name)) or int(m[1]) == major]
+
+
+class Overlay:
+    """A CUDA home while it is being made, in `folder`."""
+
+    def __init__(self, folder: Path, toolkit: Toolkit, of_wheels: list[Path], system: bool = True):
+        self.folder, self.toolkit = folder, toolkit
+        self.wheels = of_major(of_wheels, toolkit.version[0])
+        self.include, self.lib, self.bin = (folder / n for n in ("include", "lib64", "bin"))
+        self.system_include = [p for p in map(Path, SYSTEM_INCLUDE) if system and p.is_dir()]
+        self.system_lib = [p for p in map(Path, SYSTEM_LIBRARIES) if system and p.is_dir()]
+
+    def build(self) -> None:
+        for part in (self.include, self.lib, self.bin):
+            part.mkdir(parents=True)
+        (self.folder / "lib").symlink_to("lib64")
+        self.link_headers()
+        self.link_libraries()
+        self.check_complete()
+        self.replace_headers()
+        self.write_nvcc()
+
+    def link_headers(self) -> None:
+        of_wheels = [w / "include" for w in self.wheels if (w / "include").is_dir()]
+        of_toolkit = self.toolkit.includes()
+        for folder in of_wheels:
+            for entry in folder.iterdir():
+                if entry.name.removeprefix("lib").startswith(FAMILIES):
+                    merge(entry, self.include / entry.name)
+        for folder in of_toolkit + of_wheels:
+            for entry in folder.iterdir():
+                if not entry.name.startswith("__"):
+                    merge(entry, self.include / entry.name)
+        for folder in self.system_include:  # Debian's cuDNN
+            for entry in folder.glob("cudnn*.h"):
+                merge(entry, self.include / entry.name)
+        beside = [w / "cccl" for w in self.wheels]
+        for cccl in [
+            f / "cccl" for f in of_toolkit + of_wheels
+        ] + beside:  # CUDA 13 has them one level down
+            if cccl.is_dir():
+                for entry in cccl.iterdir():
+                    merge(entry, self.include / entry.name)
+                break
+
+    def link_libraries(self) -> None:
+        """Each library from one place only; unversioned names and X.so.9 beside X.so.9.1.0."""
+        owners: dict[str, Path] = {}
+        of_wheels = [w / "lib" for w in self.wheels if (w / "lib").is_dir()]
+        for folder in [*of_wheels, *self.toolkit.libraries(), *self.system_lib]:
+            for entry in sorted(folder.iterdir()):
+                stem = entry.name.split(".so")[0]
+                wanted = (
+                    ".so" in entry.name and ".alt.so" not in entry.name
+                ) or entry.suffix == ".a"
+                if folder in self.system_lib:
+                    wanted = wanted and stem.startswith("libcudnn")
+                if wanted and owners.setdefault(stem, folder) == folder:
+                    merge(entry, self.lib / entry.name)
+        for entry in sorted(self.lib.iterdir()):
+            stem, versioned, number = entry.name.partition(".so.")
+            if versioned:
+                merge(entry, self.lib / f"{stem}.so")
+                merge(entry, self.lib / f"{stem}.so.{number.split('.')[0]}")
+
+    def cudnn(self) -> int | None:
+        """cuDNN's major version, None without one."""
+        for name in ("cudnn_version.h", "cudnn.h"):
+            header = self.include / name
+            if header.exists() and (self.lib / "libcudnn.so").exists():
+                found = re.search(
+                    r"#define CUDNN_MAJOR\s+(\d+)", header.read_text(errors="replace")
+                )
+                if found:
+                    return int(found[1])
+        return None
+
+    def check_complete(self) -> None:
+        """CudaHomeError names the headers and libraries that Jittor could not do without."""
+        headers = [
+            "cuda_runtime.h",
+            "cub/cub.cuh",
+            "curand_kernel.h",
+            "cuda_fp16.h",
+            *NEEDED.values(),
+        ]
+        missing = [name for name in headers if not (self.include / name).exists()]
+        missing += [
+            f"lib{name}.so"
+            for name in ("cudart", *NEEDED)
+            if not (self.lib / f"lib{name}.so").exists()
+        ]
+        if missing:
+            major = self.toolkit.version[0]
+            suffix = "" if major >= 13 else f"-cu{major}"
+            named = [n for n in NEEDED if any(n in text for text in missing)]
+            packages = [f"nvidia-{name}{suffix}" for name in named]
+            if any(text.startswith(("cuda_", "cub", "libcudart")) for text in missing):
+                packages += [f"nvidia-cuda-runtime{suffix}", f"nvidia-cuda-cccl{suffix}"]
+            places = ", ".join(str(p) for p in [self.toolkit.root, *self.wheels])
+            raise CudaHomeError(
+                f"CUDA {major}: {', '.join(missing)} not found (in {places}); "
+                f"pip install {' '.join(packages)}, or the toolkit's own libraries"
+            )
+
+    def replace_headers(self) -> None:
+        """Generated headers in place of those that Jittor cannot take as they are."""
+        if (self.cudnn() or 0) >= 9:
+            defines = "\n".join(
+                f"#define {name}(...) dropped_in_cudnn_9(__VA_ARGS__)" for name in CUDNN_9_DROPPED
+            )
+            self.generate("cudnn.h", CUDNN_9, defines=defines)
+            for old, new in CUDNN_9_LIBRARIES.items():
+                if (self.lib / f"lib{new}.so").exists():
+                    merge(self.lib / f"lib{new}.so", self.lib / f"lib{old}.so")
+        if self.toolkit.version >= (13, 0):
+            self.generate("cuda_runtime.h", RUNTIME_13)
+            self.generate("cub/cub.cuh", CUB_3)
+        if not (self.include / "npp.h").exists():
+            (self.include / "npp.h").write_text(NPP)
+
+    def generate(self, name: str, text: str, **fields: str) -> None:
+        """A header that includes the real one in whose place it stands."""
+        path = self.include / name
+        if path.parent.is_symlink():  # a folder from elsewhere: one of our own, with the same in it
+            unfold(path.parent)
+        real = path.resolve()
+        path.unlink()
+        path.write_text(text.format(real=real, **fields))
+
+    def write_nvcc(self) -> None:
+        standard = "-std=c++17" if self.toolkit.version >= (13, 0) else "-std=c++14"
+        extra = "" if (self.lib / "libcudadevrt.a").exists() else "--cudadevrt=none "
+        home = '"$(dirname "$(dirname "$(readlink -f "$0")")")"'
+        script = NVCC.format(
+            real=self.toolkit.nvcc, standard=standard, extra=f"{extra}-L{home}/lib64"
+        )
+        (self.bin / "nvcc").write_text(script)
+        (self.bin / "nvcc").chmod(0o755)
+
+
+def merge(source: Path, target: Path) -> None:
+    """A link to `source` at `target`; two folders of the same name become one of links, the first to come counts."""
+    if not os.path.lexists(target):
+        target.symlink_to(source.resolve())
+    elif source.is_dir() and target.is_dir() and source.resolve() != target.resolve():
+        unfold(target)
+        for entry in source.iterdir():
+            merge(entry, target / entry.name)
+
+
+def unfold(link: Path) -> None:
+    """A folder of links in place of a link to a folder."""
+    if link.is_symlink():
+        real = link.resolve()
+        link.unlink()
+        link.mkdir()
+        for entry in real.iterdir():
+            (link / entry.name).symlink_to(entry.resolve())
+
+
+def key_of(toolkit: Toolkit, of_wheels: list[Path]) -> str:
+    """Names what a home was made of."""
+    parts = [FORMAT, str(toolkit.nvcc), toolkit.version]
+    for folder in of_major(of_wheels, toolkit.version[0]):
+        parts.append([str(folder), sorted(p.name for p in folder.glob("lib/*.so*"))])
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def build(
+    cache: Path,
+    toolkit: Toolkit | None = None,
+    of_wheels: list[Path] | None = None,
+    system: bool = True,
+) -> Path:
+    """The CUDA home under `cache`, made when it is not there, whole or not at all; CudaHomeError says what it lacks."""
+    of_wheels = wheels() if of_wheels is None else of_wheels
+    toolkit = toolkit or find_toolkit(of_wheels=of_wheels)
+    home = cache / f"cuda-home-{key_of(toolkit, of_wheels)}"
+    if home.is_dir():
+        return home
+    cache.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".cuda-home-", dir=cache))
+    try:
+        Overlay(staging / "home", toolkit, of_wheels, system).build()
+        try:
+            (staging / "home").rename(home)
+        except OSError:
+            if not home.is_dir():  # otherwise another process was faster: its home is as good
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return home
+
+
+def variables(home: Path) -> dict[str, str]:
+    """What Jittor must find in its environment to use the home; TF32 off, as in PyTorch's runtime."""
+    found = {"nvcc_path": str(home / "bin" / "nvcc"), "NVIDIA_TF32_OVERRIDE": "0"}
+    if not (home / "lib64" / "libcudnn.so").exists():
+        found["conv_opt"] = "1"  # Jittor's own convolutions, slow, instead of cuDNN's
+    return found
+
+
+def compiles(home: Path, architecture: str = "90") -> str:
+    """Compiles what Jittor's kernels include, as Jittor would call nvcc; "" or the compiler's errors."""
+    cudnn = "#include <cudnn.h>" if (home / "include" / "cudnn.h").exists() else ""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "check.cu"
+        source.write_text(CHECK.format(cudnn=cudnn))
+        command = [home / "bin" / "nvcc", "-std=c++14", f"-I{home / 'include'}", "-c", source]
+        command += [
+            f"-arch=sm_{architecture}",
+            "--use_fast_math",
+            "-w",
+            "-o",
+            Path(folder) / "check.o",
+        ]
+        result = subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, check=False
+        )
+    return "" if result.returncode == 0 else (result.stderr or result.stdout).strip()
