@@ -10,6 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neutral.runlog import RunLog
+from parity.runs import judge_tube
+from parity.verdicts import Status
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -94,3 +98,29 @@ def test_other_data_is_told(pairs, tmp_path):
     result = run(*folders, "--out", tmp_path / "out")
     assert result.returncode == 2
     assert "differ in their config" in result.stderr
+
+
+def log_of(losses, path="log.txt") -> RunLog:
+    """A log with these training losses and an AP that falls with them."""
+    epochs = [
+        {"epoch": k, "train_loss": loss, "test_coco_eval_bbox": [1 - loss / 10, 1 - loss / 20]}
+        for k, loss in enumerate(losses)
+    ]
+    return RunLog(path, {}, tuple(epochs))
+
+
+def test_a_run_is_judged_by_its_tube():
+    """Copies are up to 0.1 away from the second epoch on: 0.25 is within three times that, 0.35 is not."""
+    own = log_of([5.0, 4.0, 3.0])
+    copies = [log_of([5.0, 4.0 + 0.1 * (k % 2), 3.0 - 0.05 * k / 8]) for k in range(8)]
+    near, far, early = (log_of(x) for x in ([5, 4.25, 2.8], [5, 4.35, 3.0], [5.2, 4.0, 3.0]))
+    found = {v.node: v for v in judge_tube("case", own, near, copies)}
+    assert {v.status for v in found.values()} == {Status.PASS}
+    assert found["train loss"].measured == pytest.approx(2.5)
+    failed = judge_tube("case", own, far, copies)
+    assert {v.status for v in failed} == {Status.FAIL}
+    assert failed[0].measured == pytest.approx(3.5) and "epoch 1" in failed[0].message
+    assert judge_tube("case", own, early, copies)[0].status is Status.FAIL, "no copy moved there"
+    few = judge_tube("case", own, near, copies[:7])
+    assert {v.status for v in few} == {Status.INCONCLUSIVE}
+    assert "7 copies" in few[0].message
