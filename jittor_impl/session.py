@@ -157,7 +157,8 @@ class Session:
         if not np.isfinite(values["grad_norm"]):
             return values
         self.optimiser.step(gradients, rates)
-        ops.finish([self.tensors[name] for name in self.trained])
+        # all of it: what a lazy framework leaves for the next step it would compute in another kernel
+        ops.finish([*(self.tensors[name] for name in self.trained), *self.optimiser.tensors()])
         return values
 
     def accumulated(self, gradients: dict, step: int) -> dict | None:

@@ -72,6 +72,10 @@ class Optimiser:
         """New value of one parameter, then of its state arrays in the order of `slots`."""
         raise NotImplementedError
 
+    def tensors(self) -> list:
+        """All state arrays."""
+        return [x for arrays in self.arrays.values() for x in arrays.values()]
+
     def state(self) -> dict:
         """Arrays by slot and name, for checkpoints."""
         return {

@@ -27,7 +27,7 @@ LEAST_DAMPENING = 0.1  # a fourth argument of SGD below it is meant as a weight 
 
 
 @dataclass(frozen=True)
-class Warning:
+class Finding:
     """Where, which entry of the atlas, and what to write instead."""
 
     path: Path
@@ -461,13 +461,13 @@ RULES: tuple[Callable[[Code], Found], ...] = (
 )
 
 
-def lint_text(text: str, path: Path = Path("<text>")) -> list[Warning]:
+def lint_text(text: str, path: Path = Path("<text>")) -> list[Finding]:
     """Warnings of one file, by line; none when it does not import jittor. SyntaxError when it is not Python."""
     code = Code(text)
     if not code.frameworks:
         return []
     found = {
-        Warning(path, node.lineno, entry, message)
+        Finding(path, node.lineno, entry, message)
         for rule in RULES
         for node, entry, message in rule(code)
         if SILENCED not in code.lines[node.lineno - 1]
@@ -475,7 +475,7 @@ def lint_text(text: str, path: Path = Path("<text>")) -> list[Warning]:
     return sorted(found, key=lambda w: (w.line, w.entry))
 
 
-def lint_path(path: Path) -> tuple[list[Warning], int, list[str]]:
+def lint_path(path: Path) -> tuple[list[Finding], int, list[str]]:
     """Warnings of a file or a folder's files, how many of them use jittor, and those that do not parse."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
