@@ -39,6 +39,7 @@ class Stage:
     command: str
     long: bool = False
     needs: Path | None = None  # data without which it is left out
+    locks: bool = False  # writes a committed record of the device: no rehearsal on the CPU may
 
 
 def suite(name: str, selection: str) -> Stage:
@@ -75,8 +76,8 @@ STAGES = (
     Stage("environment", "scripts.doctor"),
     Stage("cuda-home", "scripts.doctor --fix-cuda"),
     suite("kernels", "test_kernels.py parity/test_ops.py"),
-    Stage("atlas", "scripts.atlas --record --device {device}"),
-    Stage("floors", "parity.floors --device {device}"),
+    Stage("atlas", "scripts.atlas --record --device {device}", locks=True),
+    Stage("floors", "parity.floors --device {device}", locks=True),
     suite("layers", "test_detectors.py"),
     suite("steps", "test_steps.py"),
     suite("localise", "test_localise.py"),
@@ -132,6 +133,13 @@ def chosen(options: argparse.Namespace, done: dict) -> list[Stage]:
     return [BY_NAME[n] for n in wanted if n not in finished]
 
 
+def left_out(stage: Stage, device: str) -> str:
+    """Why a stage is not run; "" when it is."""
+    if stage.needs and not stage.needs.is_dir():
+        return f"{stage.needs.name} is not here"
+    return "a rehearsal leaves the CPU's record alone" if stage.locks and device == "cpu" else ""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -158,12 +166,8 @@ def main() -> int:
     }
     console = Console()
     for stage in chosen(options, record["stages"]):
-        if stage.needs and not stage.needs.is_dir():
-            result = {
-                "exit code": None,
-                "seconds": 0.0,
-                "tail": [f"{stage.needs.name} is not here"],
-            }
+        if why := left_out(stage, options.device):
+            result = {"exit code": None, "seconds": 0.0, "tail": [why]}
         else:
             console.print(f"{stage.name} ...", highlight=False)
             result = run_stage(stage, options.device, out, options.limit)
