@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from neutral.data.coco import CocoDataset
-from neutral.errors import InputError
+from neutral.errors import InputError, NonFinite
 from neutral.files import read_json
 from neutral.geometry import xywh_to_xyxy, xyxy_to_xywh
 
@@ -98,7 +98,7 @@ def evaluate(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]])
         )
     for image_id, found in detections.items():
         if not (np.isfinite(found["scores"]).all() and np.isfinite(found["boxes"]).all()):
-            raise InputError(f"detections of image {image_id} hold NaN or infinite scores or boxes")
+            raise NonFinite(f"detections of image {image_id} hold NaN or infinite scores or boxes")
     results = to_results(dataset, detections)
     if not results:
         return Evaluation(

@@ -228,7 +228,7 @@ def train(
 
 
 class DataError(Exception):
-    """A batch could not be made, between two steps of the optimiser; `cause` is the InputError."""
+    """A batch could not be made, between two steps of the optimiser or in an evaluation; `cause` is the InputError."""
 
     def __init__(self, cause: InputError):
         super().__init__(str(cause))
@@ -366,9 +366,14 @@ def evaluation_record(
 ) -> dict:
     """What the log says of an evaluation, of all images if `whole`."""
     limit = None if whole else options.val_images
-    losses, evaluation, detections = evaluation_run(
-        session, config, dataset, limit, report, options.workers, options.stop
-    )
+    try:
+        losses, evaluation, detections = evaluation_run(
+            session, config, dataset, limit, report, options.workers, options.stop
+        )
+    except NonFinite:
+        raise
+    except InputError as error:
+        raise DataError(error) from None
     record = losses | {
         "test_images": len(detections),
         "test_coco_eval_bbox": [None if math.isnan(v) else v for v in evaluation.stats],

@@ -204,6 +204,29 @@ def test_an_image_that_vanishes_costs_nothing(tmp_path):
     assert header["data"]["train"]["images"] == 8
 
 
+def test_an_image_that_vanishes_before_the_evaluation(tmp_path):
+    """The epoch that was trained is kept."""
+    from torch_impl.session import Session
+
+    config, data = prepared(tmp_path, "optimiser.epochs=1", "data.scenes_seed=78")
+    image = data["val"].path(data["val"].images[1])
+    hidden = image.with_suffix(".hidden")
+
+    def report(event):
+        if event["phase"] == "train" and event["step"] == event["steps"] and image.exists():
+            image.rename(hidden)
+
+    try:
+        with pytest.raises(InputError, match=f"{image.name}.*--resume goes on"):
+            train(Session(config), config, data, RunOptions(tmp_path / "run"), report)
+    finally:
+        hidden.rename(image)
+    train(Session(config), config, data, RunOptions(tmp_path / "run", resume=True), lambda e: None)
+    train(Session(config), config, data, RunOptions(tmp_path / "whole"), lambda e: None)
+    ours, theirs = (load_file(tmp_path / n / "checkpoint.safetensors")[0] for n in ("run", "whole"))
+    assert all(np.array_equal(ours[k], theirs[k]) for k in ours)
+
+
 def limited(size: int):
     """For subprocess: files cannot grow beyond `size` bytes, as on a disk that is full."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
