@@ -32,7 +32,14 @@ def test_the_catalogue_is_whole():
     kinds = Counter(found["kind"] for found in record["entries"].values())
     assert min(kinds[k] for k in ("SAME", "DIFFERS", "RAISES", "CRASHES")) >= 2
     # what the unfinished reproduction asked for
-    for name in ("randperm-of-tensor", "argsort-nan", "nan-self-test", "nan-isnan", "nan-nanmean"):
+    for name in (
+        "nan-located",
+        "randperm-of-tensor",
+        "argsort-nan",
+        "nan-self-test",
+        "nan-isnan",
+        "nan-nanmean",
+    ):
         assert name in BY_ID
 
 
