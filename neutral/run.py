@@ -273,7 +273,8 @@ def batches_per_epoch(config: Config, dataset: CocoDataset, options: RunOptions)
     accumulate = config.optimiser.accumulate
     if count < accumulate:
         raise InputError(
-            f"an epoch has no {accumulate} batches to accumulate: lower optimiser.accumulate or batch_size"
+            f"an epoch of {len(dataset)} training images has {count} batches of {config.optimiser.batch_size}, "
+            f"a step takes {accumulate}: lower optimiser.batch_size or accumulate, or raise --max-steps"
         )
     return count - count % accumulate
 

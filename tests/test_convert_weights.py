@@ -142,6 +142,7 @@ def test_a_full_disk_leaves_nothing(official, tmp_path, suffix):
 def test_training_starts_from_other_classes(official, tmp_path):
     """Fine-tuning: the heads that begin anew are named, in the terminal and in the log."""
     few = ["--set=data.scenes.train_images=4", "--set=data.scenes.val_images=2"]
+    few += ["--set=optimiser.batch_size=4"]
     command = ["train", "--framework=torch", PRESET, *few, f"--weights={official}"]
     command += ["--set=model.num_classes=12", "--set=optimiser.epochs=1", f"--out={tmp_path}"]
     result = run(*command, code=2)

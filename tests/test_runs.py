@@ -271,7 +271,7 @@ def test_an_output_that_cannot_be_written(tmp_path):
 
 
 def test_changed_numbers_are_named_on_resuming(tmp_path):
-    config, data = prepared(tmp_path, "optimiser.epochs=1")
+    config, data = prepared(tmp_path, "optimiser.epochs=1", "optimiser.lr=2e-4")
     train_torch(tmp_path, config, data)
     changed = with_overrides(config, ["optimiser.lr=3e-3", "transform.val_size=96"])
     with pytest.raises(InputError, match=r"optimiser.lr \(0.0002 then, 0.003 now\)"):

@@ -110,5 +110,5 @@ def test_too_much_accumulation_is_told(tiny_config, tmp_path):
 
     config = with_overrides(tiny_config, ["optimiser.accumulate=100"])
     datasets = {split: open_dataset(config, split, tmp_path / "data") for split in SPLITS}
-    with pytest.raises(InputError, match="no 100 batches to accumulate"):
+    with pytest.raises(InputError, match="a step takes 100"):
         train(Session(config), config, datasets, RunOptions(tmp_path / "run"), lambda event: None)
