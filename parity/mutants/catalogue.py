@@ -431,9 +431,8 @@ _ALL = (
         "decay_in_the_gradient",
         J,
         "training.py",
-        "        beta1, beta2 = self.config.betas\n",
-        "        gradient = gradient + parameter * ops.scalar(decay, gradient)\n"
-        "        beta1, beta2 = self.config.betas\n        decay = 0.0\n",
+        'OPTIMISERS = {"adamw": AdamW,',
+        'OPTIMISERS = {"adamw": Adam,',
         "detr steps",
         LOSSES,
         "step1/loss",
