@@ -112,4 +112,5 @@ def test_jittors_model_zoo(name, pair, conclude, tmp_path):
 
 
 def zoo_overrides(name: str) -> list[str]:
-    return [f"model.backbone.{k}" for k in (f"name={name}", "width=64", "norm=frozen_batch")]
+    as_theirs = (f"name={name}", "width=64", "norm=frozen_batch", "layer4_stride=2")
+    return [f"model.backbone.{k}" for k in as_theirs]
