@@ -75,7 +75,8 @@ def test_bad_input(weights, tmp_path):
     command = ["predict", "--framework=torch", *options_of("detr", weights), f"--out={tmp_path}"]
     assert "nowhere.jpg" in run(*command, "nowhere.jpg", code=2).stderr
     assert "no images" in run(*command, code=2).stderr
-    assert "detr has" not in run(*command, "--views", "anchors", "--split=val", code=2).stdout
+    told = run(*command, "--views", "anchors", "--split=val", code=2).stderr
+    assert "--views anchors: scenes_detr has matches, attention" in told
     (tmp_path / "bad.png").write_bytes(b"no image")
     assert "bad.png" in run(*command, tmp_path / "bad.png", code=2).stderr
 
