@@ -320,16 +320,13 @@ def inherited_error(t64: Mapping, *sides: Mapping) -> float:
 
 def greatest_error(t64: Mapping, sides: Iterable[Mapping], wanted=lambda node: True) -> float:
     """Greatest error of any value of the wanted nodes, as a fraction of the greatest value of its node."""
-    errors = [
-        relative_max(values, t64["nodes"][node])
-        for side in sides
-        for node, values in side["nodes"].items()
-        if wanted(node)
-        and values.dtype.kind == "f"
-        and node in t64["nodes"]
-        and values.shape == t64["nodes"][node].shape
-    ]
-    return max(errors, default=0.0)
+    errors = [0.0]
+    for side in sides:
+        for node in filter(wanted, side["nodes"]):
+            values, exact = side["nodes"][node], t64["nodes"].get(node)
+            if values.dtype.kind == "f" and exact is not None and values.shape == exact.shape:
+                errors.append(relative_max(values, exact))
+    return max(errors)
 
 
 def compare_ledgers(case: str, t64: Mapping, t32: Mapping, j32: Mapping) -> list[Verdict]:

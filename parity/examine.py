@@ -98,7 +98,8 @@ class Examination:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self) -> list[Verdict]:
-        """Every verdict; the records stay until the end of the `with` block.
+        """Every verdict. PyTorch's free float64 record stays until the end of the `with` block; the others go as
+        soon as they are judged, so that they need not reach the disk.
 
         Each side goes through its runs at its own pace, waiting only for records of the other that it needs; what is
         there is judged meanwhile. A worker that fails or dies is a verdict too, and what was found before is not lost.
@@ -116,6 +117,7 @@ class Examination:
                     for chain in (torch, jittor):
                         chain.wait_for(name)
                     verdicts += judge()
+                    self.forget(f"jittor {name}", *(["torch free 32"] if name == "free 32" else []))
             except (WorkerDied, WorkerError) as error:
                 node = getattr(error, "node", "run")
                 message = str(error)
@@ -227,8 +229,7 @@ class Examination:
             (self["torch free 64"], self["torch free 32 again"], ""),
             (self["torch forced 64"], self["torch forced 32 again"], "local "),
         ]
-        for name in ("torch free 32 again", "torch forced 32 again"):
-            del self.records[name]
+        self.forget("torch free 32 again", "torch forced 32 again")
         return runs
 
     def prepare(self, sides: tuple[str, ...], dtype: str) -> None:
@@ -253,6 +254,12 @@ class Examination:
 
     def path(self, side: str, name: str) -> Path:
         return self.folder / f"{side} {name}.safetensors"
+
+    def forget(self, *names: str) -> None:
+        """Deletes these records, where they are."""
+        for name in names:
+            self.records.pop(name, None)
+            (self.folder / f"{name}.safetensors").unlink(missing_ok=True)
 
     def __getitem__(self, name: str) -> Record:
         if name not in self.records:

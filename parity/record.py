@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from neutral.errors import InputError
-from neutral.tensorfile import Item, write_tensors
+from neutral.tensorfile import Item, map_tensors, write_tensors
 
 SCHEMA = "detector-parity/trace/1"
 
@@ -57,11 +57,14 @@ def _place(item: Item, items: list[Item]) -> dict:
 class Branch(Mapping):
     """A part of a trace on disk, used like the dictionary that it was; arrays are read when looked at."""
 
-    def __init__(self, tree: dict, file):
-        self.tree, self.file = tree, file
+    def __init__(self, tree: dict, arrays: Mapping[str, np.ndarray]):
+        self.tree, self.arrays = tree, arrays
 
     def __getitem__(self, key: str):
-        return _load(self.tree[key], self.file)
+        return _load(self.tree[key], self.arrays)
+
+    def __contains__(self, key) -> bool:
+        return key in self.tree
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.tree)
@@ -76,8 +79,8 @@ class Record(Branch):
     def __init__(self, path: Path | str):
         self.path = Path(path)
         try:
-            file = safe_open(self.path, "numpy")
-            metadata = file.metadata() or {}
+            with safe_open(self.path, "numpy") as file:
+                metadata = file.metadata() or {}
         except FileNotFoundError:
             raise InputError(f"{path}: no such record") from None
         except (SafetensorError, OSError) as error:
@@ -89,15 +92,15 @@ class Record(Branch):
                 f"{path}: its schema is {metadata.get('schema')!r}, not {SCHEMA!r}: not a trace, or another "
                 "version's; make it anew with scripts/record"
             )
-        super().__init__(json.loads(metadata["tree"]), file)
+        super().__init__(json.loads(metadata["tree"]), map_tensors(self.path))
         self.about = json.loads(metadata["about"])
 
 
-def _load(tree, file):
+def _load(tree, arrays: Mapping[str, np.ndarray]):
     if isinstance(tree, list):
-        return [_load(value, file) for value in tree]
+        return [_load(value, arrays) for value in tree]
     if not isinstance(tree, dict):
         return tree
     if tree.keys() == {"array"}:
-        return file.get_tensor(tree["array"])
-    return Branch(tree, file)
+        return arrays[tree["array"]]
+    return Branch(tree, arrays)

@@ -7,6 +7,7 @@ it was.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -29,6 +30,7 @@ class Server:
         self.progress = os.open(progress, os.O_WRONLY | os.O_CREAT)
         self.session = None
         self.built = None
+        self.environment: dict | None = None  # what the session's records say of it
         self.planted: list = []
 
     def entered(self, node: str) -> None:
@@ -38,16 +40,27 @@ class Server:
         """Makes the session for this configuration, unless it is the one there is."""
         wanted = (repr(config), device, dtype)
         if self.built != wanted:
-            self.session = self.built = None  # frees the memory of the one before
-            module = importlib.import_module(f"{self.implementation}.session")
-            self.session = module.Session(configuration.from_dict(config), device, dtype)
+            self.session = self.built = self.environment = (
+                None  # frees the memory of the one before
+            )
+            self.session = self.module("session").Session(
+                configuration.from_dict(config), device, dtype
+            )
             self.built = wanted
 
     def build_pair(self, path: Path, device: str, dtype: str) -> None:
         """Makes the session for this side of a pair of modules (neutral/pairs.py), anew every time."""
-        self.session = self.built = None
-        modules = importlib.import_module(f"{self.implementation}.modules")
-        self.session = modules.ModuleSession(path, device, dtype)
+        self.session = self.built = self.environment = None
+        self.session = self.module("modules").ModuleSession(path, device, dtype)
+
+    def module(self, name: str):
+        """A module of the implementation. The framework it brings is for good: garbage collections, which would take
+        as long as a small model's run, need not go through it again."""
+        first = f"{self.implementation}.runtime" not in sys.modules
+        module = importlib.import_module(f"{self.implementation}.{name}")
+        if first:
+            gc.freeze()
+        return module
 
     def pair_inputs(self, path: Path) -> tuple[np.ndarray, ...] | dict[str, np.ndarray]:
         return importlib.import_module("neutral.pairs").load_pair(path).inputs()
@@ -100,7 +113,8 @@ class Server:
         return importlib.import_module("neutral.files").peak_memory()
 
     def vary(self, variant: str) -> None:
-        importlib.import_module(f"{self.implementation}.runtime").vary(variant)
+        self.environment = None
+        self.module("runtime").vary(variant)
 
     def trace(
         self,
@@ -125,13 +139,14 @@ class Server:
         )
         if out is None:
             return as_arrays(found)
+        self.environment = self.environment or self.session.describe()
         told = {
             "side": self.implementation.removesuffix("_impl"),
             "dtype": self.session.dtype,
             "forced": reference is not None,
             "rounded": options.get("rounded", False),
             "shapes": self.session.shapes(),
-            "environment": self.session.describe(),
+            "environment": self.environment,
         }
         return write_record(out, found, told | (about or {}))
 

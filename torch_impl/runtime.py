@@ -37,7 +37,8 @@ def configure(device: str, dtype: str, deterministic: bool = False) -> None:
             "--framework-device cuda: PyTorch finds no usable CUDA GPU; use cpu, or see scripts/doctor"
         )
     torch.set_default_dtype(getattr(torch, dtype))
-    torch.set_default_device(device)
+    # a default device makes every call of PyTorch's pass through Python: none for the CPU, the default anyway
+    torch.set_default_device(None if device == "cpu" else device)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.set_flush_denormal(False)
