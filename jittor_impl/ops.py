@@ -13,6 +13,7 @@ import numpy as np
 from jittor_impl import kernels
 from jittor_impl.runtime import jt
 from neutral.errors import InputError
+from neutral.geometry import bilinear_weights, nearest_index
 
 Tensor = jt.Var
 MASKED = -(
@@ -339,11 +340,17 @@ def upsample_nearest(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def _nearest_index(length: int, resized: int) -> Tensor:
-    """Source index of each resized position, in float32 as PyTorch computes it."""
-    scale = np.float32(length) / np.float32(resized)
-    return jt.array(
-        np.minimum((np.arange(resized, dtype=np.float32) * scale).astype(np.int32), length - 1)
+    return jt.array(nearest_index(length, resized).astype(np.int32))
+
+
+def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:
+    """x [B, C, H, W] -> [B, C, height, width], as F.interpolate's bilinear without aligned corners."""
+    rows, columns = (
+        array(bilinear_weights(n, m), like=x).stop_grad()
+        for n, m in zip(x.shape[2:], (height, width))
     )
+    flat = jt.matmul(rows, x.reshape(-1, x.shape[2], x.shape[3]))  # [BC, height, W]
+    return jt.matmul(flat, columns.transpose()).reshape(*x.shape[:2], height, width)
 
 
 def attention_bias(mask: Tensor, like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""COCO box AP with pycocotools: the 12 numbers and a table by class.
+"""COCO AP of boxes and masks with pycocotools: the 12 numbers and a table by class.
 
 A detection's label becomes the `category_id` that the data set has for it.
 """
@@ -9,12 +9,13 @@ import contextlib
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from neutral.data.coco import CocoDataset
+from neutral.data.coco import CocoDataset, encode_mask
 from neutral.errors import InputError, NonFinite
 from neutral.files import read_json
 from neutral.geometry import xywh_to_xyxy, xyxy_to_xywh
@@ -40,21 +41,34 @@ class Evaluation:
 def to_results(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]]) -> list[dict]:
     """Detections by image id (scores, labels, boxes xyxy pixels) -> COCO result records (xywh).
 
-    A label that stands for no category of the data set becomes category -1, which matches nothing.
+    A label that stands for no category of the data set becomes category -1, which matches nothing. Masks, as `compact`
+    has them, become "segmentation".
     """
     category_of = {label: category for category, label in dataset.labels.items()}
     return [
-        {
-            "image_id": image_id,
-            "category_id": category_of.get(int(label), -1),
-            "bbox": [float(v) for v in box],
-            "score": float(score),
-        }
+        record | {"image_id": image_id, "category_id": category_of.get(record["category_id"], -1)}
         for image_id, found in detections.items()
-        for score, label, box in zip(
-            found["scores"], found["labels"], xyxy_to_xywh(found["boxes"]), strict=True
+        for record in plain_results(found)
+    ]
+
+
+def plain_results(found: dict) -> list[dict]:
+    """Result records of one image's detections, without its id; `category_id` is the label."""
+    boxes = xyxy_to_xywh(found["boxes"])
+    masks = [{"segmentation": code} for code in found.get("masks", ())] or [{}] * len(boxes)
+    return [
+        {"category_id": int(label), "bbox": [float(v) for v in box], "score": float(score)} | mask
+        for score, label, box, mask in zip(
+            found["scores"], found["labels"], boxes, masks, strict=True
         )
     ]
+
+
+def compact(found: dict) -> dict:
+    """Detections of an image, their masks (bool [N, H, W]), if there are any, as run-length codes."""
+    if "masks" not in found:
+        return found
+    return found | {"masks": [encode_mask(mask) for mask in found["masks"]]}
 
 
 def from_results(
@@ -74,22 +88,32 @@ def from_results(
                 f"{path}: names image {record['image_id']}, which {dataset.source} does not have"
             )
         label = dataset.labels.get(record["category_id"], -1)
-        rows[record["image_id"]].append((record["score"], label, record["bbox"]))
-    return {
-        image_id: {
-            "scores": np.array([score for score, _, _ in found], dtype=np.float64),
-            "labels": np.array([label for _, label, _ in found], dtype=np.int64),
-            "boxes": xywh_to_xyxy(np.array([b for _, _, b in found], float).reshape(-1, 4)),
-        }
-        for image_id, found in list(rows.items())[:limit]
+        rows[record["image_id"]].append(record | {"category_id": label})
+    return {image_id: from_plain_results(found) for image_id, found in list(rows.items())[:limit]}
+
+
+def from_plain_results(records: list[dict]) -> dict:
+    """Detections of one image again: the inverse of `plain_results`."""
+    found = {
+        "scores": np.array([r["score"] for r in records], dtype=np.float64),
+        "labels": np.array([r["category_id"] for r in records], dtype=np.int64),
+        "boxes": xywh_to_xyxy(np.array([r["bbox"] for r in records], float).reshape(-1, 4)),
     }
+    if records and all("segmentation" in r for r in records):
+        found["masks"] = [r["segmentation"] for r in records]
+    return found
 
 
 RESULT_KEYS = {"image_id", "category_id", "bbox", "score"}
 
 
-def evaluate(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]]) -> Evaluation:
-    """AP over the images that have an entry in `detections`; InputError on an unknown image or score NaN."""
+def evaluate(
+    dataset: CocoDataset, detections: dict[int, dict], kind: Literal["bbox", "segm"] = "bbox"
+) -> Evaluation:
+    """AP of boxes or masks over the images that have an entry in `detections`.
+
+    InputError on an unknown image or score NaN.
+    """
     known = {record["id"] for record in dataset.images}
     strangers = sorted(set(detections) - known)
     if strangers:
@@ -100,6 +124,8 @@ def evaluate(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]])
         if not (np.isfinite(found["scores"]).all() and np.isfinite(found["boxes"]).all()):
             raise NonFinite(f"detections of image {image_id} hold NaN or infinite scores or boxes")
     results = to_results(dataset, detections)
+    if kind == "segm":  # without boxes, so that pycocotools sizes an object by its mask
+        results = [{k: v for k, v in r.items() if k != "bbox"} for r in results]
     if not results:
         return Evaluation(
             (0.0,) * 12, {name: (float("nan"),) * 2 for name in dataset.categories.values()}
@@ -117,7 +143,7 @@ def evaluate(dataset: CocoDataset, detections: dict[int, dict[str, np.ndarray]])
             "categories": [{"id": k, "name": v} for k, v in dataset.categories.items()],
         }
         truth.createIndex()
-        judge = COCOeval(truth, truth.loadRes(results), "bbox")
+        judge = COCOeval(truth, truth.loadRes(results), kind)
         judge.params.imgIds = sorted(detections)
         judge.evaluate()
         judge.accumulate()

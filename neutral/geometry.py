@@ -1,4 +1,4 @@
-"""Box algebra on NumPy arrays: the data pipeline's own, and the oracle for both tensor versions.
+"""Box algebra on NumPy arrays: the data pipeline's own, and the oracle for both tensor versions; resizing of grids.
 
 Boxes are float arrays [N, 4]; xyxy and xywh are in pixels, cxcywh is relative to the image.
 """
@@ -43,3 +43,29 @@ def pairwise_giou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     high = np.maximum(a[:, None, 2:], b[None, :, 2:])
     hull = np.prod(high - low, axis=2)
     return iou - (hull - union) / hull
+
+
+def nearest_index(length: int, resized: int) -> np.ndarray:
+    """Source index int64 of each resized position, in float32 as F.interpolate's nearest computes it."""
+    scale = np.float32(length) / np.float32(resized)
+    index = (np.arange(resized, dtype=np.float32) * scale).astype(np.int64)
+    return np.minimum(index, length - 1)
+
+
+def resize_nearest(grids: np.ndarray, height: int, width: int) -> np.ndarray:
+    """[..., H, W] -> [..., height, width]."""
+    rows, columns = (
+        nearest_index(n, m) for n, m in zip(grids.shape[-2:], (height, width), strict=True)
+    )
+    return grids[..., rows[:, None], columns]
+
+
+def bilinear_weights(length: int, resized: int) -> np.ndarray:
+    """[resized, length] float64: what each resized position takes of each source, corners not aligned."""
+    source = np.maximum((np.arange(resized) + 0.5) * (length / resized) - 0.5, 0)
+    low = np.minimum(source.astype(np.int64), length - 1)
+    share = source - low
+    weights = np.zeros((resized, length))
+    weights[np.arange(resized), low] = 1 - share
+    weights[np.arange(resized), np.minimum(low + 1, length - 1)] += share
+    return weights

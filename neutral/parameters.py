@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from neutral.config import VGG16_BLOCKS, Config, OptimiserConfig
 
 BODIES = {"detr": "backbone.0.body.", "faster_rcnn": "backbone.body."}
+MASK_HEAD = ("bbox_attention.", "mask_head.")
 STAGES = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
 
 
@@ -41,7 +42,9 @@ def is_buffer(key: str, config: Config) -> bool:
 
 
 def is_frozen_stage(name: str, config: Config) -> bool:
-    """Whether a parameter or node lies in a stage of the backbone that is not trained."""
+    """Whether a parameter or node lies in a stage of the backbone, or a part of DETR, that is not trained."""
+    if config.model.detector == "detr" and config.model.masks.freeze_detr:
+        return name != "(model)" and not name.startswith(MASK_HEAD)
     if not name.startswith(body(config)):
         return False
     if config.model.detector == "detr" and config.optimiser.lr_backbone <= 0:

@@ -57,6 +57,15 @@ def detection_marks(
     return marks
 
 
+def cover(image: Image.Image, found: dict, threshold: float) -> Image.Image:
+    """The image with the masks (bool [N, H, W]), if there are any, of detections of at least `threshold` on it."""
+    pixels = np.asarray(image.convert("RGB"), dtype=float) / 255
+    for k, mask in enumerate(found.get("masks", ())):
+        if found["scores"][k] >= threshold:
+            pixels[mask] = 0.5 * pixels[mask] + 0.5 * np.array(colormaps["tab20"](k % 20)[:3])
+    return Image.fromarray((pixels * 255).astype(np.uint8))
+
+
 def beside(pictures: list[tuple[str, Image.Image]]) -> Image.Image:
     """Pictures of the same height next to each other, each under its title."""
     bar = 16

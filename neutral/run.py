@@ -25,7 +25,7 @@ from neutral.data.batching import Batch, train_batches, val_batches
 from neutral.data.chain import DataChain
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError, NonFinite
-from neutral.evaluation import METRICS, evaluate
+from neutral.evaluation import METRICS, compact, evaluate
 from neutral.files import git_revision, remove_unfinished, replacing, sha256_of
 from neutral.randomness import stream
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
@@ -141,7 +141,9 @@ def evaluation_run(
         for number, batch in enumerate(val_batches(dataset, config, limit, workers), start=1):
             losses, found = session.evaluate(batch)
             steps.append(losses)
-            detections |= {t.image_id: d for t, d in zip(batch.targets, found, strict=True)}
+            detections |= {
+                t.image_id: compact(d) for t, d in zip(batch.targets, found, strict=True)
+            }
             report({"phase": "evaluate", "step": number, "steps": total, "loss": losses["loss"]})
             if stop():
                 raise Stopped
@@ -382,6 +384,9 @@ def evaluation_record(
             k: None if math.isnan(v[0]) else v[0] for k, v in evaluation.per_class.items()
         },
     }
+    if dataset.masks:
+        stats = evaluate(dataset, detections, "segm").stats
+        record["test_coco_eval_masks"] = [None if math.isnan(v) else v for v in stats]
     if config.data.kind == "voc":
         for name in ("voc07", "voc"):
             found = evaluate_voc(dataset, detections, VOC_RULES[name])

@@ -1,8 +1,8 @@
 """Run logs in JSON lines, readable by facebookresearch/detr's own plot_utils.
 
 The first line is {"header": {...}} (configuration, seed, versions, data fingerprints); every
-further line is an epoch with DETR's keys: `train_loss`, `train_loss_ce` (weighted),
-`train_loss_ce_unscaled`, `test_...`, `test_coco_eval_bbox` (12 numbers), `epoch`, `n_parameters`.
+further line is an epoch with DETR's keys: `train_loss`, `train_loss_ce` (weighted), `train_loss_ce_unscaled`,
+`test_...`, `test_coco_eval_bbox` and `test_coco_eval_masks` (12 numbers each), `epoch`, `n_parameters`.
 `read_log` also takes logs that other code wrote, with or without a header, and the published port's eval_summary.txt.
 """
 
@@ -64,12 +64,17 @@ def append_lines(path: Path, records: Iterable[dict]) -> None:
             raise
 
 
+# of the 12 COCO numbers in tables
+PREFIXES = {"test_coco_eval_bbox": "test_", "test_coco_eval_masks": "test_mask_"}
+
+
 def numbers(record: dict, prefix: str = "") -> dict[str, float]:
     """An epoch's numbers by name: the 12 COCO ones as test_AP and so on, of classes as test_per_class/dog."""
     found = {}
     for key, value in record.items():
-        if key == "test_coco_eval_bbox":
-            found |= {f"test_{m}": v for m, v in zip(METRICS, value) if v is not None}
+        if key in PREFIXES:
+            names = (f"{PREFIXES[key]}{metric}" for metric in METRICS)
+            found |= {name: v for name, v in zip(names, value) if v is not None}
         elif isinstance(value, dict):
             found |= numbers(value, f"{key}/")
         elif isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -68,6 +68,7 @@ POST_NORM = (
     "optimiser.lr_backbone=2e-4",
     "optimiser.warmup_steps=0",
 )
+MASKS = ("model.masks.enabled=true", "model.masks.norm_groups=4")
 CASES = (
     Case("scenes_detr on scenes", "scenes_detr", POST_NORM, SCENES),
     Case(
@@ -84,6 +85,7 @@ CASES = (
         (FEW_SCENES, "model.position.kind=learned", "model.aux_loss=false"),
         SCENES,
     ),
+    Case("scenes_detr with masks", "scenes_detr", (*POST_NORM, *MASKS), SCENES),
     Case("detr_r101_dc5 on scenes", "detr_r101_dc5", sizes(64, 80), (0, 1), float32=False),
     Case(
         "detr_r50 on coco_mini, short side 96", "detr_r50", sizes(96, 144), (0, 7), data=COCO_MINI

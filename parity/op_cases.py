@@ -125,6 +125,7 @@ OP_CASES = (
     OpCase("max_pool", (_normal(2, 3, 9, 7), 2, 2, 0)),
     OpCase("resize_mask", (_mask(2, 37, 50), 3, 4)),
     OpCase("upsample_nearest", (_normal(2, 3, 3, 4), 7, 8)),
+    OpCase("resize_bilinear", (_normal(2, 3, 3, 4), 7, 9)),
     *(OpCase("nms", (*_crowd(), threshold)) for threshold in (0.5, 0.7)),
     *(
         OpCase("roi_align", (_normal(2, 3, 9, 12), *REGIONS, 3, 0.125, ratio, aligned))

@@ -94,9 +94,12 @@ def main() -> None:
                 session, config, dataset, options.val_images, report, options.workers
             )
     console = Console()
-    table = Table("metric", "value")
-    for name, value in zip(METRICS, evaluation.stats, strict=True):
-        table.add_row(name, f"{value:.4f}")
+    judged = {"boxes": evaluation}
+    if dataset.masks and any("masks" in found for found in detections.values()):
+        judged["masks"] = evaluate(dataset, detections, "segm")
+    table = Table("metric", *judged)
+    for name in METRICS:
+        table.add_row(name, *(f"{e[name]:.4f}" for e in judged.values()))
     console.print(table)
     classes = Table("class", "AP", "AP50")
     for name, values in evaluation.per_class.items():

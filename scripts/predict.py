@@ -27,9 +27,9 @@ from neutral.data.coco import Target, load_image
 from neutral.data.names import label_names
 from neutral.data.transforms import val_transform
 from neutral.errors import InputError
+from neutral.evaluation import compact, from_plain_results, plain_results
 from neutral.files import read_json, write_json
-from neutral.geometry import xywh_to_xyxy, xyxy_to_xywh
-from neutral.pictures import GREEN, RED, beside, detection_marks, draw, save
+from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, save
 from neutral.views import VIEWS
 from neutral.weights import load_weights
 from parity.compare import partners
@@ -109,25 +109,16 @@ def records_of(picture: Picture, found: dict, names: dict[int, str]) -> list[dic
         {
             "file_name": str(picture.path),
             "image_id": picture.image_id,
-            "category_id": int(label),
-            "name": names.get(int(label), str(int(label))),
-            "bbox": [float(v) for v in box],
-            "score": float(score),
+            "name": names.get(record["category_id"], str(record["category_id"])),
+            **record,
         }
-        for score, label, box in zip(
-            found["scores"], found["labels"], xyxy_to_xywh(found["boxes"]), strict=True
-        )
+        for record in plain_results(compact(found))
     ]
 
 
-def found_in(records: list[dict], picture: Picture) -> dict[str, np.ndarray]:
+def found_in(records: list[dict], picture: Picture) -> dict:
     """Detections of one image again, from what `records_of` wrote."""
-    rows = [r for r in records if r["image_id"] == picture.image_id]
-    return {
-        "scores": np.array([r["score"] for r in rows], dtype=np.float64),
-        "labels": np.array([r["category_id"] for r in rows], dtype=np.int64),
-        "boxes": xywh_to_xyxy(np.array([r["bbox"] for r in rows], float).reshape(-1, 4)),
-    }
+    return from_plain_results([r for r in records if r["image_id"] == picture.image_id])
 
 
 def predict_one(options: argparse.Namespace, config: Config, pictures: list, names: dict) -> None:
@@ -152,7 +143,8 @@ def predict_one(options: argparse.Namespace, config: Config, pictures: list, nam
             else:
                 found = session.detect(batch)[0]
             marks = detection_marks(found, names, options.threshold)
-            save(draw(image, marks), options.out / f"{picture.name}.png")
+            covered = cover(image, found, options.threshold)
+            save(draw(covered, marks), options.out / f"{picture.name}.png")
             records += records_of(picture, found, names)
             progress.update(task, advance=1, note=f"{len(marks)} objects in {picture.name}")
     write_json(options.out / "detections.json", records, indent=None)

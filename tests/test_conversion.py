@@ -699,7 +699,8 @@ def test_every_detectors_table_names_every_tensor(source):
         "detectron2 R-CNN C4": "d2_r50_c4",
         "torchvision Faster R-CNN": "torchvision_r50_fpn",
     }.get(source.name, "detr_r50")
-    config = preset(name)
+    masks = ["model.masks.enabled=true"] if "masks" in source.name else []
+    config = with_overrides(preset(name), masks)
     shapes = canonical_shapes(config)
     names = [n for key in shapes for n, _ in their_names(source, key, config)]
     assert len(set(names)) == len(names) >= len(shapes)

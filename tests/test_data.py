@@ -34,7 +34,7 @@ def test_scenes_are_byte_identical(tmp_path):
     for file in sorted(p for p in root.rglob("*") if p.is_file()):
         digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
     assert digest.hexdigest() == (
-        "fb1d43d8d552310f3a22c8f9403b8cc8721a910327252c2d110dcc92c42a627c"
+        "78cfd15f75daff73ce1e16727ba59fdbaf1e59d7d4974301f6606e2e05bf5a56"
     )
     again = ensure_scenes(tmp_path / "again", SMALL, seed=0)
     assert (

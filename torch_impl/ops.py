@@ -144,7 +144,7 @@ def clamp_min(x: Tensor, low: float) -> Tensor:
 
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)), with gradient 1/2 at 0."""
-    return F.softplus(x)
+    return -F.logsigmoid(-x)  # F.softplus itself is x from 20 on
 
 
 def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -282,6 +282,11 @@ def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
 def upsample_nearest(x: Tensor, height: int, width: int) -> Tensor:
     """x [B, C, H, W] -> [B, C, height, width], nearest as F.interpolate: source = floor(i * H / height)."""
     return F.interpolate(x, size=(height, width), mode="nearest")
+
+
+def resize_bilinear(x: Tensor, height: int, width: int) -> Tensor:
+    """x [B, C, H, W] -> [B, C, height, width], as F.interpolate's bilinear without aligned corners."""
+    return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=False)
 
 
 def attention_bias(mask: Tensor, like: Tensor) -> Tensor:

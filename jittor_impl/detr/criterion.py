@@ -15,6 +15,7 @@ from jittor_impl import ops
 from jittor_impl.decisions import Decisions
 from jittor_impl.detr.box_ops import cxcywh_to_xyxy, giou
 from jittor_impl.detr.matcher import match
+from jittor_impl.detr.segmentation import mask_losses
 from neutral.config import CriterionConfig, MatcherConfig
 from neutral.data.coco import Target
 
@@ -55,8 +56,11 @@ def criterion(
     matcher: MatcherConfig,
     config: CriterionConfig,
     decisions: Decisions,
+    masks=None,
 ):
-    """Losses of the model's outputs; which query is matched to which target is settled by `decisions`.
+    """Losses of the model's outputs, and of the last layer's `masks` where it makes any.
+
+    Which query is matched to which target is settled by `decisions`.
 
     Returns the weighted total (a scalar tensor), the unweighted losses by name (scalar tensors),
     the logged errors by name (floats) and the matches per layer, last decoder layer last.
@@ -80,11 +84,11 @@ def criterion(
             loss_bbox, loss_giou = box_losses(matched, ops.array(goal, like=boxes), num_boxes)
         else:
             loss_bbox, loss_giou = boxes.sum() * 0, boxes.sum() * 0
-        for name, loss in (
-            ("loss_ce", loss_ce),
-            ("loss_bbox", loss_bbox),
-            ("loss_giou", loss_giou),
-        ):
+        found = {"loss_ce": loss_ce, "loss_bbox": loss_bbox, "loss_giou": loss_giou}
+        if is_last and masks is not None:
+            segmented = mask_losses(masks, targets, pairs, num_boxes, config)
+            found |= dict(zip(("loss_mask", "loss_dice"), segmented))
+        for name, loss in found.items():
             losses[name + suffix] = loss
             weighted = loss * ops.scalar(getattr(config, name), loss)
             total = weighted if total is None else total + weighted

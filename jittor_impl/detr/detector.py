@@ -8,7 +8,7 @@ from jittor_impl import ops
 from jittor_impl.decisions import Decisions
 from jittor_impl.detr.criterion import criterion
 from jittor_impl.detr.model import DETR
-from jittor_impl.detr.post_process import post_process
+from jittor_impl.detr.post_process import post_process, post_process_masks
 from jittor_impl.outcome import Outcome
 from neutral.config import Config
 from neutral.data.batching import Batch
@@ -23,11 +23,18 @@ class Detector:
     def run(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
         """Logits and boxes of every decoder layer and their losses; the decisions are the matches."""
         outputs = self.model(ops.array(batch.images.astype(dtype)), ops.array(batch.mask))
+        outputs, masks = outputs if self.config.masks.enabled else (outputs, None)
+        matcher, weights = self.config.matcher, self.config.criterion
         total, losses, errors, matches = criterion(
-            outputs, batch.targets, self.config.matcher, self.config.criterion, decisions
+            outputs, batch.targets, matcher, weights, decisions, masks
         )
-        return Outcome(total, losses, errors, outputs, {"matches": matches})
+        return Outcome(total, losses, errors, (outputs[-1], masks), {"matches": matches})
 
     def detections(self, outcome: Outcome, batch: Batch) -> list[dict[str, np.ndarray]]:
-        """Per image: scores, labels, boxes; see post_process.py."""
-        return post_process(*outcome.state[-1], batch.targets)
+        """Per image: scores, labels, boxes and, where the model makes them, masks; see post_process.py."""
+        outputs, masks = outcome.state
+        found = post_process(*outputs, batch.targets)
+        if masks is not None:
+            for i, target in enumerate(batch.targets):
+                found[i]["masks"] = post_process_masks(masks[i], batch, target, self.config.masks)
+        return found

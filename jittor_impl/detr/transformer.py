@@ -168,13 +168,17 @@ class Decoder(nn.Module):
 
 
 class Transformer(nn.Module):
-    def __init__(self, config: TransformerConfig):
+    def __init__(self, config: TransformerConfig, with_memory: bool = False):
         super().__init__()
+        self.with_memory = with_memory
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
     def execute(self, features, mask, queries, position):
-        """features and position [B, D, H, W], mask bool [B, H, W], queries [Q, D] -> [layers, B, Q, D]."""
+        """features and position [B, D, H, W], mask bool [B, H, W], queries [Q, D] -> [layers, B, Q, D].
+
+        `with_memory`: and what the encoder made [S, B, D].
+        """
         batch, dim = features.shape[0], features.shape[1]
         x = ops.permute(features.reshape(batch, dim, -1), 2, 0, 1)  # [S, B, D]
         position = ops.permute(position.reshape(batch, dim, -1), 2, 0, 1)
@@ -184,4 +188,5 @@ class Transformer(nn.Module):
         decoded = self.decoder(
             ops.frozen(query_position) * 0, memory, bias, position, query_position
         )
-        return ops.permute(decoded, 0, 2, 1, 3)
+        decoded = ops.permute(decoded, 0, 2, 1, 3)
+        return (decoded, memory) if self.with_memory else decoded

@@ -16,6 +16,7 @@ from neutral.config import presets
 from neutral.config.detr import (
     CriterionConfig,
     DetrConfig,
+    MaskConfig,
     MatcherConfig,
     PositionConfig,
     TransformerConfig,
@@ -44,6 +45,7 @@ __all__ = [
     "DataConfig",
     "DetrConfig",
     "FasterRcnnConfig",
+    "MaskConfig",
     "MatcherConfig",
     "OptimiserConfig",
     "PositionConfig",
@@ -142,8 +144,29 @@ def _validate_detr(config: Config) -> None:
         )
     _at_least_one("model.num_queries", model.num_queries)
     _fraction("model.transformer.dropout", transformer.dropout)
+    _validate_masks(config)
     if config.transform.boxes != "relative_cxcywh":
         raise InputError("transform.boxes must be relative_cxcywh for DETR")
+
+
+def _validate_masks(config: Config) -> None:
+    """The mask head normalises groups of channels: hidden_dim + heads, and hidden_dim / 2 to / 16."""
+    model, groups = config.model, config.model.masks.norm_groups
+    if not model.masks.enabled:
+        if model.masks.freeze_detr:
+            raise InputError("model.masks.freeze_detr=true needs model.masks.enabled=true")
+        return
+    dim = model.transformer.hidden_dim
+    for channels in (dim + model.transformer.heads, dim // 16):
+        if groups < 1 or channels % groups or not channels:
+            raise InputError(
+                f"model.masks.norm_groups={groups} must divide hidden_dim + heads = {dim + model.transformer.heads} "
+                f"and hidden_dim / 16 = {dim // 16}"
+            )
+    if config.data.kind == "voc":
+        raise InputError(
+            "model.masks.enabled=true needs COCO or scenes: VOC's annotations have no masks"
+        )
 
 
 def _validate_faster_rcnn(config: Config) -> None:

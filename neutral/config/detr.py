@@ -45,6 +45,26 @@ class CriterionConfig:
     loss_bbox: float = 5.0
     loss_giou: float = 2.0
     eos_coef: float = 0.1  # class weight of "no object"
+    loss_mask: float = 1.0
+    loss_dice: float = 1.0
+    focal_alpha: float = 0.25  # of loss_mask (segmentation.py:191-216)
+    focal_gamma: int = 2
+    dice_smooth: float = 1.0  # added above and below
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """Segmentation: `--masks`, models/segmentation.py."""
+
+    enabled: bool = False
+    freeze_detr: bool = (
+        False  # `--frozen_weights`: only the mask head and its attention are trained
+    )
+    norm_groups: int = 8
+    norm_eps: float = 1e-5
+    threshold: float = 0.5  # of a pixel's probability
+    panoptic_threshold: float = 0.85  # least score of a segment
+    panoptic_min_area: int = 5  # pixels of a segment
 
 
 @dataclass(frozen=True)
@@ -60,8 +80,10 @@ class DetrConfig:
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     criterion: CriterionConfig = field(default_factory=CriterionConfig)
+    masks: MaskConfig = field(default_factory=MaskConfig)
 
     def loss_weights(self) -> dict[str, float]:
         """Weight of every loss in the total, by name without the layer's number."""
-        names = ("loss_ce", "loss_bbox", "loss_giou")
+        names = ["loss_ce", "loss_bbox", "loss_giou"]
+        names += ["loss_mask", "loss_dice"] if self.masks.enabled else []
         return {name: getattr(self.criterion, name) for name in names}

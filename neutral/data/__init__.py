@@ -35,4 +35,6 @@ def open_dataset(
         return open_voc(root, split, sets, classes, data.degenerate_boxes, known)
     first = 1 if config.model.detector == "faster_rcnn" else 0
     contiguous = data.labels == "contiguous"
-    return CocoDataset.open(root, split, classes, data.degenerate_boxes, first, contiguous, sets)
+    masks = config.model.detector == "detr" and config.model.masks.enabled
+    checks = (classes, data.degenerate_boxes, first, contiguous)
+    return CocoDataset.open(root, split, *checks, sets, masks)

@@ -12,7 +12,7 @@ from neutral.data.batching import Batch
 class DataChain:
     """Each link hashes the one before it and the batch: {"epoch", "batch", "images", "parts", "chain"}.
 
-    "parts" are hashes of images, mask, boxes and labels alone, so that a difference says what differs.
+    "parts" are hashes of images, mask, boxes, labels and objects' masks alone, so that a difference says what differs.
     """
 
     def __init__(self, chain: str = ""):
@@ -26,6 +26,8 @@ class DataChain:
             "boxes": _digest([t.boxes for t in batch.targets]),
             "labels": _digest([t.labels for t in batch.targets]),
         }
+        if any(t.masks is not None for t in batch.targets):
+            parts["masks"] = _digest([t.masks for t in batch.targets])
         ids = [t.image_id for t in batch.targets]
         text = "/".join([self.chain, *map(str, ids), *parts.values()])
         self.chain = hashlib.sha256(text.encode()).hexdigest()[:16]

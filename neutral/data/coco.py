@@ -12,12 +12,14 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from pycocotools import mask as coco_masks
 
 from neutral.errors import InputError
 from neutral.files import read_json
@@ -29,7 +31,8 @@ class Target:
     """What is to be found in one image.
 
     boxes [N, 4] float32, xyxy pixels until `transforms.normalise`, then relative cxcywh;
-    labels [N] int64 category ids; area [N] float32, pixels; sizes are (height, width).
+    labels [N] int64 category ids; area [N] float32, pixels; sizes are (height, width);
+    masks bool [N, height, width], where the model learns them.
     """
 
     boxes: np.ndarray
@@ -38,9 +41,15 @@ class Target:
     image_id: int
     original_size: tuple[int, int]
     size: tuple[int, int]
+    masks: np.ndarray | None = None
 
     def select(self, keep: np.ndarray) -> Target:
-        return replace(self, boxes=self.boxes[keep], labels=self.labels[keep], area=self.area[keep])
+        kept = {"boxes": self.boxes[keep], "labels": self.labels[keep], "area": self.area[keep]}
+        return replace(self, **kept).with_masks(lambda masks: masks[keep])
+
+    def with_masks(self, change: Callable[[np.ndarray], np.ndarray]) -> Target:
+        """The target with its masks, if it has any, changed."""
+        return self if self.masks is None else replace(self, masks=change(self.masks))
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class CocoDataset:
     annotations: dict[int, tuple[dict, ...]]  # by image id
     categories: dict[int, str]
     labels: dict[int, int]  # by category id
+    masks: bool = False  # whether targets have them
     cache: ImageCache = field(default_factory=lambda: ImageCache(0), compare=False)
 
     @classmethod
@@ -69,6 +79,7 @@ class CocoDataset:
         first_label: int = 0,
         contiguous: bool = False,
         sets: tuple[str, ...] = (),
+        masks: bool = False,
     ) -> CocoDataset:
         """Reads and checks the annotations and images of `sets`, together; see `locate_set` for what names one.
 
@@ -94,6 +105,8 @@ class CocoDataset:
             by_image |= {i: [] for i in images}
             for annotation in content["annotations"]:
                 check_annotation(annotation, images, categories, file, degenerate_boxes)
+                if masks:
+                    check_mask(annotation, file)
                 by_image[annotation["image_id"]].append(annotation)
         order = sorted(categories)
         numbers = range(first_label, first_label + len(order)) if contiguous else order
@@ -107,6 +120,7 @@ class CocoDataset:
             {i: tuple(a) for i, a in by_image.items()},
             categories,
             labels,
+            masks,
         )
 
     @classmethod
@@ -143,6 +157,7 @@ class CocoDataset:
             image_id=int(record["id"]),
             original_size=(height, width),
             size=(height, width),
+            masks=decode_masks(wanted, height, width) if self.masks else None,
         )
         return image, target.select((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
 
@@ -276,6 +291,34 @@ def load_image(path: Path) -> Image.Image:
         ) from None
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: corrupt image ({error}); replace or remove it") from None
+
+
+def encode_mask(mask: np.ndarray) -> dict:
+    """bool [H, W] -> COCO's run-length code, ready for JSON."""
+    code = coco_masks.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": list(mask.shape), "counts": code["counts"].decode()}
+
+
+def check_mask(annotation: dict, file: Path) -> None:
+    """InputError unless the annotation has polygons or a run-length code."""
+    found = annotation.get("segmentation")
+    if not found or not isinstance(found, (list, dict)):
+        raise InputError(
+            f"{file}: annotation {annotation.get('id', '(without id)')} has no segmentation; "
+            "model.masks.enabled=true needs one for every object"
+        )
+
+
+def decode_masks(annotations: list[dict], height: int, width: int) -> np.ndarray:
+    """COCO's polygons and run-length codes -> bool [N, height, width]; parts of an object are joined."""
+    masks = np.zeros((len(annotations), height, width), dtype=bool)
+    for k, annotation in enumerate(annotations):
+        code = annotation["segmentation"]
+        if isinstance(code, list) or isinstance(code["counts"], list):
+            code = coco_masks.frPyObjects(code, height, width)
+        parts = coco_masks.decode(code if isinstance(code, list) else [code])
+        masks[k] = parts.any(axis=2)
+    return masks
 
 
 def check_annotation(

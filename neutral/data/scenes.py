@@ -22,12 +22,13 @@ import numpy as np
 from PIL import Image
 
 from neutral.config import ScenesConfig
+from neutral.data.coco import encode_mask
 from neutral.files import write_json
 from neutral.randomness import stream
 
 CATEGORIES = {1: "disc", 2: "square", 4: "triangle", 7: "cross"}
 MIN_VISIBLE = 3  # an object is annotated when at least 1/3 of its pixels show
-FORMAT_VERSION = 1  # raise when drawing changes: it is part of the folder's name
+FORMAT_VERSION = 2  # raise when drawing changes: it is part of the folder's name
 
 
 def _shape_mask(category: int, size: int) -> np.ndarray:
@@ -111,7 +112,7 @@ def _draw_scene(
                 "bbox": [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top],
                 "area": len(rows),
                 "iscrowd": int(crowd),
-                "segmentation": [],
+                "segmentation": encode_mask(owner == index),
             }
         )
     return canvas.clip(0, 255).astype(np.uint8), annotations

@@ -14,7 +14,7 @@ from PIL import Image
 
 from neutral.config import TransformConfig
 from neutral.data.coco import Target
-from neutral.geometry import xyxy_to_cxcywh
+from neutral.geometry import resize_nearest, xyxy_to_cxcywh
 
 
 def resized_size(size: tuple[int, int], short: int, longest: int | None) -> tuple[int, int]:
@@ -44,7 +44,7 @@ def resize(image: Image.Image, target: Target, short: int, longest: int | None =
         area=target.area * np.float32(ratio_w * ratio_h),
         size=(size[1], size[0]),
     )
-    return resized, target
+    return resized, target.with_masks(lambda masks: resize_nearest(masks, size[1], size[0]))
 
 
 def crop(image: Image.Image, target: Target, top: int, left: int, height: int, width: int):
@@ -60,6 +60,7 @@ def crop(image: Image.Image, target: Target, top: int, left: int, height: int, w
         size=(height, width),
     )
     keep = (corners[:, 1] > corners[:, 0]).all(axis=1)
+    target = target.with_masks(lambda masks: masks[:, top : top + height, left : left + width])
     return image.crop((left, top, left + width, top + height)), target.select(keep)
 
 
@@ -69,7 +70,8 @@ def flip(image: Image.Image, target: Target, offset: float = 0.0):
     boxes = target.boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + np.array(
         [width, 0, width, 0], np.float32
     )
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), replace(target, boxes=boxes)
+    target = replace(target, boxes=boxes).with_masks(lambda masks: masks[:, :, ::-1])
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), target
 
 
 def normalise(

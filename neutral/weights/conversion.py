@@ -19,9 +19,10 @@ import numpy as np
 from neutral.config import Config, to_dict
 from neutral.errors import InputError
 from neutral.files import digest
+from neutral.parameters import MASK_HEAD
 from neutral.tensorfile import Item
 from neutral.weights.initial import initial_weights
-from neutral.weights.layout import canonical_shapes, class_heads
+from neutral.weights.layout import canonical_shapes, class_heads, mask_head_names
 from neutral.weights.pickles import StoredTensor
 from neutral.weights.readers import MEMORY, Checkpoint, read_checkpoint
 from neutral.weights.sources import (
@@ -40,6 +41,7 @@ OWN = Source(
     "detector-parity",
     (),
     (Rule("optimiser/{rest}", reason="the state of the optimiser"), Rule("{rest}", "{rest}")),
+    may_lack=MASK_HEAD,
 )
 PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
 
@@ -194,7 +196,8 @@ def convert(
     for key in shapes:
         if key in pieces or key in begun:
             continue
-        if fills and not key.startswith(fills):
+        lacking = source.may_lack and not any(k.startswith(source.may_lack) for k in pieces)
+        if (fills and not key.startswith(fills)) or (lacking and key.startswith(source.may_lack)):
             begun[key] = f"not in {source.name}"
         else:
             problems.append(f"nothing fills {key}")
@@ -241,6 +244,7 @@ def _assign(
     """Every tensor to its place, or out with a reason; appends to `problems` what has neither."""
     pieces: dict[str, list[Piece]] = {}
     left_out: dict[str, str] = {}
+    mask_head = mask_head_names(config)
     for name, tensor in plain_names(checkpoint).items():
         found = find_rule(source, name)
         if found is None:
@@ -254,6 +258,8 @@ def _assign(
             pieces.setdefault(ours, []).append(Piece(name, tensor, rule.part))
         elif source.fills and rule.ours.startswith(("{layer4}", "{body}layer4")):
             left_out[name] = NO_STAGE
+        elif ours in mask_head:
+            left_out[name] = "the mask head: model.masks.enabled is false"
         else:
             problems.append(f"{name} ({ours}) has no place")
     return pieces, left_out

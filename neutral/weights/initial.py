@@ -15,7 +15,7 @@ import numpy as np
 
 from neutral.config import Config, FasterRcnnConfig
 from neutral.errors import InputError
-from neutral.parameters import body, is_bias, is_norm
+from neutral.parameters import MASK_HEAD, body, is_bias, is_norm
 from neutral.randomness import stream
 
 Weights = dict[str, np.ndarray]
@@ -65,7 +65,8 @@ def _initial(key: str, shape: tuple[int, ...], shapes: dict, config: Config) -> 
         return generator.uniform(-bound, bound, shape).astype(np.float32)
 
     owner, _, leaf = key.rpartition(".")
-    if is_norm(key) or "norm" in owner.rpartition(".")[2]:
+    layer = owner.rpartition(".")[2]
+    if is_norm(key) or "norm" in layer or layer.startswith("gn"):
         return np.full(shape, leaf in ("weight", "running_var"), dtype=np.float32)
     if key.startswith(body(config)) or ".layer4." in key:
         if is_bias(key):
@@ -85,6 +86,10 @@ def _initial(key: str, shape: tuple[int, ...], shapes: dict, config: Config) -> 
         return generator.random(shape, dtype=np.float32)
     if leaf == "in_proj_bias" or key.endswith("out_proj.bias"):
         return np.zeros(shape, dtype=np.float32)
+    if key.startswith(MASK_HEAD):  # Xavier uniform, and Kaiming uniform with a = 1
+        if is_bias(key):
+            return np.zeros(shape, dtype=np.float32)
+        return uniform(math.sqrt(6 / sum(shape) if len(shape) == 2 else 3 / math.prod(shape[1:])))
     if key.startswith("transformer.") and len(shape) == 2:
         return uniform(math.sqrt(6 / (shape[0] + shape[1])))
     fan_in = math.prod(shapes[f"{owner}.weight"][1:])

@@ -126,6 +126,29 @@ def _detr(model: DetrConfig) -> Shapes:
     if model.position.kind == "learned":
         for axis in ("row", "col"):
             yield f"backbone.1.{axis}_embed.weight", (model.position.learned_rows, width // 2)
+    if model.masks.enabled:
+        yield from _mask_head(model)
+
+
+def mask_head_names(config: Config) -> set[str]:
+    """The canonical names of DETR's mask head, whether the configuration has one or not."""
+    is_detr = isinstance(config.model, DetrConfig)
+    return {name for name, _ in _mask_head(config.model)} if is_detr else set()
+
+
+def _mask_head(model: DetrConfig) -> Shapes:
+    dim, heads = model.transformer.hidden_dim, model.transformer.heads
+    yield from _linear("bbox_attention.q_linear", dim, dim)
+    yield from _linear("bbox_attention.k_linear", dim, dim)
+    inputs = dim + heads
+    for k, width in enumerate((dim + heads, dim // 2, dim // 4, dim // 8, dim // 16), start=1):
+        yield from _convolution(f"mask_head.lay{k}", inputs, width, 3)
+        yield from _norm(f"mask_head.gn{k}", width)
+        inputs = width
+    yield from _convolution("mask_head.out_lay", inputs, 1, 3)
+    for k, width in enumerate((dim // 2, dim // 4, dim // 8), start=1):
+        channels = _stage_channels(model.backbone, 4 - k)
+        yield from _convolution(f"mask_head.adapter{k}", channels, width, 1)
 
 
 def _faster_rcnn(model: FasterRcnnConfig) -> Shapes:

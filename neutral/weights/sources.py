@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neutral.config import Config
-from neutral.parameters import body, vgg16_positions
+from neutral.parameters import MASK_HEAD, body, vgg16_positions
 
 COUNTER = "a counter of batch normalisation, whose statistics are frozen here"
 CLASSIFIER = "the classification head of ImageNet"
@@ -43,7 +43,8 @@ class Source:
     """`marks`: keys that tell it, all of them there; `absent`: none of them there.
 
     `fills`: beginnings of canonical names that it has to fill; () for all: a whole detector. What else the model has
-    begins anew. `channels`: the order of colours that its first layer wants, "" where the preset decides.
+    begins anew, and so do, together, all names that begin as one of `may_lack` where it has none of them.
+    `channels`: the order of colours that its first layer wants, "" where the preset decides.
     `digests`: beginnings of SHA-1 and SHA-256 of published files. `layouts`: of files; () for any.
     """
 
@@ -55,6 +56,7 @@ class Source:
     absent: tuple[str, ...] = ()
     channels: str = ""
     digests: tuple[str, ...] = ()
+    may_lack: tuple[str, ...] = ()
     layouts: tuple[str, ...] = ()
     not_layouts: tuple[str, ...] = ()
 
@@ -210,6 +212,32 @@ _HF_DETR = (
         )
     ),
 )
+
+_MASKS = _same(*(f"{prefix}{{rest}}" for prefix in MASK_HEAD))
+# with a mask head, the detector is a part of the model and its names begin with "detr."
+_HF_SEGMENTATION = (
+    *(
+        Rule(f"{theirs}.{{leaf}}", f"{ours}.{{leaf}}")
+        for theirs, ours in (
+            *((f"mask_head.conv{k}.conv", f"mask_head.lay{k}") for k in (1, 2)),
+            *((f"mask_head.conv{k}.norm", f"mask_head.gn{k}") for k in (1, 2)),
+            *((f"mask_head.fpn_stages.{k}.refine.conv", f"mask_head.lay{k + 3}") for k in range(3)),
+            *((f"mask_head.fpn_stages.{k}.refine.norm", f"mask_head.gn{k + 3}") for k in range(3)),
+            *(
+                (f"mask_head.fpn_stages.{k}.fpn_adapter", f"mask_head.adapter{k + 1}")
+                for k in range(3)
+            ),
+            ("mask_head.output_conv", "mask_head.out_lay"),
+            *(
+                (f"bbox_attention.{letter}_proj", f"bbox_attention.{letter}_linear")
+                for letter in "qk"
+            ),
+        )
+    ),
+    *_MASKS,
+    *(replace(r, theirs=f"detr.{r.theirs}") for r in _HF_DETR),
+)
+_SEGMENTATION = (*_COUNTERS, *_OPTIMISER, *_MASKS, Rule("detr.{rest}", "{rest}"))
 
 _PORT = (  # Ber0ton/DETR-Jittor-and-Pytorch, DETR-Jittor/models
     *_COUNTERS,
@@ -373,18 +401,33 @@ SOURCES = (
         ("model.query_position_embeddings.weight", "class_labels_classifier.weight"),
         _HF_DETR,
         "detr",
+        may_lack=MASK_HEAD,
+    ),
+    Source(
+        "DETR with masks (Hugging Face)",
+        ("detr.model.query_position_embeddings.weight", "detr.class_labels_classifier.weight"),
+        _HF_SEGMENTATION,
+        "detr",
+    ),
+    Source(
+        "DETR with masks (facebookresearch)",
+        ("detr.query_embed.weight", "mask_head.lay1.weight"),
+        _SEGMENTATION,
+        "detr",
     ),
     Source(
         "Ber0ton's Jittor DETR",
         ("query_embed.weight", "transformer.encoder.layers.0.self_attn.q_proj.weight"),
         _PORT,
         "detr",
+        may_lack=MASK_HEAD,
     ),
     Source(
         "facebookresearch/detr",
         ("query_embed.weight", "transformer.encoder.layers.0.self_attn.in_proj_weight"),
         _CANONICAL,
         "detr",
+        may_lack=MASK_HEAD,
     ),
     Source("trzy/FasterRCNN", (f"{_STAGE2}._rpn_conv1.weight",), _TRZY, "faster_rcnn"),
     Source(

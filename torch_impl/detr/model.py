@@ -12,21 +12,23 @@ from neutral.config import BackboneConfig, DetrConfig
 from torch_impl import ops
 from torch_impl.backbones.resnet import ResNet, stage_channels
 from torch_impl.detr.position_encoding import build_position_encoding
+from torch_impl.detr.segmentation import AttentionMap, MaskHead
 from torch_impl.detr.transformer import Transformer
 from torch_impl.runtime import nn
 
 
 class Backbone(nn.Module):
-    """The body's last feature map, and the padding mask at its resolution."""
+    """The body's last feature map, the padding mask at its resolution, and the finer maps where they are wanted."""
 
-    def __init__(self, config: BackboneConfig):
+    def __init__(self, config: BackboneConfig, finer: bool):
         super().__init__()
-        self.body = ResNet(config, 4, 4)
+        self.body = ResNet(config, 1 if finer else 4, 4)
 
     def forward(self, images, mask):
-        """images [B, 3, H, W], mask bool [B, H, W] -> features [B, C, h, w], mask bool [B, h, w]."""
-        features = self.body(images)[0]
-        return features, ops.resize_mask(mask, features.shape[2], features.shape[3])
+        """images [B, 3, H, W], mask bool [B, H, W] -> features [B, C, h, w], mask bool [B, h, w], layer3 to layer1."""
+        *finer, features = self.body(images)
+        mask = ops.resize_mask(mask, features.shape[2], features.shape[3])
+        return (features, mask, *finer[::-1])
 
 
 class MLP(nn.Module):
@@ -48,25 +50,35 @@ class DETR(nn.Module):
         super().__init__()
         dim = config.transformer.hidden_dim
         self.aux_loss = config.aux_loss
-        self.transformer = Transformer(config.transformer)
+        self.segments = config.masks.enabled
+        self.transformer = Transformer(config.transformer, self.segments)
         self.class_embed = nn.Linear(dim, config.num_classes + 1)
         self.bbox_embed = MLP(dim, dim, 4, config.box_layers)
         self.query_embed = nn.Embedding(config.num_queries, dim)
         self.input_proj = nn.Conv2d(stage_channels(config.backbone, 4), dim, 1)
         position = build_position_encoding(config.position, dim)
-        self.backbone = nn.Sequential(Backbone(config.backbone), position)
+        self.backbone = nn.Sequential(Backbone(config.backbone, self.segments), position)
+        if self.segments:
+            self.bbox_attention = AttentionMap(config.transformer)
+            self.mask_head = MaskHead(config)
 
     def forward(self, images, mask):
         """images [B, 3, H, W], mask bool [B, H, W] -> (logits [B, Q, C + 1], boxes [B, Q, 4]) per layer.
 
-        Boxes are relative cxcywh. The last decoder layer comes last; it is alone without aux_loss.
+        Boxes are relative cxcywh. The last decoder layer comes last; it is alone without aux_loss. With masks, a pair:
+        these, and the logits of the masks [B, Q, H / 4, W / 4] of the last layer.
         """
-        features, mask = self.backbone[0](images, mask)
+        features, mask, *finer = self.backbone[0](images, mask)
         position = self.backbone[1](features, mask)
-        decoded = self.transformer(
-            self.input_proj(features), mask, self.query_embed.weight, position
-        )
+        projected = self.input_proj(features)
+        decoded = self.transformer(projected, mask, self.query_embed.weight, position)
+        if self.segments:
+            decoded, memory = decoded
         logits = ops.full_precision(self.class_embed(decoded))
         boxes = ops.sigmoid(ops.full_precision(self.bbox_embed(decoded)))
         first = 0 if self.aux_loss else decoded.shape[0] - 1
-        return [(logits[k], boxes[k]) for k in range(first, decoded.shape[0])]
+        layers = [(logits[k], boxes[k]) for k in range(first, decoded.shape[0])]
+        if not self.segments:
+            return layers
+        attention = self.bbox_attention(decoded[decoded.shape[0] - 1], memory, mask)
+        return layers, ops.full_precision(self.mask_head(projected, attention, finer))

@@ -1,13 +1,16 @@
 """Outputs -> detections: one per query, its best class, boxes in pixels of the original image.
 
-Follows facebookresearch/detr models/detr.py:258-286.
+Follows facebookresearch/detr models/detr.py:258-286, for masks models/segmentation.py:219-242.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from neutral.config import MaskConfig
+from neutral.data.batching import Batch
 from neutral.data.coco import Target
+from neutral.geometry import resize_nearest
 from torch_impl import ops
 from torch_impl.detr.box_ops import cxcywh_to_xyxy
 
@@ -25,3 +28,11 @@ def post_process(logits, boxes, targets: tuple[Target, ...]) -> list[dict[str, n
     return [
         {"scores": scores[i], "labels": labels[i], "boxes": corners[i]} for i in range(len(targets))
     ]
+
+
+def post_process_masks(logits, batch: Batch, target: Target, config: MaskConfig) -> np.ndarray:
+    """logits [Q, h, w] of one image of the batch -> bool [Q, H, W] at the image's original size."""
+    logits = ops.resize_bilinear(logits[None], batch.images.shape[2], batch.images.shape[3])[0]
+    height, width = target.size
+    found = ops.to_numpy(ops.sigmoid(logits[:, :height, :width])) > config.threshold
+    return resize_nearest(found, *target.original_size)
