@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from neutral import panoptic
 from neutral.data.coco import CocoDataset, encode_mask
 from neutral.errors import InputError, NonFinite
 from neutral.files import read_json
@@ -65,10 +67,13 @@ def plain_results(found: dict) -> list[dict]:
 
 
 def compact(found: dict) -> dict:
-    """Detections of an image, their masks (bool [N, H, W]), if there are any, as run-length codes."""
-    if "masks" not in found:
-        return found
-    return found | {"masks": [encode_mask(mask) for mask in found["masks"]]}
+    """Detections of an image; masks, where it has any, as run-length codes, and its segments as a PNG file."""
+    changed = dict(found)
+    if "masks" in found:
+        changed["masks"] = [encode_mask(mask) for mask in found["masks"]]
+    if "panoptic" in found:
+        changed["panoptic"] = panoptic.encode(found["panoptic"])
+    return changed
 
 
 def from_results(
@@ -136,9 +141,8 @@ def evaluate(
             "info": {},
             "images": list(dataset.images),
             "annotations": [
-                a | {"iscrowd": a.get("iscrowd", 0)}
-                for group in dataset.annotations.values()
-                for a in group
+                a | {"iscrowd": a.get("iscrowd", 0), "id": number}
+                for number, a in enumerate(chain(*dataset.annotations.values()), start=1)
             ],
             "categories": [{"id": k, "name": v} for k, v in dataset.categories.items()],
         }

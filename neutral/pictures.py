@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
 from neutral.files import replacing
+from neutral.panoptic import OFFSET
 
 READABLE = 300  # pixels of the short side
 GREEN, YELLOW, BLUE, RED, GREY = "#2ecc40", "#ffdc00", "#4c9aff", "#ff4136", "#bbbbbb"
@@ -64,6 +65,13 @@ def cover(image: Image.Image, found: dict, threshold: float) -> Image.Image:
         if found["scores"][k] >= threshold:
             pixels[mask] = 0.5 * pixels[mask] + 0.5 * np.array(colormaps["tab20"](k % 20)[:3])
     return Image.fromarray((pixels * 255).astype(np.uint8))
+
+
+def paint_segments(image: Image.Image, prediction: np.ndarray) -> Image.Image:
+    """The image in the colours of its segments (neutral/panoptic.py), dark where there is none."""
+    colours = colormaps["tab20"](prediction % OFFSET % 20)[..., :3] * (prediction >= 0)[..., None]
+    mixed = 0.4 * np.asarray(image.convert("RGB"), dtype=float) / 255 + 0.6 * colours
+    return Image.fromarray((mixed * 255).astype(np.uint8))
 
 
 def beside(pictures: list[tuple[str, Image.Image]]) -> Image.Image:

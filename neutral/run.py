@@ -27,6 +27,7 @@ from neutral.data.coco import CocoDataset
 from neutral.errors import InputError, NonFinite
 from neutral.evaluation import METRICS, compact, evaluate
 from neutral.files import git_revision, remove_unfinished, replacing, sha256_of
+from neutral.panoptic import panoptic_quality
 from neutral.randomness import stream
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
 from neutral.weights import Weights, initial_weights
@@ -384,14 +385,21 @@ def evaluation_record(
             k: None if math.isnan(v[0]) else v[0] for k, v in evaluation.per_class.items()
         },
     }
-    if dataset.masks:
+    if dataset.has_codes:
         stats = evaluate(dataset, detections, "segm").stats
         record["test_coco_eval_masks"] = [None if math.isnan(v) else v for v in stats]
+    if any("panoptic" in found for found in detections.values()):
+        quality = panoptic_quality(dataset, {i: d["panoptic"] for i, d in detections.items()})
+        record |= {f"test_PQ_{which}": finite(quality.of(which)) for which in ("all", "th", "st")}
     if config.data.kind == "voc":
         for name in ("voc07", "voc"):
             found = evaluate_voc(dataset, detections, VOC_RULES[name])
             record[f"test_{name}_map"] = None if math.isnan(found.mean) else found.mean
     return record
+
+
+def finite(scores: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in scores.items()}
 
 
 def has_epochs(log: Path) -> bool:

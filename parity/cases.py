@@ -68,7 +68,13 @@ POST_NORM = (
     "optimiser.lr_backbone=2e-4",
     "optimiser.warmup_steps=0",
 )
-MASKS = ("model.masks.enabled=true", "model.masks.norm_groups=4")
+MASKS = (
+    "model.masks.enabled=true",
+    "model.masks.norm_groups=4",
+    "model.masks.panoptic=true",
+    "model.masks.panoptic_threshold=0",
+    "model.masks.things_below=3",
+)
 CASES = (
     Case("scenes_detr on scenes", "scenes_detr", POST_NORM, SCENES),
     Case(

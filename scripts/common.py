@@ -122,7 +122,8 @@ def config_from(options: argparse.Namespace) -> Config:
     if options.data:
         root = Path(options.data)
         is_voc = any(root.glob("JPEGImages")) or any(root.glob("VOC*/JPEGImages"))
-        kind = "voc" if is_voc else "coco"
+        of_coco = "coco_panoptic" if config.data.kind == "coco_panoptic" else "coco"
+        kind = "voc" if is_voc else of_coco
         overrides = [f"data.kind={kind}", f"data.root={options.data}", *overrides]
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")

@@ -16,6 +16,7 @@ from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.evaluation import METRICS, evaluate, from_results, to_results
 from neutral.files import write_json
+from neutral.panoptic import PanopticQuality, panoptic_quality, write_predictions
 from neutral.run import evaluation_run
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
 from neutral.weights import load_weights
@@ -30,6 +31,14 @@ from scripts.common import (
     open_session,
     run_main,
 )
+
+
+def panoptic_table(quality: PanopticQuality) -> Table:
+    table = Table("segments", "PQ", "SQ", "RQ", "classes")
+    for name, which in (("all", "all"), ("things", "th"), ("stuff", "st")):
+        scores = quality.of(which)
+        table.add_row(name, *(f"{scores[k]:.4f}" for k in ("pq", "sq", "rq")), str(scores["n"]))
+    return table
 
 
 def voc_table(dataset: CocoDataset, detections: dict, metrics: list[str]) -> Table:
@@ -69,6 +78,12 @@ def main() -> None:
         help="write AP by class and precision over recall here (.json), for scripts.plot",
     )
     parser.add_argument(
+        "--panoptic-out",
+        type=Path,
+        metavar="DIR",
+        help="write the segments here, in COCO's panoptic format",
+    )
+    parser.add_argument(
         "--detections",
         type=Path,
         help="judge these detections (COCO results, as --out writes them); no framework is needed",
@@ -95,7 +110,7 @@ def main() -> None:
             )
     console = Console()
     judged = {"boxes": evaluation}
-    if dataset.masks and any("masks" in found for found in detections.values()):
+    if dataset.has_codes and any("masks" in found for found in detections.values()):
         judged["masks"] = evaluate(dataset, detections, "segm")
     table = Table("metric", *judged)
     for name in METRICS:
@@ -106,6 +121,14 @@ def main() -> None:
         if values[0] == values[0]:  # classes without ground truth are NaN
             classes.add_row(name, *(f"{v:.4f}" for v in values))
     console.print(classes)
+    segmented = {i: found["panoptic"] for i, found in detections.items() if "panoptic" in found}
+    if segmented:
+        console.print(panoptic_table(panoptic_quality(dataset, segmented)))
+        if options.panoptic_out:
+            write_predictions(options.panoptic_out, f"panoptic_{options.split}", dataset, segmented)
+            console.print(f"segments: {options.panoptic_out}")
+    elif options.panoptic_out:
+        raise InputError(f"--panoptic-out: {config.name} makes no panoptic segments")
     voc = options.metric or (["voc07", "voc"] if config.data.kind == "voc" else [])
     if voc:
         console.print(voc_table(dataset, detections, voc))

@@ -29,7 +29,7 @@ from neutral.data.transforms import val_transform
 from neutral.errors import InputError
 from neutral.evaluation import compact, from_plain_results, plain_results
 from neutral.files import read_json, write_json
-from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, save
+from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, paint_segments, save
 from neutral.views import VIEWS
 from neutral.weights import load_weights
 from parity.compare import partners
@@ -145,6 +145,9 @@ def predict_one(options: argparse.Namespace, config: Config, pictures: list, nam
             marks = detection_marks(found, names, options.threshold)
             covered = cover(image, found, options.threshold)
             save(draw(covered, marks), options.out / f"{picture.name}.png")
+            if "panoptic" in found:
+                segments = found["panoptic"]
+                save(paint_segments(image, segments), options.out / f"{picture.name}-panoptic.png")
             records += records_of(picture, found, names)
             progress.update(task, advance=1, note=f"{len(marks)} objects in {picture.name}")
     write_json(options.out / "detections.json", records, indent=None)

@@ -76,6 +76,9 @@ PRESETS = {
     "detr_r101": partial(presets.detr, "resnet101", False),
     "detr_r50_dc5": partial(presets.detr, "resnet50", True),
     "detr_r101_dc5": partial(presets.detr, "resnet101", True),
+    "detr_r50_panoptic": partial(presets.detr_panoptic, "resnet50", False),
+    "detr_r101_panoptic": partial(presets.detr_panoptic, "resnet101", False),
+    "detr_r50_dc5_panoptic": partial(presets.detr_panoptic, "resnet50", True),
     "scenes_detr": presets.scenes_detr,
     "trzy_vgg16": partial(presets.trzy, "vgg16"),
     "trzy_resnet50": partial(presets.trzy, "resnet50"),
@@ -153,8 +156,9 @@ def _validate_masks(config: Config) -> None:
     """The mask head normalises groups of channels: hidden_dim + heads, and hidden_dim / 2 to / 16."""
     model, groups = config.model, config.model.masks.norm_groups
     if not model.masks.enabled:
-        if model.masks.freeze_detr:
-            raise InputError("model.masks.freeze_detr=true needs model.masks.enabled=true")
+        for name in ("freeze_detr", "panoptic"):
+            if getattr(model.masks, name):
+                raise InputError(f"model.masks.{name}=true needs model.masks.enabled=true")
         return
     dim = model.transformer.hidden_dim
     for channels in (dim + model.transformer.heads, dim // 16):

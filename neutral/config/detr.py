@@ -63,6 +63,8 @@ class MaskConfig:
     norm_groups: int = 8
     norm_eps: float = 1e-5
     threshold: float = 0.5  # of a pixel's probability
+    panoptic: bool = False  # also one segment for every pixel, `--dataset_file coco_panoptic`
+    things_below: int = 91  # category ids below it are things, the others stuff (detr.py:357)
     panoptic_threshold: float = 0.85  # least score of a segment
     panoptic_min_area: int = 5  # pixels of a segment
 

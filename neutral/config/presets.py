@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from neutral.config.detr import DetrConfig, TransformerConfig
+from neutral.config.detr import DetrConfig, MaskConfig, TransformerConfig
 from neutral.config.faster_rcnn import (
     AnchorConfig,
     BoxLossConfig,
@@ -34,6 +34,19 @@ CAFFE_BGR = (102.9801, 115.9465, 122.7717)  # Detectron's pixel means, in the or
 
 def detr(backbone: str, dilation: bool) -> dict:
     return {"model": DetrConfig(backbone=BackboneConfig(name=backbone, dilation=dilation))}
+
+
+def detr_panoptic(backbone: str, dilation: bool) -> dict:
+    """The mask head's training on a detector of 250 classes that is done (README, "Training", second step)."""
+    return {
+        "model": DetrConfig(
+            num_classes=250,  # detr.py:307-310
+            backbone=BackboneConfig(name=backbone, dilation=dilation),
+            masks=MaskConfig(enabled=True, freeze_detr=True, panoptic=True),
+        ),
+        "optimiser": OptimiserConfig(epochs=25, lr_drop=15, batch_size=1),
+        "data": DataConfig(kind="coco_panoptic"),
+    }
 
 
 def scenes_detr() -> dict:

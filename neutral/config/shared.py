@@ -95,7 +95,7 @@ class ScenesConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    kind: Literal["scenes", "coco", "voc"] = "coco"
+    kind: Literal["scenes", "coco", "coco_panoptic", "voc"] = "coco"
     root: str = (
         ""  # of a COCO directory, a VOC year (as .../VOC2007) or VOCdevkit; scenes need none
     )

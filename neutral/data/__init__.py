@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neutral.config import Config
 from neutral.data.coco import CocoDataset
+from neutral.data.panoptic import open_panoptic
 from neutral.data.scenes import ensure_scenes
 from neutral.data.voc import CLASSES, discovered, open_voc
 from neutral.errors import InputError
@@ -36,5 +37,7 @@ def open_dataset(
     first = 1 if config.model.detector == "faster_rcnn" else 0
     contiguous = data.labels == "contiguous"
     masks = config.model.detector == "detr" and config.model.masks.enabled
+    if data.kind == "coco_panoptic":
+        return open_panoptic(root, split, classes, data.degenerate_boxes, masks)
     checks = (classes, data.degenerate_boxes, first, contiguous)
     return CocoDataset.open(root, split, *checks, sets, masks)

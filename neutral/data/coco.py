@@ -145,7 +145,7 @@ class CocoDataset:
                 f"{self.path(record)}: is {width}x{height}, but {Path(self.source).name} "
                 f"says {record['width']}x{record['height']} (width x height)"
             )
-        wanted = [a for a in self.annotations[record["id"]] if not a.get("iscrowd", 0)]
+        wanted = self.wanted(record["id"])
         boxes = np.array([a["bbox"] for a in wanted], dtype=np.float32).reshape(-1, 4)
         boxes = xywh_to_xyxy(boxes)
         boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
@@ -157,9 +157,23 @@ class CocoDataset:
             image_id=int(record["id"]),
             original_size=(height, width),
             size=(height, width),
-            masks=decode_masks(wanted, height, width) if self.masks else None,
         )
+        if self.masks:
+            target = replace(target, masks=self.decode(wanted, target))
         return image, target.select((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether every annotation has its mask as a code, by which masks can be judged."""
+        return self.masks
+
+    def wanted(self, image_id: int) -> list[dict]:
+        """The annotations of an image that are to be found: not crowds."""
+        return [a for a in self.annotations[image_id] if not a.get("iscrowd", 0)]
+
+    def decode(self, annotations: list[dict], target: Target) -> np.ndarray:
+        """Masks of these annotations, bool [N, height, width]."""
+        return decode_masks(annotations, *target.original_size)
 
     @cached_property
     def fingerprint(self) -> dict:

@@ -6,6 +6,7 @@ import numpy as np
 
 from neutral.config import Config
 from neutral.data.batching import Batch
+from neutral.panoptic import segment_image
 from neutral.randomness import Draws
 from torch_impl import ops
 from torch_impl.decisions import Decisions
@@ -34,7 +35,14 @@ class Detector:
         """Per image: scores, labels, boxes and, where the model makes them, masks; see post_process.py."""
         outputs, masks = outcome.state
         found = post_process(*outputs, batch.targets)
-        if masks is not None:
-            for i, target in enumerate(batch.targets):
-                found[i]["masks"] = post_process_masks(masks[i], batch, target, self.config.masks)
+        if masks is None:
+            return found
+        for i, target in enumerate(batch.targets):
+            found[i]["masks"] = post_process_masks(masks[i], batch, target, self.config.masks)
+        if self.config.masks.panoptic:
+            probabilities = ops.to_numpy(ops.softmax(outputs[0], 2))
+            for i, (target, logits) in enumerate(zip(batch.targets, ops.to_numpy(masks))):
+                sizes = target.size, batch.images.shape[2:], target.original_size
+                segments = segment_image(probabilities[i], logits, *sizes, self.config.masks)
+                found[i]["panoptic"] = segments
         return found

@@ -1,0 +1,97 @@
+"""COCO's panoptic data sets: one PNG file of segments per image, whose colours are ids.
+
+Follows facebookresearch/detr datasets/coco_panoptic.py: every segment, stuff and crowds included, is an object.
+Boxes are those of the annotations; the reference takes them from the masks, where they end one pixel short.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from neutral.data.coco import (
+    CocoDataset,
+    Target,
+    check_annotation,
+    check_image,
+    check_labels,
+    read_annotations,
+)
+from neutral.errors import InputError
+
+
+@dataclass(frozen=True)
+class PanopticDataset(CocoDataset):
+    """annotations: the segments; `things`: ids of categories; `segments`: PNG file of every image id."""
+
+    things: tuple[int, ...] = ()
+    segments: dict[int, Path] | None = None
+
+    has_codes = False
+
+    def wanted(self, image_id: int) -> list[dict]:
+        return list(self.annotations[image_id])
+
+    def decode(self, annotations: list[dict], target: Target) -> np.ndarray:
+        ids = read_segments(self.segments[target.image_id])
+        if ids.shape != target.original_size:
+            raise InputError(
+                f"{self.segments[target.image_id]}: is {ids.shape[1]}x{ids.shape[0]}, its image "
+                f"{target.original_size[1]}x{target.original_size[0]} (width x height)"
+            )
+        numbers = np.array([a["id"] for a in annotations], dtype=np.int64)
+        return ids == numbers[:, None, None]
+
+
+def open_panoptic(
+    root: Path, split: str, num_classes: int, degenerate_boxes: str, masks: bool
+) -> PanopticDataset:
+    """annotations/panoptic_{split}2017.json; its PNG files lie in a folder called so, beside it or below `root`."""
+    name = f"panoptic_{split}2017"
+    file = root / "annotations" / f"{name}.json"
+    content = read_annotations(file)
+    categories = {int(c["id"]): c["name"] for c in content["categories"]}
+    labels = {category: category for category in sorted(categories)}
+    check_labels(labels, 0, num_classes, file)
+    images = {int(i["id"]): i | {"folder": f"{split}2017"} for i in content["images"]}
+    for record in images.values():
+        check_image(record, file)
+    folder = next((f for f in (file.parent / name, root / name) if f.is_dir()), file.parent / name)
+    annotations, segments = {}, {}
+    for entry in content["annotations"]:
+        image_id = entry.get("image_id")
+        if image_id not in images or "file_name" not in entry or "segments_info" not in entry:
+            raise InputError(
+                f"{file}: the annotation of image {image_id} needs a known image_id, file_name and segments_info"
+            )
+        segments[image_id] = folder / entry["file_name"]
+        found = [segment | {"image_id": image_id} for segment in entry["segments_info"]]
+        for segment in found:
+            check_annotation(segment, images, categories, file, degenerate_boxes)
+        annotations[image_id] = tuple(found)
+    if missing := sorted(images.keys() - segments.keys()):
+        raise InputError(f"{file}: image {missing[0]} has no annotation")
+    if absent := [path for path in segments.values() if not path.is_file()]:
+        raise InputError(f"{absent[0]}: this file of segments, named by {file.name}, is missing")
+    things = tuple(int(c["id"]) for c in content["categories"] if c.get("isthing"))
+    records = tuple(images[i] for i in sorted(images))
+    fields = (split, root, str(file), records, annotations, categories, labels, masks)
+    dataset = PanopticDataset(*fields, things=things, segments=segments)
+    dataset.fingerprint  # noqa: B018  (looks at every image file)
+    return dataset
+
+
+def read_segments(file: Path | bytes) -> np.ndarray:
+    """A PNG file -> ids int64 [H, W], R + 256 G + 256^2 B; InputError names one that cannot be read."""
+    try:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            colours = np.asarray(image.convert("RGB"), dtype=np.int64)
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file of segments") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"{file}: not a PNG file of segments ({error})") from None
+    return colours @ np.array([1, 256, 256**2])
