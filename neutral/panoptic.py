@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from neutral.config import MaskConfig
+from neutral.data.coco import CocoDataset
 from neutral.data.panoptic import PanopticDataset, read_segments
 from neutral.files import replacing, write_json
 from neutral.geometry import bilinear_weights, resize_nearest
@@ -123,6 +124,12 @@ class PanopticQuality:
         found = np.array([s for s in chosen if s[0] == s[0]]).reshape(-1, 3)
         means = found.mean(0) if len(found) else np.full(3, np.nan)
         return dict(zip(("pq", "sq", "rq"), means.tolist())) | {"n": len(found)}
+
+
+def encoded_segments(dataset: CocoDataset, detections: dict[int, dict]) -> dict[int, dict]:
+    """What `panoptic_quality` judges: of detections as `evaluation.compact` has them, on a panoptic data set only."""
+    judged = detections if isinstance(dataset, PanopticDataset) else {}
+    return {i: found["panoptic"] for i, found in judged.items() if "panoptic" in found}
 
 
 def panoptic_quality(dataset: PanopticDataset, encoded: dict[int, dict]) -> PanopticQuality:

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from neutral.config import VGG16_BLOCKS, Config, OptimiserConfig
+from neutral.config import (
+    MOBILENET_LAYERS,
+    VGG16_BLOCKS,
+    BackboneConfig,
+    Config,
+    OptimiserConfig,
+)
 
 BODIES = {"detr": "backbone.0.body.", "faster_rcnn": "backbone.body."}
 MASK_HEAD = ("bbox_attention.", "mask_head.")
@@ -29,11 +35,17 @@ def vgg16_positions() -> list[tuple[int, ...]]:
     return positions
 
 
+def mobilenet_channels(backbone: BackboneConfig, layer: int) -> int:
+    """Of the output of Conv2d_{layer}; 8 at least, as where the width is a small fraction."""
+    return max(backbone.width * MOBILENET_LAYERS[layer][0], 8)
+
+
 def is_norm(key: str) -> bool:
-    """True for tensors of a ResNet's normalisation layer."""
+    """True for tensors of a normalisation layer of a ResNet or MobileNet."""
     parts = key.split(".")
     owner = parts[-2] if len(parts) > 1 else ""
-    return owner.startswith("bn") or parts[-3:-1] == ["downsample", "1"]
+    in_mobilenet = owner == "1" and any(part.startswith("Conv2d_") for part in parts)
+    return owner.startswith("bn") or parts[-3:-1] == ["downsample", "1"] or in_mobilenet
 
 
 def is_buffer(key: str, config: Config) -> bool:
@@ -53,6 +65,8 @@ def is_frozen_stage(name: str, config: Config) -> bool:
     if backbone.name == "vgg16":
         trained = vgg16_positions()[backbone.frozen_stages :]
         return len(inner) > 1 and int(inner[1]) < (trained[0][0] if trained else 1000)
+    if backbone.name == "mobilenet_v1":
+        return inner[0] in [f"Conv2d_{k}" for k in range(backbone.frozen_stages)]
     frozen = [module for stage in STAGES[: backbone.frozen_stages] for module in stage]
     return inner[0] in frozen
 
@@ -108,8 +122,13 @@ def rates(
 
 def decays(keys: Iterable[str], config: Config) -> dict[str, float]:
     """Weight decay of every parameter."""
-    optimiser = config.optimiser
-    return {
-        key: 0.0 if is_bias(key) and not optimiser.bias_decay else optimiser.weight_decay
-        for key in keys
-    }
+    return {key: decay(key, config) for key in keys}
+
+
+def decay(key: str, config: Config) -> float:
+    backbone = config.model.backbone
+    if ".Conv2d_" in key:  # MobileNet's have their own
+        is_decayed = backbone.mobilenet_decay_depthwise or ".depthwise." not in key
+        return backbone.mobilenet_weight_decay if is_decayed else 0.0
+    undecayed = is_bias(key) and not config.optimiser.bias_decay
+    return 0.0 if undecayed else config.optimiser.weight_decay

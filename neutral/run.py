@@ -27,7 +27,7 @@ from neutral.data.coco import CocoDataset
 from neutral.errors import InputError, NonFinite
 from neutral.evaluation import METRICS, compact, evaluate
 from neutral.files import git_revision, remove_unfinished, replacing, sha256_of
-from neutral.panoptic import panoptic_quality
+from neutral.panoptic import encoded_segments, panoptic_quality
 from neutral.randomness import stream
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
 from neutral.weights import Weights, initial_weights
@@ -388,8 +388,8 @@ def evaluation_record(
     if dataset.has_codes:
         stats = evaluate(dataset, detections, "segm").stats
         record["test_coco_eval_masks"] = [None if math.isnan(v) else v for v in stats]
-    if any("panoptic" in found for found in detections.values()):
-        quality = panoptic_quality(dataset, {i: d["panoptic"] for i, d in detections.items()})
+    if segments := encoded_segments(dataset, detections):
+        quality = panoptic_quality(dataset, segments)
         record |= {f"test_PQ_{which}": finite(quality.of(which)) for which in ("all", "th", "st")}
     if config.data.kind == "voc":
         for name in ("voc07", "voc"):

@@ -180,6 +180,7 @@ FASTER_RCNN = (
         (*SMALL, *FEW, "model.rpn.proposals.min_size=4", "model.rpn.anchors.sizes=3;3;2"),
         TWO,
     ),
+    Case("tf_mobile", "tf_mobile", (*SMALL, *FEW, *STRIDES, *CAFFE_SCALE, *LOW_BAR), TWO),
     Case("trzy_resnet50", "trzy_resnet50", (*SMALL, *FEW, *AREAS), TWO),
     Case("trzy_vgg16", "trzy_vgg16", (*SMALL, *FEW, *AREAS, *NARROW), TWO, **VGG),
     Case("trzy_resnet101", "trzy_resnet101", (*SMALL, *FEW, *AREAS), TWO, full=True),

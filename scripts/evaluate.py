@@ -16,7 +16,7 @@ from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.evaluation import METRICS, evaluate, from_results, to_results
 from neutral.files import write_json
-from neutral.panoptic import PanopticQuality, panoptic_quality, write_predictions
+from neutral.panoptic import PanopticQuality, encoded_segments, panoptic_quality, write_predictions
 from neutral.run import evaluation_run
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
 from neutral.weights import load_weights
@@ -121,14 +121,14 @@ def main() -> None:
         if values[0] == values[0]:  # classes without ground truth are NaN
             classes.add_row(name, *(f"{v:.4f}" for v in values))
     console.print(classes)
-    segmented = {i: found["panoptic"] for i, found in detections.items() if "panoptic" in found}
+    segmented = encoded_segments(dataset, detections)
     if segmented:
         console.print(panoptic_table(panoptic_quality(dataset, segmented)))
         if options.panoptic_out:
             write_predictions(options.panoptic_out, f"panoptic_{options.split}", dataset, segmented)
             console.print(f"segments: {options.panoptic_out}")
     elif options.panoptic_out:
-        raise InputError(f"--panoptic-out: {config.name} makes no panoptic segments")
+        raise InputError(f"--panoptic-out: {config.name} makes no segments, or the data have none")
     voc = options.metric or (["voc07", "voc"] if config.data.kind == "voc" else [])
     if voc:
         console.print(voc_table(dataset, detections, voc))

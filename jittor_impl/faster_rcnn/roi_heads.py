@@ -13,12 +13,14 @@ import math
 import numpy as np
 
 from jittor_impl import ops
+from jittor_impl.backbones.mobilenet import Layers
 from jittor_impl.backbones.resnet import make_stage
 from jittor_impl.dropout import Dropout
 from jittor_impl.faster_rcnn.boxes import BoxCoder, area, box_loss
 from jittor_impl.faster_rcnn.labels import match, sample_slots
 from jittor_impl.runtime import nn
 from neutral.config.faster_rcnn import FasterRcnnConfig, RoiConfig
+from neutral.parameters import mobilenet_channels
 
 
 class RegionPool(nn.Module):
@@ -107,6 +109,18 @@ class Layer4(nn.Module):
         return x.sum(3).sum(2) / (x.shape[2] * x.shape[3])
 
 
+class MobileNetTail(Layers):
+    """MobileNet's last two layers on every region, then the mean of each channel."""
+
+    def __init__(self, config: FasterRcnnConfig):
+        super().__init__(config.backbone, 12, 13)
+        self.outputs = mobilenet_channels(config.backbone, 13)
+
+    def execute(self, x):
+        x = self.follow(x)
+        return x.sum(3).sum(2) / (x.shape[2] * x.shape[3])
+
+
 class Predictor(nn.Module):
     """Class scores [R, K] and box deltas [R, K, 4], the background's being zeros where it has no slot."""
 
@@ -133,6 +147,8 @@ class RoiHeads(nn.Module):
         self.box_roi_pool = RegionPool(config)
         if config.roi.head == "layer4":
             self.box_head = Layer4(config, layer4_channels)
+        elif config.roi.head == "mobilenet":
+            self.box_head = MobileNetTail(config)
         else:
             self.box_head = TwoFc(config.roi, channels)
         self.box_predictor = Predictor(config, self.box_head.outputs)

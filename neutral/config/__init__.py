@@ -24,6 +24,7 @@ from neutral.config.detr import (
 from neutral.config.faster_rcnn import FasterRcnnConfig
 from neutral.config.shared import (
     BLOCK_EXPANSION,
+    MOBILENET_LAYERS,
     RESNET_LAYOUTS,
     VGG16_BLOCKS,
     BackboneConfig,
@@ -36,6 +37,7 @@ from neutral.errors import InputError
 
 __all__ = [
     "BLOCK_EXPANSION",
+    "MOBILENET_LAYERS",
     "PRESETS",
     "RESNET_LAYOUTS",
     "VGG16_BLOCKS",
@@ -86,6 +88,7 @@ PRESETS = {
     "trzy_resnet152": partial(presets.trzy, "resnet152"),
     "simple_vgg16": presets.simple_vgg16,
     "tf_vgg16": partial(presets.tf, "vgg16"),
+    "tf_mobile": partial(presets.tf, "mobilenet_v1"),
     "tf_res50": partial(presets.tf, "resnet50"),
     "tf_res101": partial(presets.tf, "resnet101"),
     "tf_res152": partial(presets.tf, "resnet152"),
@@ -107,7 +110,7 @@ def preset(name: str) -> Config:
 def validate(config: Config) -> Config:
     """Returns `config`; InputError names the field whose value cannot work."""
     backbone = config.model.backbone
-    known = [*RESNET_LAYOUTS, "vgg16"]
+    known = [*RESNET_LAYOUTS, "vgg16", "mobilenet_v1"]
     if backbone.name not in known:
         raise InputError(f"model.backbone.name={backbone.name!r}: choose one of {', '.join(known)}")
     if backbone.norm == "group" and backbone.width % backbone.norm_groups:
@@ -187,9 +190,14 @@ def _validate_faster_rcnn(config: Config) -> None:
         )
     if len({len(sizes) for sizes in rpn.anchors.sizes}) != 1:
         raise InputError("model.rpn.anchors.sizes: every level needs as many sizes as the others")
-    if model.fpn.channels and model.backbone.name == "vgg16":
-        raise InputError("model.fpn needs a ResNet; VGG16 has no pyramid here")
-    if roi.head == "layer4" and (model.fpn.channels or model.backbone.name == "vgg16"):
+    is_resnet = model.backbone.name in RESNET_LAYOUTS
+    if model.fpn.channels and not is_resnet:
+        raise InputError(f"model.fpn needs a ResNet; {model.backbone.name} has no pyramid here")
+    if (roi.head == "mobilenet") != (model.backbone.name == "mobilenet_v1"):
+        raise InputError(
+            "model.roi.head=mobilenet goes with model.backbone.name=mobilenet_v1, and no other"
+        )
+    if roi.head == "layer4" and (model.fpn.channels or not is_resnet):
         raise InputError("model.roi.head=layer4 needs a ResNet without a pyramid (fpn.channels=0)")
     if roi.size < 1:
         raise InputError(f"model.roi.size={roi.size} must be at least 1")

@@ -125,7 +125,7 @@ class RoiConfig:
     canonical_size: float = 224.0  # FPN paper, equation 1: such a box belongs to canonical_level
     canonical_level: int = 4
     level_eps: float = 1e-6
-    head: Literal["two_fc", "layer4"] = "two_fc"
+    head: Literal["two_fc", "layer4", "mobilenet"] = "two_fc"
     hidden: int = 4096
     layer4_pool: Literal["mean", "max"] = "mean"
     dropout: float = 0.0  # after each of two_fc's layers

@@ -165,6 +165,10 @@ def simple_vgg16() -> dict:
     }
 
 
+# cfg.MOBILENET: the first five layers are fixed
+BACKBONES = {"mobilenet_v1": BackboneConfig(name="mobilenet_v1", width=32, frozen_stages=5)}
+
+
 def tf(backbone: str) -> dict:
     """ruotianluo/pytorch-faster-rcnn: +1 pixels, window anchors, no objects among the proposals."""
     is_vgg = backbone == "vgg16"
@@ -172,7 +176,9 @@ def tf(backbone: str) -> dict:
         "model": FasterRcnnConfig(
             num_classes=21,
             pixel_offset=1.0,
-            backbone=BackboneConfig(name=backbone, stride_on="1x1", layer4_stride=1),
+            backbone=BACKBONES.get(
+                backbone, BackboneConfig(name=backbone, stride_on="1x1", layer4_stride=1)
+            ),
             rpn=RpnConfig(
                 channels=512,
                 scores="softmax",
@@ -182,7 +188,7 @@ def tf(backbone: str) -> dict:
             ),
             roi=RoiConfig(
                 pool="roi_align",
-                head="two_fc" if is_vgg else "layer4",
+                head={"vgg16": "two_fc", "mobilenet_v1": "mobilenet"}.get(backbone, "layer4"),
                 append_gt=False,
                 dropout=0.5 if is_vgg else 0.0,
                 sampler=SamplerConfig(

@@ -14,13 +14,19 @@ RESNET_LAYOUTS = {
     "resnet152": ("bottleneck", (3, 8, 36, 3)),
 }
 BLOCK_EXPANSION = {"basic": 1, "bottleneck": 4}
+# MobileNet's layers: channels as a multiple of the first's, and stride (mobilenet_v1.py:29-46)
+MOBILENET_LAYERS = (
+    *((1, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2)),
+    *[(16, 1)] * 5,
+    *((32, 1), (32, 1)),
+)
 # channels of the 3x3 convolutions of each block of VGG16 ("D"); a 2x2 pool lies between the blocks
 VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    name: str = "resnet50"  # or "vgg16"
+    name: str = "resnet50"  # or "vgg16", "mobilenet_v1"
     dilation: bool = False  # DC5: the last stage keeps its stride and dilates instead
     norm: Literal["frozen_batch", "group"] = "frozen_batch"
     norm_eps: float = 1e-5
@@ -28,6 +34,9 @@ class BackboneConfig:
     width: int = 64  # channels of the stem; stages have 1, 2, 4, 8 times as many
     frozen_stages: int = 2  # DETR backbone.py:62-64: stem and layer1; of VGG16: its first blocks
     stride_on: Literal["3x3", "1x1"] = "3x3"  # of a strided bottleneck; "1x1" is caffe's placement
+    # of MobileNet's convolutions, instead of the optimiser's; whether the depthwise ones are decayed
+    mobilenet_weight_decay: float = 4e-5
+    mobilenet_decay_depthwise: bool = False
     layer4_stride: int = 2  # 1 in ruotianluo's port, where layer4 runs on the RoIs
 
 

@@ -18,6 +18,7 @@ from neutral.errors import InputError
 from neutral.parameters import MASK_HEAD, body, is_bias, is_norm
 from neutral.randomness import stream
 
+MOBILENET_STD = 0.09
 Weights = dict[str, np.ndarray]
 
 
@@ -68,6 +69,8 @@ def _initial(key: str, shape: tuple[int, ...], shapes: dict, config: Config) -> 
     layer = owner.rpartition(".")[2]
     if is_norm(key) or "norm" in layer or layer.startswith("gn"):
         return np.full(shape, leaf in ("weight", "running_var"), dtype=np.float32)
+    if ".Conv2d_" in key:  # mobilenet_v1.py:168-178
+        return (np.fmod(generator.standard_normal(shape), 2) * MOBILENET_STD).astype(np.float32)
     if key.startswith(body(config)) or ".layer4." in key:
         if is_bias(key):
             return np.zeros(shape, dtype=np.float32)

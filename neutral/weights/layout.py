@@ -17,7 +17,7 @@ from neutral.config import (
     DetrConfig,
     FasterRcnnConfig,
 )
-from neutral.parameters import BODIES, vgg16_positions
+from neutral.parameters import BODIES, mobilenet_channels, vgg16_positions
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
 
@@ -94,6 +94,21 @@ def _vgg16(body: str) -> Shapes:
             inputs = outputs
 
 
+def _mobilenet(body: str, backbone: BackboneConfig, first: int, last: int) -> Shapes:
+    """Conv2d_{first} to Conv2d_{last}."""
+    for k in range(first, last + 1):
+        name, outputs = f"{body}Conv2d_{k}", mobilenet_channels(backbone, k)
+        if k == 0:
+            yield from _convolution(f"{name}.0", 3, outputs, 3, bias=False)
+            yield from _norm(f"{name}.1", outputs, backbone.norm)
+            continue
+        inputs = mobilenet_channels(backbone, k - 1)
+        yield f"{name}.depthwise.0.weight", (inputs, 1, 3, 3)
+        yield from _norm(f"{name}.depthwise.1", inputs, backbone.norm)
+        yield from _convolution(f"{name}.pointwise.0", inputs, outputs, 1, bias=False)
+        yield from _norm(f"{name}.pointwise.1", outputs, backbone.norm)
+
+
 def _attention(name: str, width: int) -> Shapes:
     yield f"{name}.in_proj_weight", (3 * width, width)
     yield f"{name}.in_proj_bias", (3 * width,)
@@ -156,6 +171,9 @@ def _faster_rcnn(model: FasterRcnnConfig) -> Shapes:
     if backbone.name == "vgg16":
         channels = VGG16_BLOCKS[-1][-1]
         yield from _vgg16(body)
+    elif backbone.name == "mobilenet_v1":
+        channels = mobilenet_channels(backbone, 11)
+        yield from _mobilenet(body, backbone, 0, 11)
     elif fpn.channels:
         channels, first = fpn.channels, fpn.first_level - 1
         stages = range(first, fpn.last_level)
@@ -177,6 +195,9 @@ def _faster_rcnn(model: FasterRcnnConfig) -> Shapes:
     if roi.head == "layer4":
         outputs = _stage_channels(backbone, 4)
         yield from _stage("roi_heads.box_head.", backbone, 4)
+    elif roi.head == "mobilenet":
+        outputs = mobilenet_channels(backbone, 13)
+        yield from _mobilenet("roi_heads.box_head.", backbone, 12, 13)
     else:
         outputs = roi.hidden
         yield from _linear("roi_heads.box_head.fc6", channels * roi.size**2, outputs)

@@ -316,6 +316,8 @@ _TF = (  # ruotianluo/pytorch-faster-rcnn, lib/nets
         }
     ),
     Rule("vgg.features.{rest}", "{body}features.{rest}"),
+    *(Rule(f"mobilenet.Conv2d_{k}.{{rest}}", f"{HEAD}.Conv2d_{k}.{{rest}}") for k in (12, 13)),
+    Rule("mobilenet.{rest}", "{body}{rest}"),
     Rule("resnet.fc.{leaf}", reason=CLASSIFIER),
     Rule("resnet.layer4.{rest}", "{layer4}layer4.{rest}"),
     Rule("resnet.{rest}", "{body}{rest}"),

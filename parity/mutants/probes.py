@@ -91,6 +91,8 @@ def same_arrays(check: str, torch, jittor) -> list[Verdict]:
 DETR, RCNN, LIKE_TF, LIKE_TRZY = CASES[0], FASTER_RCNN[0], FASTER_RCNN[1], FASTER_RCNN[2]
 FROZEN_DETR = Case("frozen statistics", "scenes_detr", (*POST_NORM, *FROZEN), DETR.images)
 DC5 = Case("DC5", "detr_r50_dc5", sizes(48, 60), (0,), padded=False)
+SEGMENTING = next(case for case in CASES if case.name == "scenes_detr with masks")
+MOBILENET = next(case for case in FASTER_RCNN if case.name == "tf_mobile")
 UNCLIPPED = Case(
     "SGD without clipping",
     "scenes_frcnn",
@@ -107,10 +109,12 @@ PROBES = {
     "detr pre-norm": trace(PRE_NORM),
     "detr frozen": trace(FROZEN_DETR),
     "detr dc5": trace(DC5),
+    "detr masks": trace(SEGMENTING),
     "detr steps": steps(CASES[1]),
     "frcnn": trace(RCNN),
     "frcnn as tf": trace(LIKE_TF),
     "frcnn as trzy": trace(LIKE_TRZY),
+    "frcnn mobilenet": trace(MOBILENET),
     "frcnn steps": steps(UNCLIPPED),
     "data": asked("sample_data", AUGMENTED, partial(same_arrays, "data")),
     "initial weights": asked(

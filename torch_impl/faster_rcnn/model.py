@@ -6,7 +6,9 @@ One class for the whole family; config.FasterRcnnConfig says which member it is.
 from __future__ import annotations
 
 from neutral.config.faster_rcnn import FasterRcnnConfig
+from neutral.parameters import mobilenet_channels
 from torch_impl.backbones.fpn import FeaturePyramid
+from torch_impl.backbones.mobilenet import MobileNet
 from torch_impl.backbones.resnet import ResNet, stage_channels
 from torch_impl.backbones.vgg import VGG16
 from torch_impl.faster_rcnn.roi_heads import RoiHeads
@@ -23,6 +25,9 @@ class Backbone(nn.Module):
         if config.backbone.name == "vgg16":
             self.body = VGG16()
             self.channels = 512
+        elif config.backbone.name == "mobilenet_v1":
+            self.body = MobileNet(config.backbone)
+            self.channels = mobilenet_channels(config.backbone, 11)
         elif self.has_fpn:
             first, last = config.fpn.first_level - 1, config.fpn.last_level - 1  # p2 is layer1's
             self.body = ResNet(config.backbone, first, last)
