@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import http.client
 import json
 import os
 import subprocess
 import tempfile
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 from neutral.errors import InputError
@@ -28,6 +31,21 @@ def replacing(path: Path | str):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def fetch(url: str, folder: Path, limit_mib: int = 64) -> Path:
+    """What an http or https address gives, as a file in `folder` named as the address ends; InputError when nothing."""
+    name = Path(urllib.parse.urlparse(url).path).name or "image"
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            content = answer.read((limit_mib << 20) + 1)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise InputError(f"{url}: cannot be fetched ({error}); give a file instead") from None
+    if len(content) > limit_mib << 20:
+        raise InputError(f"{url}: has more than {limit_mib} MiB; give a file instead")
+    with replacing(folder / name) as temporary:
+        temporary.write_bytes(content)
+    return folder / name
 
 
 def remove_unfinished(path: Path | str) -> None:

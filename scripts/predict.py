@@ -2,7 +2,8 @@
 
 `python -m scripts.predict --framework torch --preset detr_r50 --weights FILE photo.jpg --out found`
 
-Takes images, folders, globs, or `--split val` of --data (with its objects, which the views of anchors, samples and
+Takes images, folders, globs, addresses, or `--split val` of --data (with its objects, which the views of anchors, samples
+and
 matches need). Leaves OUT/NAME.png with boxes, labels and scores, and OUT/detections.json (COCO results with names).
 `--framework both` runs both, in processes of their own, into OUT/torch and OUT/jittor, and sets them side by side in
 OUT/NAME.png: what only one of them found is red. `--views` draws what the detector looked at on the way.
@@ -28,7 +29,7 @@ from neutral.data.names import label_names
 from neutral.data.transforms import val_transform
 from neutral.errors import InputError
 from neutral.evaluation import compact, from_plain_results, plain_results
-from neutral.files import read_json, write_json
+from neutral.files import fetch, read_json, write_json
 from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, paint_segments, save
 from neutral.views import VIEWS
 from neutral.weights import load_weights
@@ -44,6 +45,7 @@ from scripts.common import (
     run_main,
 )
 
+ADDRESSES = ("http://", "https://")
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
@@ -192,7 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("images", nargs="*", help="files, folders, globs")
+    parser.add_argument("images", nargs="*", help="files, folders, globs, http(s) addresses")
     parser.add_argument("--framework", choices=(*FRAMEWORKS, "both"), required=True)
     add_config_options(parser)
     parser.add_argument("--weights", type=Path, required=True, help="as for scripts.evaluate")
@@ -211,6 +213,10 @@ def main() -> None:
         if name not in VIEWS[config.model.detector]:
             known = ", ".join(VIEWS[config.model.detector])
             raise InputError(f"--views {name}: {config.name} has {known}")
+    options.images = [
+        str(fetch(image, options.out / "fetched")) if image.startswith(ADDRESSES) else image
+        for image in options.images
+    ]
     pictures, labels = pictures_of(options, config)
     if options.framework == "both":
         predict_both(options, pictures, labels)

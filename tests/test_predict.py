@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -97,3 +100,29 @@ def test_names_of_labels(tiny_config):
     assert len(COCO) == 80 and COCO[1] == "person" and COCO[90] == "toothbrush"
     assert COCO[18] == "dog" and COCO[44] == "bottle"
     assert label_names(tiny_config)[4] == "triangle"
+
+
+def test_an_address_is_fetched(weights, image, tmp_path):
+    """From a server of this test's own; a missing page is told, and nothing is left."""
+    served = tmp_path / "served"
+    served.mkdir()
+    shutil.copy(image, served / "scene.bmp")
+    handler = functools.partial(QuietHandler, directory=served)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        options = ["predict", "--framework=torch", *options_of("faster_rcnn", weights)]
+        out = tmp_path / "out"
+        run(*options, f"--out={out}", f"{address}/scene.bmp?size=full")
+        assert (out / "fetched" / "scene.bmp").read_bytes() == image.read_bytes()
+        assert (out / "scene.png").exists()
+        lost = tmp_path / "lost"
+        failed = run(*options, f"--out={lost}", f"{address}/none.bmp", code=2)
+        assert "none.bmp: cannot be fetched (HTTP Error 404" in failed.stderr
+        assert not lost.exists()
+        server.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_) -> None:
+        pass
