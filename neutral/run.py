@@ -13,6 +13,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -296,54 +297,53 @@ def train_epoch(
     chain, done, started = DataChain(place.chain), len(place.losses), time.perf_counter()
     before = place.seconds
     batches = train_batches(dataset, config, epoch, done, options.workers)
-    for number in range(done + 1, per_epoch + 1):
+    for number in range(done + 1, per_epoch + 1, accumulate):
         try:
-            batch = next(batches)
+            together = list(islice(batches, accumulate))
         except InputError as error:
-            # gradients of half a step cannot be kept; before the first step there is nothing to keep
-            if place.step % accumulate or not place.step:
+            if not place.step:  # there is nothing to keep
                 raise
             raise DataError(error) from None
         rates = parameters.rates(session.trained_names(), config, epoch, place.step // accumulate)
-        link = chain.add(batch, epoch, number - 1)
-        losses = finite_step(session, batch, place, rates, options.folder, number)
-        if place.step < FULL_STREAM or number == per_epoch:
-            place.links.append(link)
-        place.losses.append(losses)
-        place.step, place.chain = place.step + 1, chain.chain
-        place.seconds = before + time.perf_counter() - started
-        report(
-            {
-                "phase": "train",
-                "epoch": epoch,
-                "epochs": config.optimiser.epochs,
-                "step": number,
-                "steps": per_epoch,
-                "loss": losses["loss"],
-            }
-        )
-        if place.step % accumulate == 0 and options.stop():
+        found = finite_steps(session, together, place, rates, options.folder, number)
+        for k, (batch, losses) in enumerate(zip(together, found, strict=True)):
+            link = chain.add(batch, epoch, number + k - 1)
+            if place.step < FULL_STREAM or number + k == per_epoch:
+                place.links.append(link)
+            place.losses.append(losses)
+            place.step, place.chain = place.step + 1, chain.chain
+            place.seconds = before + time.perf_counter() - started
+            report(
+                {
+                    "phase": "train",
+                    "epoch": epoch,
+                    "epochs": config.optimiser.epochs,
+                    "step": number + k,
+                    "steps": per_epoch,
+                    "loss": losses["loss"],
+                }
+            )
+        if options.stop():
             raise Stopped
 
 
-def finite_step(
-    session, batch: Batch, place: Place, rates: dict, folder: Path, number: int
-) -> dict[str, float]:
-    """A training step; NonFinite with the first bad node when its loss or the norm of its gradients is not finite."""
-    try:
-        losses = session.train_step(batch, place.step, rates)
-        bad = [k for k in ("loss", "grad_norm") if not np.isfinite(losses.get(k, 0.0))]
-        what = f"the {bad[0]} is {losses[bad[0]]}" if bad else ""
-    except NonFinite as error:
-        what = str(error)
-    if what:
-        found = diagnosis.dump(session, batch, place.step, folder)
+def finite_steps(
+    session, batches: list[Batch], place: Place, rates: dict, folder: Path, number: int
+) -> list[dict[str, float]]:
+    """The batches of a step; NonFinite with the first bad node when a loss or the norm of gradients is not finite."""
+    found = session.train_batches(batches, place.step, rates)
+    for k, (batch, losses) in enumerate(zip(batches, found)):
+        bad = [name for name in ("loss", "grad_norm") if not np.isfinite(losses.get(name, 0.0))]
+        if not bad:
+            continue
+        what = losses.get("why", f"the {bad[0]} is {losses[bad[0]]}")
+        dumped = diagnosis.dump(session, batch, place.step + k, folder)
         ids = [t.image_id for t in batch.targets]
         raise NonFinite(
-            f"epoch {place.epoch}, step {number}: {what} (images {ids}); {found}. "
+            f"epoch {place.epoch}, step {number + k}: {what} (images {ids}); {dumped}. "
             "The last good epoch is in the checkpoint"
         )
-    return losses
+    return found
 
 
 def train_record(config: Config, place: Place) -> dict:

@@ -59,6 +59,13 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--ranks",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes, with a GPU each on --device cuda, that share the batches of every step (optimiser.accumulate)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument(
         "--weights",
@@ -143,6 +150,7 @@ def config_arguments(options: argparse.Namespace) -> list[str]:
 def run_arguments(options: argparse.Namespace) -> list[str]:
     """The command-line form of the options of `add_run_options`, but for --out."""
     arguments = ["--device", options.device, "--cache-images", str(options.cache_images)]
+    arguments += ["--ranks", str(options.ranks)]
     for name in RUN_OPTIONS:
         value, flag = getattr(options, name, None), f"--{name.replace('_', '-')}"
         if value is True:

@@ -2,9 +2,9 @@
 
 `python -m scripts.predict --framework torch --preset detr_r50 --weights FILE photo.jpg --out found`
 
-Takes images, folders, globs, addresses, or `--split val` of --data (with its objects, which the views of anchors, samples
-and
-matches need). Leaves OUT/NAME.png with boxes, labels and scores, and OUT/detections.json (COCO results with names).
+Takes images, folders, globs, addresses, or `--split val` of --data (with its objects, which the views of anchors,
+samples and matches need). Leaves OUT/NAME.png with boxes, labels and scores, and OUT/detections.json (COCO results
+with names).
 `--framework both` runs both, in processes of their own, into OUT/torch and OUT/jittor, and sets them side by side in
 OUT/NAME.png: what only one of them found is red. `--views` draws what the detector looked at on the way.
 """

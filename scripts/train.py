@@ -23,6 +23,7 @@ from scripts.common import (
     open_session,
     run_main,
 )
+from scripts.ranks import Ranks, check_ranks
 
 
 def main() -> int:
@@ -47,7 +48,11 @@ def main() -> int:
     options = parser.parse_args()
     config = config_from(options)
     datasets = open_datasets(config, options.cache_images)
-    session = open_session(options.framework, config, options.device)
+    check_ranks(config, options.ranks)
+    if options.ranks > 1:
+        session = Ranks(options.framework, config, options.device, options.ranks)
+    else:
+        session = open_session(options.framework, config, options.device)
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     run = RunOptions(
@@ -64,6 +69,9 @@ def main() -> int:
     except Stopped:
         print(f"stopped by SIGTERM: --resume goes on from {options.out}", file=sys.stderr)
         return 128 + signal.SIGTERM
+    finally:
+        if isinstance(session, Ranks):
+            session.close()
     print(f"log: {log}")
     return 0
 

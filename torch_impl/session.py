@@ -143,23 +143,70 @@ class Session:
         `step` numbers batches, and what dropout and samplers draw. Losses, and grad_norm where a step was due:
         `loss` is the weighted total, the other losses are unweighted. Nothing moves when one of the two is not finite.
         """
+        values, gradients = self.backward(batch, step)
+        gradients = gradients and self.accumulated(gradients, step)
+        return values if gradients is None else values | self.update(gradients, rates)
+
+    def train_batches(self, batches: list[Batch], step: int, rates: dict[str, float]) -> list[dict]:
+        """`train_step` of one after the other; the last one's values are the first that are not finite, if any are.
+
+        "why" is there when that is known.
+        """
+        found = []
+        for number, batch in enumerate(batches):
+            try:
+                found.append(self.train_step(batch, step + number, rates))
+            except NonFinite as error:
+                found.append({"loss": float("nan"), "why": str(error)})
+            if not np.isfinite([found[-1]["loss"], found[-1].get("grad_norm", 0.0)]).all():
+                break
+        return found
+
+    def backward(self, batch: Batch, step: int) -> tuple[dict[str, float], dict | None]:
+        """Losses, and the gradients by name: None when the loss is not finite."""
         outcome = self.run(batch, True, step)
         values = as_floats(outcome)
         if not np.isfinite(values["loss"]):
-            return values
+            return values, None
         found = ops.grad(outcome.total, [self.tensors[n] for n in self.trained])
-        gradients = self.accumulated(dict(zip(self.trained, found)), step)
-        if gradients is None:
-            return values
-        gradients, values["grad_norm"] = clip_gradients(
+        return values, dict(zip(self.trained, found))
+
+    def update(self, gradients: dict, rates: dict[str, float]) -> dict[str, float]:
+        """A step of the optimiser, unless the norm of the gradients is not finite: {"grad_norm"}."""
+        gradients, norm = clip_gradients(
             gradients, self.options.clip_max_norm, self.options.clip_eps
         )
-        if not np.isfinite(values["grad_norm"]):
-            return values
-        self.optimiser.step(gradients, rates)
-        # all of it: what a lazy framework leaves for the next step it would compute in another kernel
-        ops.finish([*(self.tensors[name] for name in self.trained), *self.optimiser.tensors()])
-        return values
+        if np.isfinite(norm):
+            self.optimiser.step(gradients, rates)
+            # all of it: what a lazy framework leaves for the next step it would compute in another kernel
+            ops.finish([*(self.tensors[name] for name in self.trained), *self.optimiser.tensors()])
+        return {"grad_norm": norm}
+
+    def gradients_of(self, work: list[tuple[Batch, int]]) -> list[tuple[dict, dict | None]]:
+        """`backward` of batches and their numbers, gradients as arrays; a batch that raises NonFinite has loss NaN."""
+        results = []
+        for batch, step in work:
+            try:
+                values, gradients = self.backward(batch, step)
+            except NonFinite as error:
+                values, gradients = {"loss": float("nan"), "why": str(error)}, None
+            results.append((values, as_arrays(gradients)))
+        return results
+
+    def mean_of(self, several: list[dict]) -> dict[str, np.ndarray | None]:
+        """The mean of gradients that `gradients_of` gave, in their order."""
+        tensors = [
+            {k: None if g is None else ops.array(g) for k, g in one.items()} for one in several
+        ]
+        return as_arrays({name: mean_gradient([t[name] for t in tensors]) for name in several[0]})
+
+    def update_from(
+        self, gradients: dict[str, np.ndarray | None], rates: dict[str, float]
+    ) -> dict[str, float]:
+        """`update`, from arrays."""
+        return self.update(
+            {k: None if g is None else ops.array(g) for k, g in gradients.items()}, rates
+        )
 
     def accumulated(self, gradients: dict, step: int) -> dict | None:
         """The mean over the batches of a step, once all are there; None before."""
@@ -258,6 +305,12 @@ class Session:
             found = tracer.gradients(outcome.total, {n: self.tensors[n] for n in self.trained})
             result |= dict(zip(("node_gradients", "gradients"), map(Lazy, found)))
         return result
+
+
+def as_arrays(tensors: dict | None) -> dict[str, np.ndarray | None] | None:
+    if tensors is None:
+        return None
+    return {name: None if x is None else ops.to_numpy(x) for name, x in tensors.items()}
 
 
 def mean_gradient(gradients: list):

@@ -1,0 +1,151 @@
+"""Several processes, each with its own session and its own GPU, that share the batches of every optimiser's step.
+
+A step takes `optimiser.accumulate` batches; process r of N does batches r, r + N, ... of them. The gradients are
+averaged in the order of the batches and every process makes the same step, so a run has the same losses and weights as
+with one process. Gradients go through the machine's memory, by pipes: any framework, any device, one machine.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from neutral.config import Config
+from neutral.data.batching import Batch
+from neutral.errors import InputError
+from scripts.common import open_session
+
+
+def check_ranks(config: Config, count: int) -> None:
+    """InputError unless the batches of a step can be shared evenly."""
+    accumulate = config.optimiser.accumulate
+    if count < 1 or accumulate % count:
+        raise InputError(
+            f"--ranks {count}: a step takes optimiser.accumulate={accumulate} batches; set it to a multiple of that"
+        )
+
+
+def claim(device: str, rank: int, count: int) -> None:
+    """This process's share of the machine, before its framework starts: GPU number `rank`, or some of the cores."""
+    if device == "cuda":
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(
+            ","
+        )
+        if len(visible) < count:
+            raise InputError(f"--ranks {count}: only {len(visible)} GPUs in CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[rank]
+    else:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+
+
+def serve(
+    connection: Connection, framework: str, config: Config, device: str, rank: int, count: int
+) -> None:
+    """A helper's life: calls of its session's methods, until the connection closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides
+    session = None
+    while True:
+        try:
+            name, arguments = connection.recv()
+        except EOFError:
+            os._exit(0)  # Jittor's own way out takes long
+        try:
+            if session is None:
+                claim(device, rank, count)
+                session = open_session(framework, config, device)
+            reply = ("ok", getattr(session, name)(*arguments))
+        except Exception as error:
+            reply = (type(error).__name__, f"{error}\n{traceback.format_exc()}")
+        connection.send(reply)
+
+
+class Ranks:
+    """A session whose training steps are shared; everything else is the first process's own session's."""
+
+    def __init__(self, framework: str, config: Config, device: str, count: int):
+        check_ranks(config, count)
+        context = multiprocessing.get_context("spawn")
+        self.helpers = []
+        for rank in range(1, count):
+            ours, theirs = context.Pipe()
+            arguments = (theirs, framework, config, device, rank, count)
+            process = context.Process(target=serve, args=arguments, daemon=True)
+            process.start()
+            theirs.close()
+            self.helpers.append((ours, process))
+        claim(device, 0, count)
+        self.count = count
+        self.session = open_session(framework, config, device)
+
+    def __getattr__(self, name: str):
+        return getattr(self.session, name)
+
+    def close(self) -> None:
+        for connection, process in self.helpers:
+            connection.close()
+            process.join(timeout=30)
+
+    def describe(self) -> dict:
+        return self.session.describe() | {"ranks": self.count}
+
+    def ask(self, rank: int, name: str, *arguments) -> None:
+        try:
+            self.helpers[rank - 1][0].send((name, arguments))
+        except OSError:
+            raise InputError(f"rank {rank} of {self.count} has died") from None
+
+    def answer(self, rank: int):
+        try:
+            status, value = self.helpers[rank - 1][0].recv()
+        except (EOFError, OSError):
+            raise InputError(f"rank {rank} of {self.count} has died") from None
+        if status != "ok":
+            raise InputError(f"rank {rank} of {self.count}: {status}: {value}")
+        return value
+
+    def everywhere(self, name: str, *arguments):
+        """A method of every session; the first process's answer."""
+        for rank in range(1, self.count):
+            self.ask(rank, name, *arguments)
+        try:
+            return getattr(self.session, name)(*arguments)
+        finally:
+            for rank in range(1, self.count):
+                self.answer(rank)
+
+    def load(self, weights: dict) -> None:
+        self.everywhere("load", weights)
+
+    def load_optimiser(self, arrays: dict, steps: int) -> None:
+        self.everywhere("load_optimiser", arrays, steps)
+
+    def train_batches(self, batches: list[Batch], step: int, rates: dict[str, float]) -> list[dict]:
+        """As Session.train_batches, of whole steps of the optimiser."""
+        found = []
+        size = self.session.options.accumulate
+        for start in range(0, len(batches), size):
+            found += self.share_step(batches[start : start + size], step + start, rates)
+            if not np.isfinite(found[-1]["loss"]):
+                break
+        return found
+
+    def share_step(self, batches: list[Batch], step: int, rates: dict[str, float]) -> list[dict]:
+        work = [(batch, step + k) for k, batch in enumerate(batches)]
+        for rank in range(1, self.count):
+            self.ask(rank, "gradients_of", work[rank :: self.count])
+        results: list = [None] * len(work)
+        results[:: self.count] = self.session.gradients_of(work[:: self.count])
+        for rank in range(1, self.count):
+            results[rank :: self.count] = self.answer(rank)
+        losses = [values for values, _ in results]
+        bad = [k for k, values in enumerate(losses) if not np.isfinite(values["loss"])]
+        if bad:
+            return losses[: bad[0] + 1]
+        mean = self.session.mean_of([gradients for _, gradients in results])
+        losses[-1] = losses[-1] | self.everywhere("update_from", mean, rates)
+        return losses
