@@ -1,4 +1,7 @@
-"""What a run leaves behind when a number is not finite: the batch, and the first node that holds NaN or infinity."""
+"""What a run leaves behind when a number is not finite: the batch, and the first node that holds NaN or infinity.
+
+And, when it is asked for, where memory goes.
+"""
 
 from __future__ import annotations
 
@@ -73,3 +76,21 @@ def watched(session, batch: Batch, step: int) -> dict:
         "node": first_bad(trace["nodes"], trace["nodes"]),
         "gradient": first_bad(gradients, gradients),
     }
+
+
+def write_memory(session, batch: Batch, path: Path) -> list[tuple[str, float]]:
+    """Runs the batch forward and backward, writes MiB in use by module; returns the growths, greatest first.
+
+    The file: "device" and "events", each a module, "entered" or "left", and MiB, in order. A module's growth is that
+    between being entered and being left, its inner modules' included.
+    """
+    events = session.memory_profile(batch)
+    stack, growths = [], {}
+    for module, what, mib in events:
+        if what == "entered":
+            stack.append(mib)
+        elif stack:
+            growths[module] = max(growths.get(module, 0.0), mib - stack.pop())
+    device = session.describe()["device_name"]
+    write_json(path, {"device": device, "events": events})
+    return sorted(growths.items(), key=lambda item: -item[1])

@@ -9,7 +9,14 @@ import argparse
 import signal
 import sys
 
-from neutral.run import RunOptions, Stopped, train
+from rich.console import Console
+from rich.table import Table
+
+from neutral.config import Config
+from neutral.data.batching import train_batches
+from neutral.data.coco import CocoDataset
+from neutral.diagnosis import write_memory
+from neutral.run import RunOptions, Stopped, start_weights, train
 from scripts.common import (
     FRAMEWORKS,
     RUN_OPTIONS,
@@ -26,6 +33,19 @@ from scripts.common import (
 from scripts.ranks import Ranks, check_ranks
 
 
+def profile_memory(session, config: Config, dataset: CocoDataset, options) -> None:
+    """One batch, watched; the table shows where most is kept."""
+    weights, _ = start_weights(session, config, RunOptions(options.out, weights=options.weights))
+    session.load(weights)
+    path = options.out / "memory.json"
+    growths = write_memory(session, next(train_batches(dataset, config, 0)), path)
+    table = Table("module", "MiB more when it is left")
+    for module, growth in growths[:20]:
+        table.add_row(module, f"{growth:.1f}")
+    Console().print(table)
+    print(f"memory: {path}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -37,6 +57,11 @@ def main() -> int:
         "--json-progress",
         action="store_true",
         help="events as JSON lines on stdout instead of bars",
+    )
+    parser.add_argument(
+        "--profile-memory",
+        action="store_true",
+        help="no training: one batch, and the memory in use at every module, in OUT/memory.json",
     )
     parser.add_argument(
         "--perturb",
@@ -53,6 +78,8 @@ def main() -> int:
         session = Ranks(options.framework, config, options.device, options.ranks)
     else:
         session = open_session(options.framework, config, options.device)
+    if options.profile_memory:
+        return profile_memory(session, config, datasets["train"], options)
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     run = RunOptions(

@@ -303,3 +303,18 @@ def test_plot_takes_the_published_ports_files(shared, tmp_path):
     assert read_log(files[0]).metric(1)[1].max() > 0
     run("plot", files[0], logs / "log_jittor.txt", f"--out={tmp_path / 'mixed.svg'}")
     assert result.stdout
+
+
+@pytest.mark.parametrize("framework", ["torch", "jittor"])
+def test_memory_is_told_by_module(framework, tmp_path):
+    """Every module entered is left again; what is in use is more than nothing, and no run is begun."""
+    told = run("train", f"--framework={framework}", *TINY, "--profile-memory", f"--out={tmp_path}")
+    found = json.loads((tmp_path / "memory.json").read_text())
+    assert found["device"] == "cpu"
+    events = found["events"]
+    assert [what for _, what, _ in events].count("entered") == len(events) // 2 - 1
+    assert events[0][:2] == ["(model)", "entered"]
+    assert [module for module, _, _ in events[-2:]] == ["(losses)", "(backward)"]
+    assert all(50 < mib < 1e5 for _, _, mib in events)
+    assert "backbone" in told.stdout
+    assert not (tmp_path / "log.txt").exists()

@@ -23,7 +23,7 @@ from torch_impl.detr.detector import Detector as DETR
 from torch_impl.dropout import Dropout
 from torch_impl.faster_rcnn.detector import Detector as FasterRCNN
 from torch_impl.outcome import Outcome
-from torch_impl.runtime import configure, describe, mixed_precision
+from torch_impl.runtime import configure, describe, memory_in_use, mixed_precision
 from torch_impl.tracing import ROOT, Lazy, Tracer, tensors_in
 from torch_impl.training import OPTIMISERS, clip_gradients
 
@@ -207,6 +207,38 @@ class Session:
         return self.update(
             {k: None if g is None else ops.array(g) for k, g in gradients.items()}, rates
         )
+
+    def memory_profile(self, batch: Batch) -> list[tuple[str, str, float]]:
+        """MiB in use whenever a module is entered or left, and behind the backward pass: (module, what, MiB) in order.
+
+        Of the GPU where the session is on one, else of the process.
+        """
+        found = []
+
+        def around(name: str):
+            def surround(call):
+                def measured(*args, **named):
+                    found.append((name, "entered", memory_in_use()))
+                    output = call(*args, **named)
+                    ops.finish(tensors_in(output))
+                    found.append((name, "left", memory_in_use()))
+                    return output
+
+                return measured
+
+            return surround
+
+        modules = {name or ROOT: module for name, module in self.modules().items()}
+        release = [ops.surround(module, around(name)) for name, module in modules.items()]
+        try:
+            outcome = self.run(batch, True)
+        finally:
+            for undo in release:
+                undo()
+        found.append(("(losses)", "left", memory_in_use()))
+        gradients = ops.grad(outcome.total, [self.tensors[n] for n in self.trained])
+        ops.finish([g for g in gradients if g is not None])
+        return [*found, ("(backward)", "left", memory_in_use())]
 
     def accumulated(self, gradients: dict, step: int) -> dict | None:
         """The mean over the batches of a step, once all are there; None before."""
