@@ -92,10 +92,10 @@ _ALL = (
         "lr_drop_lost",
         J,
         "session.py",
-        "        self.optimiser.step(gradients, rates)\n",
-        '        first = self.__dict__.setdefault("first_rates", rates)\n'
-        '        stale = {n: r if "backbone" in n else first[n] for n, r in rates.items()}\n'
-        "        self.optimiser.step(gradients, stale)\n",
+        "            self.optimiser.step(gradients, rates)\n",
+        '            first = self.__dict__.setdefault("first_rates", rates)\n'
+        '            stale = {n: r if "backbone" in n else first[n] for n, r in rates.items()}\n'
+        "            self.optimiser.step(gradients, stale)\n",
         "detr steps",
         LOSSES,
         "step3/loss",
@@ -453,10 +453,8 @@ _ALL = (
         "clip_after_the_step",
         J,
         "session.py",
-        "        self.optimiser.step(gradients, rates)\n",
-        "        tensors = [self.tensors[name] for name in self.trained]\n"
-        "        unclipped = dict(zip(self.trained, ops.grad(outcome.total, tensors)))\n"
-        "        self.optimiser.step(unclipped, rates)\n",
+        "        gradients, norm = clip_gradients(\n",
+        "        _, norm = clip_gradients(\n",
         "detr steps",
         LOSSES,
         "step1/loss",
