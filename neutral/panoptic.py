@@ -21,7 +21,7 @@ from neutral.config import MaskConfig
 from neutral.data.coco import CocoDataset
 from neutral.data.panoptic import PanopticDataset, read_segments
 from neutral.files import replacing, write_json
-from neutral.geometry import bilinear_weights, resize_nearest
+from neutral.geometry import bilinear_weights
 
 OFFSET = 1000  # more than there are segments in an image
 VOID = 0  # what the PNG files have where nothing is annotated
@@ -47,20 +47,23 @@ def segment_image(
     labels, masks = labels[keep], masks[keep].astype(np.float64)
     rows, columns = (bilinear_weights(n, m) for n, m in zip(masks.shape[1:], padded, strict=True))
     masks = rows[: size[0]] @ masks @ columns[: size[1]].T
-    owner, joined = np.full(original, -1), True
+    same = join_stuff(labels, config.things_below)  # only at first, as in the reference
     while len(labels):
-        owner = masks.argmax(0)
-        if joined:  # only at first, as in the reference
-            first = {label: int(np.flatnonzero(labels == label)[0]) for label in labels.tolist()}
-            is_stuff = labels >= config.things_below
-            same = [first[v] if s else k for k, (v, s) in enumerate(zip(labels.tolist(), is_stuff))]
-            owner, joined = np.array(same)[owner], False
-        owner = resize_nearest(owner, *original)
+        owner = same[masks.argmax(0)].astype(np.int32)
+        resized = Image.fromarray(owner).resize(original[::-1], Image.Resampling.NEAREST)
+        owner = np.asarray(resized).astype(np.int64)
         small = np.bincount(owner.ravel(), minlength=len(labels)) < config.panoptic_min_area
         if not small.any():
             return labels[owner] * OFFSET + owner
-        labels, masks, owner = labels[~small], masks[~small], np.full(original, -1)
-    return owner
+        labels, masks = labels[~small], masks[~small]
+        same = np.arange(len(labels))
+    return np.full(original, -1)
+
+
+def join_stuff(labels: np.ndarray, things_below: int) -> np.ndarray:
+    """labels [S] -> [S]: for a segment of stuff the first one of its label, for a thing its own number."""
+    _, first, which = np.unique(labels, return_index=True, return_inverse=True)
+    return np.where(labels >= things_below, first[which], np.arange(len(labels)))
 
 
 def segments_of(prediction: np.ndarray) -> list[dict]:
