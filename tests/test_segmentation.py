@@ -167,6 +167,16 @@ def test_codes_and_polygons():
     assert two.sum() == mask.sum() + 2
 
 
+@pytest.mark.parametrize(
+    "code",
+    [[[1, 2]], [["a"] * 6], {"size": [9, 12]}, {"size": [4, 4], "counts": [16]}, {"counts": "x"}],
+)
+def test_a_code_that_is_no_mask_is_named(code):
+    annotation = {"id": 7, "image_id": 3, "segmentation": code}
+    with pytest.raises(InputError, match="annotation 7 of image 3: its segmentation is no mask"):
+        decode_masks([annotation], 9, 12)
+
+
 def test_the_data_sets_own_masks_score_one(scenes, tmp_path):
     """Through `compact`, a file of COCO results and pycocotools; boxes alone do not score."""
     found = {}

@@ -324,14 +324,23 @@ def check_mask(annotation: dict, file: Path) -> None:
 
 
 def decode_masks(annotations: list[dict], height: int, width: int) -> np.ndarray:
-    """COCO's polygons and run-length codes -> bool [N, height, width]; parts of an object are joined."""
+    """COCO's polygons and run-length codes -> bool [N, height, width]; parts of an object are joined.
+
+    InputError names an annotation whose code is none, or is that of an image of another size.
+    """
     masks = np.zeros((len(annotations), height, width), dtype=bool)
     for k, annotation in enumerate(annotations):
         code = annotation["segmentation"]
-        if isinstance(code, list) or isinstance(code["counts"], list):
-            code = coco_masks.frPyObjects(code, height, width)
-        parts = coco_masks.decode(code if isinstance(code, list) else [code])
-        masks[k] = parts.any(axis=2)
+        try:
+            if isinstance(code, list) or isinstance(code["counts"], list):
+                code = coco_masks.frPyObjects(code, height, width)
+            parts = coco_masks.decode(code if isinstance(code, list) else [code])
+            masks[k] = parts.any(axis=2)
+        except Exception as error:  # pycocotools raises what it likes
+            which = f"annotation {annotation.get('id')} of image {annotation.get('image_id')}"
+            raise InputError(
+                f"{which}: its segmentation is no mask of {width}x{height} pixels ({error})"
+            ) from None
     return masks
 
 
