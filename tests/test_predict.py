@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from neutral.config import preset
 from neutral.data.names import COCO, label_names
 from neutral.pictures import GREEN, Mark, beside, draw, heat
 from tests.test_scripts import ROOT, TINY, TINY_RCNN, run
@@ -100,6 +101,8 @@ def test_names_of_labels(tiny_config):
     assert len(COCO) == 80 and COCO[1] == "person" and COCO[90] == "toothbrush"
     assert COCO[18] == "dog" and COCO[44] == "bottle"
     assert label_names(tiny_config)[4] == "triangle"
+    panoptic = label_names(preset("detr_r50_panoptic"))
+    assert len(panoptic) == 133 and panoptic[18] == "dog" and panoptic[149] == "road"
 
 
 def test_an_address_is_fetched(weights, image, tmp_path):
