@@ -145,14 +145,17 @@ def main() -> None:
             examination.run_reference()
             lock["cases"][case.name] = measure(examination)
     pair.close()
-    about = {
-        "schema": "detector-parity/floors/1",
+    measured = {
         "measured": time.strftime("%Y-%m-%d"),
         "machine": describe_machine() | {"device": described["device_name"]},
         "versions": versions,
-        "variants": list(VARIANTS[options.device]),
-        "unit": gates.U32,
     }
+    if options.case and "measured" in lock:  # what the lock says of the others stays true of them
+        later = lock.get("measured_apart", {}) | {case.name: measured for case in cases}
+        about = {k: v for k, v in lock.items() if k != "cases"} | {"measured_apart": later}
+    else:
+        about = {"schema": "detector-parity/floors/1"} | measured
+        about |= {"variants": list(VARIANTS[options.device]), "unit": gates.U32}
     write_json(LOCKS[options.device], about | {"cases": lock["cases"]}, indent=None)
     print(f"{LOCKS[options.device].name}: {len(lock['cases'])} cases")
 
