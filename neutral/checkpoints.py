@@ -13,7 +13,7 @@ import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from neutral.config import Config, to_dict
+from neutral.config import Config, from_dict, to_dict
 from neutral.errors import InputError
 from neutral.files import remove_unfinished, replacing
 from neutral.weights import load_file, save_weights
@@ -126,8 +126,11 @@ class Checkpoints:
 
 
 def check_config(path: Path, theirs: dict, config: Config) -> None:
-    """InputError names the fields that differ, epochs excepted: a longer run may continue a shorter one."""
-    ours = json.loads(json.dumps(to_dict(config)))
+    """InputError names the fields that differ, epochs excepted: a longer run may continue a shorter one.
+
+    Fields that are newer than the file have their defaults in it.
+    """
+    ours, theirs = (json.loads(json.dumps(to_dict(c))) for c in (config, from_dict(theirs)))
     theirs["optimiser"]["epochs"] = ours["optimiser"]["epochs"]
     changed = [
         f"{name} ({old} then, {new} now)"

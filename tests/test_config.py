@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from neutral.checkpoints import check_config
 from neutral.config import PRESETS, from_dict, preset, to_dict, validate, with_overrides
 from neutral.errors import InputError
 
@@ -141,3 +143,13 @@ def test_faster_rcnn_presets_hold_the_references_numbers():
 def test_bad_faster_rcnn_overrides_are_named(override, named):
     with pytest.raises(InputError, match=named):
         with_overrides(preset("torchvision_r50_fpn"), [override])
+
+
+def test_a_checkpoint_from_before_a_field_existed_can_be_resumed():
+    config = preset("scenes_detr")
+    then = to_dict(config)
+    del then["model"]["masks"], then["optimiser"]["ema_decay"]
+    check_config(Path("old.safetensors"), then, config)
+    then["optimiser"]["lr"] = 0.5
+    with pytest.raises(InputError, match=r"optimiser\.lr \(0\.5 then, 0\.001 now\)"):
+        check_config(Path("old.safetensors"), then, config)
