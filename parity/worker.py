@@ -40,9 +40,8 @@ class Server:
         """Makes the session for this configuration, unless it is the one there is."""
         wanted = (repr(config), device, dtype)
         if self.built != wanted:
-            self.session = self.built = self.environment = (
-                None  # frees the memory of the one before
-            )
+            # the memory of the one before is freed
+            self.session = self.built = self.environment = None
             self.session = self.module("session").Session(
                 configuration.from_dict(config), device, dtype
             )

@@ -125,16 +125,7 @@ class Ranks:
         self.everywhere("load_optimiser", arrays, steps)
 
     def train_batches(self, batches: list[Batch], step: int, rates: dict[str, float]) -> list[dict]:
-        """As Session.train_batches, of whole steps of the optimiser."""
-        found = []
-        size = self.session.options.accumulate
-        for start in range(0, len(batches), size):
-            found += self.share_step(batches[start : start + size], step + start, rates)
-            if not np.isfinite(found[-1]["loss"]):
-                break
-        return found
-
-    def share_step(self, batches: list[Batch], step: int, rates: dict[str, float]) -> list[dict]:
+        """As Session.train_batches, of the batches of one step of the optimiser."""
         work = [(batch, step + k) for k, batch in enumerate(batches)]
         for rank in range(1, self.count):
             self.ask(rank, "gradients_of", work[rank :: self.count])

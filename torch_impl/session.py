@@ -195,18 +195,14 @@ class Session:
 
     def mean_of(self, several: list[dict]) -> dict[str, np.ndarray | None]:
         """The mean of gradients that `gradients_of` gave, in their order."""
-        tensors = [
-            {k: None if g is None else ops.array(g) for k, g in one.items()} for one in several
-        ]
+        tensors = [as_tensors(gradients) for gradients in several]
         return as_arrays({name: mean_gradient([t[name] for t in tensors]) for name in several[0]})
 
     def update_from(
         self, gradients: dict[str, np.ndarray | None], rates: dict[str, float]
     ) -> dict[str, float]:
         """`update`, from arrays."""
-        return self.update(
-            {k: None if g is None else ops.array(g) for k, g in gradients.items()}, rates
-        )
+        return self.update(as_tensors(gradients), rates)
 
     def memory_profile(self, batch: Batch) -> list[tuple[str, str, float]]:
         """MiB in use whenever a module is entered or left, and behind the backward pass: (module, what, MiB) in order.
@@ -343,6 +339,10 @@ def as_arrays(tensors: dict | None) -> dict[str, np.ndarray | None] | None:
     if tensors is None:
         return None
     return {name: None if x is None else ops.to_numpy(x) for name, x in tensors.items()}
+
+
+def as_tensors(arrays: dict[str, np.ndarray | None]) -> dict:
+    return {name: None if x is None else ops.array(x) for name, x in arrays.items()}
 
 
 def mean_gradient(gradients: list):
