@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 
 from jittor_impl import cuda_home
+from jittor_setup import compiling
 from neutral.files import replacing
 
 ONEDNN_PACKAGES = ("onednn-cpu-gomp", "onednn-devel-cpu-gomp")
@@ -29,10 +31,16 @@ IEEE_VARIABLE = "PARITY_JITTOR_IEEE"  # "1": compile without -Ofast, so no flush
 
 
 def jittor_home() -> Path:
-    """The folder under which Jittor keeps `.cache/jittor`, found as Jittor itself finds it."""
-    from jittor_utils import home  # importing jittor_utils neither compiles nor downloads
+    """The folder under which Jittor keeps `.cache/jittor`, as Jittor itself decides.
 
-    return Path(home())
+    Without importing jittor_utils: that settles which compiler is used.
+    """
+    remembered = Path.home() / ".cache" / "jittor" / "config.json"
+    try:
+        default = json.loads(remembered.read_text())["JITTOR_HOME"]
+    except (OSError, ValueError, KeyError, TypeError):
+        default = Path.home()
+    return Path(os.environ.get("JITTOR_HOME", default)).absolute()
 
 
 def cuda_usable() -> bool:
@@ -136,8 +144,10 @@ def prepare_environment() -> dict[str, str]:
     decided |= {"use_parallel_op_compiler": str(os.cpu_count() or 1)}
     if os.environ.get(IEEE_VARIABLE) == "1":
         decided |= {"cc_flags": " -O2 ", "cache_name": "ieee"}
-    decided = _decide(decided)  # before jittor_utils is imported: it reads some of them
+    decided = _decide(decided)
     cache = jittor_home() / ".cache" / "jittor"
+    decided |= (prepared := compiling.prepare(cache))
+    os.environ.update(prepared)
     decided |= _decide({"python_config_path": str(write_python_config(cache))})
     if not install_onednn(cache):
         decided |= _decide({"use_mkl": "0"})  # slower convolutions instead of a download
@@ -171,24 +181,37 @@ def prime() -> None:
     rebuilds, asks to be run again and ends the process with exit code 0; here that process is an
     expendable one. ImportError with what it printed when it fails. A stamp remembers success.
     """
-    names = ("cc_path", "cc_flags", "cache_name", "nvcc_path", "use_mkl", "python_config_path")
+    names = (
+        "cc_path",
+        compiling.COMPILER,
+        "cc_flags",
+        "cache_name",
+        "nvcc_path",
+        "use_mkl",
+        "python_config_path",
+    )
     state = [sys.executable, metadata.version("jittor"), *(os.environ.get(n, "") for n in names)]
     key = hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
     stamp = jittor_home() / ".cache" / "jittor" / "primed" / key
-    if stamp.is_file():
-        return
-    message = "Jittor compiles its core for this environment, once: one to three minutes ..."
-    print(message, file=sys.stderr, flush=True)
-    for _ in range(2):
-        command = [sys.executable, "-W", "ignore", "-c", "import jittor"]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            output = (result.stdout + result.stderr).strip()
-            raise ImportError(f"Jittor cannot be imported: {output[-2000:] or result.returncode}")
-    with replacing(stamp) as temporary:
-        temporary.write_text("\n".join(state) + "\n")
+    with compiling.locked(
+        stamp.parent.with_suffix(".lock")
+    ):  # of several that start at once, one compiles
+        if stamp.is_file():
+            return
+        message = "Jittor compiles its core for this environment, once: about a minute ..."
+        print(message, file=sys.stderr, flush=True)
+        for _ in range(2):
+            command = [sys.executable, "-W", "ignore", "-c", "import jittor"]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            if result.returncode:
+                output = (result.stdout + result.stderr).strip()
+                raise ImportError(
+                    f"Jittor cannot be imported: {output[-2000:] or result.returncode}"
+                )
+        with replacing(stamp) as temporary:
+            temporary.write_text("\n".join(state) + "\n")
 
 
 def compiler() -> str:
-    """Path of the C++ compiler that Jittor will use, or "" when there is none."""
-    return shutil.which(os.environ.get("cc_path") or "g++") or ""
+    """Path of the C++ compiler that compiles in the end, or "" when there is none."""
+    return compiling.real_compiler()

@@ -17,6 +17,7 @@ import warnings
 import numpy as np
 
 from jittor_impl.environment import IEEE_VARIABLE, compiler, cuda_usable, prepare_environment, prime
+from jittor_setup import compiling
 from neutral.errors import InputError
 from neutral.files import loaded_libraries, resident_memory
 
@@ -63,6 +64,7 @@ def _import_jittor():
             import jittor
         except SystemExit:
             raise ImportError("Jittor has rebuilt itself; run the command again") from None
+    jittor.flags.python_path = compiling.tuner() or jittor.flags.python_path
     # Jittor's own handler of a crash may hang in a compiler thread; this one prints where Python was, and dies
     faulthandler.enable()
     return jittor
@@ -122,6 +124,7 @@ def describe() -> dict:
         "libraries": loaded_libraries("jittor_core", "jit_utils_core", "libdnnl", "libcudnn."),
         "threads": len(os.sched_getaffinity(0)),
         "compiler": compiler_version(),
+        "prepared_headers": compiling.describe(),
         "ieee_build": os.environ.get(IEEE_VARIABLE) == "1",
     }
 

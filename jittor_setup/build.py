@@ -1,0 +1,151 @@
+"""What compiler.sh leaves to Python: the compiled headers, and the files of Jittor's core.
+
+    build.py .../kernel-NUMBER COMPILER ARGUMENTS ...    makes this folder: the header for kernels with these flags
+    build.py FOLDER COMPILER ARGUMENTS ...               compiles files of the core, with a header of theirs
+
+One process builds a header, the others wait; what cannot be built leaves an empty folder, and nobody tries again.
+Standard library only and one file: it is copied into Jittor's cache, and each start counts.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import zlib
+
+MOST = 12  # compiled headers, some 70 MB each; other flags then go without
+SYSTEM = ("algorithm", "cmath", "functional", "limits", "sstream", "vector", "assert.h")
+HEADERS = ("var.h", "fused_op.h", "executor.h", "ops/op_register.h")
+OPS = (
+    *(
+        "arg_reduce",
+        "argsort",
+        "array",
+        "binary",
+        "broadcast_to",
+        "candidate",
+        "clone",
+        "code",
+        "copy",
+        "getitem",
+    ),
+    *(
+        "index",
+        "random",
+        "reduce",
+        "reindex",
+        "reindex_reduce",
+        "setitem",
+        "ternary",
+        "transpose",
+        "unary",
+        "where",
+    ),
+)
+BINDINGS = ("/gen/pyjt_", "/src/test/")  # Python's side of Jittor, a third of the core's time
+# its main thread waits for compilers in sleeps that double up to a second, where a tenth was meant
+WAITING = "-Dmicroseconds(x)=microseconds((x) < 5000 ? (x) : 5000)"
+
+
+def header(kind: str) -> str:
+    """What kernels, or files of the core, begin with; what another version of Jittor lacks is left out."""
+    text = "#define JIT 1\n#define JIT_cpu 1\n" if kind == "kernel" else ""
+    text += "".join(f"#include <{name}>\n" for name in SYSTEM)
+    ops = [f"ops/{op}_op.h" for op in OPS] if kind == "kernel" else ["var_holder.h"]
+    names = (*HEADERS, *ops, "dnnl.hpp")
+    return text + "".join(f'#if __has_include("{n}")\n#include "{n}"\n#endif\n' for n in names)
+
+
+def is_source(argument: str) -> bool:
+    return argument.endswith(".cc") and not argument.startswith("-")
+
+
+def flags_of(arguments: list) -> list:
+    """The flags that hold for a header, too: not what is compiled, what comes out, and what is linked."""
+    flags = []
+    for argument in arguments:
+        known = argument in ("-c", "-S", "-o", "-shared") or argument[:2] in ("-l", "-L")
+        if argument.startswith("-") and not known and not argument.startswith("-Wl,"):
+            flags.append(argument)
+    return flags
+
+
+def build(home: str, compiler: str, arguments: list) -> None:
+    """Makes `home`, named KIND-NUMBER, with KIND.h and KIND.h.gch in it, or empty."""
+    kind, parent = os.path.basename(home).split("-")[0], os.path.dirname(home)
+    with open(os.path.join(parent, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.isdir(home):
+            return
+        names = os.listdir(parent)
+        for name in names:  # of builds that were killed
+            if name.startswith("building-"):
+                shutil.rmtree(os.path.join(parent, name), ignore_errors=True)
+        beside = os.path.join(parent, f"building-{os.path.basename(home)}")
+        os.mkdir(beside)
+        if len(names) <= MOST:
+            path = os.path.join(beside, f"{kind}.h")
+            with open(path, "w") as file:
+                file.write(header(kind))
+            command = [
+                compiler,
+                *flags_of(arguments),
+                "-x",
+                "c++-header",
+                path,
+                "-o",
+                f"{path}.gch",
+            ]
+            result = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if result.returncode:
+                for name in os.listdir(beside):
+                    os.remove(os.path.join(beside, name))
+        os.rename(beside, home)
+
+
+def compile_core(folder: str, compiler: str, arguments: list) -> int:
+    """The exit code; one file to an object, or several to the library that is asked for."""
+    if is_made(arguments):
+        return 0
+    shared = [a for a in flags_of(arguments) if not a.startswith("-I")]
+    home = os.path.join(folder, f"core-{zlib.crc32(' '.join(shared).encode())}")
+    if not os.path.isdir(home):
+        build(home, compiler, arguments)
+    path = os.path.join(home, "core.h")
+    prepared = ["-include", path] if os.path.isfile(f"{path}.gch") else []
+    sources = [a for a in arguments if is_source(a)]
+    more = ["-O1"] if all(any(part in s for part in BINDINGS) for s in sources) else []
+    more += [WAITING] if any(s.endswith("/parallel_compiler.cc") for s in sources) else []
+    code = subprocess.run([compiler, *prepared, *arguments, *more]).returncode
+    if not code and len(sources) > 1:
+        with open(f"{output_of(arguments)}.made", "w") as file:
+            file.write("\n".join(arguments))
+    return code
+
+
+def output_of(arguments: list) -> str:
+    return arguments[arguments.index("-o") + 1] if "-o" in arguments else ""
+
+
+def is_made(arguments: list) -> bool:
+    """Whether several files were compiled by the same command since they were written; Jittor does it twice, to learn
+    what they read."""
+    sources, output = [a for a in arguments if is_source(a)], output_of(arguments)
+    try:
+        with open(f"{output}.made") as file:
+            same = file.read() == "\n".join(arguments)
+        made = os.stat(output).st_mtime_ns
+    except OSError:
+        return False
+    top = sources[0].rpartition("/src/")[0] + "/src"
+    files = [os.path.join(f, name) for f, _, names in os.walk(top) for name in names]
+    return same and all(os.stat(file).st_mtime_ns < made for file in files)
+
+
+if __name__ == "__main__":
+    place, compiler, arguments = sys.argv[1], sys.argv[2], sys.argv[3:]
+    if os.path.basename(place).startswith("kernel-"):
+        build(place, compiler, arguments)
+    else:
+        sys.exit(compile_core(place, compiler, arguments))

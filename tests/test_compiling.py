@@ -1,0 +1,325 @@
+"""Kernels compiled with prepared headers: the same machine code, and every way back to Jittor's own way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jittor_setup import compiling
+
+ROOT = Path(__file__).resolve().parent.parent
+PROBE = """
+import json, numpy as np
+from jittor_impl.runtime import jt
+x, w = (jt.array(np.random.rand(*s).astype("float32")) for s in ((4, 8, 16, 16), (4, 8, 3, 3)))
+rows = jt.nn.softmax(x.reshape(64, -1), dim=1)
+loss = jt.nn.relu(jt.nn.conv2d(x, w, padding=1)).sum() + jt.nn.max_pool2d(x, 2, 2).sum() + jt.nn.gelu(x).mean()
+for y in [*jt.grad(loss + rows.max(), [x, w]), *jt.argmax(rows, dim=1), *jt.argsort(rows, dim=1), jt.cumsum(rows, 1),
+          jt.concat([x, x], 0)[1:3, :, 2:5], jt.matmul(rows, rows.transpose()), rows[jt.array([1, 2])], jt.rand(3),
+          jt.ternary(rows > 0.5, rows, -rows), jt.where(rows > 0.5)[0], rows.int32() // 3, x.float64().exp(),
+          jt.nn.layer_norm(rows, [256], 1, 0), jt.nn.interpolate(x, scale_factor=2), jt.arange(7), x.clamp(0, 1)]:
+    y.numpy()
+print("CACHE" + json.dumps(jt.flags.cache_path))
+"""
+
+
+@pytest.fixture(scope="module")
+def kernels() -> list[Path]:
+    """Sources of kernels in Jittor's cache: at least 20 of different kinds, some for the tuner, none of oneDNN."""
+    result = subprocess.run(
+        [sys.executable, "-c", PROBE], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    line = next(x for x in result.stdout.splitlines() if x.startswith("CACHE"))
+    folder = Path(json.loads(line.removeprefix("CACHE"))) / "jit"
+    kinds: dict[tuple, Path] = {}
+    for source in sorted(folder.glob("*_op.cc")):
+        if source.with_suffix(".so.key").is_file():
+            ops = tuple(re.findall(r"(?:^|opkey[01]_)_*([a-z]\w*?)__", source.name))
+            text = source.read_text(errors="replace")
+            if "dnnl.hpp" in text:
+                continue  # it calls oneDNN and computes nothing: there registers may be named otherwise
+            tuned = "@begin" in text
+            kinds.setdefault((ops, tuned), source)
+    assert len(kinds) >= 20
+    assert any(tuned for _, tuned in kinds)
+    tuned = [path for (_, t), path in kinds.items() if t][:4]
+    return tuned + [path for (_, t), path in kinds.items() if not t][:24]
+
+
+def compiled(source: Path, folder: Path, **variables: str) -> dict[str, str]:
+    """Instructions of a kernel by function, compiled by Jittor's own command line.
+
+    Functions come in no order that means anything, so addresses are left out.
+    """
+    command = Path(f"{source.with_suffix('.so')}.key").read_text().splitlines()[0]
+    work = folder / "jit"
+    work.mkdir(parents=True)
+    shutil.copy(source, work)
+    command = command.replace(str(source.with_suffix("")), str(work / source.stem))
+    assert str(work) in command
+    subprocess.run(command, shell=True, check=True, capture_output=True, env=os.environ | variables)
+    dump = ["objdump", "-d", "--no-addresses", "--no-show-raw-insn", work / f"{source.stem}.so"]
+    text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+    found = dict(re.findall(r"^<(.+)>:\n((?:.+\n)*)", text, re.M))
+    distance = re.compile(r"-?0x[0-9a-f]+\(%rip\).*")  # from the instruction to its constant
+    found = {name: distance.sub("(%rip)", code) for name, code in found.items()}
+    assert any("jit_run" in name for name in found)
+    return found
+
+
+def test_kernels_have_the_same_machine_code(kernels, tmp_path):
+    chosen = compiling.prepare(default_cache())
+    headers = Path(chosen[compiling.SWITCH])
+    for number, source in enumerate(kernels):
+        own = compiled(source, tmp_path / f"own{number}", **chosen | {compiling.SWITCH: "0"})
+        prepared = compiled(source, tmp_path / f"prepared{number}", **chosen)
+        assert own.keys() == prepared.keys(), source.name
+        for name, code in own.items():
+            assert code == prepared[name], f"{source.name}: {name}"
+    assert list(headers.glob("kernel-*/kernel.h.gch")), "the second way was taken"
+
+
+def default_cache() -> Path:
+    from jittor_impl.environment import jittor_home
+
+    return jittor_home() / ".cache" / "jittor"
+
+
+class Bench:
+    """A small Jittor of three headers, and the programs; run(arguments) calls what stands for g++."""
+
+    def __init__(self, folder: Path, monkeypatch):
+        self.folder = folder
+        self.jittor = folder / "site" / "jittor"
+        self.source = self.jittor / "src"
+        self.source.mkdir(parents=True)
+        (self.source / "var.h").write_text("#pragma once\n#ifndef VALUE\n#define VALUE 1\n#endif\n")
+        (self.jittor / "__init__.py").write_text("")
+        monkeypatch.syspath_prepend(folder / "site")
+        monkeypatch.setattr(compiling.metadata, "version", lambda name: "0")
+        for name in (compiling.SWITCH, compiling.COMPILER, compiling.INTERPRETER, "cc_path"):
+            monkeypatch.delenv(name, raising=False)
+        self.kernel = folder / "jit" / "some_op.cc"
+        self.kernel.parent.mkdir()
+        self.kernel.write_text('#include "var.h"\nint value() { return VALUE; }\n')
+        self.cache = folder / "a cache"
+
+    def prepare(self) -> dict[str, str]:
+        found = compiling.util.find_spec("jittor").submodule_search_locations[0]
+        assert found == str(self.jittor)
+        return compiling.prepare(self.cache)
+
+    def arguments(self, *flags: str) -> list[str]:
+        output = str(self.kernel.with_suffix(".so"))
+        return [
+            str(self.kernel),
+            "-std=c++14",
+            "-O2",
+            f"-I{self.source}",
+            *flags,
+            "-shared",
+            "-fPIC",
+            "-o",
+            output,
+        ]
+
+    def run(self, chosen: dict, *flags: str, **more: str) -> subprocess.CompletedProcess:
+        command = [chosen["cc_path"], *self.arguments(*flags)]
+        environment = os.environ | chosen | more
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def built(self, chosen: dict) -> list[Path]:
+        return sorted(Path(chosen[compiling.SWITCH]).glob("*/*.gch"))
+
+    def value(self) -> int:
+        import ctypes
+
+        library = shutil.copy(
+            self.kernel.with_suffix(".so"), self.folder / f"{os.urandom(4).hex()}.so"
+        )
+        return ctypes.CDLL(str(library))._Z5valuev()
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch) -> Bench:
+    sys.modules.pop("jittor", None)
+    return Bench(tmp_path, monkeypatch)
+
+
+def test_a_header_is_built_once_and_used(bench):
+    chosen = bench.prepare()
+    assert bench.run(chosen).returncode == 0
+    (header,) = bench.built(chosen)
+    made = header.stat().st_mtime_ns
+    assert (
+        bench.run(chosen, "-Wfatal-errors", "-H").returncode == 0
+    )  # -H: what is read; other flags
+    again = bench.run(chosen)
+    assert again.returncode == 0
+    assert header.stat().st_mtime_ns == made
+    assert bench.value() == 1
+
+
+def test_the_switch_turns_it_off(bench, monkeypatch):
+    monkeypatch.setenv(compiling.SWITCH, "0")
+    chosen = bench.prepare()
+    assert compiling.SWITCH not in chosen
+    assert bench.run(chosen).returncode == 0
+    assert bench.value() == 1
+    assert not (bench.cache / "headers").exists()
+    assert compiling.describe() == f"off: {compiling.SWITCH}=0"
+
+
+def test_an_outdated_header_is_built_anew(bench):
+    before = bench.prepare()
+    assert bench.run(before).returncode == 0
+    (bench.source / "var.h").write_text("#pragma once\n#define VALUE 22\n")
+    after = bench.prepare()
+    assert after[compiling.SWITCH] != before[compiling.SWITCH]
+    assert not Path(before[compiling.SWITCH]).exists(), "70 MB each: the old one is deleted"
+    assert bench.run(after).returncode == 0
+    assert bench.value() == 22
+    assert bench.run(before).returncode == 0, "a process that still has the old folder"
+    assert bench.value() == 22
+
+
+def test_other_flags_get_another_header_and_mean_what_they_say(bench):
+    chosen = bench.prepare()
+    assert bench.run(chosen).returncode == 0
+    assert bench.run(chosen, "-DVALUE=5").returncode == 0
+    assert bench.value() == 5
+    assert len(bench.built(chosen)) == 2
+    for number in range(20):
+        assert bench.run(chosen, f"-DVALUE={number}").returncode == 0
+        assert bench.value() == number
+    assert len(bench.built(chosen)) <= 12, "a bound on the disk's space"
+
+
+def test_a_header_that_does_not_compile_is_done_without(bench):
+    (bench.source / "fused_op.h").write_text("#error not in a header\n")
+    chosen = bench.prepare()
+    for _ in range(2):
+        assert bench.run(chosen).returncode == 0
+        assert bench.value() == 1
+    assert bench.built(chosen) == []
+
+
+def test_errors_of_the_compiler_are_handed_on(bench):
+    chosen = bench.prepare()
+    bench.kernel.write_text('#include "var.h"\nint value() { return nothing; }\n')
+    result = bench.run(chosen)
+    assert result.returncode == 1
+    assert "nothing" in result.stderr
+
+
+def test_what_is_no_kernel_goes_to_the_compiler_as_it_is(bench):
+    chosen = bench.prepare()
+    other = bench.folder / "other.cc"
+    other.write_text("int main() { return VALUE - 3; }\n")
+    program = bench.folder / "a program"
+    command = [chosen["cc_path"], "-DVALUE=3", str(other), "-o", str(program)]
+    subprocess.run(command, env=os.environ | chosen, check=True)
+    assert subprocess.run([program], check=False).returncode == 0
+    version = subprocess.run(
+        [chosen["cc_path"], "--version"], env=os.environ | chosen, capture_output=True, check=True
+    )
+    real = subprocess.run(
+        [chosen[compiling.COMPILER], "--version"], capture_output=True, check=True
+    )
+    assert version.stdout == real.stdout
+    assert bench.built(chosen) == []
+
+
+@pytest.mark.parametrize("name", ["clang++", "icpc"])
+def test_other_compilers_go_jittors_own_way(bench, monkeypatch, name):
+    path = bench.folder / name
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("cc_path", str(path))
+    assert bench.prepare() == {}
+    assert compiling.describe().startswith("off: ")
+
+
+def test_a_compiler_of_ones_own_is_the_one_behind_it(bench, monkeypatch):
+    marker = bench.folder / "called"
+    path = bench.folder / "my-g++"
+    path.write_text(f'#!/bin/sh\necho "$@" >> "{marker}"\nexec g++ "$@"\n')
+    path.chmod(0o755)
+    monkeypatch.setenv("cc_path", str(path))
+    chosen = bench.prepare()
+    assert bench.run(chosen).returncode == 0
+    assert len(marker.read_text().splitlines()) == 2, "header, kernel"
+    for key, value in chosen.items():  # a child process inherits it all, and decides the same
+        monkeypatch.setenv(key, value)
+    assert bench.prepare() == chosen
+
+
+def test_processes_that_start_at_once_build_one_header(bench, monkeypatch):
+    marker = bench.folder / "called"
+    path = bench.folder / "my-g++"
+    path.write_text(
+        f'#!/bin/sh\ncase "$*" in *c++-header*) echo x >> "{marker}"; sleep 0.5;; esac\nexec g++ "$@"\n'
+    )
+    path.chmod(0o755)
+    monkeypatch.setenv("cc_path", str(path))
+    chosen = bench.prepare()
+    outputs = [str(bench.folder / f"{i}.so") for i in range(6)]
+    command = [chosen["cc_path"], *bench.arguments()[:-1]]
+    running = [subprocess.Popen([*command, out], env=os.environ | chosen) for out in outputs]
+    assert [p.wait() for p in running] == [0] * 6
+    assert marker.read_text() == "x\n"
+    assert len(bench.built(chosen)) == 1
+
+
+def test_what_a_killed_builder_left_is_cleared(bench):
+    chosen = bench.prepare()
+    left = Path(chosen[compiling.SWITCH]) / "building-kernel-7"
+    left.mkdir()
+    (left / "kernel.h.gch").write_bytes(b"half")
+    assert bench.run(chosen).returncode == 0
+    assert not left.exists()
+    assert len(bench.built(chosen)) == 1
+
+
+def test_kernels_without_marks_skip_the_tuner(bench):
+    chosen = bench.prepare()
+    marker = bench.folder / "tuned"
+    tuner = bench.folder / "asm_tuner.py"
+    tuner.write_text(f"open({str(marker)!r}, 'a').write('x')\n")
+    python = str(Path(chosen["cc_path"]).parent / "python")
+    command = [python, str(tuner), f"--cc_path={chosen['cc_path']}", *bench.arguments()]
+
+    def run(**more: str) -> None:
+        subprocess.run(command, env=os.environ | chosen | more, check=True)
+
+    run()
+    assert bench.value() == 1
+    assert not marker.exists()
+    run(**{compiling.SWITCH: "0"})
+    assert marker.read_text() == "x"
+    bench.kernel.write_text(bench.kernel.read_text() + '// @begin replace "a" "b"\n// @end\n')
+    run()
+    assert marker.read_text() == "xx"
+    assert (
+        subprocess.run(
+            [python, "-c", "print(7)"], env=os.environ | chosen, capture_output=True
+        ).stdout
+        == b"7\n"
+    )
+
+
+def test_a_command_line_of_jittors_is_understood(kernels):
+    """What the small programs take apart is what Jittor writes."""
+    command = Path(f"{kernels[-1].with_suffix('.so')}.key").read_text().splitlines()[0]
+    words = shlex.split(command)
+    assert words[1].endswith("asm_tuner.py")
+    assert words[2].startswith("--cc_path=")
+    assert words[3] == str(kernels[-1])
