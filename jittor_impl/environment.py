@@ -215,3 +215,9 @@ def prime() -> None:
 def compiler() -> str:
     """Path of the C++ compiler that compiles in the end, or "" when there is none."""
     return compiling.real_compiler()
+
+
+if __name__ == "__main__":  # scripts/setup, before PyTorch's wheels are there, whose CUDA a GPU would need
+    if not cuda_usable():
+        prepare_environment()
+        prime()
