@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib
 import os
 import subprocess
 import sys
@@ -92,6 +93,8 @@ def configure(device: str, dtype: str, deterministic: bool = False) -> None:
         )
     jt.flags.use_cuda = int(device == "cuda")
     jt.flags.auto_convert_64_to_32 = int(dtype == "float32")
+    if dtype == "float64":
+        importlib.import_module("jittor_impl.float64").install()  # which imports this module
 
 
 @contextlib.contextmanager

@@ -14,6 +14,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = {"runtime.py", "ops.py", "environment.py", "kernels.py"}
+ALONE = {
+    "cuda_home.py",
+    "environment.py",
+    "kernels.py",
+    "float64.py",
+    "gemm.py",
+}  # Jittor needs these
 TWINS = sorted(
     p.relative_to(ROOT / "torch_impl").as_posix()
     for p in (ROOT / "torch_impl").rglob("*.py")
@@ -41,7 +48,7 @@ def test_the_trees_are_the_same():
     torch = {
         p.relative_to(ROOT / "torch_impl").as_posix() for p in (ROOT / "torch_impl").rglob("*.py")
     }
-    assert jittor - torch == {"cuda_home.py", "environment.py", "kernels.py"}
+    assert jittor - torch == ALONE
     assert torch - jittor == set()
 
 

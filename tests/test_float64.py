@@ -1,0 +1,181 @@
+"""Jittor's products and convolutions of float64 (jittor_impl/float64.py) against PyTorch's: results and all gradients.
+
+Jittor runs in a process of its own, all cases at once, with one thread and again with two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from neutral.randomness import stream
+
+torch = pytest.importorskip("torch")
+functional = torch.nn.functional
+
+LIMIT = 1e-15  # relative L2: nine units of rounding, for sums of up to ten thousand products
+THEIRS = {
+    "conv2d": functional.conv2d,
+    "conv_transpose": functional.conv_transpose2d,
+    "matmul": torch.matmul,
+    "linear": functional.linear,
+}
+
+
+def convolution(x, weight, bias=True, **options):
+    return "conv2d", [x, weight, *([[weight[0]]] if bias else [])], options
+
+
+def transposed(x, weight, **options):
+    return "conv_transpose", [x, weight, [weight[1]]], options
+
+
+CASES = {
+    "3x3": convolution([2, 6, 11, 9], [8, 6, 3, 3]),
+    "3x3, padded": convolution([2, 6, 11, 9], [8, 6, 3, 3], padding=1),
+    "1x1": convolution([3, 33, 7, 5], [20, 33, 1, 1], bias=False),
+    "1x1, stride 2": convolution([2, 16, 9, 8], [25, 16, 1, 1], stride=2),
+    "1x1, padded": convolution([2, 5, 6, 7], [4, 5, 1, 1], padding=1),
+    "7x7, stride 2": convolution([2, 3, 31, 40], [16, 3, 7, 7], stride=2, padding=3),
+    "stride above the kernel": convolution([2, 4, 11, 12], [5, 4, 2, 2], stride=3),
+    "rectangular": convolution([2, 4, 9, 14], [6, 4, 2, 5], stride=(2, 1), padding=(0, 2)),
+    "dilated": convolution([2, 4, 13, 12], [6, 4, 3, 3], padding=2, dilation=2),
+    "dilated unevenly": convolution(
+        [1, 4, 13, 12], [6, 4, 3, 2], stride=(3, 2), padding=(1, 4), dilation=(2, 5)
+    ),
+    "groups": convolution([2, 6, 9, 9], [12, 2, 3, 3], stride=2, padding=1, groups=3),
+    "depthwise": convolution([2, 40, 12, 9], [40, 1, 3, 3], bias=False, padding=1, groups=40),
+    "depthwise, two each": convolution([1, 5, 8, 9], [10, 1, 3, 3], stride=2, groups=5),
+    "kernel as large as the map": convolution([2, 3, 5, 4], [6, 3, 5, 4]),
+    "padding beyond the kernel": convolution([1, 2, 3, 3], [2, 2, 2, 2], padding=4),
+    "one of everything": convolution([1, 1, 1, 1], [1, 1, 1, 1], bias=False),
+    "empty batch": convolution([0, 4, 6, 6], [5, 4, 3, 3], padding=1),
+    "several blocks": convolution([2, 150, 12, 17], [210, 150, 3, 3], padding=1),
+    # without a bias: the gradient of that is a sum of Jittor's, in one row
+    "long sums": convolution([4, 30, 60, 50], [40, 30, 3, 3], bias=False, padding=1),
+    "transposed": transposed([2, 6, 5, 4], [6, 4, 3, 3]),
+    "transposed, stride 2": transposed(
+        [2, 6, 5, 4], [6, 4, 4, 4], stride=(2, 2), padding=(1, 1), output_padding=(1, 0)
+    ),
+    "transposed, dilated": transposed(
+        [2, 3, 5, 4], [3, 4, 3, 2], stride=(2, 3), padding=(1, 0), dilation=(1, 2)
+    ),
+    "matrices": ("matmul", [[200, 300], [300, 170]], {}),
+    "vectors as matrices": ("matmul", [[1, 50], [50, 1]], {}),
+    "one number": ("matmul", [[1, 1], [1, 1]], {}),
+    "attention": ("matmul", [[2, 3, 30, 16], [2, 3, 16, 25]], {}),
+    "broadcast": ("matmul", [[4, 1, 5, 7], [3, 7, 6]], {}),
+    "times a matrix": ("matmul", [[3, 4, 5], [5, 6]], {}),
+    "matrix and vector": ("matmul", [[4, 5], [5]], {}),
+    "no rows": ("matmul", [[0, 5], [5, 6]], {}),
+    "linear": ("linear", [[2, 7, 130], [65, 130], [65]], {}),
+    "linear, empty": ("linear", [[0, 8], [3, 8], [3]], {}),
+}
+
+JITTOR = """
+import json, sys
+import numpy as np
+from jittor_impl.runtime import configure, jt, nn
+
+configure("cpu", "float64")
+given, found = np.load(sys.argv[1]), {}
+for name, (function, shapes, options) in json.loads(sys.argv[2]).items():
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    inputs = [jt.array(given[f"{name}/{i}"]) for i in range(len(shapes))]
+    y = getattr(nn, function)(*inputs, **options)
+    found[f"{name}/y"] = y.numpy()
+    gradients = jt.grad((y * jt.array(given[f"{name}/dy"])).sum(), inputs)
+    found |= {f"{name}/{i}": g.numpy() for i, g in enumerate(gradients)}
+
+# modules, as the functions
+for module in (nn.Conv2d(4, 6, 3, 2, 1, groups=2), nn.ConvTranspose(4, 6, 3, 2, 1)):
+    for p in module.parameters():
+        p.update(p.float64())
+    x = jt.array(np.arange(224.0).reshape(2, 4, 7, 4))
+    function = nn.conv2d if isinstance(module, nn.Conv) else nn.conv_transpose
+    options = {k: getattr(module, k) for k in ("stride", "padding", "groups")}
+    alone = function(x, module.weight, module.bias, **options)
+    assert str(alone.dtype) == "float64" and (module(x).numpy() == alone.numpy()).all()
+
+# second gradients, and none for what is frozen
+x, w = (jt.array(given[f"3x3/{i}"]) for i in (0, 1))
+first = jt.grad((nn.conv2d(x, w) ** 2).sum(), x)
+found["second"] = jt.grad((first**2).sum(), w).numpy()
+w.stop_grad()
+assert not jt.grad(nn.conv2d(x, w).sum(), w).numpy().any()
+
+# float32 is Jittor's own, bit for bit
+x, w = (jt.array(given[f"3x3/{i}"].astype(np.float32)) for i in (0, 1))
+assert (nn.conv2d(x, w).numpy() == nn.conv2d.__wrapped__(x, w).numpy()).all()
+a = w.reshape(8, -1)
+assert (nn.linear(a, a).numpy() == nn.matmul_transpose.__wrapped__(a, a).numpy()).all()
+np.savez(sys.argv[3], **found)
+"""
+
+
+def inputs_of(name: str) -> list[np.ndarray]:
+    return [
+        stream(0, "float64", name, i).standard_normal(shape)
+        for i, shape in enumerate(CASES[name][1])
+    ]
+
+
+def by_torch(name: str) -> dict[str, torch.Tensor]:
+    """The output "y" and the gradients "0", "1", ... for the gradient "dy" of the output."""
+    function, _, options = CASES[name]
+    inputs = [torch.from_numpy(x).requires_grad_() for x in inputs_of(name)]
+    y = THEIRS[function](*inputs, **options)
+    dy = torch.from_numpy(stream(0, "float64", name, "dy").standard_normal(tuple(y.shape)))
+    gradients = torch.autograd.grad(y, inputs, dy)
+    return {"y": y.detach(), "dy": dy} | {str(i): g for i, g in enumerate(gradients)}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory) -> list[dict[str, np.ndarray]]:
+    """What Jittor has: once with one thread, once with two."""
+    folder = tmp_path_factory.mktemp("float64")
+    given = {f"{name}/{i}": x for name in CASES for i, x in enumerate(inputs_of(name))}
+    given |= {f"{name}/dy": by_torch(name)["dy"].numpy() for name in CASES}
+    np.savez(folder / "given.npz", **given)
+    results = []
+    for threads in ("1", "2"):
+        arguments = folder / "given.npz", json.dumps(CASES), folder / f"{threads}.npz"
+        environment = os.environ | {"OMP_NUM_THREADS": threads}
+        subprocess.run(
+            [sys.executable, "-c", JITTOR, *map(str, arguments)], check=True, env=environment
+        )
+        results.append(dict(np.load(arguments[2])))
+    return results
+
+
+def error(found: np.ndarray, wanted: np.ndarray) -> float:
+    assert found.shape == wanted.shape
+    assert found.dtype == np.float64
+    size = np.linalg.norm(wanted)
+    return np.linalg.norm(found - wanted) / size if size else np.abs(found).max(initial=0)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_against_torch(name, found):
+    wanted = by_torch(name)
+    errors = {k: error(found[0][f"{name}/{k}"], x.numpy()) for k, x in wanted.items() if k != "dy"}
+    assert max(errors.values()) <= LIMIT, errors
+
+
+def test_threads_change_no_bit(found):
+    assert found[0].keys() == found[1].keys()
+    changed = [k for k, x in found[0].items() if x.tobytes() != found[1][k].tobytes()]
+    assert changed == []
+
+
+def test_second_gradients(found):
+    """Of the squared norm of d(squared norm of a convolution) / dx, by the weights."""
+    x, w = (torch.from_numpy(a).requires_grad_() for a in inputs_of("3x3")[:2])
+    (first,) = torch.autograd.grad((functional.conv2d(x, w) ** 2).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad((first**2).sum(), w)
+    assert error(found[0]["second"], second.numpy()) <= LIMIT
