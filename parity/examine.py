@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,48 +18,13 @@ import numpy as np
 from neutral.config import to_dict
 from parity import compare, localise
 from parity.cases import Case
+from parity.chain import Chain
 from parity.floors import floors_of
 from parity.golden import golden_weights
 from parity.record import Record
 from parity.reproduce import write_scripts
 from parity.verdicts import Status, Verdict
 from parity.workers import FRAMEWORKS, Pair, WorkerDied, WorkerError
-
-
-class Chain:
-    """One side's work, in order, in a thread of its own; after a failure nothing more of it is done."""
-
-    def __init__(self, side: str):
-        self.side = side
-        self.threads = ThreadPoolExecutor(1)
-        self.named: dict[str, Future] = {}
-        self.failure: Exception | None = None
-
-    def __enter__(self) -> Chain:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.threads.shutdown(cancel_futures=True)
-
-    def add(self, function: Callable, *arguments, name: str = "") -> Future:
-        def run():
-            if self.failure is not None:
-                raise self.failure
-            try:
-                return function(*arguments)
-            except Exception as error:
-                self.failure = error
-                raise
-
-        future = self.threads.submit(run)
-        if name:
-            self.named[name] = future
-        return future
-
-    def wait_for(self, name: str) -> None:
-        """Until the work of that name is done, if there is any; its error is raised here too."""
-        if name in self.named:
-            self.named[name].result()
 
 
 class Examination:
@@ -97,9 +61,11 @@ class Examination:
         self.records.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def run(self) -> list[Verdict]:
-        """Every verdict. PyTorch's free float64 record stays until the end of the `with` block; the others go as
-        soon as they are judged, so that they need not reach the disk.
+    def run(self, told: Callable = lambda stage, verdicts: None) -> list[Verdict]:
+        """Every verdict; told(stage, verdicts) hears of each stage as soon as it is judged.
+
+        PyTorch's free float64 record stays until the end of the `with` block; the others go as soon as they are
+        judged, so that they need not reach the disk.
 
         Each side goes through its runs at its own pace, waiting only for records of the other that it needs; what is
         there is judged meanwhile. A worker that fails or dies is a verdict too, and what was found before is not lost.
@@ -116,12 +82,17 @@ class Examination:
                 for name, judge in stages:
                     for chain in (torch, jittor):
                         chain.wait_for(name)
-                    verdicts += judge()
+                    found = judge()
+                    verdicts += found
+                    told(name, found)
                     self.forget(f"jittor {name}", *(["torch free 32"] if name == "free 32" else []))
             except (WorkerDied, WorkerError) as error:
                 node = getattr(error, "node", "run")
                 message = str(error)
                 verdicts.append(Verdict(self.case, "worker", node, Status.FAIL, message=message))
+            except BaseException:  # interrupted: nobody waits for what the workers are at
+                self.pair.kill()
+                raise
         return self.with_scripts(verdicts)
 
     def first_build(self) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Verdict:
 
     def to_dict(self) -> dict:
         """Without what is empty."""
-        fields = {k: v for k, v in asdict(self).items() if v is not None and v != ""}
+        fields = {k: v for k, v in vars(self).items() if v is not None and v != ""}
         return fields | {"status": self.status.value}
 
     def __str__(self) -> str:

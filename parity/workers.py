@@ -122,6 +122,11 @@ class Worker:
                 self.process.wait()
             self.process = None
 
+    def kill(self) -> None:
+        """Ends the process in the middle of what it does."""
+        if self.process is not None:
+            self.process.kill()
+
 
 class Pair:
     """A PyTorch and a Jittor worker that get the same requests at the same time."""
@@ -154,3 +159,7 @@ class Pair:
     def close(self) -> None:
         for worker in self.workers.values():
             worker.close()
+
+    def kill(self) -> None:
+        for worker in self.workers.values():
+            worker.kill()
