@@ -8,9 +8,7 @@ frameworks in float32, free with the reference's decisions, and forced.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +21,12 @@ from parity.floors import floors_of
 from parity.golden import golden_weights
 from parity.record import Record
 from parity.reproduce import write_scripts
+from parity.scratch import scratch
+from parity.selection import Selection
 from parity.verdicts import Status, Verdict
 from parity.workers import FRAMEWORKS, Pair, WorkerDied, WorkerError
+
+RESIDENT = 64 << 20  # bytes of each record that this process keeps in memory while it judges
 
 
 class Examination:
@@ -49,7 +51,7 @@ class Examination:
         self.draw_weights, self.options = weights, options
         self.float32, self.float64 = float32, float64
         self.floors, self.origin, self.scripts = floors_of(case, pair.device), origin, scripts
-        self.folder = Path(tempfile.mkdtemp(prefix="parity-records-"))
+        self.folder = scratch("records")
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
         self.given: dict[str, tuple[list, dict]] = {}  # trained names and state, by side
@@ -171,9 +173,7 @@ class Examination:
         reference = self["torch free 64"]
         paths = write_scripts(self.case, reference, verdicts, self.origin, self.scripts)
         return [
-            replace(v, script=paths[v.owner].name)
-            if v.status is Status.FAIL and v.owner in paths
-            else v
+            v.but(script=paths[v.owner].name) if v.status is Status.FAIL and v.owner in paths else v
             for v in verdicts
         ]
 
@@ -212,7 +212,7 @@ class Examination:
     def compare_given(self, dtype: str) -> list[Verdict]:
         """Names of trained parameters, and weights as both sides give them back."""
         (ours, torch), (theirs, jittor) = (self.given.pop(side) for side in FRAMEWORKS)
-        wanted = {k: v.astype(dtype) for k, v in self.weights.items()}
+        wanted = Selection(self.weights, convert=lambda x: x.astype(dtype))
         verdicts = [compare.compare_names(self.case, ours, theirs)]
         return verdicts + compare.compare_weights(self.case, wanted, torch, jittor)
 
@@ -234,7 +234,7 @@ class Examination:
 
     def __getitem__(self, name: str) -> Record:
         if name not in self.records:
-            self.records[name] = Record(self.folder / f"{name}.safetensors")
+            self.records[name] = Record(self.folder / f"{name}.safetensors", RESIDENT)
         return self.records[name]
 
 

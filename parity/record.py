@@ -16,10 +16,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from neutral.errors import InputError
-from neutral.tensorfile import Item, map_tensors, write_tensors
+from neutral.tensorfile import Item, MappedTensors, write_tensors
 
 SCHEMA = "detector-parity/trace/1"
 
@@ -74,16 +73,19 @@ class Branch(Mapping):
 
 
 class Record(Branch):
-    """A whole trace; `about` says what was run, and where. InputError when the file is none."""
+    """A whole trace; `about` says what was run, and where. InputError when the file is none.
 
-    def __init__(self, path: Path | str):
+    `resident`: how many bytes of it may stay in memory, see MappedTensors.
+    """
+
+    def __init__(self, path: Path | str, resident: int | None = None):
         self.path = Path(path)
         try:
-            with safe_open(self.path, "numpy") as file:
-                metadata = file.metadata() or {}
+            arrays = MappedTensors(self.path, resident)
+            metadata = arrays.metadata
         except FileNotFoundError:
             raise InputError(f"{path}: no such record") from None
-        except (SafetensorError, OSError) as error:
+        except (ValueError, TypeError, KeyError, OSError) as error:
             raise InputError(
                 f"{path}: not a record ({error}); make one with scripts/record"
             ) from None
@@ -92,7 +94,7 @@ class Record(Branch):
                 f"{path}: its schema is {metadata.get('schema')!r}, not {SCHEMA!r}: not a trace, or another "
                 "version's; make it anew with scripts/record"
             )
-        super().__init__(json.loads(metadata["tree"]), map_tensors(self.path))
+        super().__init__(json.loads(metadata["tree"]), arrays)
         self.about = json.loads(metadata["about"])
 
 

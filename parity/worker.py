@@ -22,6 +22,8 @@ from neutral import config as configuration
 from neutral.errors import InputError
 from parity import mutants
 from parity.record import Record, write_record
+from parity.transport import receive, send
+from parity.workers import REPLY, REQUEST
 
 
 class Server:
@@ -426,10 +428,10 @@ def main() -> None:
     if os.environ.get(mutants.VARIABLE):
         catalogue = importlib.import_module("parity.mutants.catalogue")
         mutants.install(catalogue.MUTANTS[os.environ[mutants.VARIABLE]])
-    server = Server(framework, progress)
+    server, folder = Server(framework, progress), Path(progress).parent
     while True:
         try:
-            method, args, options = connection.recv()
+            method, args, options = receive(connection, folder / REQUEST)
         except EOFError:
             return
         try:
@@ -438,7 +440,7 @@ def main() -> None:
             reply = ("input", str(error))
         except Exception as error:
             reply = ("error", f"{type(error).__name__}: {error}", traceback.format_exc())
-        connection.send(reply)
+        send(connection, reply, folder / REPLY)
 
 
 if __name__ == "__main__":
