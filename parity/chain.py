@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 
 class Chain:
@@ -40,3 +42,11 @@ class Chain:
         """Until the work of that name is done, if there is any; its error is raised here too."""
         if name in self.named:
             self.named[name].result()
+
+    def wait_for_file(self, path: Path, name: str) -> None:
+        """Until the file is there; when the work of that name ends without it, its error is raised."""
+        while not path.exists():
+            if self.named[name].done():
+                self.wait_for(name)
+                return
+            time.sleep(0.02)

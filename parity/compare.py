@@ -33,13 +33,15 @@ from parity.verdicts import (
 )
 
 
-def compare_weights(case: str, given: dict, torch: dict, jittor: dict) -> list[Verdict]:
+def compare_weights(case: str, given: Mapping, torch: Mapping, jittor: Mapping) -> list[Verdict]:
     """Bitwise equality of what was given, and what each side gives back."""
-    verdicts = []
-    for side, state in (("torch", torch), ("jittor", jittor)):
-        check = f"weights: {side} round trip"
-        verdicts += judge_nodes(case, check, given, state, partial(judge_equal, case, check))
-    return verdicts
+    return compare_state(case, "torch", given, torch) + compare_state(case, "jittor", given, jittor)
+
+
+def compare_state(case: str, side: str, given: Mapping, state: Mapping) -> list[Verdict]:
+    """Bitwise equality of what a side was given, and what it gives back."""
+    check = f"weights: {side} round trip"
+    return judge_nodes(case, check, given, state, partial(judge_equal, case, check))
 
 
 def compare_names(case: str, torch: list[str], jittor: list[str]) -> Verdict:
@@ -121,15 +123,20 @@ def compare_semantics(case: str, t64: Mapping, j64: Mapping) -> list[Verdict]:
         verdicts += compare_detections(
             case, "float64 detections", t64["detections"], j64["detections"], gates.SEMANTIC_FORWARD
         )
-    if "gradients" in t64:
-        # backward, the first node to diverge is the last one of the forward pass
-        nodes = Selection(t64["node_gradients"], reversed(list(t64["node_gradients"])))
-        check = "float64 node gradients"
-        verdicts += compare_gradients_64(case, check, nodes, without_extra_inputs(t64, j64))
-        verdicts += compare_gradients_64(
-            case, "float64 gradients", t64["gradients"], j64["gradients"]
-        )
-    return verdicts
+    return verdicts + compare_backward_64(case, t64, j64)
+
+
+def compare_backward_64(case: str, t64: Mapping, j64: Mapping) -> list[Verdict]:
+    """The semantic gate's gradients, where they were asked for."""
+    if "gradients" not in t64:
+        return []
+    # backward, the first node to diverge is the last one of the forward pass
+    nodes = Selection(t64["node_gradients"], reversed(list(t64["node_gradients"])))
+    check = "float64 node gradients"
+    verdicts = compare_gradients_64(case, check, nodes, without_extra_inputs(t64, j64))
+    return verdicts + compare_gradients_64(
+        case, "float64 gradients", t64["gradients"], j64["gradients"]
+    )
 
 
 def without_extra_inputs(t64: Mapping, j64: Mapping) -> Selection:

@@ -72,7 +72,7 @@ class Examination:
         Each side goes through its runs at its own pace, waiting only for records of the other that it needs; what is
         there is judged meanwhile. A worker that fails or dies is a verdict too, and what was found before is not lost.
         """
-        stages = [("free 64", self.judge_free_64), ("forced 64", self.judge_forced_64)]
+        stages = [("free 64", self.judge_gradients_64), ("forced 64", self.judge_forced_64)]
         if self.float32:
             stages += [("free 32", self.judge_free_32), ("forced 32", self.judge_forced_32)]
         verdicts: list[Verdict] = []
@@ -81,12 +81,14 @@ class Examination:
                 self.weights = self.weights or torch.add(self.first_build).result()
                 self.plan_torch(torch)
                 self.plan_jittor(jittor, torch)
+                verdicts += self.judge_early(torch, jittor)
+                told("free 64, forward", verdicts)
                 for name, judge in stages:
                     for chain in (torch, jittor):
                         chain.wait_for(name)
                     found = judge()
                     verdicts += found
-                    told(name, found)
+                    told(f"{name}, backward" if name == "free 64" else name, found)
                     self.forget(f"jittor {name}", *(["torch free 32"] if name == "free 32" else []))
             except (WorkerDied, WorkerError) as error:
                 node = getattr(error, "node", "run")
@@ -142,13 +144,22 @@ class Examination:
 
         chain.add(run, name=name)
 
-    def judge_free_64(self) -> list[Verdict]:
-        """The semantic gate."""
-        given = [] if self.float32 else self.compare_given("float64")
+    def judge_early(self, torch: Chain, jittor: Chain) -> list[Verdict]:
+        """The semantic gate, forward: judged while gradients are still being computed."""
+        given = []
+        for chain in (torch, jittor) if self.float64 else ():
+            chain.wait_for_file(self.path(chain.side, "free 64"), "free 64")
+        if not self.float32:
+            given = self.compare_given("float64")
         if not self.float64:
             return given
-        two = (self["torch free 64"], self["jittor free 64"])
+        two = (Record(self.path(s, "free 64"), RESIDENT, early=True) for s in FRAMEWORKS)
         return given + compare.compare_semantics(self.case, *two)
+
+    def judge_gradients_64(self) -> list[Verdict]:
+        """The semantic gate, backward."""
+        two = (self["torch free 64"], self["jittor free 64"]) if self.float64 else ()
+        return compare.compare_backward_64(self.case, *two) if two else []
 
     def judge_forced_64(self) -> list[Verdict]:
         if not self.float64:
@@ -168,7 +179,7 @@ class Examination:
 
     def with_scripts(self, verdicts: list[Verdict]) -> list[Verdict]:
         """What fails in a module gets the script that reproduces it."""
-        if self.scripts is None or not self.path("torch", "free 64").exists():
+        if self.scripts is None or not localise.culprits(verdicts):
             return verdicts
         reference = self["torch free 64"]
         paths = write_scripts(self.case, reference, verdicts, self.origin, self.scripts)
@@ -211,15 +222,18 @@ class Examination:
 
     def compare_given(self, dtype: str) -> list[Verdict]:
         """Names of trained parameters, and weights as both sides give them back."""
-        (ours, torch), (theirs, jittor) = (self.given.pop(side) for side in FRAMEWORKS)
         wanted = Selection(self.weights, convert=lambda x: x.astype(dtype))
-        verdicts = [compare.compare_names(self.case, ours, theirs)]
-        return verdicts + compare.compare_weights(self.case, wanted, torch, jittor)
+        names = [self.given[side][0] for side in FRAMEWORKS]
+        verdicts = [compare.compare_names(self.case, *names)]
+        for side in FRAMEWORKS:  # one state after the other: they are as large as a record
+            verdicts += compare.compare_state(self.case, side, wanted, self.given.pop(side)[1])
+        return verdicts
 
     def submit(self, name: str, sides: tuple[str, ...], **options) -> tuple[str, ...]:
         """Asks these sides for a trace, recorded under `name`; returns the sides that now owe an answer."""
         for side in sides:
             out = self.path(side, name)
+            options = options | {"in_two": name == "free 64"}
             self.pair[side].submit("trace", self.batch, out=out, **self.options, **options)
         return sides
 
@@ -230,7 +244,8 @@ class Examination:
         """Deletes these records, where they are."""
         for name in names:
             self.records.pop(name, None)
-            (self.folder / f"{name}.safetensors").unlink(missing_ok=True)
+            for path in self.folder.glob(f"{name}.*"):
+                path.unlink()
 
     def __getitem__(self, name: str) -> Record:
         if name not in self.records:
