@@ -142,8 +142,9 @@ class Tracer:
     def visit(self, node: str, tensor, owner: str = ""):
         """Keeps `tensor` under the name `node`; returns what the run is to go on with.
 
-        That is a tensor of its own, so that what writes into it spoils no record. So is the one that gradients are
-        taken of: they are those of this way alone, of several that a tensor may go. `owner` is given for outputs only.
+        That is a tensor of its own, so that what writes into it spoils no record. Gradients are taken of another one,
+        which shares the memory of `tensor`: they are those of this way alone, of several that a tensor may go.
+        `owner` is given for outputs only.
         """
         if owner:
             ops.finish([tensor])
@@ -151,7 +152,7 @@ class Tracer:
         if not self.is_free(node):
             used = self.leaf(node, tensor)
         else:
-            used = ops.identity(tensor) if ops.is_differentiable(tensor) else tensor
+            used = tensor.reshape(tensor.shape) if ops.is_differentiable(tensor) else tensor
         self.used[node] = used
         given = self.given[node] = ops.identity(used) if ops.is_differentiable(used) else used
         if self.is_constant(node) or id(tensor) in self.constants:

@@ -2,7 +2,7 @@
 
 The safetensors library writes from bytes that all exist at once; this writes the same format from tensors
 that are fetched when their turn comes. Files are read with the library, but for the harness's own records: these
-are looked at many times, through `map_tensors`, which copies nothing.
+are looked at many times, through `MappedTensors`, which copies nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Item:
 def write_tensors(path: Path | str, items: Iterable[Item], metadata: dict[str, str]) -> Path:
     """Writes a safetensors file, whole or not at all; ValueError when an array is not as announced.
 
-    Wide elements come first, so that every array is aligned for `map_tensors`.
+    Wide elements come first, so that every array is aligned for `MappedTensors`.
     """
     items = sorted(items, key=lambda item: -np.dtype(item.dtype).itemsize)
     entries, start = {}, 0
@@ -80,19 +80,41 @@ def write_array(file, item: Item) -> None:
     file.write(memoryview(array).cast("B") if array.size else b"")
 
 
-def map_tensors(path: Path | str) -> dict[str, np.ndarray]:
-    """Every array of a sound safetensors file by name: views of the mapped file, private to this process.
+class MappedTensors(Mapping):
+    """Every array of a safetensors file by name: views of the mapped file, private to this process.
 
-    Only what is looked at is read, and it is the system's to forget again.
+    Only what is looked at is read. With `resident`, a number of bytes, what has been looked at is given back to the
+    system whenever it comes to more than that: it is read again when it is needed again, and nobody may write to it.
+    ValueError when the file is none, or not whole.
     """
-    with Path(path).open("rb") as file:
-        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    start = 8 + int.from_bytes(content[:8], "little")
-    entries = json.loads(content[8:start])
-    entries.pop("__metadata__", None)
-    return {
-        name: np.ndarray(
-            entry["shape"], NAMES[entry["dtype"]], content, start + entry["data_offsets"][0]
-        )
-        for name, entry in entries.items()
-    }
+
+    def __init__(self, path: Path | str, resident: int | None = None):
+        with Path(path).open("rb") as file:
+            self.content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        self.start = 8 + int.from_bytes(self.content[:8], "little")
+        if self.start > len(self.content):
+            raise ValueError("its header is cut off")
+        self.entries = json.loads(self.content[8 : self.start])
+        self.metadata = self.entries.pop("__metadata__", {})
+        self.resident, self.looked_at = resident, 0
+        for name, entry in self.entries.items():
+            begin, end = entry["data_offsets"]
+            size = math.prod(entry["shape"]) * np.dtype(NAMES[entry["dtype"]]).itemsize
+            if not 0 <= begin <= end <= len(self.content) - self.start or end - begin != size:
+                raise ValueError(f"{name} does not lie in it")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        entry = self.entries[name]
+        begin, end = entry["data_offsets"]
+        if self.resident is not None:
+            self.looked_at += end - begin
+            if self.looked_at > self.resident:
+                self.content.madvise(mmap.MADV_DONTNEED)
+                self.looked_at = end - begin
+        return np.ndarray(entry["shape"], NAMES[entry["dtype"]], self.content, self.start + begin)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)

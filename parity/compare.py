@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -18,8 +17,8 @@ from neutral.evaluation import Evaluation
 from neutral.geometry import pairwise_iou
 from parity import gates
 from parity.floors import Floors
+from parity.selection import Selection
 from parity.verdicts import (
-    Selection,
     Status,
     Verdict,
     absent_if_zero,
@@ -30,18 +29,19 @@ from parity.verdicts import (
     judge_precision,
     nothing_on_either_side,
     precision_gradient_floor,
-    relative_max,
     semantic_gradient_floor,
 )
 
 
-def compare_weights(case: str, given: dict, torch: dict, jittor: dict) -> list[Verdict]:
+def compare_weights(case: str, given: Mapping, torch: Mapping, jittor: Mapping) -> list[Verdict]:
     """Bitwise equality of what was given, and what each side gives back."""
-    verdicts = []
-    for side, state in (("torch", torch), ("jittor", jittor)):
-        check = f"weights: {side} round trip"
-        verdicts += judge_nodes(case, check, given, state, partial(judge_equal, case, check))
-    return verdicts
+    return compare_state(case, "torch", given, torch) + compare_state(case, "jittor", given, jittor)
+
+
+def compare_state(case: str, side: str, given: Mapping, state: Mapping) -> list[Verdict]:
+    """Bitwise equality of what a side was given, and what it gives back."""
+    check = f"weights: {side} round trip"
+    return judge_nodes(case, check, given, state, partial(judge_equal, case, check))
 
 
 def compare_names(case: str, torch: list[str], jittor: list[str]) -> Verdict:
@@ -70,7 +70,7 @@ def compare_losses(case: str, check: str, torch: dict, jittor: dict, limit: floa
     def judge_one(node, a, b):
         verdict = judge(case, check, node, b, a, limit)
         if verdict.status is Status.PASS and node.startswith("loss/") and not a.any():
-            return replace(verdict, status=Status.INCONCLUSIVE, message="0 on both sides")
+            return verdict.but(status=Status.INCONCLUSIVE, message="0 on both sides")
         return verdict
 
     return judge_nodes(case, check, flatten_losses(torch), flatten_losses(jittor), judge_one)
@@ -123,15 +123,20 @@ def compare_semantics(case: str, t64: Mapping, j64: Mapping) -> list[Verdict]:
         verdicts += compare_detections(
             case, "float64 detections", t64["detections"], j64["detections"], gates.SEMANTIC_FORWARD
         )
-    if "gradients" in t64:
-        # backward, the first node to diverge is the last one of the forward pass
-        nodes = Selection(t64["node_gradients"], reversed(list(t64["node_gradients"])))
-        check = "float64 node gradients"
-        verdicts += compare_gradients_64(case, check, nodes, without_extra_inputs(t64, j64))
-        verdicts += compare_gradients_64(
-            case, "float64 gradients", t64["gradients"], j64["gradients"]
-        )
-    return verdicts
+    return verdicts + compare_backward_64(case, t64, j64)
+
+
+def compare_backward_64(case: str, t64: Mapping, j64: Mapping) -> list[Verdict]:
+    """The semantic gate's gradients, where they were asked for."""
+    if "gradients" not in t64:
+        return []
+    # backward, the first node to diverge is the last one of the forward pass
+    nodes = Selection(t64["node_gradients"], reversed(list(t64["node_gradients"])))
+    check = "float64 node gradients"
+    verdicts = compare_gradients_64(case, check, nodes, without_extra_inputs(t64, j64))
+    return verdicts + compare_gradients_64(
+        case, "float64 gradients", t64["gradients"], j64["gradients"]
+    )
 
 
 def without_extra_inputs(t64: Mapping, j64: Mapping) -> Selection:
@@ -184,9 +189,12 @@ def compare_precision(
     inherited, greatest = {}, 0.0
     for node in t64["nodes"]:
         inherited[node] = greatest = max(greatest, made.get(node, 0.0))
-    verdicts = compare_nodes_32(case, "float32 forward", *nodes, floors, "forward", inherited)
+    errors: dict[str, float] = {}
+    verdicts = compare_nodes_32(
+        case, "float32 forward", *nodes, floors, "forward", inherited, errors
+    )
     losses = [flatten_losses(t) for t in (t32, j32, t64)]
-    loss_floor = max(gates.LOSS, gates.PRECISION_FACTOR * inherited_error(t64, t32, j32))
+    loss_floor = max(gates.LOSS, gates.PRECISION_FACTOR * inherited_error(errors))
 
     def judge_loss(node, a, b):
         return judge_precision(
@@ -201,7 +209,7 @@ def compare_precision(
         )
 
     verdicts += judge_nodes(case, "float32 losses", losses[0], losses[1], judge_loss)
-    verdicts += compare_ledgers(case, t64, t32, j32)
+    verdicts += compare_ledgers(case, errors, t32, j32)
     if "detections" in t64:
         verdicts += compare_detections_32(case, *(t["detections"] for t in (t64, t32, j32)))
     if "gradients" not in t32:
@@ -216,9 +224,7 @@ def compare_detections_32(case: str, exact: list, torch: list, jittor: list) -> 
     check = "float32 detections"
     own = match_detections(case, check, exact, torch)[0]
     return [
-        replace(
-            v, status=Status.INCONCLUSIVE, message=f"{v.message}; of PyTorch's own {own.message}"
-        )
+        v.but(status=Status.INCONCLUSIVE, message=f"{v.message}; of PyTorch's own {own.message}")
         if v.status is Status.FAIL and v.measured is not None and own.status is Status.FAIL
         else v
         for v in match_detections(case, check, torch, jittor)
@@ -234,8 +240,12 @@ def compare_nodes_32(
     floors: Floors,
     section: str,
     summation: Mapping[str, float],
+    errors: dict[str, float] | None = None,
 ) -> list[Verdict]:
-    """Both float32 sides' nodes against float64 PyTorch's; `summation` as `summation_errors` has it."""
+    """Both float32 sides' nodes against float64 PyTorch's; `summation` as `summation_errors` has it.
+
+    `errors` gets the greatest error of any value of each node, of the worse side, as a fraction of its greatest value.
+    """
 
     def judge_one(node, a, b):
         prior = max(gates.PRECISION_FLOOR, summation.get(node, 0.0))
@@ -251,8 +261,9 @@ def compare_nodes_32(
             least,
             gates.MAXIMUM_FACTOR,
             least_max,
+            greatest=errors,
         )
-        return replace(verdict, floor=floors.of(section, node))
+        return verdict.but(floor=floors.of(section, node))
 
     return judge_nodes(case, check, torch, jittor, judge_one)
 
@@ -304,7 +315,7 @@ def compare_gradients_32(
             least,
             floor=floor,
         )
-        return replace(verdict, floor=floors.of(section, node))
+        return verdict.but(floor=floors.of(section, node))
 
     return judge_nodes(case, check, ours, theirs, judge_one)
 
@@ -312,31 +323,22 @@ def compare_gradients_32(
 HEADS = re.compile(r"(class_embed|bbox_embed|rpn\.head|roi_heads\.box_predictor)(\[\d\])?(#\d+)?$")
 
 
-def inherited_error(t64: Mapping, *sides: Mapping) -> float:
+def inherited_error(errors: Mapping[str, float]) -> float:
     """Greatest float32 error of single head outputs, judged on their own: a loss of a few sampled regions
-    cannot be more exact."""
-    return greatest_error(t64, sides, HEADS.match)
+    cannot be more exact. `errors` are those of all nodes, see compare_nodes_32."""
+    return max((error for node, error in errors.items() if HEADS.match(node)), default=0.0)
 
 
-def greatest_error(t64: Mapping, sides: Iterable[Mapping], wanted=lambda node: True) -> float:
-    """Greatest error of any value of the wanted nodes, as a fraction of the greatest value of its node."""
-    errors = [0.0]
-    for side in sides:
-        for node in filter(wanted, side["nodes"]):
-            values, exact = side["nodes"][node], t64["nodes"].get(node)
-            if values.dtype.kind == "f" and exact is not None and values.shape == exact.shape:
-                errors.append(relative_max(values, exact))
-    return max(errors)
-
-
-def compare_ledgers(case: str, t64: Mapping, t32: Mapping, j32: Mapping) -> list[Verdict]:
+def compare_ledgers(
+    case: str, errors: Mapping[str, float], t32: Mapping, j32: Mapping
+) -> list[Verdict]:
     """Every choice of both float32 runs that is another than float64 PyTorch's: a tie, or within the noise, or FAIL.
 
     A side's regret at such a choice is how much its own evidence prefers the one that it made. Rounding
-    explains a regret of no more than DECISION_FACTOR times the greatest error that any node shows.
+    explains a regret of no more than DECISION_FACTOR times the greatest of the nodes' `errors`.
     """
     check, verdicts = "float32 decisions", []
-    noise = gates.DECISION_FACTOR * greatest_error(t64, (t32, j32))
+    noise = gates.DECISION_FACTOR * max(errors.values(), default=0.0)
     for side, trace in (("torch", t32), ("jittor", j32)):
         for name, entry in trace["ledger"].items():
             verdicts.append(judge_decision(case, check, f"{name} ({side})", entry, noise))

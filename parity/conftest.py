@@ -9,12 +9,13 @@ from rich.console import Console
 
 from neutral.errors import InputError
 from parity.environment import CASE, examine_environment
+from parity.live import Live
 from parity.report import Report
 from parity.verdicts import Status, Verdict
 from parity.workers import Pair, WorkerDied, WorkerError
 
 ROOT = Path(__file__).resolve().parent.parent
-REPORT = pytest.StashKey[Report]()
+REPORT, LIVE = pytest.StashKey[Report](), pytest.StashKey[Live]()
 
 
 def pytest_addoption(parser):
@@ -40,7 +41,9 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     folder = Path(config.getoption("--parity-report"))
-    config.stash[REPORT] = Report(folder if folder.is_absolute() else ROOT / folder)
+    report = config.stash[REPORT] = Report(folder if folder.is_absolute() else ROOT / folder)
+    config.stash[LIVE] = Live(config, report, Path(__file__).parent)
+    config.pluginmanager.register(config.stash[LIVE], "parity-live")
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +91,12 @@ def scenes_folder() -> Path:
 
 
 @pytest.fixture
+def stage(pytestconfig):
+    """stage(name, verdicts): a part of a long case has been judged; `conclude` is still to come."""
+    return pytestconfig.stash[LIVE].stage
+
+
+@pytest.fixture
 def conclude(report):
     """conclude(verdicts): into the report, and the test fails on the first FAIL, naming it."""
 
@@ -132,6 +141,6 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.write_line("")
     report.print(Console(width=max(terminalreporter._tw.fullwidth, 120)))
     counts = ", ".join(f"{count} {status}" for status, count in report.counts().items())
-    json_path, html_path = report.write()
-    shown = [p.relative_to(ROOT) if p.is_relative_to(ROOT) else p for p in (html_path, json_path)]
+    paths = [report.folder / f"report.{kind}" for kind in ("html", "json")]
+    shown = [p.relative_to(ROOT) if p.is_relative_to(ROOT) else p for p in paths]
     terminalreporter.write_line(f"verdicts: {counts}; report: {shown[0]} and {shown[1]}")

@@ -8,10 +8,7 @@ frameworks in float32, free with the reference's decisions, and forced.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,48 +16,17 @@ import numpy as np
 from neutral.config import to_dict
 from parity import compare, localise
 from parity.cases import Case
+from parity.chain import Chain
 from parity.floors import floors_of
 from parity.golden import golden_weights
 from parity.record import Record
 from parity.reproduce import write_scripts
+from parity.scratch import scratch
+from parity.selection import Selection
 from parity.verdicts import Status, Verdict
 from parity.workers import FRAMEWORKS, Pair, WorkerDied, WorkerError
 
-
-class Chain:
-    """One side's work, in order, in a thread of its own; after a failure nothing more of it is done."""
-
-    def __init__(self, side: str):
-        self.side = side
-        self.threads = ThreadPoolExecutor(1)
-        self.named: dict[str, Future] = {}
-        self.failure: Exception | None = None
-
-    def __enter__(self) -> Chain:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.threads.shutdown(cancel_futures=True)
-
-    def add(self, function: Callable, *arguments, name: str = "") -> Future:
-        def run():
-            if self.failure is not None:
-                raise self.failure
-            try:
-                return function(*arguments)
-            except Exception as error:
-                self.failure = error
-                raise
-
-        future = self.threads.submit(run)
-        if name:
-            self.named[name] = future
-        return future
-
-    def wait_for(self, name: str) -> None:
-        """Until the work of that name is done, if there is any; its error is raised here too."""
-        if name in self.named:
-            self.named[name].result()
+RESIDENT = 64 << 20  # bytes of each record that this process keeps in memory while it judges
 
 
 class Examination:
@@ -85,7 +51,7 @@ class Examination:
         self.draw_weights, self.options = weights, options
         self.float32, self.float64 = float32, float64
         self.floors, self.origin, self.scripts = floors_of(case, pair.device), origin, scripts
-        self.folder = Path(tempfile.mkdtemp(prefix="parity-records-"))
+        self.folder = scratch("records")
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
         self.given: dict[str, tuple[list, dict]] = {}  # trained names and state, by side
@@ -97,14 +63,16 @@ class Examination:
         self.records.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def run(self) -> list[Verdict]:
-        """Every verdict. PyTorch's free float64 record stays until the end of the `with` block; the others go as
-        soon as they are judged, so that they need not reach the disk.
+    def run(self, told: Callable = lambda stage, verdicts: None) -> list[Verdict]:
+        """Every verdict; told(stage, verdicts) hears of each stage as soon as it is judged.
+
+        PyTorch's free float64 record stays until the end of the `with` block; the others go as soon as they are
+        judged, so that they need not reach the disk.
 
         Each side goes through its runs at its own pace, waiting only for records of the other that it needs; what is
         there is judged meanwhile. A worker that fails or dies is a verdict too, and what was found before is not lost.
         """
-        stages = [("free 64", self.judge_free_64), ("forced 64", self.judge_forced_64)]
+        stages = [("free 64", self.judge_gradients_64), ("forced 64", self.judge_forced_64)]
         if self.float32:
             stages += [("free 32", self.judge_free_32), ("forced 32", self.judge_forced_32)]
         verdicts: list[Verdict] = []
@@ -113,15 +81,22 @@ class Examination:
                 self.weights = self.weights or torch.add(self.first_build).result()
                 self.plan_torch(torch)
                 self.plan_jittor(jittor, torch)
+                verdicts += self.judge_early(torch, jittor)
+                told("free 64, forward", verdicts)
                 for name, judge in stages:
                     for chain in (torch, jittor):
                         chain.wait_for(name)
-                    verdicts += judge()
+                    found = judge()
+                    verdicts += found
+                    told(f"{name}, backward" if name == "free 64" else name, found)
                     self.forget(f"jittor {name}", *(["torch free 32"] if name == "free 32" else []))
             except (WorkerDied, WorkerError) as error:
                 node = getattr(error, "node", "run")
                 message = str(error)
                 verdicts.append(Verdict(self.case, "worker", node, Status.FAIL, message=message))
+            except BaseException:  # interrupted: nobody waits for what the workers are at
+                self.pair.kill()
+                raise
         return self.with_scripts(verdicts)
 
     def first_build(self) -> dict[str, np.ndarray]:
@@ -169,13 +144,22 @@ class Examination:
 
         chain.add(run, name=name)
 
-    def judge_free_64(self) -> list[Verdict]:
-        """The semantic gate."""
-        given = [] if self.float32 else self.compare_given("float64")
+    def judge_early(self, torch: Chain, jittor: Chain) -> list[Verdict]:
+        """The semantic gate, forward: judged while gradients are still being computed."""
+        given = []
+        for chain in (torch, jittor) if self.float64 else ():
+            chain.wait_for_file(self.path(chain.side, "free 64"), "free 64")
+        if not self.float32:
+            given = self.compare_given("float64")
         if not self.float64:
             return given
-        two = (self["torch free 64"], self["jittor free 64"])
+        two = (Record(self.path(s, "free 64"), RESIDENT, early=True) for s in FRAMEWORKS)
         return given + compare.compare_semantics(self.case, *two)
+
+    def judge_gradients_64(self) -> list[Verdict]:
+        """The semantic gate, backward."""
+        two = (self["torch free 64"], self["jittor free 64"]) if self.float64 else ()
+        return compare.compare_backward_64(self.case, *two) if two else []
 
     def judge_forced_64(self) -> list[Verdict]:
         if not self.float64:
@@ -195,14 +179,12 @@ class Examination:
 
     def with_scripts(self, verdicts: list[Verdict]) -> list[Verdict]:
         """What fails in a module gets the script that reproduces it."""
-        if self.scripts is None or not self.path("torch", "free 64").exists():
+        if self.scripts is None or not localise.culprits(verdicts):
             return verdicts
         reference = self["torch free 64"]
         paths = write_scripts(self.case, reference, verdicts, self.origin, self.scripts)
         return [
-            replace(v, script=paths[v.owner].name)
-            if v.status is Status.FAIL and v.owner in paths
-            else v
+            v.but(script=paths[v.owner].name) if v.status is Status.FAIL and v.owner in paths else v
             for v in verdicts
         ]
 
@@ -240,15 +222,18 @@ class Examination:
 
     def compare_given(self, dtype: str) -> list[Verdict]:
         """Names of trained parameters, and weights as both sides give them back."""
-        (ours, torch), (theirs, jittor) = (self.given.pop(side) for side in FRAMEWORKS)
-        wanted = {k: v.astype(dtype) for k, v in self.weights.items()}
-        verdicts = [compare.compare_names(self.case, ours, theirs)]
-        return verdicts + compare.compare_weights(self.case, wanted, torch, jittor)
+        wanted = Selection(self.weights, convert=lambda x: x.astype(dtype))
+        names = [self.given[side][0] for side in FRAMEWORKS]
+        verdicts = [compare.compare_names(self.case, *names)]
+        for side in FRAMEWORKS:  # one state after the other: they are as large as a record
+            verdicts += compare.compare_state(self.case, side, wanted, self.given.pop(side)[1])
+        return verdicts
 
     def submit(self, name: str, sides: tuple[str, ...], **options) -> tuple[str, ...]:
         """Asks these sides for a trace, recorded under `name`; returns the sides that now owe an answer."""
         for side in sides:
             out = self.path(side, name)
+            options = options | {"in_two": name == "free 64"}
             self.pair[side].submit("trace", self.batch, out=out, **self.options, **options)
         return sides
 
@@ -259,11 +244,12 @@ class Examination:
         """Deletes these records, where they are."""
         for name in names:
             self.records.pop(name, None)
-            (self.folder / f"{name}.safetensors").unlink(missing_ok=True)
+            for path in self.folder.glob(f"{name}.*"):
+                path.unlink()
 
     def __getitem__(self, name: str) -> Record:
         if name not in self.records:
-            self.records[name] = Record(self.folder / f"{name}.safetensors")
+            self.records[name] = Record(self.folder / f"{name}.safetensors", RESIDENT)
         return self.records[name]
 
 

@@ -9,7 +9,6 @@ module's arguments the module that called it, of its results itself; backward th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -77,11 +76,11 @@ def compare_local_64(
 
     def judge_forward(node, a, b):
         verdict = judge(case, FORWARD_64, node, b, a, gates.SEMANTIC_FORWARD)
-        return replace(verdict, owner=owners.get(node, "(detector)"))
+        return verdict.but(owner=owners.get(node, "(detector)"))
 
     verdicts = judge_nodes(case, FORWARD_64, reference["nodes"], forced["nodes"], judge_forward)
     losses = compare_losses(case, "float64 local losses", reference, forced, gates.LOSS_64)
-    verdicts += [replace(v, owner="(detector)") for v in losses]
+    verdicts += [v.but(owner="(detector)") for v in losses]
     if "gradients" in reference:
         owner_of = gradient_owner(reference)
         floor = semantic_gradient_floor(absent_if_zero(reference["node_gradients"]))
@@ -92,7 +91,7 @@ def compare_local_64(
                 verdict = judge_gradient(
                     case, BACKWARD_64, node, b, a, gates.SEMANTIC_GRADIENT, floor
                 )
-                return replace(verdict, owner=owner_of(section, node))
+                return verdict.but(owner=owner_of(section, node))
 
             verdicts += judge_nodes(case, BACKWARD_64, ours, theirs, judge_backward)
     return [
@@ -127,13 +126,13 @@ def compare_local_32(
     found = compare_nodes_32(
         case, FORWARD_32, *nodes, floors, "local forward", summation_errors(exact)
     )
-    verdicts = [replace(v, owner=owners.get(v.node, "(detector)")) for v in found]
+    verdicts = [v.but(owner=owners.get(v.node, "(detector)")) for v in found]
     owner_of = gradient_owner(exact)
     for section in ("node_gradients", "gradients") if "gradients" in exact else ():
         found = compare_gradients_32(
             case, BACKWARD_32, *(t[section] for t in three), floors, "local gradients"
         )
-        verdicts += [replace(v, owner=owner_of(section, v.node)) for v in found]
+        verdicts += [v.but(owner=owner_of(section, v.node)) for v in found]
     return verdicts
 
 
@@ -210,9 +209,9 @@ def _blame(verdict: Verdict, errors: list[float], limit: float) -> Verdict:
     if len(wrong) != 1:
         return _undecided(verdict, numbers)
     message = f"{wrong[0]} is wrong ({numbers}); {verdict.message}".removesuffix("; ")
-    return replace(verdict, guilty=wrong[0], message=message)
+    return verdict.but(guilty=wrong[0], message=message)
 
 
 def _undecided(verdict: Verdict, evidence: str) -> Verdict:
     message = f"which side is INCONCLUSIVE: {evidence}; {verdict.message}".removesuffix("; ")
-    return replace(verdict, message=message)
+    return verdict.but(message=message)

@@ -11,17 +11,19 @@ Metadata: "schema" (SCHEMA), "tree" (JSON; an array is {"array": key}), "about" 
 from __future__ import annotations
 
 import json
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from neutral.errors import InputError
-from neutral.tensorfile import Item, map_tensors, write_tensors
+from neutral.tensorfile import Item, MappedTensors, write_tensors
 
 SCHEMA = "detector-parity/trace/1"
+GRADIENTS = ("node_gradients", "gradients")
+CONTINUED = "continued in"  # of `about`
 
 
 def write_record(path: Path, trace: Mapping, about: dict) -> Path:
@@ -54,6 +56,18 @@ def _place(item: Item, items: list[Item]) -> dict:
     return {"array": item.name}
 
 
+def write_in_two(path: Path, trace: Mapping, about: dict) -> Path:
+    """As `write_record`, what is known before the gradients first, in a record of its own: whoever sees it there can
+    begin to read. The gradients go to a second file beside it, and `Record(path)` is both."""
+    last = {name: trace[name] for name in GRADIENTS if name in trace}
+    first = {name: value for name, value in trace.items() if name not in last}
+    more = path.with_suffix(f".gradients{path.suffix}")
+    write_record(path, first, about | {CONTINUED: more.name if last else None})
+    if last:
+        write_record(more, last, about)
+    return path
+
+
 class Branch(Mapping):
     """A part of a trace on disk, used like the dictionary that it was; arrays are read when looked at."""
 
@@ -74,16 +88,20 @@ class Branch(Mapping):
 
 
 class Record(Branch):
-    """A whole trace; `about` says what was run, and where. InputError when the file is none."""
+    """A whole trace; `about` says what was run, and where. InputError when the file is none.
 
-    def __init__(self, path: Path | str):
+    `resident`: how many bytes of it may stay in memory, see MappedTensors. `early`: without the second file of
+    `write_in_two`, which may not be there yet.
+    """
+
+    def __init__(self, path: Path | str, resident: int | None = None, early: bool = False):
         self.path = Path(path)
         try:
-            with safe_open(self.path, "numpy") as file:
-                metadata = file.metadata() or {}
+            arrays = MappedTensors(self.path, resident)
+            metadata = arrays.metadata
         except FileNotFoundError:
             raise InputError(f"{path}: no such record") from None
-        except (SafetensorError, OSError) as error:
+        except (ValueError, TypeError, KeyError, OSError) as error:
             raise InputError(
                 f"{path}: not a record ({error}); make one with scripts/record"
             ) from None
@@ -92,8 +110,12 @@ class Record(Branch):
                 f"{path}: its schema is {metadata.get('schema')!r}, not {SCHEMA!r}: not a trace, or another "
                 "version's; make it anew with scripts/record"
             )
-        super().__init__(json.loads(metadata["tree"]), map_tensors(self.path))
+        super().__init__(json.loads(metadata["tree"]), arrays)
         self.about = json.loads(metadata["about"])
+        more = self.about.pop(CONTINUED, None)
+        if more and not early:
+            rest = Record(self.path.with_name(more), resident)
+            self.tree, self.arrays = self.tree | rest.tree, ChainMap(arrays, rest.arrays)
 
 
 def _load(tree, arrays: Mapping[str, np.ndarray]):

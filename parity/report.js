@@ -143,4 +143,21 @@ for (const name of Object.keys(data.cases)) chooser.append(new Option(name));
 chooser.onchange = () => load(chooser.value);
 document.getElementById("filter").oninput = drawTable;
 document.getElementById("status").onchange = drawTable;
+
+// while the run goes on the page reads itself anew, and shows what it showed before
+const reload = document.querySelector("[data-reload]"), FIELDS = ["case", "filter", "status"], KEY = "parity";
+try {
+  const kept = JSON.parse(sessionStorage.getItem(KEY) || "null");
+  if (kept) {
+    for (const id of FIELDS) document.getElementById(id).value = kept[id];
+    order = kept.order;
+    if (chooser.selectedIndex < 0) chooser.selectedIndex = 0;
+  }
+  sessionStorage.removeItem(KEY);
+} catch { /* a browser that keeps nothing for files */ }
+if (reload) setTimeout(() => {
+  const shown = Object.fromEntries(FIELDS.map(id => [id, document.getElementById(id).value]));
+  try { sessionStorage.setItem(KEY, JSON.stringify({ ...shown, order })); } catch { /* as above */ }
+  location.reload();
+}, 1000 * reload.dataset.reload);
 load(chooser.value);

@@ -25,11 +25,11 @@ def marked(case: Case):
 
 
 @pytest.mark.parametrize("case", map(marked, CASES + FASTER_RCNN))
-def test_detector(case, pair, conclude, scenes_folder, scripts):
+def test_detector(case, pair, conclude, stage, scenes_folder, scripts):
     if case.data is not None and not case.data.is_dir():
         pytest.skip(f"{case.data.name} is not at ../shared/data")
     with examine_case(case, pair, scenes_folder, scripts) as examination:
-        conclude(examination.run())
+        conclude(examination.run(stage))
 
 
 @pytest.mark.parametrize("name", OVERFITTING)

@@ -13,9 +13,9 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("path", paths, ids=[path.stem for path in paths])
 
 
-def test_pair(path, pair, conclude, scripts):
+def test_pair(path, pair, conclude, stage, scripts):
     with examine_pair(path, pair, scripts) as examination:
-        conclude(examination.run())
+        conclude(examination.run(stage))
 
 
 def test_pair_steps(path, pair, conclude):

@@ -21,7 +21,9 @@ import numpy as np
 from neutral import config as configuration
 from neutral.errors import InputError
 from parity import mutants
-from parity.record import Record, write_record
+from parity.record import Record, write_in_two, write_record
+from parity.transport import receive, send
+from parity.workers import REPLY, REQUEST
 
 
 class Server:
@@ -122,11 +124,12 @@ class Server:
         reference: Path | None = None,
         replay: Path | None = None,
         about: dict | None = None,
+        in_two: bool = False,
         **options,
     ) -> dict | Path:
         """Session.trace; into the record `out` when it is given, `about` added to what it says of itself.
 
-        `reference` and `replay` are records.
+        `reference` and `replay` are records; `in_two`: see write_in_two.
         """
         reference, replay = (Record(p) if p is not None else None for p in (reference, replay))
         found = self.session.trace(
@@ -147,7 +150,8 @@ class Server:
             "shapes": self.session.shapes(),
             "environment": self.environment,
         }
-        return write_record(out, found, told | (about or {}))
+        write = write_in_two if in_two else write_record
+        return write(out, found, told | (about or {}))
 
     def train_steps(self, batches, rates_per_step) -> tuple[list[dict], dict[str, np.ndarray]]:
         """Losses of every step, and the state after the last."""
@@ -426,10 +430,10 @@ def main() -> None:
     if os.environ.get(mutants.VARIABLE):
         catalogue = importlib.import_module("parity.mutants.catalogue")
         mutants.install(catalogue.MUTANTS[os.environ[mutants.VARIABLE]])
-    server = Server(framework, progress)
+    server, folder = Server(framework, progress), Path(progress).parent
     while True:
         try:
-            method, args, options = connection.recv()
+            method, args, options = receive(connection, folder / REQUEST)
         except EOFError:
             return
         try:
@@ -438,7 +442,7 @@ def main() -> None:
             reply = ("input", str(error))
         except Exception as error:
             reply = ("error", f"{type(error).__name__}: {error}", traceback.format_exc())
-        connection.send(reply)
+        send(connection, reply, folder / REPLY)
 
 
 if __name__ == "__main__":

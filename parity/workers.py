@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from neutral.errors import InputError
 from parity.mutants import VARIABLE
+from parity.scratch import scratch
+from parity.transport import receive, send
 
 FRAMEWORKS = ("torch", "jittor")
+REQUEST, REPLY = "request", "reply"  # files of a worker's folder, for large arrays
 # the two workers share the cores: threads that wait should not keep the other's from running
 PASSIVE = {"OMP_WAIT_POLICY": "passive", "PARITY_GPU_SHARE": "0.45"}
 TIMEOUT = 1800.0  # seconds for one request; a cold Jittor compiles for minutes
@@ -44,11 +47,12 @@ class Worker:
         self.framework = framework
         self.mutant = mutant  # a planted fault, see parity/mutants
         self.timeout = timeout
-        self.folder = Path(tempfile.mkdtemp(prefix=f"parity-{framework}-"))
+        self.folder = scratch(framework)
         self.process: subprocess.Popen | None = None
         self.pending = ""
 
     def start(self) -> None:
+        self.folder.mkdir(exist_ok=True)
         self.connection, theirs = multiprocessing.Pipe()
         command = [
             sys.executable,
@@ -77,7 +81,7 @@ class Worker:
             self.start()
         self.pending = method
         try:
-            self.connection.send((method, args, options))
+            send(self.connection, (method, args, options), self.folder / REQUEST)
         except OSError:
             raise self.obituary("died while a request was sent") from None
 
@@ -85,7 +89,7 @@ class Worker:
         try:
             if not self.connection.poll(self.timeout):
                 raise self.obituary(f"did not answer within {self.timeout:.0f} s")
-            reply = self.connection.recv()
+            reply = receive(self.connection, self.folder / REPLY)
         except (EOFError, OSError):
             raise self.obituary("died") from None
         if reply[0] == "input":
@@ -121,6 +125,12 @@ class Worker:
                 self.process.kill()
                 self.process.wait()
             self.process = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """Ends the process in the middle of what it does."""
+        if self.process is not None:
+            self.process.kill()
 
 
 class Pair:
@@ -154,3 +164,7 @@ class Pair:
     def close(self) -> None:
         for worker in self.workers.values():
             worker.close()
+
+    def kill(self) -> None:
+        for worker in self.workers.values():
+            worker.kill()

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from neutral.errors import InputError
 from parity.changes import SCHEMA as REPORT_SCHEMA
 from parity.changes import changed_nodes
-from parity.record import Record, write_record
+from parity.record import Record, write_in_two, write_record
 
 TRACE = {
     "nodes": {
@@ -44,6 +44,29 @@ def test_round_trip(path):
     assert record["matches"][0][0][1].tolist() == [0, 1]
     assert record["total"].shape == ()
     assert record["errors"] == {"class_error": 50.0}
+
+
+def test_what_is_known_before_the_gradients_can_be_read_before(tmp_path):
+    class Gradients(dict):
+        def __getitem__(self, name):
+            early = Record(path, early=True)
+            assert np.array_equal(early["nodes"]["a"], TRACE["nodes"]["a"])
+            assert "node_gradients" not in early and "gradients" not in early
+            with pytest.raises(InputError, match="no such record"):
+                Record(path)
+            return super().__getitem__(name)
+
+        def describe(self, name):
+            return "float32", (2, 3)
+
+    path = tmp_path / "r.safetensors"
+    trace = TRACE | {"node_gradients": Gradients(a=TRACE["node_gradients"]["a"])}
+    write_in_two(path, trace, {"side": "torch"})
+    record = Record(path, 1)
+    assert record.about == {"side": "torch"}
+    assert set(record) == set(TRACE)
+    assert np.array_equal(record["node_gradients"]["a"], np.ones((2, 3)))
+    assert record["total"] == 3.5
 
 
 def test_it_is_a_safetensors_file_that_anybody_can_read(path):

@@ -1,0 +1,49 @@
+"""Messages between a worker and whoever asks it: pickled, with large arrays handed over in a mapped file.
+
+Through a pipe an array is copied five times (pickled, written, read, joined, unpickled), and both ends hold it twice
+meanwhile. Here the sender writes it to a file in memory (see scratch.py), which the receiver maps and unlinks: its
+pages are read when they are looked at, and private to it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import pickle
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+LARGE = 1 << 16  # bytes; smaller arrays travel in the message
+ALIGNED = 64
+
+
+def send(connection: Connection, message, path: Path) -> None:
+    """`path` is where arrays lie until they are received; each direction of a connection has its own."""
+    large: list[memoryview] = []
+
+    def stays(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes >= LARGE:
+            large.append(raw)
+        return raw.nbytes < LARGE
+
+    head = pickle.dumps(message, protocol=5, buffer_callback=stays)
+    if large:
+        with path.open("wb") as file:
+            for raw in large:
+                file.write(raw)
+                file.write(b"\0" * (-raw.nbytes % ALIGNED))
+    connection.send((head, [raw.nbytes for raw in large]))
+
+
+def receive(connection: Connection, path: Path):
+    head, sizes = connection.recv()
+    if not sizes:
+        return pickle.loads(head)
+    with path.open("rb") as file:
+        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    path.unlink()
+    buffers, start = [], 0
+    for size in sizes:
+        buffers.append(content[start : start + size])
+        start += size + -size % ALIGNED
+    return pickle.loads(head, buffers=buffers)
