@@ -12,7 +12,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -427,13 +427,18 @@ def main() -> None:
         catalogue = importlib.import_module("parity.mutants.catalogue")
         mutants.install(catalogue.MUTANTS[os.environ[mutants.VARIABLE]])
     server = Server(framework, progress)
+    serve(connection, server.handle)
+
+
+def serve(connection: Connection, handle: Callable) -> None:
+    """Answers requests with handle(method, arguments, options) until nobody asks any more."""
     while True:
         try:
             method, args, options = connection.recv()
         except EOFError:
             return
         try:
-            reply = ("ok", server.handle(method, args, options))
+            reply = ("ok", handle(method, args, options))
         except InputError as error:
             reply = ("input", str(error))
         except Exception as error:
