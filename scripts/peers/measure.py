@@ -36,6 +36,10 @@ class Plan:
     rounds: int
     shapes: int
 
+    def pieces(self, systems: int) -> int:
+        """How often `measure` reports."""
+        return 1 + systems * (1 + len(WORK) * self.rounds + 2 * self.shapes)
+
 
 def turns(names: Iterable[str], rounds: int) -> list[tuple[int, str]]:
     """(round, system), round robin: what the machine does meanwhile hits all of them alike."""
@@ -94,9 +98,9 @@ def slowed(config: Config) -> list[str]:
 
 
 def measure(
-    config: Config, systems: list[System], plan: Plan, report: Callable[[str, float], None]
+    config: Config, systems: list[System], plan: Plan, report: Callable[[str], None]
 ) -> dict:
-    """The record of one preset; report(what, share done) is called before every piece of work."""
+    """The record of one preset; report(what) is called before every piece of work."""
     config = with_overrides(config, slowed(config))
     dataset = open_dataset(config, "train")
     batch = make_batch(dataset, config, plan.size)
@@ -105,7 +109,7 @@ def measure(
     try:
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "weights.safetensors"
-            report("weights", 0)
+            report("weights")
             record["weights"] = made_weights(config, plan.device, batch, weights)
             found = {
                 system.name: first_passes(
@@ -136,7 +140,7 @@ def made_weights(config: Config, device: str, batch: Batch, out: Path) -> dict:
 
 def first_passes(worker: BenchWorker, config: Config, plan: Plan, weights, batch, report) -> dict:
     """Builds the model in its process and lets it do everything twice, compilations included."""
-    report(f"{worker.framework}: first passes", 0)
+    report(f"{worker.framework}: first passes")
     before = gpu_memory_used()
     found = worker.call("build", to_dict(config), plan.device, weights)
     for kind, method in WORK.items():
@@ -157,9 +161,8 @@ def first_passes(worker: BenchWorker, config: Config, plan: Plan, weights, batch
 def in_turns(workers: dict, found: dict, plan: Plan, batch: Batch, report) -> None:
     """Inference, then training, of one batch; every single time is kept."""
     for kind, method in WORK.items():
-        order = turns(workers, plan.rounds)
-        for k, (_, name) in enumerate(order):
-            report(f"{name}: {kind}", k / len(order))
+        for _, name in turns(workers, plan.rounds):
+            report(f"{name}: {kind}")
             answer = workers[name].call(method, batch)
             for key in ("seconds", "cpu_seconds"):
                 found[name][kind][key].append(answer[key])
@@ -173,7 +176,7 @@ def varied(workers: dict, found: dict, config: Config, dataset, plan: Plan, repo
     for kind in ("new shapes", "the same again") if batches else ():
         for answers in found.values():
             answers[kind] = {"seconds": []}
-        for k, batch in enumerate(batches):
+        for batch in batches:
             for name, worker in workers.items():
-                report(f"{name}: {kind}", k / len(batches))
+                report(f"{name}: {kind}")
                 found[name][kind]["seconds"].append(worker.call("step", batch)["seconds"])
