@@ -19,6 +19,7 @@ from rich.console import Console
 
 from jittor_impl.environment import cuda_usable
 from neutral.config import Config
+from neutral.data import open_dataset
 from neutral.errors import InputError
 from neutral.files import git_revision, write_json
 from neutral.plots import system_times
@@ -87,13 +88,16 @@ def parse() -> argparse.Namespace:
 
 
 def checked(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple]]:
-    """What is to be done: {preset: (its configuration, its systems)}. InputError before anything is started."""
+    """What is to be done: {preset: (its configuration, its systems, its images)}. InputError before work begins."""
     if options.device not in ("cpu", "cuda"):
         raise InputError(f"--device {options.device}: choose cpu or cuda")
     for name, least in (("rounds", 1), ("batch", 1), ("shapes", 0), ("threads", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise InputError(f"--{name} {value}: at least {least}")
+    if options.device == "cuda" and not cuda_usable():
+        raise InputError("--device cuda: no CUDA driver answers with a device; use cpu")
+    plan = Plan(options.device, size_of(options.size), options.rounds, options.shapes)
     if not options.presets:
         raise InputError("--presets names none")
     work = {}
@@ -102,10 +106,7 @@ def checked(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple]]:
         if not systems:
             raise InputError(f"none of {', '.join(options.systems)} implements {name}")
         check_installed(systems)
-        work[name] = (config, systems)
-    if options.device == "cuda" and not cuda_usable():
-        raise InputError("--device cuda: no CUDA driver answers with a device; use cpu")
-    plan = Plan(options.device, size_of(options.size), options.rounds, options.shapes)
+        work[name] = (config, systems, open_dataset(config, "train"))
     return plan, work
 
 
@@ -125,13 +126,13 @@ def main() -> None:
         "presets": {},
     }
     with make_progress() as progress:
-        for name, (config, systems) in work.items():
+        for name, (config, systems, dataset) in work.items():
             task = progress.add_task(name, total=plan.pieces(len(systems)), note="")
 
             def report(what: str, task=task) -> None:
                 progress.update(task, advance=1, note=what)
 
-            found = measure(config, systems, plan, report)
+            found = measure(config, systems, dataset, plan, report)
             record["presets"][name] = found | {"ratios": ratios(found["systems"])}
     console = Console()
     for name, found in record["presets"].items():

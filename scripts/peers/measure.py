@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from neutral.config import Config, to_dict, with_overrides
-from neutral.data import open_dataset
 from neutral.data.batching import Batch, collate
 from neutral.data.coco import CocoDataset, Target
 from neutral.data.transforms import normalise
@@ -98,11 +97,14 @@ def slowed(config: Config) -> list[str]:
 
 
 def measure(
-    config: Config, systems: list[System], plan: Plan, report: Callable[[str], None]
+    config: Config,
+    systems: list[System],
+    dataset: CocoDataset,
+    plan: Plan,
+    report: Callable[[str], None],
 ) -> dict:
     """The record of one preset; report(what) is called before every piece of work."""
     config = with_overrides(config, slowed(config))
-    dataset = open_dataset(config, "train")
     batch = make_batch(dataset, config, plan.size)
     record = {"images": describe_batch(batch, Path(dataset.root).name)}
     workers = {system.name: BenchWorker(system.name) for system in systems}
