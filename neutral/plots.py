@@ -259,3 +259,27 @@ def precision_recall(curves: dict[str, dict[str, list]], title: str, outputs: li
         axes.legend(fontsize=8)
     figure.suptitle(title, fontsize=10)
     save(figure, outputs)
+
+
+def system_times(panels: dict[str, dict[str, list[float]]], outputs: list[Path]) -> None:
+    """{panel: {system: seconds of every round}}: a bar to the median, a dot for every round, no bar below 0."""
+    check_outputs(outputs)
+    systems = list(dict.fromkeys(name for times in panels.values() for name in times))
+    rest = pyplot.get_cmap("Set2").colors
+    colours = dict(zip(systems, [*COLOURS, *rest]))
+    rows = -(-len(panels) // 2)
+    figure, grid = pyplot.subplots(
+        rows, 2, figsize=(9.4, 3.2 * rows), layout="constrained", squeeze=False
+    )
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (title, times) in zip(grid.flat, panels.items()):
+        for place, (name, seconds) in enumerate(times.items()):
+            median = float(np.median(seconds))
+            axes.bar(place, median, 0.6, color=colours[name], alpha=0.75)
+            axes.plot([place] * len(seconds), seconds, ".", color="black", markersize=4)
+            axes.annotate(f" {median:.3g}", (place, median), ha="left", va="bottom", fontsize=8)
+        axes.set_xticks(range(len(times)), times, fontsize=8)
+        axes.set(title=title, ylabel="s", ylim=(0, None))
+        axes.grid(axis="y", alpha=0.3)
+    save(figure, outputs)

@@ -12,7 +12,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -430,14 +430,22 @@ def main() -> None:
     if os.environ.get(mutants.VARIABLE):
         catalogue = importlib.import_module("parity.mutants.catalogue")
         mutants.install(catalogue.MUTANTS[os.environ[mutants.VARIABLE]])
-    server, folder = Server(framework, progress), Path(progress).parent
+    server = Server(framework, progress)
+    serve(connection, server.handle, Path(progress).parent)
+
+
+def serve(connection: Connection, handle: Callable, folder: Path) -> None:
+    """Answers requests with handle(method, arguments, options) until nobody asks any more.
+
+    folder: where large arrays of requests and answers lie (transport.py).
+    """
     while True:
         try:
             method, args, options = receive(connection, folder / REQUEST)
         except EOFError:
             return
         try:
-            reply = ("ok", server.handle(method, args, options))
+            reply = ("ok", handle(method, args, options))
         except InputError as error:
             reply = ("input", str(error))
         except Exception as error:

@@ -43,6 +43,9 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
+    module = "parity.worker"  # what its process runs
+    variables = PASSIVE  # of its environment, where they are not set
+
     def __init__(self, framework: str, timeout: float = TIMEOUT, mutant: str = ""):
         self.framework = framework
         self.mutant = mutant  # a planted fault, see parity/mutants
@@ -57,7 +60,7 @@ class Worker:
         command = [
             sys.executable,
             "-m",
-            "parity.worker",
+            self.module,
             self.framework,
             str(theirs.fileno()),
             str(self.folder / "node"),
@@ -72,7 +75,7 @@ class Worker:
                 stderr=stderr,
                 stdin=subprocess.DEVNULL,
                 cwd=root,
-                env=PASSIVE | os.environ | {VARIABLE: self.mutant},
+                env=self.variables | os.environ | {VARIABLE: self.mutant},
             )
         theirs.close()
 

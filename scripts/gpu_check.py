@@ -62,9 +62,8 @@ def overfit(preset: str, rate: str, epochs: int) -> Stage:
 
 
 def speed(preset: str) -> Stage:
-    data = f" --data {COCO_MINI}" if not preset.startswith("scenes") else ""
-    command = f"scripts.bench_speed --preset {preset}{data} --device {{device}} --out {{out}}/speed-{preset}.json"
-    return Stage(f"speed-{preset}", command, needs=COCO_MINI if data else None)
+    command = f"scripts.bench_peers --presets {preset} --shapes 4 --device {{device}} --out {{out}}/speed-{preset}"
+    return Stage(f"speed-{preset}", command)
 
 
 def reference(preset: str) -> Stage:

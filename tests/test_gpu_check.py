@@ -1,4 +1,4 @@
-"""scripts/gpu_check and scripts/bench_speed, as far as a machine without a GPU goes."""
+"""scripts/gpu_check, as far as a machine without a GPU goes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jittor_impl.environment import cuda_usable
 from neutral.errors import InputError
 from scripts import gpu_check
 from scripts.gpu_check import STAGES, Stage, chosen, run_stage
-from tests.test_scripts import TINY_RCNN, run
+from tests.test_scripts import run
 
 
 def test_refused_without_a_gpu(tmp_path):
@@ -65,20 +65,3 @@ def test_every_stage_is_a_command_that_exists():
         told = run(name.removeprefix("scripts."), "--help").stdout
         for option in (a for a in arguments if a.startswith("--")):
             assert option in told, f"{stage.name}: {option}"
-
-
-def test_speed_is_measured(tmp_path):
-    out = tmp_path / "speed.json"
-    run(
-        "bench_speed",
-        *TINY_RCNN,
-        "--set=optimiser.batch_size=2",
-        "--steps=1",
-        "--sizes=1",
-        f"--out={out}",
-    )
-    found = json.loads(out.read_text())
-    for framework in ("torch", "jittor"):
-        assert found[framework]["training, images/s"] > 0
-        assert found[framework]["varying shapes, again, images/s"] > 0
-        assert found[framework]["environment"]["framework"] == framework

@@ -126,14 +126,18 @@ class Session:
         self.optimiser.load_state(arrays, steps)
         self.pending = []
 
-    def run(
-        self, batch: Batch, dropout: bool, step: int = 0, decisions: Decisions | None = None
-    ) -> Outcome:
-        """Losses of a batch; `step` numbers what dropout and samplers draw."""
+    def prepare(self, dropout: bool, step: int) -> None:
+        """Settles whether dropout drops, and what it and samplers draw."""
         for module in self.model.modules():
             if isinstance(module, Dropout):
                 module.active = dropout
         self.draws.begin_step(step)
+
+    def run(
+        self, batch: Batch, dropout: bool, step: int = 0, decisions: Decisions | None = None
+    ) -> Outcome:
+        """Losses of a batch; `step` numbers what dropout and samplers draw."""
+        self.prepare(dropout, step)
         with mixed_precision(self.options.precision):
             return self.detector.run(batch, self.dtype, decisions or Decisions())
 
@@ -249,8 +253,11 @@ class Session:
         return {name: mean_gradient([p[name] for p in pending]) for name in gradients}
 
     def detect(self, batch: Batch) -> list[dict[str, np.ndarray]]:
-        """Detections per image, see the detector's post_process.py."""
-        return self.evaluate(batch)[1]
+        """Detections per image, see the detector's post_process.py; no losses are computed."""
+        self.prepare(False, 0)
+        with ops.no_grad(), mixed_precision(self.options.precision):
+            outcome = self.detector.predict(batch, self.dtype, Decisions())
+            return self.detector.detections(outcome, batch)
 
     def evaluate(self, batch: Batch) -> tuple[dict[str, float], list[dict[str, np.ndarray]]]:
         """Losses (as `train_step` names them) and detections of one forward pass without dropout."""

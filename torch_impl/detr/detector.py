@@ -21,10 +21,19 @@ class Detector:
         self.config = config.model
         self.model = DETR(config.model)
 
+    def forward(self, batch: Batch, dtype: str):
+        """Logits and boxes of every decoder layer; masks, where the model makes them."""
+        outputs = self.model(ops.array(batch.images.astype(dtype)), ops.array(batch.mask))
+        return outputs if self.config.masks.enabled else (outputs, None)
+
+    def predict(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
+        """What detections are made of, without losses."""
+        outputs, masks = self.forward(batch, dtype)
+        return Outcome(None, {}, {}, (outputs[-1], masks))
+
     def run(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
         """Logits and boxes of every decoder layer and their losses; the decisions are the matches."""
-        outputs = self.model(ops.array(batch.images.astype(dtype)), ops.array(batch.mask))
-        outputs, masks = outputs if self.config.masks.enabled else (outputs, None)
+        outputs, masks = self.forward(batch, dtype)
         matcher, weights = self.config.matcher, self.config.criterion
         total, losses, errors, matches = criterion(
             outputs, batch.targets, matcher, weights, decisions, masks

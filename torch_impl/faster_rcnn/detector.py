@@ -22,23 +22,29 @@ class Detector:
         self.model = FasterRCNN(config.model)
         self.draws = draws
 
-    def run(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
-        """Features, RPN and the four losses."""
-        model = self.model
+    def predict(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
+        """What detections are made of, features and the RPN's answers, without losses."""
         images = ops.array(batch.images.astype(dtype))
-        features = [ops.full_precision(x) for x in model.backbone(images)]
-        objectness, deltas, anchors = model.rpn.predict(features, batch.images.shape[2:])
+        features = [ops.full_precision(x) for x in self.model.backbone(images)]
+        objectness, deltas, anchors = self.model.rpn.predict(features, batch.images.shape[2:])
         if not np.isfinite(ops.to_numpy(objectness.sum() + deltas.sum())).all():
             raise NonFinite(
                 "the RPN's scores or deltas are not finite"
             )  # they would become indices
         sizes = [target.size for target in batch.targets]
         scales = [t.size[1] / t.original_size[1] for t in batch.targets]
+        proposing = (objectness, deltas, anchors, sizes, scales)
+        return Outcome(None, {}, {}, (features, proposing, decisions))
+
+    def run(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
+        """Features, RPN and the four losses."""
+        model, state = self.model, self.predict(batch, dtype, decisions).state
+        features, proposing, _ = state
+        objectness, deltas, anchors, sizes, _ = proposing
         padded = pad_targets(batch.targets)
         objects = (ops.array(padded.boxes, like=deltas), ops.array(padded.present))
         keys = self.keys("rpn.sampler", objectness.shape, deltas)
         losses = model.rpn.losses(objectness, deltas, anchors, sizes, objects, keys, decisions)
-        proposing = (objectness, deltas, anchors, sizes, scales)
         proposals, filled = model.rpn.propose(*proposing, True, decisions, "proposals")
         shape = (len(sizes), proposals.shape[1] + padded.boxes.shape[1])
         keys = self.keys("roi_heads.sampler", shape, deltas)
@@ -51,7 +57,6 @@ class Detector:
         for name, loss in named.items():
             weighted = loss * ops.scalar(self.weights[name], loss)
             total = weighted if total is None else total + weighted
-        state = (features, proposing, decisions)
         return Outcome(total, named, {}, state)
 
     def keys(self, site: str, shape, like):
