@@ -217,7 +217,9 @@ def compiler() -> str:
     return compiling.real_compiler()
 
 
-if __name__ == "__main__":  # scripts/setup, before PyTorch's wheels are there, whose CUDA a GPU would need
+if (
+    __name__ == "__main__"
+):  # scripts/setup, before PyTorch's wheels are there, whose CUDA a GPU would need
     if not cuda_usable():
         prepare_environment()
         prime()
