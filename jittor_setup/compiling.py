@@ -18,7 +18,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import metadata, util
 from pathlib import Path
 
@@ -133,17 +133,3 @@ def describe() -> str:
     if os.environ.get(SWITCH) == "0":
         return f"off: {SWITCH}=0"
     return "on" if tuner() else f"off: {real_compiler() or 'no compiler'} is not g++"
-
-
-def kernels(jittor_cache: Path, since: float = 0.0) -> tuple[int, float]:
-    """How many kernels were compiled after the time `since` (seconds of the epoch), and their compilers' seconds.
-
-    jittor_cache: Jittor's flag cache_path. A kernel's source is written at once before its compiler starts.
-    """
-    count, seconds = 0, 0.0
-    for library in (jittor_cache / "jit").glob("*_op.so"):
-        with suppress(OSError):  # it is being written anew
-            made, source = library.stat().st_mtime, library.with_suffix(".cc").stat().st_mtime
-            if made > since:
-                count, seconds = count + 1, seconds + max(0.0, made - source)
-    return count, seconds

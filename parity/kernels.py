@@ -1,8 +1,11 @@
-"""How many kernels Jittor has compiled since a run began, told by the files that appear in its cache."""
+"""How many kernels Jittor has compiled since a run began, and how long that took: the files in its cache tell."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 BUILT = "_op.so"  # how the name of a compiled kernel ends
@@ -18,19 +21,28 @@ class Kernels:
 
     def __init__(self, cache: Path | None = None):
         self.cache = cache or jittor_cache()
+        self.began = time.time()
         self.before = self.count()
 
     def count(self) -> int:
-        # version / compiler / python / system / processor / hash of the flags / name of the cache / jit
-        return sum(map(count_built, self.cache.glob("jt*/*/*/*/*/*/*/jit")))
+        return sum(1 for _ in self.built())
 
     def fresh(self) -> int:
         return self.count() - self.before
 
+    def seconds(self) -> float:
+        """Of compilers, for kernels that came since: a kernel's source is written just before it is compiled."""
+        total = 0.0
+        for library in self.built():
+            with suppress(OSError):  # it is being written anew
+                made = library.stat().st_mtime
+                if made >= self.began:
+                    source = Path(f"{str(library)[: -len(BUILT)]}_op.cc")
+                    total += max(0.0, made - source.stat().st_mtime)
+        return total
 
-def count_built(folder: Path) -> int:
-    try:
-        with os.scandir(folder) as entries:
-            return sum(entry.name.endswith(BUILT) for entry in entries)
-    except OSError:  # the folder was just removed
-        return 0
+    def built(self) -> Iterator[Path]:
+        # version / compiler / python / system / processor / hash of the flags / name of the cache / jit
+        for folder in self.cache.glob("jt*/*/*/*/*/*/*/jit"):
+            with suppress(OSError), os.scandir(folder) as entries:  # the folder was just removed
+                yield from (Path(e.path) for e in entries if e.name.endswith(BUILT))

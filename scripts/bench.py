@@ -2,7 +2,8 @@
 
 `python -m scripts.bench ["CASE" ...]` times, after one warm-up each, the examination of a case (every run, record and
 verdict) and the same four forward and backward passes (both frameworks, both precisions) with nothing
-watched, in turns; prints the ratio of the medians, and with --out writes it as JSON. The budget is three times.
+watched, in turns; prints the ratio of the medians, and with --out writes it as JSON. The budget is 1.5 times.
+The warm-up tells how many kernels Jittor compiled for the case, and for how long compilers ran (0 in a warm cache).
 Memory, in a run of its own: what the comparing process allocates at most (tracemalloc counts NumPy's arrays;
 budget: the larger of two traces plus one node), and the workers' peaks after bare passes and after the
 examination.
@@ -24,13 +25,14 @@ from neutral.files import write_json
 from parity.environment import describe_machine
 from parity.examine import examine_case
 from parity.golden import golden_weights
+from parity.kernels import Kernels
 from parity.verdicts import Status
 from parity.workers import FRAMEWORKS, Pair
 from scripts.common import run_main
 from scripts.record import DATA, find_case
 
 DEFAULT = ("scenes_detr on scenes", "scenes_frcnn on scenes")
-BUDGET = 3.0
+BUDGET = 1.5
 MIB = 1 << 20
 
 
@@ -71,16 +73,17 @@ def examined(case, pair: Pair) -> float:
 
 def time_both(case, rounds: int) -> tuple[dict, dict]:
     """Medians of both, in turns; and the workers' peak memory after bare passes and after everything."""
-    pair, batch = Pair(), case.batch(DATA)
+    pair, batch, kernels = Pair(), case.batch(DATA), Kernels()
     bare(case, pair, batch)
     before = {side: pair[side].call("peak_memory") for side in FRAMEWORKS}
     examined(case, pair)  # compile, and fill caches
+    compiled = {"kernels": kernels.fresh(), "compiler_seconds": kernels.seconds()}
     times = [(bare(case, pair, batch), examined(case, pair)) for _ in range(rounds)]
     plain, full = (statistics.median(column) for column in zip(*times, strict=True))
     after = {side: pair[side].call("peak_memory") for side in FRAMEWORKS}
     pair.close()
     seconds = {"bare_seconds": plain, "examination_seconds": full, "ratio": full / plain}
-    return seconds, {side: {"bare": before[side], "examined": after[side]} for side in FRAMEWORKS}
+    return compiled | seconds, {side: {"bare": before[side], "examined": after[side]} for side in FRAMEWORKS}
 
 
 def judging_memory(case) -> dict[str, float]:
@@ -131,7 +134,8 @@ def main() -> None:
         print(
             f"{row['case']}: {row['examination_seconds']:.2f} s against {row['bare_seconds']:.2f} s bare, "
             f"ratio {row['ratio']:.1f} (budget {BUDGET:g}); MiB: comparing {memory['comparing']:.0f}, largest trace "
-            f"{memory['largest_trace']:.0f}, its largest node {memory['largest_node']:.0f}; workers {workers}"
+            f"{memory['largest_trace']:.0f}, its largest node {memory['largest_node']:.0f}; workers {workers}; "
+            f"{row['kernels']} kernels compiled, {row['compiler_seconds']:.0f} s of compilers"
         )
     if options.out:
         write_json(options.out, {"machine": describe_machine(), "cases": found})
