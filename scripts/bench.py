@@ -83,7 +83,9 @@ def time_both(case, rounds: int) -> tuple[dict, dict]:
     after = {side: pair[side].call("peak_memory") for side in FRAMEWORKS}
     pair.close()
     seconds = {"bare_seconds": plain, "examination_seconds": full, "ratio": full / plain}
-    return compiled | seconds, {side: {"bare": before[side], "examined": after[side]} for side in FRAMEWORKS}
+    return compiled | seconds, {
+        side: {"bare": before[side], "examined": after[side]} for side in FRAMEWORKS
+    }
 
 
 def judging_memory(case) -> dict[str, float]:
