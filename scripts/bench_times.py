@@ -1,7 +1,7 @@
 """How long a new user waits: the README's two commands in fresh clones with an empty HOME, and again warm.
 
 `python -m scripts.bench_times --out logs/reference/bench/times.json`: clones the committed state, sets up and runs
-`make parity` twice (cold, warm), the first training step of detr_r50 in Jittor with its core compiled and no kernels, and
+`make parity` twice (cold, warm), the first training step of detr_r50 in Jittor with its core but no kernels compiled, and
 `make test` in a second clone (half an hour to an hour in all). `--only parity,step,test` measures some of it; what an
 earlier file holds of the rest stays. What the commands print goes to files beside the clones, named at the end.
 """
@@ -155,7 +155,7 @@ def take_steps() -> None:
     """In a process of its own: prints the seconds of two training steps on two photographs, 383 x 256 at most."""
     case = Case("step", "detr_r50", sizes(256, 383), (0, 7), data=COCO_MINI)
     config, batch = case.config(), case.batch(DATA)
-    session = open_session("jittor", config)
+    session = open_session("jittor", config, "cpu")
     session.load(initial_weights(session.shapes(), config))
     for number in range(2):
         started = time.perf_counter()
