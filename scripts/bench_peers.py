@@ -134,12 +134,13 @@ def main() -> None:
 
             found = measure(config, systems, dataset, plan, report)
             record["presets"][name] = found | {"ratios": ratios(found["systems"])}
+            if options.out:  # what is done is kept when the next preset is interrupted
+                write_json(options.out.with_suffix(".json"), record)
     console = Console()
     for name, found in record["presets"].items():
         show(console, name, found)
     if options.out:
         charts = [options.out.with_suffix(suffix) for suffix in (".png", ".svg")]
-        write_json(options.out.with_suffix(".json"), record)
         system_times(chart_of(record), charts)
         console.print(f"written: {options.out.with_suffix('.json')}, and the charts beside it")
 

@@ -97,6 +97,63 @@ def test_cuda_13_with_cudnn_9(tmp_path):
     assert real == "// cuda_runtime.h", "what was there before is not touched"
 
 
+KERNEL = """#define JIT_cuda 1
+#include <cmath>
+#include <functional>
+__global__ void twice(float* x) { x[threadIdx.x] = 2 * ::sqrt(x[threadIdx.x]); }
+void run(float* x) { twice<<<1, 32>>>(x); }
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "standard"),
+    [
+        (KERNEL, "14"),
+        (KERNEL.replace("<functional>", "<cub/cub.cuh>"), "17"),
+        (KERNEL.replace("<functional>", '"thrust/sort.h"'), "17"),
+        (KERNEL.replace("JIT_cuda", "JIT_cpu"), "17"),
+    ],
+    ids=["a kernel", "with CUB", "with Thrust", "not a kernel"],
+)
+def test_kernels_without_cub_are_compiled_as_jittor_asks(text, standard, tmp_path):
+    toolkit = toolkit_of(fake_toolkit(tmp_path / "cuda"))
+    home = build(tmp_path / "cache", toolkit, fake_wheels(tmp_path / "site"), system=False)
+    source = write(tmp_path / "folder with blank" / "some_op.cc", text)
+    command = [home / "bin/nvcc", source, "-std=c++14", "-o", "x.so"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"-std=c++{standard} -o x.so" in told and told.count("nvcc ") == 1
+    assert f"-L{home.resolve()}/lib64" in told
+
+
+def test_a_kernel_that_needs_more_than_jittor_asks_for_gets_it(tmp_path):
+    root = fake_toolkit(tmp_path / "cuda")
+    toolkit = toolkit_of(root)
+    write(
+        root / "bin/nvcc",
+        '#!/bin/sh\ncase "$*" in *c++14*) echo no >&2; exit 1;; esac\necho "nvcc $*"\n',
+    )
+    home = build(tmp_path / "cache", toolkit, fake_wheels(tmp_path / "site"), system=False)
+    source = write(tmp_path / "some_op.cc", KERNEL)
+    command = [home / "bin/nvcc", source, "-std=c++14"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0 and "-std=c++17" in result.stdout and not result.stderr
+
+
+def test_the_standard_does_not_change_device_code(tmp_path):
+    """With the real compiler, where there is one: the same bytes."""
+    try:
+        toolkit = find_toolkit(environ={})
+    except CudaHomeError:
+        pytest.skip("no nvcc: nothing is compiled")
+    source, made = write(tmp_path / "some_op.cc", KERNEL), []
+    for standard in ("14", "17"):
+        out = tmp_path / f"{standard}.cubin"
+        command = [toolkit.nvcc, "-x", "cu", "-arch=sm_90", f"-std=c++{standard}", "-cubin"]
+        subprocess.run([*command, source, "-o", out], check=True, capture_output=True)
+        made.append(out.read_bytes())
+    assert made[0] == made[1]
+
+
 def test_cuda_12_with_cudnn_8(tmp_path):
     toolkit = toolkit_of(fake_toolkit(tmp_path / "cuda", "12.4"))
     home = build(tmp_path / "cache", toolkit, fake_wheels(tmp_path / "site", 8, 12), system=False)
