@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from neutral.errors import InputError
+from neutral.files import peak_memory
 from parity.environment import CASE, examine_environment
 from parity.live import Live
 from parity.report import Report
@@ -143,4 +144,6 @@ def pytest_terminal_summary(terminalreporter, config):
     counts = ", ".join(f"{count} {status}" for status, count in report.counts().items())
     paths = [report.folder / f"report.{kind}" for kind in ("html", "json")]
     shown = [p.relative_to(ROOT) if p.is_relative_to(ROOT) else p for p in paths]
-    terminalreporter.write_line(f"verdicts: {counts}; report: {shown[0]} and {shown[1]}")
+    terminalreporter.write_line(
+        f"verdicts: {counts}; report: {shown[0]} and {shown[1]}; this process took {peak_memory():.0f} MiB at most"
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from neutral.files import replacing, write_json
+from neutral.files import peak_memory, replacing, write_json
 from parity.changes import SCHEMA
 from parity.page import render, summarise
 from parity.verdicts import Status, Verdict
@@ -79,6 +79,7 @@ class Report:
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "seconds": round(time.time() - self.started, 1),
             "progress": asdict(self.progress),
+            "peak_memory_mib": round(peak_memory()),  # of this process, the workers left out
             "machine": platform.machine(),
             "environment": self.environment,
             "counts": self.counts(),

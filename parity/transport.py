@@ -18,6 +18,18 @@ ALIGNED = 64
 
 def send(connection: Connection, message, path: Path) -> None:
     """`path` is where arrays lie until they are received; each direction of a connection has its own."""
+    connection.send(pack(message, path))
+
+
+def receive(connection: Connection, path: Path):
+    packed = connection.recv()
+    message = unpack(packed, path)
+    path.unlink(missing_ok=True)
+    return message
+
+
+def pack(message, path: Path) -> tuple[bytes, list[int]]:
+    """The message without its large arrays, and the sizes of these, which go to the file."""
     large: list[memoryview] = []
 
     def stays(buffer: pickle.PickleBuffer) -> bool:
@@ -32,16 +44,16 @@ def send(connection: Connection, message, path: Path) -> None:
             for raw in large:
                 file.write(raw)
                 file.write(b"\0" * (-raw.nbytes % ALIGNED))
-    connection.send((head, [raw.nbytes for raw in large]))
+    return head, [raw.nbytes for raw in large]
 
 
-def receive(connection: Connection, path: Path):
-    head, sizes = connection.recv()
+def unpack(packed: tuple[bytes, list[int]], path: Path):
+    """The message; of its large arrays only what is looked at takes memory."""
+    head, sizes = packed
     if not sizes:
         return pickle.loads(head)
     with path.open("rb") as file:
         content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-    path.unlink()
     buffers, start = [], 0
     for size in sizes:
         buffers.append(content[start : start + size])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from parity.compare import first_divergence
 from parity.mutants import Mutant
 from parity.mutants.probes import PROBES, Probe
+from parity.scratch import scratch
+from parity.transport import pack, unpack
 from parity.verdicts import Status, Verdict
 from parity.workers import FRAMEWORKS, Worker, WorkerDied, WorkerError
 
@@ -42,16 +45,22 @@ class Hunt:
 
     def __init__(self):
         self.sound = {side: Worker(side) for side in FRAMEWORKS}
-        self.answers: dict[str, dict] = {}
+        self.folder = scratch("hunt")
+        self.answers: dict[str, dict] = {}  # packed: together they take gigabytes
 
     def close(self) -> None:
         for worker in self.sound.values():
             worker.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def sound_answers(self, name: str, probe: Probe) -> dict:
         if name not in self.answers:
-            self.answers[name] = {s: probe.collect(w) for s, w in self.sound.items()}
-        return self.answers[name]
+            self.answers[name] = {
+                side: pack(probe.collect(worker), self.folder / f"{name} {side}")
+                for side, worker in self.sound.items()
+            }
+        packed = self.answers[name].items()
+        return {side: unpack(answer, self.folder / f"{name} {side}") for side, answer in packed}
 
     def try_mutant(self, mutant: Mutant) -> Kill:
         probe = PROBES[mutant.probe]
