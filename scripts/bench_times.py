@@ -1,10 +1,10 @@
 """How long a new user waits: the README's two commands in fresh clones with an empty HOME, and again warm.
 
-`python -m scripts.bench_times --out logs/reference/bench/times.json` clones the committed state. In one clone it sets up
-and runs `make parity` twice (cold, warm), then takes the first training step of detr_r50 in Jittor with its core
-compiled and no kernels; in a second one it runs `make test`. Half an hour to an hour in all; `--only parity,step,test`
-measures some of it, and what an earlier file holds of the rest stays. What the commands print goes to files beside the
-clones, named at the end.
+`python -m scripts.bench_times --out logs/reference/bench/times.json` clones the committed state. In one clone it
+runs `make parity` twice (cold, warm), then takes the first training step of detr_r50 in Jittor with its core compiled
+and no kernels; in a second one it runs `make test`. Half an hour to an hour in all; `--only parity,step,test` measures
+some of it, and what an earlier file holds of the rest stays. What the commands print goes to files beside the clones,
+named at the end.
 """
 
 from __future__ import annotations
