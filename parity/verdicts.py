@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity import gates
-from parity.measures import norm, ratio, sizes
+from parity.measures import Size, norm, ratio, sizes
 from parity.selection import Selection
 
 
@@ -179,18 +179,9 @@ def judge_precision(
     tests = [("norm", factor, limit_floor, "relative L2")]
     if max_factor is not None:
         tests.append(("greatest", max_factor, max_floor, "greatest"))
-    worst, sides = None, None
-    for measure, times, at_least, name in tests:
-        e_torch, e_jittor = (
-            ratio(getattr(x, measure), getattr(size, measure) + floor) for x in found
-        )
-        sides = sides or (e_torch, e_jittor)
-        if greatest is not None and measure == "greatest":
-            greatest[node] = max(e_torch, e_jittor)
-        for guilty, mine, other in (("jittor", e_jittor, e_torch), ("torch", e_torch, e_jittor)):
-            limit = max(times * other, at_least)
-            if worst is None or mine / limit > worst[0]:
-                worst = (mine / limit, mine, limit, guilty, name)
+    worst, sides = less_precise(size, found, tests, floor)
+    if greatest is not None and max_factor is not None:
+        greatest[node] = max(ratio(x.greatest, size.greatest + floor) for x in found)
     share, measured, limit, guilty, name = worst
     status = Status.PASS if share <= 1 else Status.FAIL
     message = (
@@ -207,6 +198,21 @@ def judge_precision(
         guilty="" if share <= 1 else guilty,
         sides=sides,
     )
+
+
+def less_precise(size: Size, found: list[Size], tests: list[tuple], floor: float) -> tuple:
+    """((share of its limit, error, limit, side, name) of the test that comes nearest to failing, errors of the first
+    test by side); a test is (field of Size, factor over the other side's error, least limit, name)."""
+    worst, sides = None, None
+    for measure, times, at_least, name in tests:
+        whole = getattr(size, measure) + floor
+        e_torch, e_jittor = (ratio(getattr(x, measure), whole) for x in found)
+        sides = sides or (e_torch, e_jittor)
+        for guilty, mine, other in (("jittor", e_jittor, e_torch), ("torch", e_torch, e_jittor)):
+            limit = max(times * other, at_least)
+            if worst is None or mine / limit > worst[0]:
+                worst = (mine / limit, mine, limit, guilty, name)
+    return worst, sides
 
 
 def unlike(case: str, check: str, node: str, side: str, problem: str) -> Verdict:
