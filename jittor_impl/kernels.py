@@ -1,8 +1,8 @@
 """Kernels that Jittor lacks, or has with another meaning: C++ for the CPU and CUDA from one source.
 
 Every kernel is a function of one work item that writes what no other item writes, so results do not
-depend on the number of threads, and gradients need no atomics: a backward item owns one row of the
-gradient and adds what falls on it, region by region. The CPU runs the items in an OpenMP loop, CUDA in
+depend on the number of threads, and gradients need no atomics: a backward item owns some rows of the
+gradient and adds what falls on them, region by region. The CPU runs the items in an OpenMP loop, CUDA in
 a grid. float32 and float64; empty inputs are fine.
 
 The arithmetic is that of torchvision's operators (roi_align, roi_pool, nms) and of
@@ -34,6 +34,14 @@ typedef long long Index;
 
 template <class T> ITEM T lesser(T a, T b) { return a < b ? a : b; }
 template <class T> ITEM T greater(T a, T b) { return a > b ? a : b; }
+
+// how many rows of a map's gradient a backward item owns: a core takes whole maps and goes through the regions once
+// for each, a GPU wants many items
+#ifdef __CUDACC__
+__host__ __device__ static inline Index band_of(Index height) { return 1; }
+#else
+ITEM Index band_of(Index height) { return greater<Index>(height, 1); }
+#endif
 """
 
 # one bilinear sample per grid point; RoIAlign averages several of them in each bin
@@ -114,14 +122,16 @@ template <class T, class I> ITEM void forward(Index item, const T* x, const T* b
     y[item] = sum / g.count;
 }
 
-// one item is one row of the gradient of x: [B, C, H]
+// one item is a band of rows of the gradient of x: [B, C, bands of H]; what a row gets, and in which order, does not
+// depend on how wide bands are
 template <class T, class I> ITEM void backward(Index item, const T* dy, const T* boxes, const I* images,
         T* dx, int regions, int channels, int height, int width, int size, T scale, int ratio,
         bool aligned, bool crop) {
-    int row = item % height;
-    Index c = item / height % channels, b = item / height / channels;
-    T* line = dx + item * width;
-    for (int k = 0; k < width; k++) line[k] = 0;
+    int band = band_of(height), bands = (height + band - 1) / band;
+    int first = item % bands * band, last = lesser(first + band, height) - 1;
+    Index c = item / bands % channels, b = item / bands / channels;
+    T* map = dx + (b * channels + c) * height * width;
+    for (Index k = (Index)first * width; k < (Index)(last + 1) * width; k++) map[k] = 0;
     Pair<T> v, h;
     for (int r = 0; r < regions; r++) {
         if (images[r] != b) continue;
@@ -130,14 +140,17 @@ template <class T, class I> ITEM void backward(Index item, const T* dy, const T*
         for (int bin = 0; bin < size; bin++)
             for (int i = 0; i < g.grid[0]; i++) {
                 if (!neighbours(position(g, 0, bin, i, size), height, crop, &v)) continue;
-                T share = (v.low == row ? v.at_low : (T)0) + (v.high == row ? v.at_high : (T)0);
-                if (share == (T)0) continue;
-                for (int column = 0; column < size; column++) {
-                    T part = found[bin * size + column] * share / g.count;
-                    for (int j = 0; j < g.grid[1]; j++) {
-                        if (!neighbours(position(g, 1, column, j, size), width, crop, &h)) continue;
-                        line[h.low] += part * h.at_low;
-                        line[h.high] += part * h.at_high;
+                for (int row = greater(v.low, first); row <= lesser(v.high, last); row++) {
+                    T share = (v.low == row ? v.at_low : (T)0) + (v.high == row ? v.at_high : (T)0);
+                    if (share == (T)0) continue;
+                    T* line = map + (Index)row * width;
+                    for (int column = 0; column < size; column++) {
+                        T part = found[bin * size + column] * share / g.count;
+                        for (int j = 0; j < g.grid[1]; j++) {
+                            if (!neighbours(position(g, 1, column, j, size), width, crop, &h)) continue;
+                            line[h.low] += part * h.at_low;
+                            line[h.high] += part * h.at_high;
+                        }
                     }
                 }
             }
@@ -169,21 +182,22 @@ template <class T, class I> ITEM void forward(Index item, const T* x, const T* b
     where[item] = best;
 }
 
-// one item is one row of the gradient of x: [B, C, H]
+// one item is a band of rows of the gradient of x: [B, C, bands of H]
 template <class T, class I> ITEM void backward(Index item, const T* dy, const T* boxes, const I* images,
         const int* where, T* dx, int regions, int channels, int height, int width, int size, T scale) {
-    int row = item % height, top, bottom;
-    Index c = item / height % channels, b = item / height / channels;
-    T* line = dx + item * width;
-    for (int k = 0; k < width; k++) line[k] = 0;
+    int band = band_of(height), bands = (height + band - 1) / band, top, bottom;
+    int first = item % bands * band, last = lesser(first + band, height) - 1;
+    Index c = item / bands % channels, b = item / bands / channels;
+    T* map = dx + (b * channels + c) * height * width;
+    for (Index k = (Index)first * width; k < (Index)(last + 1) * width; k++) map[k] = 0;
     for (int r = 0; r < regions; r++) {
         if (images[r] != b) continue;
         Index start = ((Index)r * channels + c) * size * size;
         for (int bin = 0; bin < size; bin++) {
             window(boxes + r * 4, 1, bin, size, scale, height, &top, &bottom);
-            if (row < top || row >= bottom) continue;
+            if (last < top || first >= bottom) continue;
             for (Index k = start + bin * size; k < start + (bin + 1) * size; k++)
-                if (where[k] >= 0 && where[k] / width == row) line[where[k] % width] += dy[k];
+                if (where[k] >= first * width && where[k] < (last + 1) * width) map[where[k]] += dy[k];
         }
     }
 }
@@ -350,7 +364,8 @@ def computed(x: Tensor) -> Tensor:
 
 
 POOLED = "(Index)out0_shape0 * out0_shape1 * out0_shape2 * out0_shape3"
-ROWS = "(Index)out0_shape0 * out0_shape1 * out0_shape2"  # of the gradient of a map
+BAND = "regions::band_of(out0_shape2)"  # of the gradient of a map
+BANDS = f"(Index)out0_shape0 * out0_shape1 * ((out0_shape2 + {BAND} - 1) / {BAND})"
 MAP = "(int)in0_shape1, (int)in0_shape2, (int)in0_shape3"  # channels, height, width
 GRADIENT = "(int)in1_shape0, (int)out0_shape1, (int)out0_shape2, (int)out0_shape3"  # regions first
 SCALE = '(int)data["size"], (in0_type)data["scale"]'
@@ -360,13 +375,13 @@ KERNELS = {
         BILINEAR, "forward", POOLED, f"in0_p, in1_p, in2_p, out0_p, {MAP}, {SCALE}, {GRID}"
     ),
     "bilinear backward": Kernel(
-        BILINEAR, "backward", ROWS, f"in0_p, in1_p, in2_p, out0_p, {GRADIENT}, {SCALE}, {GRID}"
+        BILINEAR, "backward", BANDS, f"in0_p, in1_p, in2_p, out0_p, {GRADIENT}, {SCALE}, {GRID}"
     ),
     "roi_pool forward": Kernel(
         ROI_POOL, "forward", POOLED, f"in0_p, in1_p, in2_p, out0_p, out1_p, {MAP}, {SCALE}"
     ),
     "roi_pool backward": Kernel(
-        ROI_POOL, "backward", ROWS, f"in0_p, in1_p, in2_p, in3_p, out0_p, {GRADIENT}, {SCALE}"
+        ROI_POOL, "backward", BANDS, f"in0_p, in1_p, in2_p, in3_p, out0_p, {GRADIENT}, {SCALE}"
     ),
     "is_finite": Kernel(SPECIAL, "finite", "(Index)out0_shape0", "in0_p, out0_p"),
     "nan_to_num forward": Kernel(
