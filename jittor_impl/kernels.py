@@ -24,6 +24,7 @@ INCLUDES = """
 #define ITEM __device__ static inline
 #else
 #include <algorithm>
+#include <vector>
 #define ITEM static inline
 #endif
 #include <cmath>
@@ -36,11 +37,13 @@ template <class T> ITEM T lesser(T a, T b) { return a < b ? a : b; }
 template <class T> ITEM T greater(T a, T b) { return a > b ? a : b; }
 
 // how many rows of a map's gradient a backward item owns: a core takes whole maps and goes through the regions once
-// for each, a GPU wants many items
+// for each, a GPU wants many items; so too for regions, of `values` numbers each
 #ifdef __CUDACC__
 __host__ __device__ static inline Index band_of(Index height) { return 1; }
+static inline Index items_of(Index regions, Index values) { return regions * values; }
 #else
 ITEM Index band_of(Index height) { return greater<Index>(height, 1); }
+ITEM Index items_of(Index regions, Index values) { return regions; }
 #endif
 """
 
@@ -102,6 +105,7 @@ template <class T> ITEM bool neighbours(T p, int n, bool crop, Pair<T>* pair) {
     return true;
 }
 
+#ifdef __CUDACC__
 template <class T, class I> ITEM void forward(Index item, const T* x, const T* boxes, const I* images, T* y,
         int channels, int height, int width, int size, T scale, int ratio, bool aligned, bool crop) {
     int column = item % size, row = item / size % size;
@@ -121,6 +125,40 @@ template <class T, class I> ITEM void forward(Index item, const T* x, const T* b
     }
     y[item] = sum / g.count;
 }
+#else
+// one item is a region: where its samples lie is found once for all channels
+template <class T, class I> ITEM void forward(Index r, const T* x, const T* boxes, const I* images, T* y,
+        int channels, int height, int width, int size, T scale, int ratio, bool aligned, bool crop) {
+    struct Sample { int at[4]; T share[4]; };
+    std::vector<Sample> samples;
+    std::vector<size_t> ends;  // of each bin's samples
+    Region<T> g = region(boxes, r, size, scale, ratio, aligned, crop);
+    Pair<T> v, h;
+    for (int row = 0; row < size; row++)
+        for (int column = 0; column < size; column++, ends.push_back(samples.size()))
+            for (int i = 0; i < g.grid[0]; i++) {
+                if (!neighbours(position(g, 0, row, i, size), height, crop, &v)) continue;
+                for (int j = 0; j < g.grid[1]; j++) {
+                    if (!neighbours(position(g, 1, column, j, size), width, crop, &h)) continue;
+                    int top = v.low * width, bottom = v.high * width;
+                    samples.push_back({{top + h.low, top + h.high, bottom + h.low, bottom + h.high},
+                        {v.at_low * h.at_low, v.at_low * h.at_high, v.at_high * h.at_low, v.at_high * h.at_high}});
+                }
+            }
+    for (Index c = 0; c < channels; c++) {
+        const T* map = x + ((Index)images[r] * channels + c) * height * width;
+        T* out = y + (r * channels + c) * size * size;
+        const Sample* s = samples.data();
+        for (size_t bin = 0; bin < ends.size(); bin++) {
+            T sum = 0;
+            for (const Sample* end = samples.data() + ends[bin]; s < end; s++)
+                sum += s->share[0] * map[s->at[0]] + s->share[1] * map[s->at[1]]
+                    + s->share[2] * map[s->at[2]] + s->share[3] * map[s->at[3]];
+            out[bin] = sum / g.count;
+        }
+    }
+}
+#endif
 
 // one item is a band of rows of the gradient of x: [B, C, bands of H]; what a row gets, and in which order, does not
 // depend on how wide bands are
@@ -363,6 +401,7 @@ def computed(x: Tensor) -> Tensor:
     return jt.concat([x, x])[: x.shape[0]] if x.numel() == 1 else x
 
 
+REGIONS = "regions::items_of(out0_shape0, (Index)out0_shape1 * out0_shape2 * out0_shape3)"
 POOLED = "(Index)out0_shape0 * out0_shape1 * out0_shape2 * out0_shape3"
 BAND = "regions::band_of(out0_shape2)"  # of the gradient of a map
 BANDS = f"(Index)out0_shape0 * out0_shape1 * ((out0_shape2 + {BAND} - 1) / {BAND})"
@@ -372,7 +411,7 @@ SCALE = '(int)data["size"], (in0_type)data["scale"]'
 GRID = '(int)data["ratio"], data["aligned"] != 0, data["crop"] != 0'
 KERNELS = {
     "bilinear forward": Kernel(
-        BILINEAR, "forward", POOLED, f"in0_p, in1_p, in2_p, out0_p, {MAP}, {SCALE}, {GRID}"
+        BILINEAR, "forward", REGIONS, f"in0_p, in1_p, in2_p, out0_p, {MAP}, {SCALE}, {GRID}"
     ),
     "bilinear backward": Kernel(
         BILINEAR, "backward", BANDS, f"in0_p, in1_p, in2_p, out0_p, {GRADIENT}, {SCALE}, {GRID}"
