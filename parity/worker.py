@@ -89,7 +89,7 @@ class Server:
     def snippet_apart(self, given: str, code: str, device: str) -> dict:
         """`snippet` in a copy of this process, which has imported the framework and done nothing else; {"crash": its
         exit code} where the copy dies. On the CPU only: CUDA does not survive being copied."""
-        importlib.import_module(f"{self.implementation}.runtime")
+        importlib.import_module(f"{self.implementation}.runtime").configure(device, "float32")
         receiver, sender = os.pipe()
         child = os.fork()
         if not child:

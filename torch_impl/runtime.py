@@ -30,7 +30,8 @@ def configure(device: str, dtype: str, deterministic: bool = False) -> None:
     """
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
-    torch.use_deterministic_algorithms(deterministic)
+    if deterministic != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(deterministic)  # imports torch's compiler, for seconds
     torch.backends.cudnn.deterministic = deterministic
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError(
