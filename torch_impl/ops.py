@@ -7,9 +7,10 @@ parity case in parity/test_ops.py.
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import torch.nn.functional as F
-import torchvision
 
 from neutral.errors import InputError
 from torch_impl.runtime import torch
@@ -303,6 +304,11 @@ def random_keep(x: Tensor, rate: float) -> Tensor:
 # flows to boxes
 
 
+def _vision():
+    """torchvision, imported when it is first needed: it brings PyTorch's compiler along, which takes seconds."""
+    return importlib.import_module("torchvision")
+
+
 def nms(boxes: Tensor, groups: Tensor, allowed: Tensor, threshold: float) -> Tensor:
     """Greedy suppression among boxes [N, 4] that lie in order of score, best first -> bool [N], those kept.
 
@@ -313,7 +319,7 @@ def nms(boxes: Tensor, groups: Tensor, allowed: Tensor, threshold: float) -> Ten
     for group in groups[allowed].unique():
         members = torch.nonzero(allowed & (groups == group))[:, 0]
         order = torch.arange(len(members), 0, -1, dtype=boxes.dtype)  # scores that keep the order
-        keep[members[torchvision.ops.nms(boxes[members], order, threshold)]] = True
+        keep[members[_vision().ops.nms(boxes[members], order, threshold)]] = True
     return keep
 
 
@@ -331,9 +337,8 @@ def roi_align(
     `scale` is that of the map (1/16, ...); sampling_ratio 0 takes as many samples as a bin is wide; without
     `aligned` boxes are shifted by half a pixel and at least 1 wide, as in the first publication.
     """
-    return torchvision.ops.roi_align(
-        x, _regions(boxes, images), size, scale, sampling_ratio, aligned
-    )
+    align = _vision().ops.roi_align
+    return align(x, _regions(boxes, images), size, scale, sampling_ratio, aligned)
 
 
 def roi_pool(
@@ -342,6 +347,7 @@ def roi_pool(
     """x [B, C, H, W] -> [N, C, size, size]: the greatest value of each bin, 0 for an empty one (Girshick 2015),
     and its cell, row * W + column, -1 for an empty one; the first of equals.
     """
+    _vision()
     return torch.ops.torchvision.roi_pool(x, _regions(boxes, images), scale, size, size)
 
 
