@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import sys
 import sysconfig
@@ -55,7 +56,7 @@ def locked(path: Path):
 def real_compiler() -> str:
     """Path of the compiler that the user has chosen (cc_path, else g++), or "" when there is none."""
     chosen = os.environ.get("cc_path") or "g++"
-    if Path(chosen).parent.parent.name == "compiler":  # ours, inherited from a parent process
+    if is_ours(Path(chosen)):  # inherited from a parent process
         chosen = os.environ.get(COMPILER) or "g++"
     return shutil.which(chosen) or ""
 
@@ -123,9 +124,13 @@ def move(staging: Path, home: Path) -> None:
 
 
 def tuner() -> str:
-    """What Jittor's flag `python_path` should be, "" for what it is."""
+    """What Jittor's flag `python_path` should be, as a word of a shell; "" for what it is."""
     path = Path(os.environ.get("cc_path", "")).parent / SOURCES["tuner.sh"]
-    return str(path) if path.parent.parent.name == "compiler" and path.is_file() else ""
+    return shlex.quote(str(path)) if is_ours(path) and path.is_file() else ""
+
+
+def is_ours(program: Path) -> bool:
+    return program.parent.parent.name == "compiler"
 
 
 def describe() -> str:

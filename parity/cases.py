@@ -25,7 +25,7 @@ class Case:
     overrides: tuple[str, ...]
     images: tuple[int, ...]
     float32: bool = True
-    float64: bool = True  # Jittor's float64 convolutions are slow: small images only
+    float64: bool = True
     dropout_step: int | None = None
     data: Path | None = None  # a COCO directory; None: scenes
     full: bool = False  # only in `make parity-full`

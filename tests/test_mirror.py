@@ -18,6 +18,7 @@ ALONE = {
     "cuda_home.py",
     "environment.py",
     "kernels.py",
+    "kernel_sources.py",
     "float64.py",
     "gemm.py",
 }  # Jittor needs these
