@@ -198,7 +198,7 @@ def prime() -> None:
     ):  # of several that start at once, one compiles
         if stamp.is_file():
             return
-        message = "Jittor compiles its core for this environment, once: about a minute ..."
+        message = "Jittor compiles its core for this environment, once: one to two minutes ..."
         print(message, file=sys.stderr, flush=True)
         for _ in range(2):
             command = [sys.executable, "-W", "ignore", "-c", "import jittor"]

@@ -43,7 +43,7 @@ OPS = (
         "where",
     ),
 )
-BINDINGS = ("/gen/pyjt_", "/src/test/")  # Python's side of Jittor, a third of the core's time
+BINDINGS = ("/gen/pyjt_", "/src/test/")  # Python's side of Jittor, a sixth of the core's time
 # its main thread waits for compilers in sleeps that double up to a second, where a tenth was meant
 WAITING = "-Dmicroseconds(x)=microseconds((x) < 5000 ? (x) : 5000)"
 

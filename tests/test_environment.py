@@ -204,7 +204,7 @@ def test_the_core_is_compiled_once_in_processes_of_its_own(clean, monkeypatch, c
     environment.prime()
     environment.prime()
     assert len(calls) == 2
-    assert "about a minute" in capfd.readouterr().err
+    assert "one to two minutes" in capfd.readouterr().err
     monkeypatch.setenv("cc_flags", "-O1")  # other flags: another build
     environment.prime()
     assert len(calls) == 4
