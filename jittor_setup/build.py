@@ -7,6 +7,7 @@ One process builds a header, the others wait; what cannot be built leaves an emp
 Standard library only and one file: it is copied into Jittor's cache, and each start counts.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -111,7 +112,10 @@ def compile_core(folder: str, compiler: str, arguments: list) -> int:
     shared = [a for a in flags_of(arguments) if not a.startswith("-I")]
     home = os.path.join(folder, f"core-{zlib.crc32(' '.join(shared).encode())}")
     if not os.path.isdir(home):
-        build(home, compiler, arguments)
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk, or a folder that is outdated by now: without
+            build(home, compiler, arguments)
     path = os.path.join(home, "core.h")
     prepared = ["-include", path] if os.path.isfile(f"{path}.gch") else []
     sources = [a for a in arguments if is_source(a)]
@@ -119,7 +123,7 @@ def compile_core(folder: str, compiler: str, arguments: list) -> int:
     more += [WAITING] if any(s.endswith("/parallel_compiler.cc") for s in sources) else []
     code = subprocess.run([compiler, *prepared, *arguments, *more]).returncode
     if not code and len(sources) > 1:
-        with open(f"{output_of(arguments)}.made", "w") as file:
+        with contextlib.suppress(OSError), open(f"{output_of(arguments)}.made", "w") as file:
             file.write("\n".join(arguments))
     return code
 

@@ -233,3 +233,18 @@ def test_kernels_without_marks_skip_the_tuner(bench):
         ).stdout
         == b"7\n"
     )
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_files_of_the_core_compile_with_and_without_a_header(bench, broken):
+    chosen = bench.prepare()
+    source = bench.source / "some.cc"
+    source.write_text('#include "var.h"\nint value() { return VALUE; }\n')
+    output = bench.folder / "some.o"
+    if broken:  # where the lock should be written
+        (Path(chosen[compiling.SWITCH]) / "lock").mkdir()
+    flags = ["-std=c++14", "-O2", "-fPIC", f"-I{bench.source}", "-c"]
+    command = [chosen["cc_path"], str(source), *flags, "-o", str(output)]
+    subprocess.run(command, env=os.environ | chosen, check=True)
+    assert output.is_file()
+    assert [path.name for path in bench.built(chosen)] == ([] if broken else ["core.h.gch"])
