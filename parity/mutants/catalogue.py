@@ -230,7 +230,7 @@ _ALL = (
     Mutant(
         "nms_counts_pixels",
         J,
-        "kernels.py",
+        "kernel_sources.py",
         "    T width = greater(lesser(a[2], b[2]) - greater(a[0], b[0]), (T)0);\n",
         "    T width = greater(lesser(a[2], b[2]) - greater(a[0], b[0]) + 1, (T)0);\n",
         "frcnn",
@@ -651,7 +651,7 @@ _ALL = (
     Mutant(
         "half_a_pixel",
         J,
-        "kernels.py",
+        "kernel_sources.py",
         "    T half = aligned && !crop ? (T)0.5 : (T)0;\n",
         "    T half = !aligned && !crop ? (T)0.5 : (T)0;\n",
         "frcnn",
@@ -662,9 +662,9 @@ _ALL = (
     Mutant(
         "roi_gradient_drops_the_edge",
         J,
-        "kernels.py",
-        "                        line[h.high] += part * h.at_high;\n",
-        "                        if (h.high < width - 1) line[h.high] += part * h.at_high;\n",
+        "kernel_sources.py",
+        "                            line[h.high] += part * h.at_high;\n",
+        "                            if (h.high < width - 1) line[h.high] += part * h.at_high;\n",
         "frcnn",
         GRADIENTS,
         "roi_heads.box_roi_pool/in[0][2]",
