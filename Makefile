@@ -16,10 +16,10 @@ parity-full: setup
 	$(PY) -m pytest parity/ -m ""
 
 mutants: setup
-	$(PY) -m parity.mutants --docs
+	$(PY) -m parity.suite.mutants --docs
 
 floors: setup
-	$(PY) -m parity.floors
+	$(PY) -m parity.suite.measure_floors
 
 bench: setup
 	$(PY) -m scripts.bench

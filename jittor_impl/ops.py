@@ -2,7 +2,7 @@
 
 Small functions with the same contracts as torch_impl/ops.py; model files use these and plain
 operators only. `like` arguments give the dtype and device of new tensors. Each contract has a
-parity case in parity/test_ops.py. Comments say which behaviour of Jittor 1.3.11 a line is about;
+parity case in parity/suite/test_ops.py. Comments say which behaviour of Jittor 1.3.11 a line is about;
 docs/jittor.md collects them.
 """
 

@@ -20,7 +20,7 @@ import numpy as np
 from jittor_impl.environment import IEEE_VARIABLE, compiler, cuda_usable, prepare_environment, prime
 from jittor_setup import compiling
 from neutral.errors import InputError
-from neutral.files import loaded_libraries, resident_memory
+from neutral.files import loaded_libraries
 
 
 @contextlib.contextmanager
@@ -130,13 +130,6 @@ def describe() -> dict:
         "prepared_headers": compiling.describe(),
         "ieee_build": os.environ.get(IEEE_VARIABLE) == "1",
     }
-
-
-def memory_in_use() -> float:
-    """MiB that Jittor has taken on the GPU, or that the process takes without one."""
-    if jt.flags.use_cuda:
-        return jt.get_mem_info().total_cuda_used / 2**20
-    return resident_memory()
 
 
 def load_native(path: str) -> object:

@@ -65,8 +65,10 @@ def dump(session, batch: Batch, step: int, folder: Path) -> str:
 
 def watched(session, batch: Batch, step: int) -> dict:
     """The first bad node of the forward pass and the first bad gradient of the backward pass, of one step."""
+    if session.watch is None:
+        return {}
     try:
-        trace = session.trace(batch, dropout_step=step)
+        trace = session.watch(step).trace(batch, step=step)
     except NonFinite as error:  # the matcher refuses to match what is not finite
         return {"stopped": str(error), "node": first_bad(error.nodes, error.nodes)}
     parameters = {f"parameter {k}": v for k, v in trace["gradients"].items()}
@@ -78,19 +80,17 @@ def watched(session, batch: Batch, step: int) -> dict:
     }
 
 
-def write_memory(session, batch: Batch, path: Path) -> list[tuple[str, float]]:
-    """Runs the batch forward and backward, writes MiB in use by module; returns the growths, greatest first.
+def write_memory(events: list, device: str, path: Path) -> list[tuple[str, float]]:
+    """Writes MiB in use by module; returns the growths, greatest first.
 
     The file: "device" and "events", each a module, "entered" or "left", and MiB, in order. A module's growth is that
     between being entered and being left, its inner modules' included.
     """
-    events = session.memory_profile(batch)
     stack, growths = [], {}
     for module, what, mib in events:
         if what == "entered":
             stack.append(mib)
         elif stack:
             growths[module] = max(growths.get(module, 0.0), mib - stack.pop())
-    device = session.describe()["device_name"]
     write_json(path, {"device": device, "events": events})
     return sorted(growths.items(), key=lambda item: -item[1])

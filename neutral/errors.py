@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 
 class InputError(ValueError):
-    """Bad input (file, image, annotation, key, shape, option). Scripts print it and exit with 2."""
+    """Bad input (file, image, annotation, key, shape, option). Scripts print it and exit with `exit_code`."""
+
+    exit_code = 2
 
 
 class NonFinite(InputError):

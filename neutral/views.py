@@ -45,30 +45,30 @@ def _objects(batch: Batch, config: Config) -> list[Mark]:
 
 
 def draw_anchors(image, trace, batch, config, names):
-    labels = trace["decisions"]["anchor_labels"][0]
+    labels = trace["choices"]["anchor_labels"][0]
     positive = anchors_of(trace, batch, config)[labels > 0]
     return draw(image, [Mark(box, YELLOW, width=1) for box in positive] + _objects(batch, config))
 
 
 def draw_proposals(image, trace, batch, config, names):
     boxes = trace["nodes"]["detection_proposals"][0]
-    filled = trace["decisions"]["detection_proposals"][0] >= 0
+    filled = trace["choices"]["detection_proposals"][0] >= 0
     best = boxes[filled][:MOST_PROPOSALS][::-1]
     return draw(image, [Mark(box, BLUE, width=1) for box in best] + _objects(batch, config))
 
 
 def draw_samples(image, trace, batch, config, names):
     """Above the sampled anchors, below the sampled regions: positive yellow, negative grey."""
-    decisions = trace["decisions"]
-    labels, sampled = decisions["anchor_labels"][0], decisions["anchor_sample"][0]
+    choices = trace["choices"]
+    labels, sampled = choices["anchor_labels"][0], choices["anchor_sample"][0]
     anchors = anchors_of(trace, batch, config)
     marks = [Mark(box, GREY, width=1) for box in anchors[sampled & (labels <= 0)]]
     marks += [Mark(box, YELLOW, width=1) for box in anchors[sampled & (labels > 0)]]
     regions = trace["nodes"]["proposals"][0]
     if config.model.roi.append_gt:
         regions = np.concatenate([regions, objects_of(batch, config)])
-    kinds = decisions["roi_labels"][0]
-    slots = [s for s in decisions["roi_sample"] if 0 <= s < len(regions)]
+    kinds = choices["roi_labels"][0]
+    slots = [s for s in choices["roi_sample"] if 0 <= s < len(regions)]
     chosen = [Mark(regions[s], YELLOW if kinds[s] > 0 else GREY, width=1) for s in slots]
     chosen.sort(key=lambda mark: mark.colour == YELLOW)
     objects = _objects(batch, config)
@@ -79,7 +79,7 @@ def draw_matches(image, trace, batch, config, names):
     """Each object (green) and the box of the query that it was matched to (red), with the query's number."""
     height, width = batch.targets[0].size
     layer = config.model.transformer.decoder_layers - 1
-    queries = trace["decisions"].get(f"matches/layer{layer}/image0", np.zeros(0, int))
+    queries = trace["choices"].get(f"matches/layer{layer}/image0", np.zeros(0, int))
     boxes = cxcywh_to_xyxy(final_boxes(trace)) * np.array([width, height, width, height])
     marks = _objects(batch, config)
     for query, label in zip(queries, batch.targets[0].labels):

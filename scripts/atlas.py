@@ -2,7 +2,7 @@
 
 `python -m scripts.atlas` lists all entries, `python -m scripts.atlas argmax` those of an operator (all words must
 occur), `--explain ID` shows one with scripts that can be copied and run alone, `--run ID` runs it now. `--record`
-measures these entries and writes parity/semantics/atlas.json; `--docs` writes docs/atlas.md.
+measures these entries and writes parity/atlas/atlas.json; `--docs` writes docs/atlas.md.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from rich.table import Table
 
 from neutral.errors import InputError
 from neutral.files import replacing
-from parity.semantics.catalogue import BY_ID, ENTRIES
-from parity.semantics.entry import AREAS, Entry
-from parity.semantics.judge import (
+from parity.atlas.catalogue import BY_ID, ENTRIES
+from parity.atlas.entry import AREAS, Entry
+from parity.atlas.judge import (
     CRASHES,
     DIFFERS,
     RAISES,
@@ -27,7 +27,7 @@ from parity.semantics.judge import (
     read_record,
     write_record,
 )
-from parity.semantics.page import explain, render, told
+from parity.atlas.page import explain, render, told
 from scripts.common import make_progress, run_main
 
 KINDS = (SAME, DIFFERS, RAISES, CRASHES)

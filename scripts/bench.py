@@ -22,36 +22,36 @@ from rich.progress import track
 
 from neutral.config import to_dict
 from neutral.files import write_json
-from parity.environment import describe_machine
-from parity.examine import examine_case
-from parity.golden import golden_weights
-from parity.kernels import Kernels
-from parity.verdicts import Status
-from parity.workers import FRAMEWORKS, Pair
+from parity.engine.environment import describe_machine
+from parity.engine.kernels import Kernels
+from parity.engine.verdicts import Status
+from parity.engine.weights import drawn_weights
+from parity.engine.workers import FRAMEWORKS, Workers
+from parity.suite.ask import ask
 from scripts.common import run_main
-from scripts.record import DATA, find_case
+from scripts.record import DATA, find_detector
 
 DEFAULT = ("scenes_detr on scenes", "scenes_frcnn on scenes")
 BUDGET = 1.5
 MIB = 1 << 20
 
 
-def bare(case, pair: Pair, batch) -> float:
+def bare(case, pair: Workers, batch) -> float:
     """Seconds of four passes, forward, losses, detections and backward."""
     seconds = 0.0
     for dtype in ("float64", "float32"):
-        pair.both("build", to_dict(case.config()), pair.device, dtype)
-        pair.both("load", golden_weights(pair["torch"].call("shapes")))
+        ask(pair, "build", to_dict(case.config()), pair.device, dtype)
+        pair.both("load", drawn_weights(pair["torch"].call("shapes")))
         started = time.perf_counter()
-        pair.both("bare", batch, case.dropout_step)
+        ask(pair, "bare", batch, case.dropout_step)
         seconds += time.perf_counter() - started
     return seconds
 
 
-def examined(case, pair: Pair) -> float:
+def examined(case, pair: Workers) -> float:
     """Seconds of the same passes watched, free and forced, recorded and judged, building left out."""
     building = dict.fromkeys(FRAMEWORKS, 0.0)
-    with examine_case(case, pair, DATA) as examination:
+    with case.examination(pair, DATA) as examination:
         prepare = examination.prepare
 
         def timed(sides: tuple[str, ...], dtype: str) -> None:
@@ -73,7 +73,7 @@ def examined(case, pair: Pair) -> float:
 
 def time_both(case, rounds: int) -> tuple[dict, dict]:
     """Medians of both, in turns; and the workers' peak memory after bare passes and after everything."""
-    pair, batch, kernels = Pair(), case.batch(DATA), Kernels()
+    pair, batch, kernels = Workers(), case.batch(DATA), Kernels()
     bare(case, pair, batch)
     before = {side: pair[side].call("peak_memory") for side in FRAMEWORKS}
     examined(case, pair)  # compile, and fill caches
@@ -90,8 +90,8 @@ def time_both(case, rounds: int) -> tuple[dict, dict]:
 
 def judging_memory(case) -> dict[str, float]:
     """MiB that the comparing process allocates at most, against the larger of two traces and one node of it."""
-    pair = Pair()
-    with examine_case(case, pair, DATA) as examination:
+    pair = Workers()
+    with case.examination(pair, DATA) as examination:
         tracemalloc.start()
         examination.run()
         peak = tracemalloc.get_traced_memory()[1] / MIB
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="a JSON file")
     options = parser.parse_args()
-    cases, found = [find_case(name) for name in options.cases], []
+    cases, found = [find_detector(name) for name in options.cases], []
     for case in track(cases, "measuring"):
         found.append(measure(case, options.rounds))
     for row in found:

@@ -23,7 +23,7 @@ from neutral.data import open_dataset
 from neutral.errors import InputError
 from neutral.files import git_revision, write_json
 from neutral.plots import system_times
-from parity.environment import describe_machine
+from parity.engine.environment import describe_machine
 from scripts.common import config_from, make_progress, run_main
 from scripts.peers import SYSTEMS, check_installed, systems_of
 from scripts.peers.measure import Plan, measure

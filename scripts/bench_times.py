@@ -26,8 +26,8 @@ from neutral.errors import InputError
 from neutral.files import read_json, write_json
 from neutral.parameters import rates
 from neutral.weights import initial_weights
-from parity.cases import COCO_MINI, Case, sizes
-from parity.environment import describe_machine
+from parity.engine.environment import describe_machine
+from parity.suite.cases import COCO_MINI, Case, sizes
 from scripts.common import open_session, run_main
 from scripts.record import DATA
 

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +27,8 @@ from neutral.data import SPLITS, open_dataset
 from neutral.data.coco import CocoDataset, ImageCache
 from neutral.errors import InputError
 from neutral.run import SCORES
+from parity import errors
+from parity.suite.subjects import runner_of
 
 FRAMEWORKS = ("torch", "jittor")
 # options of a run that go to neutral.run as they are
@@ -162,7 +165,9 @@ def run_arguments(options: argparse.Namespace) -> list[str]:
 
 def open_session(framework: str, config: Config, device: str):
     """A session of the framework; only that framework is imported."""
-    return importlib.import_module(f"{framework}_impl.session").Session(config, device)
+    session = importlib.import_module(f"{framework}_impl.session").Session(config, device)
+    session.watch = partial(runner_of, framework, session)
+    return session
 
 
 def make_progress() -> Progress:
@@ -221,9 +226,9 @@ def run_main(main: Callable[[], int | None]) -> None:
     """Runs a command; bad input becomes one line on stderr and exit code 2."""
     try:
         code = main() or 0
-    except InputError as error:
+    except (InputError, errors.InputError) as error:
         print(f"error: {error}", file=sys.stderr)
-        code = 2
+        code = error.exit_code
     except OSError as error:  # a full disk, a folder that cannot be written
         where = f"{error.filename}: " if error.filename else ""
         print(

@@ -17,15 +17,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from neutral.errors import InputError
 from neutral.files import read_json
-from parity import compare, localise
-from parity.changes import changed_nodes
-from parity.floors import floors_of
-from parity.golden import golden_weights
-from parity.record import Record
-from parity.report import Report
-from parity.verdicts import Status, Verdict
+from parity.case import Case
+from parity.engine.floors import read_floors
+from parity.engine.localise import compare_local_32, compare_local_64, culprits
+from parity.engine.precision import PrecisionGate
+from parity.engine.record import Record
+from parity.engine.semantic import compare_semantics
+from parity.engine.verdicts import Status, Verdict
+from parity.errors import InputError
+from parity.loading import resolve
+from parity.report.changes import changed_nodes
+from parity.report.report import Report
+from parity.suite.cases import FLOORS
 from scripts.common import run_main
 
 
@@ -41,19 +45,41 @@ def compare_records(paths: list[Path]) -> tuple[list[Verdict], dict]:
     dtypes = tuple(a["dtype"] for a in about)
     forced = about[-1]["forced"]
     if dtypes == ("float64", "float64") and not forced:
-        return compare.compare_semantics(case, *records), environment
+        return compare_semantics(case, *records), environment
     if dtypes == ("float64", "float64"):
-        weights = {} if case.endswith(".py") else golden_weights(about[0]["shapes"])
-        return localise.compare_local_64(case, *records, weights), environment
+        weights = weights_of(case, about[0]["shapes"])
+        return compare_local_64(case, *records, weights), environment
     if dtypes == ("float64", "float32", "float32"):
         if [a["side"] for a in about[1:]] != ["torch", "jittor"]:
             raise InputError("the float32 records must be PyTorch's, then Jittor's")
-        gate = localise.compare_local_32 if forced else compare.compare_precision
-        return gate(case, *records, floors_of(case)), environment
+        gate = PrecisionGate(case, read_floors(FLOORS[device_of(about)]).of(case))
+        if forced:
+            return compare_local_32(gate, *records), environment
+        return gate.compare(*records), environment
     raise InputError(
         f"records of {', '.join(dtypes)}: give float64 and float64 (semantics), or float64, float32 of "
         "PyTorch and float32 of Jittor (precision)"
     )
+
+
+def device_of(about: list[dict]) -> str:
+    """Where the records were made; floors of another device are others. InputError when they were made apart."""
+    devices = {a.get("device", "cpu") for a in about}
+    if len(devices) > 1:
+        raise InputError(
+            f"records of different devices: {', '.join(sorted(devices))}; record them on one"
+        )
+    return devices.pop()
+
+
+def weights_of(case: str, shapes: dict) -> dict:
+    """What both sides were given, for oracles; {} where the file that says so is not here."""
+    target = "parity.engine.weights:drawn_weights"
+    if case.endswith(".py"):
+        if not Path(case).is_file():
+            return {}
+        target = Case.from_file(case).weights
+    return resolve(target)({name: tuple(shape) for name, shape in shapes.items()})
 
 
 def main() -> None:
@@ -76,7 +102,7 @@ def main() -> None:
     report = Report(options.out or Path(), environment=environment)
     report.add(verdicts)
     report.print(Console())
-    for owner, failed in localise.culprits(verdicts).items():
+    for owner, failed in culprits(verdicts).items():
         print(f"{owner}: {failed[0]}")
     if options.out:
         print("report:", *report.write())

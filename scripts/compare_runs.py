@@ -2,7 +2,7 @@
 
 `python -m scripts.compare_runs logs/seed0 logs/seed1 logs/seed2 --out logs/seeds`, each folder with torch/ and
 jittor/: same seed, weights and data on both sides. AP, AP50 and the training loss at the end by two one-sided
-tests with the margins of parity/gates.py; whole curves by a permutation band; the data streams link by link.
+tests with the margins of parity/engine/gates.py; whole curves by a permutation band; the data streams link by link.
 Writes OUT/seeds.json and OUT/seeds.png. Exit code 1 when something failed; INCONCLUSIVE is no failure.
 """
 
@@ -15,9 +15,9 @@ from pathlib import Path
 from rich.console import Console
 
 from neutral.files import write_json
-from parity.report import Report
-from parity.runs import draw, judge_runs
-from parity.verdicts import Status
+from parity.engine.verdicts import Status
+from parity.report.report import Report
+from parity.suite.runs import draw, judge_runs
 from scripts.common import run_main
 
 

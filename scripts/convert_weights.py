@@ -31,8 +31,8 @@ from neutral.weights.pickles import StoredTensor
 from neutral.weights.readers import Checkpoint, read_checkpoint
 from neutral.weights.sources import SOURCES
 from neutral.weights.writers import WRITERS, write_weights
-from parity.verdicts import Status
-from parity.verify import verify
+from parity.engine.verdicts import Status
+from parity.suite.verify import verify
 from scripts.common import add_config_options, config_from, run_main
 
 console = Console(highlight=False)

@@ -22,7 +22,7 @@ from rich.table import Table
 from jittor_impl.environment import cuda_usable
 from neutral.errors import InputError
 from neutral.files import git_revision, read_json, write_json
-from parity.environment import describe_machine
+from parity.engine.environment import describe_machine
 from scripts.common import run_main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,9 +74,9 @@ def reference(preset: str) -> Stage:
 STAGES = (
     Stage("environment", "scripts.doctor"),
     Stage("cuda-home", "scripts.doctor --fix-cuda"),
-    suite("kernels", "test_kernels.py parity/test_ops.py"),
+    suite("kernels", "suite/test_kernels.py parity/suite/test_ops.py"),
     Stage("atlas", "scripts.atlas --record --device {device}", locks=True),
-    Stage("floors", "parity.floors --device {device}", locks=True),
+    Stage("floors", "parity.suite.measure_floors --device {device}", locks=True),
     suite("layers", "test_detectors.py"),
     suite("steps", "test_steps.py"),
     suite("localise", "test_localise.py"),

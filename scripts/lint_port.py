@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from parity.semantics.lint import lint_path
+from parity.atlas.lint import lint_path
 from scripts.common import run_main
 
 

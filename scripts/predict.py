@@ -33,7 +33,7 @@ from neutral.files import fetch, read_json, write_json
 from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, paint_segments, save
 from neutral.views import VIEWS
 from neutral.weights import load_weights
-from parity.compare import partners
+from parity.engine.detections import partners
 from scripts.common import (
     FRAMEWORKS,
     add_config_options,
@@ -135,7 +135,7 @@ def predict_one(options: argparse.Namespace, config: Config, pictures: list, nam
             image = load_image(picture.path)
             batch = batch_of(picture, image, config)
             if options.views:
-                trace = session.trace(batch, gradients=False)
+                trace = session.watch().trace(batch, gradients=False)
                 found = trace["detections"][0]
                 height, width = batch.targets[0].size
                 shown = image.resize((width, height), Image.Resampling.BILINEAR)

@@ -3,7 +3,7 @@
 `python -m scripts.record "scenes_detr on scenes" --side torch --dtype float64 --out t64.safetensors` on one
 machine or in one environment; with `--reference t64.safetensors` in the other, every node is computed from
 what the first had before it, which tells where an error is made. For the precision gate, float32 runs
-repeat the float64 one's decisions (`--replay`), and a forced run takes its float32 values (`--rounded`).
+repeat the float64 one's choices (`--replay`), and a forced run takes its float32 values (`--rounded`).
 A subject is a case of the suite (`--list`), or a file with a pair of modules (docs/pairs.md).
 """
 
@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from neutral.config import to_dict
-from neutral.errors import InputError
-from parity.cases import CASES, FASTER_RCNN
-from parity.golden import golden_weights
-from parity.record import Record
-from parity.workers import FRAMEWORKS, Worker
+from parity.case import Case
+from parity.engine.record import Record
+from parity.engine.workers import FRAMEWORKS, Worker
+from parity.errors import InputError
+from parity.suite.cases import CASES, FASTER_RCNN, DetectorCase
 from scripts.common import run_main
 
 DATA = Path(__file__).resolve().parent.parent / "logs" / "data"
@@ -25,32 +24,37 @@ DATA = Path(__file__).resolve().parent.parent / "logs" / "data"
 
 def record(options: argparse.Namespace) -> Path:
     """Runs the subject on one side and writes the record."""
-    worker = Worker(options.side)
+    case = find_case(options.subject)
+    half = (case.reference, case.candidate)[FRAMEWORKS.index(options.side)]
     traced = {"out": options.out.resolve(), "rounded": options.rounded}
     for name in ("reference", "replay"):
         path = getattr(options, name)
         if path is not None:
             Record(path)  # a bad file is told before anything is computed
             traced[name] = path.resolve()
+    worker = Worker(half)
     try:
-        if options.subject.endswith(".py"):
-            path = Path(options.subject).resolve()
-            worker.call("build_pair", path, options.device, options.dtype)
-            weights = worker.call("pair_weights", path, worker.call("shapes"))
-            batch = worker.call("pair_inputs", path)
-        else:
-            case = find_case(options.subject)
-            worker.call("build", to_dict(case.config()), options.device, options.dtype)
-            weights = golden_weights(worker.call("shapes"))
-            batch, traced["dropout_step"] = case.batch(DATA), case.dropout_step
+        worker.call("build", half, options.device, options.dtype, case.training, options.side)
+
+        def made(source, *arguments):
+            is_target = isinstance(source, str)
+            return worker.call("call_target", source, *arguments) if is_target else source()
+
+        weights = made(case.weights, worker.call("shapes"))
         worker.call("load", weights)
-        return worker.call("trace", batch, about={"subject": options.subject}, **traced)
+        about = {"subject": options.subject}
+        return worker.call("trace", made(case.inputs), about=about, **traced)
     finally:
         worker.close()
 
 
-def find_case(name: str):
-    """The case of that name; InputError lists what there is."""
+def find_case(name: str) -> Case:
+    """The suite's case of that name, or a file's; InputError lists what there is."""
+    return Case.from_file(name) if name.endswith(".py") else find_detector(name).as_case(DATA)
+
+
+def find_detector(name: str) -> DetectorCase:
+    """The suite's case of that name; InputError lists what there is."""
     for case in CASES + FASTER_RCNN:
         if case.name == name:
             if case.data is not None and not case.data.is_dir():
@@ -72,7 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the record, FILE.safetensors")
     parser.add_argument("--reference", type=Path, help="a record that forces this run")
     parser.add_argument("--rounded", action="store_true", help="force with float32 values")
-    parser.add_argument("--replay", type=Path, help="a record whose decisions are repeated")
+    parser.add_argument("--replay", type=Path, help="a record whose choices are repeated")
     options = parser.parse_args()
     if options.list:
         print("\n".join(case.name for case in CASES + FASTER_RCNN))

@@ -17,6 +17,7 @@ from neutral.data.batching import train_batches
 from neutral.data.coco import CocoDataset
 from neutral.diagnosis import write_memory
 from neutral.run import RunOptions, Stopped, start_weights, train
+from parity.engine.memory import memory_profile
 from scripts.common import (
     FRAMEWORKS,
     RUN_OPTIONS,
@@ -38,7 +39,8 @@ def profile_memory(session, config: Config, dataset: CocoDataset, options) -> No
     weights, _ = start_weights(session, config, RunOptions(options.out, weights=options.weights))
     session.load(weights)
     path = options.out / "memory.json"
-    growths = write_memory(session, next(train_batches(dataset, config, 0)), path)
+    events = memory_profile(session.watch(0), next(train_batches(dataset, config, 0)))
+    growths = write_memory(events, session.describe()["device_name"], path)
     table = Table("module", "MiB more when it is left")
     for module, growth in growths[:20]:
         table.add_row(module, f"{growth:.1f}")

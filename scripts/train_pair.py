@@ -25,10 +25,10 @@ from neutral.errors import InputError
 from neutral.plots import class_bars, compare_runs, compare_steps
 from neutral.run import read_stream
 from neutral.runlog import read_log
-from parity.curves import compare_streams
-from parity.runs import draw, judge_runs, judge_tube
-from parity.summary import Section, facts_of, write_summary
-from parity.verdicts import Status, Verdict
+from parity.engine.statistics import compare_streams
+from parity.engine.verdicts import Status, Verdict
+from parity.suite.runs import draw, judge_runs, judge_tube
+from parity.suite.summary import Section, facts_of, write_summary
 from scripts.common import (
     FRAMEWORKS,
     ProgressReport,

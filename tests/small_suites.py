@@ -1,4 +1,4 @@
-"""Suites of a few lines with the suite's own plugin (parity/live.py), for the tests of what it tells."""
+"""Suites of a few lines with the suite's own plugin (parity/report/live.py), for the tests of what it tells."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFTEST = """
 from pathlib import Path
 import pytest
-import parity.live
-from parity.kernels import Kernels
-from parity.live import Live
-from parity.report import Report
-from parity.verdicts import Status, Verdict
+import parity.report.live
+from parity.engine.kernels import Kernels
+from parity.engine.verdicts import Status, Verdict
+from parity.pytest_plugin import live_of
+from parity.suite.order import in_order
 
 HERE = Path(__file__).parent
-parity.live.EVERY = 0.3
+parity.report.live.EVERY = 0.3
 
-def pytest_configure(config):
-    config.report = Report(HERE / "out")
-    config.live = Live(config, config.report, HERE)
-    config.live.kernels = Kernels(HERE / "cache")
-    config.pluginmanager.register(config.live)
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    live_of(config).folded_files = ("test_semantics.py",)
+    live_of(config).kernels = Kernels(HERE / "cache")
+    items[:] = in_order(items, lambda item: True)
 
 @pytest.fixture
-def found(pytestconfig):
+def found(parity_report):
     def judge(case, measured=1e-15, status=Status.PASS):
-        pytestconfig.report.add([Verdict(case, "float64 forward", "n", status, measured, 1e-12)])
+        parity_report.add([Verdict(case, "float64 forward", "n", status, measured, 1e-12)])
         assert status is not Status.FAIL
     return judge
 
 @pytest.fixture
-def stage(pytestconfig):
-    return pytestconfig.live.stage
+def stage(parity_stage):
+    return parity_stage
 """
 SUITE = {
     "test_ops.py": """
         def test_ops(found):
             print("noise of a test")
             found("ops")
-        def test_skipped():
+        def test_skipped(found):
             import pytest
             pytest.skip("no data here")
     """,
     "test_detectors.py": """
         import pytest
-        from parity.verdicts import Status, Verdict
+        from parity.engine.verdicts import Status, Verdict
         @pytest.mark.parametrize("name", ["detr_r50_on_coco_mini_short_side_96", "scenes_detr_on_scenes"])
         def test_detector(name, found, stage):
             stage("free 64", [Verdict(name, "float64 forward", "n", Status.PASS, 2e-15, 1e-12)])
@@ -89,7 +89,10 @@ def write_suite(folder: Path, files: dict[str, str]) -> Path:
 
 
 def command(folder: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(folder)]
+    plugins = ["-p", "no:cacheprovider", "-p", "parity.pytest_plugin"]
+    where = folder if folder.is_dir() else folder.parent
+    report = ["--parity-report", str(where / "out")]
+    return [sys.executable, "-m", "pytest", *plugins, *report, *options, str(folder)]
 
 
 def run(folder: Path, *options: str) -> str:

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from parity.semantics.catalogue import BY_ID, ENTRIES
-from parity.semantics.entry import AREAS, repro
-from parity.semantics.judge import judge, kind_of, read_record, same_value
-from parity.semantics.page import explain, render
-from parity.semantics.snippets import plain
-from parity.verdicts import Status
+from parity.atlas.catalogue import BY_ID, ENTRIES
+from parity.atlas.entry import AREAS, repro
+from parity.atlas.judge import judge, kind_of, read_record, same_value
+from parity.atlas.page import explain, render
+from parity.atlas.snippets import plain
+from parity.engine.verdicts import Status
 from scripts.atlas import PAGE
 from tests.test_scripts import ROOT, run
 

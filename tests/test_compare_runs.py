@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from neutral.runlog import RunLog
-from parity.runs import judge_tube
-from parity.verdicts import Status
+from parity.engine.verdicts import Status
+from parity.suite.runs import judge_tube
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -22,7 +22,7 @@ from neutral.weights.layout import canonical_shapes
 from neutral.weights.readers import in_memory, read_checkpoint
 from neutral.weights.sources import SOURCES, their_names
 from neutral.weights.writers import write_weights
-from parity.golden import golden_weights
+from parity.engine.weights import drawn_weights
 from torch_impl.session import Session
 
 SMALL_DETR = (
@@ -42,7 +42,7 @@ def small_detr(*more: str):
 def drawn(config, seed: int = 0) -> dict[str, np.ndarray]:
     """Canonical weights, no two tensors alike."""
     shapes = canonical_shapes(config)
-    return golden_weights(shapes, f"{seed}/")
+    return drawn_weights(shapes, f"{seed}/")
 
 
 def arrive(theirs: dict, ours: dict, config, name: str, layout: str | None = None, **options):
@@ -264,7 +264,7 @@ def test_the_records_keys(name, source, shared):
     """Keys and shapes as the systems' own models gave them (golden records)."""
     content = json.loads((shared / "golden" / f"{name}.json").read_text())
     keys = {k: tuple(s) for k, s in content["keys"].items()}
-    theirs = golden_weights({k: s for k, s in keys.items() if "fc1" not in k})
+    theirs = drawn_weights({k: s for k, s in keys.items() if "fc1" not in k})
     theirs |= {k: np.zeros(s, np.float32) for k, s in keys.items() if "fc1" in k}
     config = preset(name)
     conversion = arrive(theirs, {}, config, source)
@@ -475,7 +475,7 @@ def resnet_state(depth: str = "resnet18") -> dict[str, np.ndarray]:
 
 
 def test_jittors_model_zoo():
-    """Its ResNets have torchvision's names (jittor.models.resnet); parity/test_weights.py has the real ones."""
+    """Its ResNets have torchvision's names (jittor.models.resnet); parity/suite/test_weights.py has the real ones."""
     config = small_detr()
     state = resnet_state()
     ours = {f"backbone.0.body.{k}": v for k, v in state.items() if not k.startswith("fc.")}

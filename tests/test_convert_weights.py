@@ -14,7 +14,7 @@ from neutral.config import preset
 from neutral.runlog import read_log
 from neutral.weights import load_file, save_weights
 from neutral.weights.layout import canonical_shapes
-from parity.golden import golden_weights
+from parity.engine.weights import drawn_weights
 from tests.test_scripts import ROOT, run
 
 PRESET = "--preset=scenes_detr"
@@ -24,7 +24,7 @@ PRESET = "--preset=scenes_detr"
 def official(tmp_path_factory):
     """A DETR checkpoint as its reference writes them."""
     path = tmp_path_factory.mktemp("weights") / "checkpoint.pth"
-    weights = golden_weights(canonical_shapes(preset("scenes_detr")))
+    weights = drawn_weights(canonical_shapes(preset("scenes_detr")))
     state = {k: torch.from_numpy(v) for k, v in weights.items()}
     state["backbone.0.body.bn1.num_batches_tracked"] = torch.tensor(3)
     torch.save({"model": state, "epoch": 7}, path)

@@ -9,8 +9,8 @@ from scipy import stats
 from neutral.data.batching import Batch
 from neutral.data.chain import DataChain
 from neutral.data.coco import Target
-from parity import gates
-from parity.curves import (
+from parity.engine import gates
+from parity.engine.statistics import (
     compare_streams,
     judge_curves,
     judge_equivalence,
@@ -18,7 +18,7 @@ from parity.curves import (
     tost,
     tost_power,
 )
-from parity.verdicts import Status
+from parity.engine.verdicts import Status
 
 MARGIN = 0.02
 

@@ -8,10 +8,12 @@ import torch
 import torchvision
 
 from neutral import geometry
+from neutral.choices import Choices
 from neutral.config import CriterionConfig, MatcherConfig, TransformerConfig
 from neutral.data.coco import Target
+from parity.backends import torch as backend
+from parity.engine import choices as watched
 from torch_impl import ops
-from torch_impl.decisions import Decisions
 from torch_impl.detr.box_ops import cxcywh_to_xyxy, giou
 from torch_impl.detr.criterion import criterion
 from torch_impl.detr.matcher import match
@@ -78,7 +80,7 @@ def test_matching_by_hand():
     logits = torch.zeros(1, 2, 3)
     predicted = torch.tensor([[[0.2, 0.2, 0.1, 0.1], [0.7, 0.7, 0.2, 0.2]]])
     goals = (target([[0.7, 0.7, 0.2, 0.2]], [1]),)
-    pairs = match(logits, predicted, goals, MatcherConfig(), Decisions(), "matches")
+    pairs = match(logits, predicted, goals, MatcherConfig(), Choices(), "matches")
     assert [p.tolist() for p in pairs[0]] == [[1], [0]]
 
 
@@ -88,10 +90,10 @@ def test_a_replayed_match_is_used_and_its_regret_told():
     predicted = torch.tensor([[[0.2, 0.2, 0.1, 0.1], [0.7, 0.7, 0.2, 0.2]]])
     goals = (target([[0.7, 0.7, 0.2, 0.2]], [1]),)
     for given, regret in ((0, True), (1, False)):
-        decisions = Decisions({"matches/image0": np.array([given])})
-        pairs = match(logits, predicted, goals, MatcherConfig(), decisions, "matches")
+        choices = watched.Choices(backend, {"matches/image0": np.array([given])})
+        pairs = match(logits, predicted, goals, MatcherConfig(), choices, "matches")
         assert [p.tolist() for p in pairs[0]] == [[given], [0]]
-        entry = decisions.ledger["matches/image0"]
+        entry = choices.ledger["matches/image0"]
         assert entry["different"] == regret
         assert (entry["regret"] or 0) > 0.1 or not regret
 
@@ -104,7 +106,7 @@ def test_losses_by_hand():
     )
     goals = (target([[0.5, 0.5, 0.25, 0.25]], [1]),)
     total, losses, errors, _ = criterion(
-        [(logits, predicted)], goals, MatcherConfig(), CriterionConfig(), Decisions()
+        [(logits, predicted)], goals, MatcherConfig(), CriterionConfig(), Choices()
     )
     assert np.isclose(losses["loss_ce"].item(), np.log(3))
     assert losses["loss_bbox"].item() == 0
@@ -120,7 +122,7 @@ def test_images_without_objects():
     )
     empty = (target([], []), target([], []))
     total, losses, errors, matches = criterion(
-        [(logits, predicted)], empty, MatcherConfig(), CriterionConfig(), Decisions()
+        [(logits, predicted)], empty, MatcherConfig(), CriterionConfig(), Choices()
     )
     assert losses["loss_bbox"].item() == losses["loss_giou"].item() == 0
     assert errors["class_error"] == 100

@@ -14,12 +14,14 @@ from neutral.data.batching import collate, pad_targets
 from neutral.data.coco import Target
 from neutral.geometry import pairwise_iou
 from neutral.randomness import stream
-from parity.golden import golden_weights
+from parity.engine.weights import drawn_weights
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
+from parity.backends import torch as backend  # noqa: E402
+from parity.engine.choices import Choices  # noqa: E402
+from parity.suite.subjects import runner_of  # noqa: E402
 from torch_impl import ops  # noqa: E402
-from torch_impl.decisions import Decisions  # noqa: E402
 from torch_impl.faster_rcnn.boxes import BoxCoder, box_loss, iou  # noqa: E402
 from torch_impl.faster_rcnn.labels import match, sample, sample_slots  # noqa: E402
 from torch_impl.faster_rcnn.post_process import post_process  # noqa: E402
@@ -64,7 +66,7 @@ def ours_and_theirs():
     """Our torchvision_r50_fpn and torchvision's with the same weights, which are the recipe's, in float64."""
     config = preset("torchvision_r50_fpn")
     session = Session(config, dtype="float64")
-    weights = golden_weights(session.shapes())
+    weights = drawn_weights(session.shapes())
     session.load(weights)
     theirs = torchvision.models.detection.fasterrcnn_resnet50_fpn(
         weights=None, weights_backbone=None, num_classes=91
@@ -139,19 +141,19 @@ def test_torchvisions_losses(ours_and_theirs, monkeypatch):
     torch.set_default_dtype(torch.float64)
     session, theirs = ours_and_theirs
     batch = example_batch()
-    settled = Decisions()
-    outcome = session.run(batch, dropout=False, step=5, decisions=settled)
-    decisions = settled.record()["decisions"]
+    settled = Choices(backend)
+    outcome = session.run(batch, dropout=False, step=5, choices=settled)
+    choices = settled.record()["choices"]
     images, targets = torchvision_inputs(batch)
     theirs.train()
-    chosen = torch.as_tensor(decisions["anchor_sample"]).bool()
+    chosen = torch.as_tensor(choices["anchor_sample"]).bool()
     theirs.rpn.fg_bg_sampler = FixedSampler(chosen)
     features = theirs.backbone(images.tensors)
     proposals, losses = theirs.rpn(images, features, targets)
-    filled = decisions["proposals"] >= 0
+    filled = choices["proposals"] >= 0
     assert [len(p) for p in proposals] == filled.sum(axis=1).tolist()
     # regions sampled, per image, as positions in (its proposals, its objects), which is torchvision's order
-    slots = decisions["roi_sample"].reshape(2, -1)
+    slots = choices["roi_sample"].reshape(2, -1)
     width = filled.shape[1] + pad_targets(batch.targets).boxes.shape[1]
     masks = []
     for i, target in enumerate(batch.targets):
@@ -235,7 +237,7 @@ def labels_of(boxes, objects, config, allowed=None, present=None):
     boxes, objects = torch.tensor([boxes]), torch.tensor([objects])
     allowed = torch.ones(boxes.shape[:2], dtype=torch.bool) if allowed is None else allowed
     present = torch.ones(objects.shape[:2], dtype=torch.bool) if present is None else present
-    labels, index = match(boxes, allowed, objects, present, config, 0.0, Decisions(), "anchor")
+    labels, index = match(boxes, allowed, objects, present, config, 0.0, Choices(backend), "anchor")
     return labels[0].tolist(), index[0].tolist()
 
 
@@ -388,13 +390,13 @@ def test_proposals_without_area_do_no_harm():
     """Clipping leaves boxes of no width; as negatives they must not put NaN into the box loss."""
     config = with_overrides(preset("scenes_frcnn"), ["model.rpn.proposals.min_size=0"])
     session = Session(config)
-    weights = golden_weights(session.shapes())
+    weights = drawn_weights(session.shapes())
     weights["rpn.head.bbox_pred.bias"][0::4] += 20  # far to the right: clipped to the edge
     session.load(weights)
     image = stream(0, "tests", "flat").standard_normal((3, 64, 80)).astype(np.float32)
     size, none = (64, 80), np.zeros((0, 4), np.float32)
     target = Target(none, np.zeros(0, np.int64), np.zeros(0, np.float32), 1, size, size)
-    trace = session.trace(collate([(image, target)], 16))
+    trace = runner_of("torch", session).trace(collate([(image, target)], 16))
     boxes = trace["nodes"]["proposals"][0]
     assert (boxes[:, 0] == boxes[:, 2]).any(), "the example has no such box"
     assert all(np.isfinite(loss) for loss in trace["losses"].values())
@@ -408,7 +410,7 @@ def test_images_without_objects_train(name):
         ["model.rpn.proposals.post_nms_train=8", "model.roi.sampler.count=4"],
     )
     session = Session(config)
-    session.load(golden_weights(session.shapes()))
+    session.load(drawn_weights(session.shapes()))
     target = Target(
         np.zeros((0, 4), np.float32),
         np.zeros(0, np.int64),
@@ -418,7 +420,9 @@ def test_images_without_objects_train(name):
         (64, 80),
     )
     image = stream(0, "tests", "empty").standard_normal((3, 64, 80)).astype(np.float32)
-    trace = session.trace(collate([(image, target)], config.transform.size_divisor))
+    trace = runner_of("torch", session).trace(
+        collate([(image, target)], config.transform.size_divisor)
+    )
     assert all(np.isfinite(loss) for loss in trace["losses"].values())
     assert trace["losses"]["loss_rpn_box_reg"] == 0
     assert all(g is None or np.isfinite(g).all() for g in trace["gradients"].values())
@@ -436,25 +440,25 @@ def test_choices_of_detections_are_in_the_ledger():
         np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0), 7, (100, 100), (100, 100)
     )
 
-    def detect(decisions):
-        return post_process(chances, boxes, filled, (target,), config, decisions)[0]
+    def detect(choices):
+        return post_process(chances, boxes, filled, (target,), config, choices)[0]
 
     assert config.roi.detections.nms_threshold == 0.5
-    free = Decisions()
+    free = Choices(backend)
     assert np.allclose(detect(free)["scores"], [0.9, 0.7, 0.5, 0.2]), "IoU 0.5 is not above 0.5"
-    made = free.record()["decisions"]
+    made = free.record()["choices"]
     assert made["detection_candidates"].sum() == 4
     assert made["detection_order/0"].tolist() == [[0, 2, 1, 3]]
     assert made["detection_kept/0"].all()
 
     made["detection_kept/0"][0, 1] = False  # by no more than rounding
-    replayed = Decisions(made)
+    replayed = Choices(backend, made)
     assert np.allclose(detect(replayed)["scores"], [0.9, 0.5, 0.2])
     assert replayed.ledger["detection_kept/0"]["regret"] == 0
 
     for place, regret in (((0, 2, 0), 0.0), ((0, 1, 1), 0.1), ((0, 3, 0), np.inf)):
-        other = {"detection_candidates": free.record()["decisions"]["detection_candidates"]}
+        other = {"detection_candidates": free.record()["choices"]["detection_candidates"]}
         other["detection_candidates"][place] = True
-        replayed = Decisions(other)
+        replayed = Choices(backend, other)
         detect(replayed)
         assert replayed.ledger["detection_candidates"]["regret"] == pytest.approx(regret, abs=1e-7)

@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 
 from neutral.files import read_json
-from parity import gates
-from parity.cases import CASES, FASTER_RCNN
-from parity.compare import count_terms, summation_errors
-from parity.floors import LOCKS, SECTIONS, VARIANTS, Floors, floors_of
+from parity.engine import gates
+from parity.engine.floors import Floors, FloorsFile
+from parity.engine.measure import SECTIONS, VARIANTS
+from parity.engine.rounding import count_terms, summation_errors
+from parity.suite.cases import CASES, FASTER_RCNN, FLOORS
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_lock_covers_every_float32_case_of_the_default_suite():
-    lock = read_json(LOCKS["cpu"])
+    lock = read_json(FLOORS["cpu"])
     wanted = {c.name for c in CASES + FASTER_RCNN if c.float32 and not c.full}
-    assert set(lock["cases"]) == wanted, "run python -m parity.floors"
+    assert set(lock["cases"]) == wanted, "run python -m parity.suite.measure_floors"
     assert lock["variants"] == list(VARIANTS["cpu"])
     assert {"cpu", "cores", "python"} <= set(lock["machine"])
     assert lock["versions"]["torch"]
@@ -38,7 +39,7 @@ def test_floors_widen_limits_and_never_narrow_them():
     assert floors.limits("forward", "quiet", (16 * u, 64 * u)) == (16 * u, 64 * u)
     assert floors.limits("gradients", "noisy", (u, u)) == (u, u)
     assert floors.of("forward", "noisy") == 100 * u
-    assert floors_of("no such case").of("forward", "x") is None
+    assert FloorsFile().of("no such case").of("forward", "x") is None
 
 
 TOLERANT = {"allclose", "isclose", "approx", "assert_allclose", "assert_close", "atol", "rtol"}
@@ -60,7 +61,11 @@ def tolerances(source: str) -> list[tuple[int, object]]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "parity").glob("test_*.py")), ids=lambda p: p.name)
+SUITE = sorted((ROOT / "parity" / "suite").glob("test_*.py"))
+assert SUITE, "the suite has moved"
+
+
+@pytest.mark.parametrize("path", SUITE, ids=lambda p: p.name)
 def test_no_test_has_a_tolerance_of_its_own(path):
     """Limits live in gates.py and floors.json, nowhere else."""
     found = tolerances(path.read_text())

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from parity.semantics.catalogue import BY_ID
-from parity.semantics.lint import lint_path, lint_text
+from parity.atlas.catalogue import BY_ID
+from parity.atlas.lint import lint_path, lint_text
 from tests.test_scripts import ROOT
 
 HEAD = "import numpy as np\nimport jittor as jt\nfrom jittor import nn, optim\n"

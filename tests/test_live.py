@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from parity import kernels, screen
-from parity.order import ORDER, in_order, name_of, place
-from parity.report import Report
-from parity.verdicts import Status, Verdict
+from parity.engine import kernels
+from parity.engine.verdicts import Status, Verdict
+from parity.report import screen
+from parity.report.live import name_of
+from parity.report.report import Report
+from parity.suite.order import ORDER, in_order, place
 from tests.small_suites import ROOT, SLOW, SUITE, command, run, write_suite
 
 
@@ -93,13 +95,13 @@ class Item:
 def test_order():
     names = [
         "tests/test_zzz.py::test_a",
-        "parity/test_golden.py::test_golden[detr_r50]",
-        "parity/test_detectors.py::test_detector[torchvision_r50_fpn]",
-        "parity/test_ops.py::test_b",
-        "parity/test_detectors.py::test_detector[scenes_frcnn_on_scenes]",
+        "parity/suite/test_golden.py::test_golden[detr_r50]",
+        "parity/suite/test_detectors.py::test_detector[torchvision_r50_fpn]",
+        "parity/suite/test_ops.py::test_b",
+        "parity/suite/test_detectors.py::test_detector[scenes_frcnn_on_scenes]",
         "tests/test_aaa.py::test_a",
-        "parity/test_detectors.py::test_detector[scenes_detr_on_scenes]",
-        "parity/test_unknown.py::test_a",
+        "parity/suite/test_detectors.py::test_detector[scenes_detr_on_scenes]",
+        "parity/suite/test_unknown.py::test_a",
     ]
     items = in_order([Item(n) for n in names], lambda item: item.nodeid.startswith("parity/"))
     assert [name_of(item) for item in items] == [
@@ -122,7 +124,9 @@ def test_every_place_of_the_order_is_a_test_of_the_suite():
         capture_output=True,
         text=True,
     )
-    names = [line.rpartition("parity/")[2] for line in result.stdout.splitlines() if "::" in line]
+    names = [
+        line.rpartition("parity/suite/")[2] for line in result.stdout.splitlines() if "::" in line
+    ]
     places = [place(name) for name in names]
     assert places == sorted(places), "pytest runs them in this order"
     assert set(places) == set(range(len(ORDER))) - {ORDER.index("test_")}
@@ -197,7 +201,7 @@ def test_writing_a_report_over_and_over_takes_its_share_only(tmp_path, monkeypat
         written.append(len(value["verdicts"]))
         clock[0] += 1.0
 
-    monkeypatch.setattr("parity.report.write_json", slow_write)
+    monkeypatch.setattr("parity.report.report.write_json", slow_write)
     for k in range(200):
         report.add([Verdict("case", "check", f"n{k}", Status.PASS, 0.0, 1.0)])
         report.write_when_due()

@@ -13,7 +13,7 @@ from neutral.weights import initial_weights
 from neutral.weights.conversion import convert
 from neutral.weights.layout import canonical_shapes
 from neutral.weights.readers import in_memory
-from parity.golden import golden_weights
+from parity.engine.weights import drawn_weights
 from tests.test_conversion import there_and_back
 from torch_impl.session import Session
 
@@ -62,7 +62,7 @@ def test_it_computes_what_plain_layers_do_and_takes_their_names():
     heads |= {"bbox_pred_net": (84, 1024)}
     for name, shape in heads.items():
         shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
-    state = golden_weights(shapes)
+    state = drawn_weights(shapes)
     state |= {k: v * 3 for k, v in state.items() if k.endswith("1.weight")}  # some reach 6
     layers.load_state_dict(
         {

@@ -8,10 +8,10 @@ from collections import Counter
 
 import pytest
 
-from parity.mutants import ROOT, VARIABLE, Mutant, install
-from parity.mutants.catalogue import MUTANTS
+from parity.mutants import ROOT, Mutant, install
 from parity.mutants.kill import Kill
-from parity.mutants.probes import PROBES
+from parity.suite.mutants.catalogue import MUTANTS, PLANTING
+from parity.suite.mutants.probes import PROBES
 
 
 def test_every_patch_applies_and_compiles():
@@ -45,25 +45,22 @@ def test_a_module_that_is_already_there_cannot_be_patched():
         install(Mutant("late", "torch", "neutral/errors.py", "a", "b", "detr", "", ""))
 
 
-def test_only_the_process_with_the_variable_is_faulty():
+def test_only_the_process_that_is_told_to_is_faulty():
     code = (
-        "import os; from parity import mutants; from parity.mutants.catalogue import MUTANTS\n"
-        f"name = os.environ.get({VARIABLE!r})\n"
-        "name and mutants.install(MUTANTS[name])\n"
+        "import sys\n"
+        "from parity.loading import resolve\n"
+        f"[resolve({PLANTING!r})(name) for name in sys.argv[1:]]\n"
         "from neutral.data.transforms import resized_size; print(resized_size((143, 100), 99, None))"
     )
 
-    def run(**extra) -> str:
-        environment = {"PATH": "/usr/bin:/bin", **extra}
-        result = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment
-        )
+    def run(*names: str) -> str:
+        command = [sys.executable, "-c", code, *names]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()
 
     assert run() == "(141, 99)"  # 99 * 143 / 100 = 141.57, cut
-    assert run(**{VARIABLE: "resize_rounds"}) == "(142, 99)"
-    assert run() == "(141, 99)"
+    assert run("resize_rounds") == "(142, 99)"
 
 
 def test_killed_elsewhere_is_not_killed():

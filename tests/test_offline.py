@@ -46,7 +46,7 @@ def records(tmp_path_factory):
     [
         (("t64", "j64"), "float64 node gradients"),
         (("t64", "j64 forced"), "float64 local gradients"),
-        (("t64", "t32", "j32"), "float32 decisions"),
+        (("t64", "t32", "j32"), "float32 choices"),
     ],
 )
 def test_each_gate(records, tmp_path, names, check):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from neutral.errors import InputError
 from neutral.files import read_json
-from neutral.pairs import load_pair
+from parity.case import Case
+from parity.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "docs" / "example_pair.py"
@@ -27,16 +27,20 @@ def faulty(tmp_path_factory):
     """The example with another eps in Jittor's batch norm: (folder of its report, result of the run)."""
     folder = tmp_path_factory.mktemp("pair")
     source = EXAMPLE.read_text()
-    before, jittor = source.split("def jittor():")
+    before, jittor = source.split("def jittor_side():")
     pair = folder / "wrong_eps.py"
-    pair.write_text(before + "def jittor():" + jittor.replace("Norm2d(8)", "Norm2d(8, eps=1e-3)"))
-    command = ["-m", "pytest", "parity/test_pairs.py", "--pair", str(pair), "-k", "wrong_eps"]
+    pair.write_text(
+        before + "def jittor_side():" + jittor.replace("Norm2d(8)", "Norm2d(8, eps=1e-3)")
+    )
+    command = ["-m", "pytest", "parity/suite/test_pairs.py", "--pair", str(pair), "-k", "wrong_eps"]
     return folder, run(*command, "--parity-report", str(folder))
 
 
 def test_a_side_that_cannot_run_loses_nothing_found_before(tmp_path):
     """Jittor's module works in float64 and raises in float32: the float64 verdicts are in the report."""
-    source = EXAMPLE.read_text().replace("def jittor():", "def jittor():\n    import jittor as jt")
+    source = EXAMPLE.read_text().replace(
+        "def jittor_side():", "def jittor_side():\n    import jittor as jt"
+    )
     tail = "    return nn.Sequential(*stem, nn.MaxPool2d(2, 2), nn.Conv2d(8, 4, 1))\n\n\ndef inputs"
     broken = """
     class Broken(nn.Module):
@@ -52,7 +56,7 @@ def test_a_side_that_cannot_run_loses_nothing_found_before(tmp_path):
     command = [
         "-m",
         "pytest",
-        "parity/test_pairs.py",
+        "parity/suite/test_pairs.py",
         "--pair",
         str(pair),
         "-k",
@@ -83,7 +87,7 @@ def test_its_script_shows_the_difference(faulty):
     folder, _ = faulty
     scripts = sorted((folder / "reproduce").glob("*.py"))
     assert [s.name for s in scripts] == ["wrong_eps_1.py"]
-    assert len(scripts[0].read_text().splitlines()) < 45
+    assert len(scripts[0].read_text().splitlines()) < 50
     result = run(str(scripts[0]))
     assert result.returncode == 0, result.stderr
     error = float(result.stdout.split("output 0: relative L2")[1].split()[0])
@@ -93,21 +97,21 @@ def test_its_script_shows_the_difference(faulty):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("", "defines no function torch, jittor, inputs"),
+        ("", "defines no function torch_side, jittor_side, inputs"),
         ("import nothing_like_it", "cannot be run: ModuleNotFoundError"),
-        ("torch = jittor = print\ndef inputs(): return [1]", "must return a tuple of NumPy arrays"),
+        ("torch_side = jittor_side = print\ninputs = 3", "defines no function inputs"),
     ],
 )
 def test_bad_files_are_told(tmp_path, source, message):
     path = tmp_path / "pair.py"
     path.write_text(source)
     with pytest.raises(InputError, match=message):
-        load_pair(path).inputs()
-    with pytest.raises(InputError, match="no such pair"):
-        load_pair(tmp_path / "missing.py")
+        Case.from_file(path)
+    with pytest.raises(InputError, match="no such file"):
+        Case.from_file(tmp_path / "missing.py")
 
 
 def test_the_example_is_as_short_as_the_docs_say():
     lines = [line for line in EXAMPLE.read_text().splitlines() if line.strip()]
     assert len(lines) <= 20
-    load_pair(EXAMPLE).inputs()
+    assert Case.from_file(EXAMPLE).labels == ("torch", "jittor")

@@ -9,9 +9,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from neutral.errors import InputError
-from parity.changes import SCHEMA as REPORT_SCHEMA
-from parity.changes import changed_nodes
-from parity.record import Record, write_in_two, write_record
+from parity.engine.record import Record, write_in_two, write_record
+from parity.report.changes import SCHEMA as REPORT_SCHEMA
+from parity.report.changes import changed_nodes
 
 TRACE = {
     "nodes": {

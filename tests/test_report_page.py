@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from parity.report import Report
-from parity.verdicts import Status, Verdict
+from parity.engine.verdicts import Status, Verdict
+from parity.report.report import Report
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

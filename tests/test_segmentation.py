@@ -17,7 +17,7 @@ from neutral.parameters import MASK_HEAD, trainable
 from neutral.weights.conversion import convert, named_source
 from neutral.weights.layout import canonical_shapes
 from neutral.weights.readers import in_memory
-from parity.golden import golden_weights
+from parity.engine.weights import drawn_weights
 from tests.test_conversion import small_detr, there_and_back
 from torch_impl import ops
 from torch_impl.detr.segmentation import dice_loss, focal_loss
@@ -61,7 +61,7 @@ def test_hugging_faces_model_makes_the_same_masks():
         )
     ).eval()
     shapes = {k: tuple(v.shape) for k, v in theirs.state_dict().items()}
-    state = golden_weights(shapes)
+    state = drawn_weights(shapes)
     theirs.load_state_dict({k: torch.from_numpy(np.asarray(v)) for k, v in state.items()})
     config = small_detr(*MASKS, "model.position.dtype=model")
     conversion = convert(in_memory("theirs", state), config)
@@ -87,19 +87,19 @@ def test_hugging_faces_model_makes_the_same_masks():
 )
 def test_weights_go_both_ways(source):
     config = small_detr(*MASKS)
-    there_and_back(config, source, golden_weights(canonical_shapes(config)))
+    there_and_back(config, source, drawn_weights(canonical_shapes(config)))
 
 
 def test_a_detector_becomes_a_segmenter_and_back():
     """`--frozen_weights`: the head begins anew; without masks in the configuration it is left out."""
     plain, masked = small_detr("model.transformer.hidden_dim=128"), small_detr(*MASKS)
-    weights = golden_weights(canonical_shapes(plain))
+    weights = drawn_weights(canonical_shapes(plain))
     conversion = convert(in_memory("detr", weights), masked)
     assert set(conversion.begun) == set(canonical_shapes(masked)) - set(weights)
     assert all(key.startswith(MASK_HEAD) for key in conversion.begun)
     begun = conversion.weights()
     assert (begun["mask_head.gn3.weight"] == 1).all() and not begun["mask_head.lay3.bias"].any()
-    whole = golden_weights(canonical_shapes(masked))
+    whole = drawn_weights(canonical_shapes(masked))
     back = convert(in_memory("own", whole), plain, named_source("detector-parity"))
     assert set(back.left_out) == set(whole) - set(weights)
     del whole["mask_head.lay1.weight"]

@@ -8,9 +8,10 @@ import pytest
 from neutral.config import OptimiserConfig, with_overrides
 from neutral.errors import InputError
 from neutral.parameters import rates, warmup
-from parity import gates
-from parity.steps import TUBE_COPIES, compare_tube, judge_ulps, one_ulp_away, ulps
-from parity.verdicts import Status
+from parity.engine import gates
+from parity.engine.tube import TUBE_COPIES, compare_tube
+from parity.engine.ulps import judge_ulps, one_ulp_away, ulps
+from parity.engine.verdicts import Status
 
 ONE = np.float32(1)
 

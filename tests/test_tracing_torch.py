@@ -1,7 +1,8 @@
-"""Traces and decisions, in PyTorch: every kind of container, in-place code, regrets by hand."""
+"""Traces and choices, in PyTorch: every kind of container, in-place code, regrets by hand."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+from parity.backends import torch as backend  # noqa: E402
+from parity.engine.choices import Choices, pool_cells  # noqa: E402
+from parity.engine.tracer import Lazy, Tracer  # noqa: E402
 from torch_impl import ops  # noqa: E402
-from torch_impl.decisions import Decisions, pool_cells  # noqa: E402
 from torch_impl.detr.matcher import assignment_regret  # noqa: E402
 from torch_impl.faster_rcnn.labels import label_regret, match_regret  # noqa: E402
 from torch_impl.faster_rcnn.rpn import nms_regret, order_regret  # noqa: E402
-from torch_impl.tracing import Lazy, Tracer  # noqa: E402
 
 
 class Both(NamedTuple):
@@ -60,14 +62,14 @@ def net():
 
 def trace(net, reference=None, rounded=False) -> dict:
     x = torch.linspace(-3, 3, 6, dtype=torch.float64).reshape(2, 3)
-    tracer = Tracer(dict(net.named_modules()), None, reference, rounded)
+    tracer = Tracer(backend, dict(net.named_modules()), None, reference, rounded)
     with tracer:
         total = (net(x) ** 2).sum()
     nodes, parameters = tracer.gradients(total, dict(net.named_parameters()))
     return {
         "nodes": {k: ops.to_numpy(v) for k, v in tracer.arrived.items()},
-        "node_gradients": dict(Lazy(nodes)),
-        "gradients": dict(Lazy(parameters)),
+        "node_gradients": dict(Lazy(backend, nodes)),
+        "gradients": dict(Lazy(backend, parameters)),
         "owners": tracer.owners,
     }
 
@@ -133,15 +135,15 @@ def test_pool_cells():
 
 def test_replayed_choices_are_used_and_their_regret_told():
     x = torch.tensor([[[[3.0, -1e-9], [2.0, 1.0]]]])
-    free = Decisions(tracer=Tracer({"": nn.Identity()}))
-    with free.watching({}):
+    free = Choices(backend, tracer=Tracer(backend, {"": nn.Identity()}))
+    with backend.watching(free, {}):
         ops.relu(x), ops.max_pool(x, 2, 2, 0)
-    given = free.record()["decisions"]
-    assert given["relu in (detector)"].sum() == 3
-    given["relu in (detector)"][0, 0, 0, 1] = True
-    given["max_pool in (detector)"][:] = 2
-    replayed = Decisions(given, Tracer({"": nn.Identity()}))
-    with replayed.watching({}):
+    given = free.record()["choices"]
+    assert given["relu in (outside)"].sum() == 3
+    given["relu in (outside)"][0, 0, 0, 1] = True
+    given["max_pool in (outside)"][:] = 2
+    replayed = Choices(backend, given, Tracer(backend, {"": nn.Identity()}))
+    with backend.watching(replayed, {}):
         assert ops.relu(x)[0, 0, 0, 1] == x[0, 0, 0, 1]
         assert ops.max_pool(x, 2, 2, 0).item() == 2.0
     relu, pool = replayed.ledger.values()
@@ -180,3 +182,81 @@ def test_label_regrets_by_hand():
     assert regret[0] == pytest.approx(0.01)
     assert regret[1] == pytest.approx(0.2)
     assert match_regret(overlap, np.array([[1, 1]]))[0].tolist() == pytest.approx([0.59, 0.0])
+
+
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation"),
+    [
+        (2, 2, 0, 1),
+        (3, 2, 1, 1),
+        ((3, 2), (2, 1), (1, 0), 1),
+        (2, None, 1, 2),
+        ((2, 3), 3, 1, (1, 2)),
+    ],
+)
+def test_pool_cells_are_the_frameworks_own(kernel, stride, padding, dilation, ceil_mode):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 9, 11).round()  # with ties
+    window = (kernel, stride, padding, dilation, ceil_mode)
+    _, index = nn.functional.max_pool2d(x, *window, return_indices=True)
+    assert np.array_equal(pool_cells(x.numpy(), *window), index.numpy())
+
+
+def test_a_replayed_pool_keeps_its_shape():
+    x = torch.randn(1, 2, 7, 7, dtype=torch.float64)
+    pool = nn.MaxPool2d(2, 2, ceil_mode=True)
+    free = Choices(backend, tracer=Tracer(backend, {"": nn.Identity()}))
+    with backend.watching(free, {}):
+        wanted = pool(x)
+    replayed = Choices(backend, free.record()["choices"], Tracer(backend, {"": nn.Identity()}))
+    with backend.watching(replayed, {}):
+        found = pool(x)
+    assert found.shape == wanted.shape == (1, 2, 4, 4) and torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: nn.ReLU()(x),
+        lambda x: nn.ReLU(inplace=True)(x.clone()),
+        lambda x: nn.functional.relu(x),
+        lambda x: torch.relu(x),
+        lambda x: x.relu(),
+        lambda x: x.clone().relu_(),
+    ],
+)
+def test_a_relu_is_seen_however_it_is_called(call):
+    x = torch.tensor([[1.0, -2.0]])
+    choices = Choices(backend, tracer=Tracer(backend, {"": nn.Identity()}))
+    with backend.watching(choices, {}):
+        assert call(x).tolist() == [[1.0, 0.0]]
+    assert [k for k in choices.record()["choices"]] == ["relu in (outside)"]
+
+
+@dataclasses.dataclass
+class Found:
+    boxes: torch.Tensor
+    name: str
+
+
+class Sample:
+    """As DETR's NestedTensor: an object with tensors in it."""
+
+    def __init__(self, tensors, mask):
+        self.tensors, self.mask = tensors, mask
+
+
+class Objects(nn.Module):
+    def forward(self, sample: Sample) -> Found:
+        return Found(sample.tensors * ~sample.mask, "found")
+
+
+def test_dataclasses_and_objects_are_looked_into():
+    model = nn.Sequential(Objects())
+    tracer = Tracer(backend, dict(model.named_modules()))
+    x = torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
+    with tracer:
+        found = model(Sample(x, torch.zeros(2, 3, dtype=torch.bool)))
+    assert isinstance(found, Found) and found.name == "found"
+    assert {"0/in[0][tensors]", "0/in[0][mask]", "0[boxes]"} <= set(tracer.arrived)

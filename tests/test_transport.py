@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from neutral.files import resident_memory
-from neutral.tensorfile import Item, MappedTensors, write_tensors
-from parity import scratch, transport
-from parity.measures import BLOCK, sizes
-from parity.verdicts import judge, judge_precision
+from parity.engine import scratch, transport
+from parity.engine.arrays import BLOCK, sizes
+from parity.engine.judging import judge, judge_precision
+from parity.engine.tensorfile import Item, MappedTensors, write_tensors
 
 MESSAGE = {
     "large": np.arange(40_000.0).reshape(200, 200),

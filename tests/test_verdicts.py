@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 
 from neutral.evaluation import Evaluation
-from parity import compare, gates
-from parity.floors import Floors
-from parity.report import Report
-from parity.verdicts import (
-    Status,
-    Verdict,
+from parity.engine import gates
+from parity.engine.detections import compare_detections, match_detections
+from parity.engine.judging import (
     absent_if_zero,
     judge,
     judge_equal,
@@ -22,6 +19,12 @@ from parity.verdicts import (
     judge_precision,
     relative_l2,
 )
+from parity.engine.precision import PrecisionGate
+from parity.engine.semantic import compare_losses, compare_semantics
+from parity.engine.verdicts import Status, Verdict, first_divergence
+from parity.engine.weights import compare_names
+from parity.report.report import Report
+from parity.suite.average_precision import compare_ap
 
 A = np.array([[1.0, 2.0], [3.0, 4.0]])
 one = partial(judge, "case", "check")
@@ -154,14 +157,18 @@ def trace(**changes) -> dict:
         "total": np.array(3.0),
         "losses": {"loss_ce": np.array(1.0)},
         "errors": {"class_error": 50.0},
-        "matches": [[(np.array([1, 2]), np.array([0, 1]))]],
+        "choices": {"matches/layer0/image0": np.array([1, 2])},
+        "ledger": {},
+        "evidence": [],
         "detections": [
             {"scores": np.array([0.5]), "labels": np.array([1]), "boxes": A[:1].repeat(2, 1)}
         ],
         "node_gradients": {"x.bn1": A, "y": A},
         "gradients": {"w": A, "b": None},
     }
-    return base | changes
+    found = base | changes
+    nodes = list(found["nodes"])
+    return {"order": [*nodes, *(f"choice {name}" for name in found["choices"])]} | found
 
 
 def failures(verdicts) -> dict[str, str]:
@@ -169,7 +176,7 @@ def failures(verdicts) -> dict[str, str]:
 
 
 def test_a_correct_pair_raises_no_alarm():
-    assert failures(compare.compare_semantics("c", trace(), trace(total=np.array([3.0])))) == {}
+    assert failures(compare_semantics("c", trace(), trace(total=np.array([3.0])))) == {}
 
 
 @pytest.mark.parametrize(
@@ -180,8 +187,8 @@ def test_a_correct_pair_raises_no_alarm():
         ({"losses": {"loss_ce": np.array(1.0 + 1e-9)}}, "float64 losses/loss/loss_ce"),
         ({"errors": {"class_error": 49.0}}, "float64 losses/error/class_error"),
         (
-            {"matches": [[(np.array([1, 3]), np.array([0, 1]))]]},
-            "float64 matches/matches/layer0/image0",
+            {"choices": {"matches/layer0/image0": np.array([1, 3])}},
+            "float64 choices/matches/layer0/image0",
         ),
         ({"gradients": {"w": A * 1.001, "b": None}}, "float64 gradients/w"),
         ({"gradients": {"w": A, "b": A}}, "float64 gradients/b"),
@@ -190,8 +197,8 @@ def test_a_correct_pair_raises_no_alarm():
     ],
 )
 def test_every_kind_of_difference_is_found_where_it_is(changes, where):
-    verdicts = compare.compare_semantics("c", trace(), trace(**changes))
-    found = compare.first_divergence(verdicts)
+    verdicts = compare_semantics("c", trace(), trace(**changes))
+    found = first_divergence(verdicts)
     assert f"{found.check}/{found.node}" == where
 
 
@@ -224,35 +231,31 @@ def test_a_choice_is_a_tie_within_the_noise_or_a_failure(entry, wanted):
     t32 = float32(trace(nodes={"x.bn1": A * (1 + 1e-7), "y": 2 * A})) | {"ledger": ledger()}
     j32 = t32 | {"ledger": ledger(**entry)}
     verdicts = [
-        v
-        for v in compare.compare_precision("c", t64, t32, j32, Floors())
-        if v.check == "float32 decisions"
+        v for v in PrecisionGate("c").compare(t64, t32, j32) if v.check == "float32 choices"
     ]
     assert [v.status for v in verdicts] == [Status.PASS, wanted]
 
 
-def test_gradients_behind_replayed_decisions_are_judged():
+def test_gradients_behind_replayed_choices_are_judged():
     t32 = float32(trace()) | {"ledger": ledger()}
     wrong = float32(trace(gradients={"w": 1.1 * A, "b": None})) | {"ledger": ledger()}
-    verdicts = compare.compare_precision("c", trace(), t32, wrong, Floors())
+    verdicts = PrecisionGate("c").compare(trace(), t32, wrong)
     assert set(failures(verdicts)) == {"float32 gradients/w"}
     shorter = t32 | {"ledger": {}}
-    assert "float32 decisions/(all)" in failures(
-        compare.compare_precision("c", trace(), t32, shorter, Floors())
-    )
+    assert "float32 choices/(all)" in failures(PrecisionGate("c").compare(trace(), t32, shorter))
 
 
 def test_detections_are_matched_one_to_one():
     boxes = np.array([[0.0, 0, 10, 10], [0, 0, 10, 10]])
     two = [{"scores": np.array([0.5, 0.5]), "labels": np.array([1, 1]), "boxes": boxes}]
     moved = [two[0] | {"boxes": boxes + [[0, 0, 0, 0], [5, 0, 5, 0]]}]
-    assert compare.match_detections("c", "k", two, two)[0].status is Status.PASS
-    verdict = compare.match_detections("c", "k", two, moved)[0]
+    assert match_detections("c", "k", two, two)[0].status is Status.PASS
+    verdict = match_detections("c", "k", two, moved)[0]
     assert verdict.status is Status.FAIL
     assert "1 of 2" in verdict.message
     nothing = [{k: v[:0] for k, v in two[0].items()}]
-    assert compare.match_detections("c", "k", nothing, nothing)[0].status is Status.FAIL
-    assert compare.match_detections("c", "k", [], [])[0].status is Status.FAIL
+    assert match_detections("c", "k", nothing, nothing)[0].status is Status.FAIL
+    assert match_detections("c", "k", [], [])[0].status is Status.FAIL
 
 
 def test_ap_must_agree_and_mean_something():
@@ -260,7 +263,7 @@ def test_ap_must_agree_and_mean_something():
         return Evaluation((ap,) * 12, {})
 
     def statuses(a: float, b: float) -> set[Status]:
-        return {v.status for v in compare.compare_ap("c", scored(a), scored(b))}
+        return {v.status for v in compare_ap("c", scored(a), scored(b))}
 
     assert statuses(0.7, 0.71) == {Status.PASS}
     assert statuses(0.7, 0.6) == {Status.FAIL}
@@ -268,9 +271,9 @@ def test_ap_must_agree_and_mean_something():
 
 
 def test_trained_parameters_must_be_the_same():
-    assert compare.compare_names("c", ["a"], ["a"]).status is Status.PASS
-    assert "b" in compare.compare_names("c", ["a"], ["a", "b"]).message
-    assert compare.compare_names("c", [], []).status is Status.FAIL
+    assert compare_names("c", ["a"], ["a"]).status is Status.PASS
+    assert "b" in compare_names("c", ["a"], ["a", "b"]).message
+    assert compare_names("c", [], []).status is Status.INCONCLUSIVE
 
 
 def test_report_counts_and_writes_everything(tmp_path):
@@ -292,18 +295,16 @@ def test_report_counts_and_writes_everything(tmp_path):
     assert json_path.stat().st_size > 500
 
 
-def test_float64_decisions_must_be_identical():
-    same = trace() | {"decisions": {"anchor_labels": np.array([[1, 0, -1]])}}
-    other = trace() | {"decisions": {"anchor_labels": np.array([[1, -1, -1]])}}
-    assert failures(compare.compare_semantics("c", same, same)) == {}
-    assert "float64 decisions/anchor_labels" in failures(
-        compare.compare_semantics("c", same, other)
-    )
+def test_float64_choices_must_be_identical():
+    same = trace(choices={"anchor_labels": np.array([[1, 0, -1]])})
+    other = trace(choices={"anchor_labels": np.array([[1, -1, -1]])})
+    assert failures(compare_semantics("c", same, same)) == {}
+    assert "float64 choices/anchor_labels" in failures(compare_semantics("c", same, other))
 
 
 def test_a_loss_of_zero_proves_nothing():
     zero = trace(losses={"loss_ce": np.array(0.0)})
-    verdicts = {v.node: v.status for v in compare.compare_losses("c", "k", zero, zero, 1e-12)}
+    verdicts = {v.node: v.status for v in compare_losses("c", "k", zero, zero, 1e-12)}
     assert verdicts["loss/loss_ce"] is Status.INCONCLUSIVE
     assert verdicts["loss/total"] is Status.PASS
 
@@ -311,9 +312,9 @@ def test_a_loss_of_zero_proves_nothing():
 def test_images_without_detections_agree_but_prove_nothing():
     none = {"scores": np.zeros(0), "labels": np.zeros(0, int), "boxes": np.zeros((0, 4))}
     one = {"scores": np.ones(1), "labels": np.ones(1, int), "boxes": np.ones((1, 4))}
-    assert not failures_of(compare.compare_detections("c", "k", [none, one], [none, one], 0.0))
-    assert failures_of(compare.compare_detections("c", "k", [none], [none], 0.0))
-    assert failures_of(compare.compare_detections("c", "k", [none, one], [one, one], 0.0))
+    assert not failures_of(compare_detections("c", "k", [none, one], [none, one], 0.0))
+    assert failures_of(compare_detections("c", "k", [none], [none], 0.0))
+    assert failures_of(compare_detections("c", "k", [none, one], [one, one], 0.0))
 
 
 def failures_of(verdicts) -> list:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from neutral.config import preset, to_dict
-from neutral.errors import InputError
-from parity.workers import Worker, WorkerDied, WorkerError
+from parity.engine.workers import Worker
+from parity.errors import InputError, WorkerDied, WorkerError
+from parity.suite.ask import ask
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_answers_and_errors(worker):
     with pytest.raises(WorkerError, match="AttributeError") as caught:
         worker.call("no_such_request")
     assert "Traceback" in caught.value.details
-    worker.call("build", to_dict(preset("scenes_detr")), "cpu", "float32")
+    ask(worker, "build", to_dict(preset("scenes_detr")), "cpu", "float32")
     with pytest.raises(InputError, match="missing"):
         worker.call("load", {"a": np.zeros(1)})
 

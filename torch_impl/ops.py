@@ -2,7 +2,7 @@
 
 Small functions with the same contracts as jittor_impl/ops.py; model files use these and plain
 operators only. `like` arguments give the dtype and device of new tensors. Each contract has a
-parity case in parity/test_ops.py.
+parity case in parity/suite/test_ops.py.
 """
 
 from __future__ import annotations

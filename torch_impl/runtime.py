@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from neutral.errors import InputError
-from neutral.files import loaded_libraries, resident_memory
+from neutral.files import loaded_libraries
 
 nn = torch.nn
 
@@ -83,13 +83,6 @@ def describe() -> dict:
         "libraries": loaded_libraries("libtorch_cpu", "libtorch_cuda.", "libcudnn.", "libc10"),
         "threads": torch.get_num_threads(),
     }
-
-
-def memory_in_use() -> float:
-    """MiB that tensors take on the GPU, or that the process takes without one."""
-    if torch.get_default_device().type == "cuda":
-        return torch.cuda.memory_allocated() / 2**20
-    return resident_memory()
 
 
 def load_native(path: str) -> object:

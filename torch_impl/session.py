@@ -6,11 +6,11 @@ This is all that the scripts and the parity workers see of an implementation.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import contextmanager
 
 import numpy as np
 
+from neutral.choices import Choices
 from neutral.config import Config, OptimiserConfig
 from neutral.data.batching import Batch
 from neutral.errors import NonFinite
@@ -18,23 +18,23 @@ from neutral.parameters import decays, is_frozen_stage, trainable
 from neutral.randomness import Draws
 from neutral.weights import check_state
 from torch_impl import ops
-from torch_impl.decisions import Decisions
 from torch_impl.detr.detector import Detector as DETR
 from torch_impl.dropout import Dropout
 from torch_impl.faster_rcnn.detector import Detector as FasterRCNN
 from torch_impl.outcome import Outcome
-from torch_impl.runtime import configure, describe, memory_in_use, mixed_precision
-from torch_impl.tracing import ROOT, Lazy, Tracer, tensors_in
+from torch_impl.runtime import configure, describe, mixed_precision
 from torch_impl.training import OPTIMISERS, clip_gradients
 
 DETECTORS = {"detr": DETR, "faster_rcnn": FasterRCNN}
 
 
 class Session:
+    watch = None  # watch(step): a Runner of parity's around this session; set by who has one
+
     def __init__(self, config: Config, device: str = "cpu", dtype: str = "float32"):
         """Builds the model with zero weights; call `load` next. device cpu|cuda, dtype float32|float64."""
         configure(device, dtype, config.deterministic)
-        self.config = config
+        self.config, self.device = config, device
         draws = Draws(config.seed)
         detector = DETECTORS[config.model.detector](config, draws)
         names = ops.named_tensors(detector.model)
@@ -71,27 +71,12 @@ class Session:
         """Whether nothing before a node of a trace is trained."""
         return is_frozen_stage(re.split(r"[/\[#]", node)[0], self.config)
 
-    def name_of(self, name: str) -> str:
-        """The canonical name of a parameter or module."""
-        return name
-
     def describe(self) -> dict:
         return describe()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter and buffer, by canonical name."""
         return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
-
-    def modules(self) -> dict[str, object]:
-        """The model (under "") and its modules by canonical name, but for a framework's private ones."""
-        return {
-            self.name_of(name): module
-            for name, module in self.model.named_modules()
-            if not any(part.startswith("_") for part in name.split("."))
-        }
-
-    def trained_names(self) -> list[str]:
-        return list(self.trained)
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
         """Every parameter and buffer; InputError names missing, unexpected and mis-shaped keys."""
@@ -134,12 +119,12 @@ class Session:
         self.draws.begin_step(step)
 
     def run(
-        self, batch: Batch, dropout: bool, step: int = 0, decisions: Decisions | None = None
+        self, batch: Batch, dropout: bool, step: int = 0, choices: Choices | None = None
     ) -> Outcome:
         """Losses of a batch; `step` numbers what dropout and samplers draw."""
         self.prepare(dropout, step)
         with mixed_precision(self.options.precision):
-            return self.detector.run(batch, self.dtype, decisions or Decisions())
+            return self.detector.run(batch, self.dtype, choices or Choices())
 
     def train_step(self, batch: Batch, step: int, rates: dict[str, float]) -> dict[str, float]:
         """One batch; every `accumulate`-th ends in a step of the optimiser with the mean of the gradients.
@@ -208,38 +193,6 @@ class Session:
         """`update`, from arrays."""
         return self.update(as_tensors(gradients), rates)
 
-    def memory_profile(self, batch: Batch) -> list[tuple[str, str, float]]:
-        """MiB in use whenever a module is entered or left, and behind the backward pass: (module, what, MiB) in order.
-
-        Of the GPU where the session is on one, else of the process.
-        """
-        found = []
-
-        def around(name: str):
-            def surround(call):
-                def measured(*args, **named):
-                    found.append((name, "entered", memory_in_use()))
-                    output = call(*args, **named)
-                    ops.finish(tensors_in(output))
-                    found.append((name, "left", memory_in_use()))
-                    return output
-
-                return measured
-
-            return surround
-
-        modules = {name or ROOT: module for name, module in self.modules().items()}
-        release = [ops.surround(module, around(name)) for name, module in modules.items()]
-        try:
-            outcome = self.run(batch, True)
-        finally:
-            for undo in release:
-                undo()
-        found.append(("(losses)", "left", memory_in_use()))
-        gradients = ops.grad(outcome.total, [self.tensors[n] for n in self.trained])
-        ops.finish([g for g in gradients if g is not None])
-        return [*found, ("(backward)", "left", memory_in_use())]
-
     def accumulated(self, gradients: dict, step: int) -> dict | None:
         """The mean over the batches of a step, once all are there; None before."""
         count = self.options.accumulate
@@ -256,7 +209,7 @@ class Session:
         """Detections per image, see the detector's post_process.py; no losses are computed."""
         self.prepare(False, 0)
         with ops.no_grad(), mixed_precision(self.options.precision):
-            outcome = self.detector.predict(batch, self.dtype, Decisions())
+            outcome = self.detector.predict(batch, self.dtype, Choices())
             return self.detector.detections(outcome, batch)
 
     def evaluate(self, batch: Batch) -> tuple[dict[str, float], list[dict[str, np.ndarray]]]:
@@ -264,82 +217,6 @@ class Session:
         with ops.no_grad():
             outcome = self.run(batch, False)
             return as_floats(outcome), self.detector.detections(outcome, batch)
-
-    def call(self, name: str, arguments: list, arrays: Mapping) -> dict[str, np.ndarray]:
-        """What the module `name` makes of recorded arguments (see Tracer), whose values `arrays` holds by node.
-
-        Outputs by number, and the gradients of the float arguments when there is a "gradient of output 0".
-        """
-        leaves = {}
-
-        def restore(value):
-            if isinstance(value, dict) and value.keys() == {"node"}:
-                values = arrays[value["node"]]
-                if values.dtype.kind != "f":
-                    return ops.array(values)
-                leaf = leaves[value["node"]] = ops.array(values.astype(self.dtype))
-                ops.set_trainable({name: leaf}, {name})
-                return leaf
-            if isinstance(value, dict):
-                return {k: restore(v) for k, v in value.items()}
-            return [restore(v) for v in value] if isinstance(value, list) else value
-
-        positional, named = map(restore, arguments)
-        outputs = tensors_in(self.modules()["" if name == ROOT else name](*positional, **named))
-        found = {f"output {k}": ops.to_numpy(x) for k, x in enumerate(outputs)}
-        given = {k: arrays.get(f"gradient of output {k}") for k in range(len(outputs))}
-        given = {k: g for k, g in given.items() if g is not None}
-        if given:
-            cotangents = [ops.array(g, like=outputs[k]) for k, g in given.items()]
-            gradients = ops.vjp([outputs[k] for k in given], cotangents, list(leaves.values()))
-            for node, gradient in zip(leaves, gradients):
-                if gradient is not None:
-                    found[f"gradient of {node}"] = ops.to_numpy(gradient)
-        return found
-
-    def trace(
-        self,
-        batch: Batch,
-        dropout_step: int | None = None,
-        gradients: bool = True,
-        entered=None,
-        replay: Mapping | None = None,
-        reference: Mapping | None = None,
-        rounded: bool = False,
-    ) -> dict:
-        """Runs forward, losses, detections and backward and records everything on the way.
-
-        entered(name) is called as each module is entered; `replay` holds decisions to repeat. With a
-        `reference`, an earlier trace, every node is computed from what that had before it (see tracing.py),
-        `rounded` from its float32 values. Returns NumPy arrays, converted when they are looked at:
-        nodes, and owners, the modules whose code computed them; modules and arguments (see Tracer); total, losses,
-        errors; detections; decisions and ledger (see decisions.py); node_gradients: d total / d node, None where
-        there is none; gradients: d total / d parameter for the trained ones; and DETR's matches per layer.
-        """
-        tracer = Tracer(self.modules(), entered, reference, rounded, self.is_constant)
-        decisions = Decisions(replay, tracer)
-        try:
-            with decisions.watching(self.modules()), tracer:
-                outcome = self.run(batch, dropout_step is not None, dropout_step or 0, decisions)
-                detections = self.detector.detections(outcome, batch)
-        except NonFinite as error:
-            error.nodes = Lazy(tracer.arrived)
-            raise
-        result = {
-            "nodes": Lazy(tracer.arrived),
-            "owners": tracer.owners,
-            "arguments": tracer.arguments,
-            "modules": tracer.describe(),
-            "total": ops.to_numpy(outcome.total),
-            "losses": {name: ops.to_numpy(loss) for name, loss in outcome.losses.items()},
-            "errors": outcome.errors,
-        }
-        result |= {} if detections is None else {"detections": detections}
-        result |= decisions.record() | outcome.record
-        if gradients:
-            found = tracer.gradients(outcome.total, {n: self.tensors[n] for n in self.trained})
-            result |= dict(zip(("node_gradients", "gradients"), map(Lazy, found)))
-        return result
 
 
 def as_arrays(tensors: dict | None) -> dict[str, np.ndarray | None] | None:

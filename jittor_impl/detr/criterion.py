@@ -12,10 +12,10 @@ from __future__ import annotations
 import numpy as np
 
 from jittor_impl import ops
-from jittor_impl.decisions import Decisions
 from jittor_impl.detr.box_ops import cxcywh_to_xyxy, giou
 from jittor_impl.detr.matcher import match
 from jittor_impl.detr.segmentation import mask_losses
+from neutral.choices import Choices
 from neutral.config import CriterionConfig, MatcherConfig
 from neutral.data.coco import Target
 
@@ -55,12 +55,12 @@ def criterion(
     targets: tuple[Target, ...],
     matcher: MatcherConfig,
     config: CriterionConfig,
-    decisions: Decisions,
+    choices: Choices,
     masks=None,
 ):
     """Losses of the model's outputs, and of the last layer's `masks` where it makes any.
 
-    Which query is matched to which target is settled by `decisions`.
+    Which query is matched to which target is settled by `choices`.
 
     Returns the weighted total (a scalar tensor), the unweighted losses by name (scalar tensors),
     the logged errors by name (floats) and the matches per layer, last decoder layer last.
@@ -70,7 +70,7 @@ def criterion(
     for k, (logits, boxes) in enumerate(outputs):
         is_last = k == len(outputs) - 1
         suffix = "" if is_last else f"_{k}"
-        pairs = match(logits, boxes, targets, matcher, decisions, f"matches/layer{k}")
+        pairs = match(logits, boxes, targets, matcher, choices, f"matches/layer{k}")
         image = np.concatenate([np.full(len(q), i) for i, (q, _) in enumerate(pairs)]).astype(
             np.int64
         )

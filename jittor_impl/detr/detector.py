@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from jittor_impl import ops
-from jittor_impl.decisions import Decisions
 from jittor_impl.detr.criterion import criterion
 from jittor_impl.detr.model import DETR
 from jittor_impl.detr.post_process import post_process, post_process_masks
 from jittor_impl.outcome import Outcome
+from neutral.choices import Choices
 from neutral.config import Config
 from neutral.data.batching import Batch
 from neutral.panoptic import segment_image
@@ -26,17 +26,17 @@ class Detector:
         outputs = self.model(ops.array(batch.images.astype(dtype)), ops.array(batch.mask))
         return outputs if self.config.masks.enabled else (outputs, None)
 
-    def predict(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
+    def predict(self, batch: Batch, dtype: str, choices: Choices) -> Outcome:
         """What detections are made of, without losses."""
         outputs, masks = self.forward(batch, dtype)
         return Outcome(None, {}, {}, (outputs[-1], masks))
 
-    def run(self, batch: Batch, dtype: str, decisions: Decisions) -> Outcome:
-        """Logits and boxes of every decoder layer and their losses; the decisions are the matches."""
+    def run(self, batch: Batch, dtype: str, choices: Choices) -> Outcome:
+        """Logits and boxes of every decoder layer and their losses; the choices are the matches."""
         outputs, masks = self.forward(batch, dtype)
         matcher, weights = self.config.matcher, self.config.criterion
         total, losses, errors, matches = criterion(
-            outputs, batch.targets, matcher, weights, decisions, masks
+            outputs, batch.targets, matcher, weights, choices, masks
         )
         return Outcome(total, losses, errors, (outputs[-1], masks), {"matches": matches})
 

@@ -32,7 +32,7 @@ class RegionPool(nn.Module):
         self.strides = [s for s in config.strides() if s <= 2**config.fpn.last_level]
         self.lowest = int(math.log2(self.strides[0]))
 
-    def levels(self, boxes, decisions, name):
+    def levels(self, boxes, choices, name):
         """Equation 1 of the FPN paper, settled as `name`: int [R], 0 the finest map."""
         roi = self.config
         size = area(boxes, 0.0).sqrt() / roi.canonical_size
@@ -41,7 +41,7 @@ class RegionPool(nn.Module):
         exact = octaves + ops.scalar(roi.level_eps + roi.canonical_level, size)
         level = ops.clamp_min(exact.floor() - self.lowest, 0)
         level = ops.as_index(ops.minimum(level, level * 0 + (len(self.strides) - 1)))
-        return decisions.settle(name, level, lambda given: integer_distance(ops.to_numpy(exact)))
+        return choices.settle(name, level, lambda given: integer_distance(ops.to_numpy(exact)))
 
     def pool(self, x, boxes, images, stride: int):
         """x [B, C, H, W] of one level, boxes [R, 4], images int [R] -> [R, C, size, size]."""
@@ -153,9 +153,9 @@ class RoiHeads(nn.Module):
             self.box_head = TwoFc(config.roi, channels)
         self.box_predictor = Predictor(config, self.box_head.outputs)
 
-    def predict(self, features, boxes, images, decisions, name):
+    def predict(self, features, boxes, images, choices, name):
         """boxes [R, 4] and their images int [R] -> scores [R, K], deltas [R, K, 4] or None."""
-        levels = self.box_roi_pool.levels(boxes, decisions, name)
+        levels = self.box_roi_pool.levels(boxes, choices, name)
         pooled = self.box_roi_pool(features, boxes, images, levels)
         found = self.box_predictor(self.box_head(pooled))
         scores, *deltas = [ops.full_precision(x) for x in found]
@@ -173,7 +173,7 @@ class RoiHeads(nn.Module):
             return labels
         return labels - 1 + ops.as_index(ops.as_float(labels) <= 0) * self.classes
 
-    def losses(self, features, proposals, filled, objects, labels, keys, decisions):
+    def losses(self, features, proposals, filled, objects, labels, keys, choices):
         """Cross entropy and box loss of the sampled regions, each divided by their number.
 
         proposals [B, P, 4], filled bool [B, P]; objects: (boxes [B, T, 4], present bool [B, T]); labels
@@ -183,11 +183,11 @@ class RoiHeads(nn.Module):
         if self.config.append_gt:
             proposals = ops.cat([proposals, objects], 1)
             filled = ops.cat([filled, present], 1)
-        rules = (self.config.labels, self.offset, decisions, "roi")
+        rules = (self.config.labels, self.offset, choices, "roi")
         kinds, index = match(proposals, filled, objects, present, *rules)
         keys = keys[:, : proposals.shape[1]]
         slots = sample_slots(kinds, keys, self.config.sampler)
-        slots = decisions.settle("roi_sample", slots)
+        slots = choices.settle("roi_sample", slots)
         weight = ops.cast(slots >= 0, proposals)
         rows = ops.as_index(ops.clamp_min(ops.as_float(slots), 0))
         images = ops.as_index((ops.as_float(rows) / proposals.shape[1]).floor())
@@ -196,7 +196,7 @@ class RoiHeads(nn.Module):
         matched = ops.take_rows(ops.take(objects, index).reshape(-1, 4), rows)
         classes = ops.take_rows(ops.take(labels, index).reshape(-1), rows)
         columns = self.columns(classes * ops.as_index(positive))
-        scores, deltas = self.predict(features, boxes, images, decisions, "roi_levels")
+        scores, deltas = self.predict(features, boxes, images, choices, "roi_levels")
         count = ops.clamp_min(weight.sum(), 1)
         chosen = ops.one_hot(columns, self.classes, scores)
         loss_classifier = (self.negative_log(scores, chosen) * weight).sum() / count
@@ -214,12 +214,12 @@ class RoiHeads(nn.Module):
         probability = (ops.softmax(scores, 1) * chosen).sum(1)
         return -(probability + ops.scalar(self.config.class_loss_eps, scores)).log()
 
-    def detect(self, features, proposals, decisions):
+    def detect(self, features, proposals, choices):
         """proposals [B, P, 4] -> probabilities [B, P, K] and boxes [B, P, K, 4], not clipped."""
         batch, count = proposals.shape[:2]
         boxes = proposals.reshape(-1, 4)
         images = ops.array(np.repeat(np.arange(batch, dtype=np.int32), count))
-        scores, deltas = self.predict(features, boxes, images, decisions, "detection_levels")
+        scores, deltas = self.predict(features, boxes, images, choices, "detection_levels")
         probabilities = ops.softmax(scores, 1).reshape(batch, count, self.classes)
         if deltas is None:
             decoded = ops.expand(boxes[:, None], boxes.shape[0], self.classes, 4)

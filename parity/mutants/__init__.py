@@ -1,8 +1,8 @@
 """Planted faults that the harness must catch: one small patch each, on one side.
 
-A worker process started with PARITY_MUTANT=NAME imports the patched source; nothing on disk changes.
-`catalogue.py` lists the mutants with the check and the node that must catch each, `probes.py` the
-experiments, `python -m parity.mutants` runs them all.
+A worker process that installs one before anything else imports the patched source; nothing on disk changes.
+The suite's `catalogue.py` lists the mutants with the check and the node that must catch each, `probes.py` the
+experiments, `python -m parity.suite.mutants` runs them all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-VARIABLE = "PARITY_MUTANT"
 
 
 @dataclass(frozen=True)

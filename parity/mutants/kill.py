@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from parity.compare import first_divergence
+from parity.engine.scratch import scratch
+from parity.engine.transport import pack, unpack
+from parity.engine.verdicts import Status, Verdict, first_divergence
+from parity.engine.workers import FRAMEWORKS, Worker
+from parity.errors import WorkerDied, WorkerError
 from parity.mutants import Mutant
-from parity.mutants.probes import PROBES, Probe
-from parity.scratch import scratch
-from parity.transport import pack, unpack
-from parity.verdicts import Status, Verdict
-from parity.workers import FRAMEWORKS, Worker, WorkerDied, WorkerError
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one side does, and how two sides' answers (the reference's first) are judged."""
+
+    collect: Callable[[Worker], object]
+    compare: Callable[[object, object], list[Verdict]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,9 @@ class Kill:
 class Hunt:
     """Keeps the two sound workers and their answers, so that a mutant costs one process and one run."""
 
-    def __init__(self):
+    def __init__(self, probes: Mapping[str, Probe], planting: str):
+        """planting: the target that installs the mutant of a name in a worker."""
+        self.probes, self.planting = probes, planting
         self.sound = {side: Worker(side) for side in FRAMEWORKS}
         self.folder = scratch("hunt")
         self.answers: dict[str, dict] = {}  # packed: together they take gigabytes
@@ -63,9 +72,9 @@ class Hunt:
         return {side: unpack(answer, self.folder / f"{name} {side}") for side, answer in packed}
 
     def try_mutant(self, mutant: Mutant) -> Kill:
-        probe = PROBES[mutant.probe]
+        probe = self.probes[mutant.probe]
         answers = self.sound_answers(mutant.probe, probe)
-        worker = Worker(mutant.side, mutant=mutant.name)
+        worker = Worker(mutant.side, preload=(f"{self.planting}={mutant.name}",))
         try:
             answers = answers | {mutant.side: probe.collect(worker)}
         except (WorkerDied, WorkerError) as error:

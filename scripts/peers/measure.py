@@ -16,7 +16,7 @@ from neutral.data.batching import Batch, collate
 from neutral.data.coco import CocoDataset, Target
 from neutral.data.transforms import normalise
 from neutral.errors import InputError
-from parity.workers import WorkerDied, WorkerError
+from parity.errors import WorkerDied, WorkerError
 from scripts.peers import System
 from scripts.peers.worker import BenchWorker, gpu_memory_used
 

@@ -11,6 +11,7 @@ from neutral import parameters
 from neutral.config import Config
 from neutral.data.batching import Batch
 from neutral.weights import initial_weights, save_weights
+from parity.suite.subjects import runner_of
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # below it numbers are denormal
 
@@ -110,7 +111,7 @@ def prepare_weights(config: Config, device: str, batch: Batch, out: Path) -> dic
     session.load(initial_weights(session.shapes(), config))
     layers = calibrate(session, model.ops, batch)
     save_weights(out, session.state())
-    trace = session.trace(batch)
+    trace = runner_of("torch", session).trace(batch)
     return {
         "made": "initial values of the recipe (neutral/weights/initial.py)"
         + (f", {layers} frozen normalisations with the batch's statistics" if layers else ""),

@@ -24,8 +24,8 @@ from neutral.data.batching import Batch
 from neutral.files import peak_memory
 from neutral.weights import load_file
 from neutral.weights.conversion import exported, named_source
-from parity.worker import serve
-from parity.workers import Worker
+from parity.engine.server import serve
+from parity.engine.workers import Worker
 from scripts.peers import SYSTEMS
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from neutral.choices import Choices
 from neutral.config import MatcherConfig
 from neutral.data.coco import Target
 from neutral.errors import NonFinite
 from torch_impl import ops
-from torch_impl.decisions import Decisions
 from torch_impl.detr.box_ops import cxcywh_to_xyxy, giou
 
 
@@ -37,7 +37,7 @@ def match(
     boxes,
     targets: tuple[Target, ...],
     config: MatcherConfig,
-    decisions: Decisions,
+    choices: Choices,
     name: str,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """logits [B, Q, C + 1], boxes [B, Q, 4] -> per image (query indices, target indices), int64.
@@ -55,7 +55,7 @@ def match(
                 raise NonFinite(f"image {target.image_id}: the outputs or boxes are not finite")
             query, chosen = linear_sum_assignment(cost)
             queries = query[np.argsort(chosen)]  # in the order of the targets
-            settled = decisions.settle(
+            settled = choices.settle(
                 f"{name}/image{i}",
                 ops.array(queries),
                 lambda given, cost=cost: assignment_regret(cost, given),

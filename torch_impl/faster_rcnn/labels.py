@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from neutral.choices import Choices
 from neutral.config.faster_rcnn import LabelConfig, SamplerConfig
 from torch_impl import ops
-from torch_impl.decisions import Decisions
 from torch_impl.faster_rcnn.boxes import iou
 
 LAST = 2.0  # a key greater than any random key: not a candidate
@@ -26,7 +26,7 @@ def match(
     present,
     config: LabelConfig,
     offset: float,
-    decisions: Decisions,
+    choices: Choices,
     stage: str,
 ):
     """boxes [B, N, 4], allowed bool [B, N]; objects [B, T, 4], present bool [B, T].
@@ -48,12 +48,12 @@ def match(
         positive = ops.logical_or(positive, ops.cast(ties, boxes).sum(2) > 0)
     positive = ops.cast(ops.logical_and(positive, allowed), boxes)
     negative = ops.cast(ops.logical_and(negative, allowed), boxes) * (1 - positive)
-    labels = decisions.settle(
+    labels = choices.settle(
         f"{stage}_labels",
         positive * 2 + negative - 1,
         lambda given: label_regret(ops.to_numpy(overlap), config),
     )
-    index = decisions.settle(
+    index = choices.settle(
         f"{stage}_matches", index, lambda given: match_regret(ops.to_numpy(overlap), given)
     )
     return labels, index

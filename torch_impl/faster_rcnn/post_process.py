@@ -1,23 +1,23 @@
 """Class probabilities and boxes -> detections: threshold, suppression per class, the best of them.
 
 The rules of the public systems' predict functions (config.DetectionConfig). Every choice is settled
-by name (see decisions.py): which regions and classes are candidates, their order, which survive.
+by name (see neutral/choices.py): which regions and classes are candidates, their order, which survive.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from neutral.choices import relative
 from neutral.config.faster_rcnn import FasterRcnnConfig
 from neutral.data.coco import Target
 from torch_impl import ops
-from torch_impl.decisions import relative
 from torch_impl.faster_rcnn.boxes import clip
 from torch_impl.faster_rcnn.rpn import nms_regret, order_regret, widen
 
 
 def post_process(
-    probabilities, boxes, filled, targets: tuple[Target, ...], config: FasterRcnnConfig, decisions
+    probabilities, boxes, filled, targets: tuple[Target, ...], config: FasterRcnnConfig, choices
 ) -> list[dict[str, np.ndarray]]:
     """probabilities [B, P, K], boxes [B, P, K, 4] in network pixels, filled bool [B, P].
 
@@ -31,7 +31,7 @@ def post_process(
     far = ops.array(np.array(far, dtype=np.float64) - rules.clip_offset, like=boxes)[:, None]
     boxes = clip(boxes.reshape(batch, -1, 4), far).reshape(batch, places, classes, 4)
     scores, corners = probabilities[:, :, foreground], boxes[:, :, foreground]
-    candidates = settle_candidates(scores, corners, filled, rules, decisions)
+    candidates = settle_candidates(scores, corners, filled, rules, choices)
     corners, scores = ops.to_numpy(corners), ops.to_numpy(scores)
     labels = np.broadcast_to(np.arange(1, classes, dtype=np.int32), scores.shape[1:])
     found = []
@@ -39,9 +39,9 @@ def post_process(
         chosen = candidates[i]
         score, box, label = scores[i][chosen], corners[i][chosen], labels[chosen]
         if len(score):
-            order = settle_order(score, decisions, f"detection_order/{i}")
+            order = settle_order(score, choices, f"detection_order/{i}")
             score, box, label = score[order], box[order], label[order]
-            stays = settle_kept(box, label, rules, config.pixel_offset, decisions, i)
+            stays = settle_kept(box, label, rules, config.pixel_offset, choices, i)
             stays = np.flatnonzero(stays)[: rules.max_count or None]
             score, box, label = score[stays], box[stays], label[stays]
         height, width = (a / b for a, b in zip(target.original_size, target.size))
@@ -50,7 +50,7 @@ def post_process(
     return found
 
 
-def settle_candidates(scores, corners, filled, rules, decisions) -> np.ndarray:
+def settle_candidates(scores, corners, filled, rules, choices) -> np.ndarray:
     """bool [B, P, K - 1]: scores above the threshold, boxes [B, P, K - 1, 4] of the least size."""
     score, box, empty = ops.to_numpy(scores), ops.to_numpy(corners), ~ops.to_numpy(filled)
     extent = (box[..., 2:] - box[..., :2]).min(axis=-1)  # the shorter side
@@ -61,18 +61,18 @@ def settle_candidates(scores, corners, filled, rules, decisions) -> np.ndarray:
     def regret(given):
         low, small = np.abs(score - rules.score_threshold), np.abs(extent - rules.min_size)
         gaps = np.stack(
-            [relative(low, scores), relative(small, corners), np.full(low.shape, np.inf)]
+            [relative(low, score), relative(small, box), np.full(low.shape, np.inf)]
         )
         # the other answer is right if any passed test turns around, or every failed one
         return np.where(good, gaps.min(axis=0), np.where(failed, gaps, 0).max(axis=0))
 
-    return ops.to_numpy(decisions.settle("detection_candidates", ops.array(good), regret))
+    return ops.to_numpy(choices.settle("detection_candidates", ops.array(good), regret))
 
 
-def settle_order(score: np.ndarray, decisions, name: str) -> np.ndarray:
+def settle_order(score: np.ndarray, choices, name: str) -> np.ndarray:
     """Scores [D] -> their places, best first, equal ones in the order that they had."""
     order = np.argsort(-score, kind="stable")
-    settled = decisions.settle(
+    settled = choices.settle(
         name,
         ops.array(order[None]),
         lambda given: order_regret(ops.array(score[None]), ops.array(order[None]), given),
@@ -80,11 +80,11 @@ def settle_order(score: np.ndarray, decisions, name: str) -> np.ndarray:
     return ops.to_numpy(settled)[0]
 
 
-def settle_kept(box, label, rules, offset: float, decisions, image: int) -> np.ndarray:
+def settle_kept(box, label, rules, offset: float, choices, image: int) -> np.ndarray:
     """Boxes [D, 4] best first, labels int [D] -> bool [D], those that suppression per class keeps."""
     wide, allowed = widen(ops.array(box), offset), ops.array(np.ones(len(box), dtype=bool))
     kept = ops.nms(wide, ops.array(label), allowed, rules.nms_threshold)
-    settled = decisions.settle(
+    settled = choices.settle(
         f"detection_kept/{image}",
         kept[None],
         lambda given: nms_regret(

@@ -12,10 +12,10 @@ from __future__ import annotations
 import numpy as np
 
 from neutral.anchors import centred_inside, grid_anchors, inside
+from neutral.choices import relative
 from neutral.config.faster_rcnn import FasterRcnnConfig, RpnConfig
 from neutral.geometry import pairwise_iou
 from torch_impl import ops
-from torch_impl.decisions import relative
 from torch_impl.faster_rcnn.boxes import BoxCoder, box_loss, clip, sides
 from torch_impl.faster_rcnn.labels import match, sample
 from torch_impl.runtime import nn
@@ -80,7 +80,7 @@ class RegionProposalNetwork(nn.Module):
                 allowed[i] &= inside(anchors, size, self.config.inside_strict)
         return allowed
 
-    def propose(self, objectness, deltas, anchors, sizes, scales, training, decisions, name):
+    def propose(self, objectness, deltas, anchors, sizes, scales, training, choices, name):
         """Proposals [B, P, 4] and which places are filled, bool [B, P]; both constants.
 
         sizes: (height, width) per image; scales: network pixels per original pixel, per image.
@@ -95,22 +95,22 @@ class RegionProposalNetwork(nn.Module):
         smallest = np.array(scales if limits.min_size_scaled else np.ones(len(sizes)))
         smallest = ops.array(smallest * limits.min_size, like=boxes)[:, None]
         extent = sides(boxes, self.offset)
-        large = decisions.settle(
+        large = choices.settle(
             f"{name}_large",
             ops.logical_and(extent[..., 0] >= smallest, extent[..., 1] >= smallest),
             lambda given: relative(
-                np.abs(ops.to_numpy(extent - smallest[..., None])).min(2), boxes
+                np.abs(ops.to_numpy(extent - smallest[..., None])).min(2), ops.to_numpy(boxes)
             ),
         )
         good = ops.logical_and(allowed, large)
         entering = good if limits.filter_first else allowed
-        index = self.select(objectness, boxes, good, entering, anchors, training, decisions, name)
-        decisions.note(name, index)
+        index = self.select(objectness, boxes, good, entering, anchors, training, choices, name)
+        choices.note(name, index)
         filled = index >= 0
         chosen = ops.take(boxes, ops.as_index(ops.clamp_min(ops.cast(index, boxes), 0)))
-        return decisions.value(name, ops.frozen(chosen)), filled
+        return choices.value(name, ops.frozen(chosen)), filled
 
-    def select(self, objectness, boxes, good, entering, anchors, training, decisions, name):
+    def select(self, objectness, boxes, good, entering, anchors, training, choices, name):
         """The anchors whose boxes become proposals, best first: int [B, P], -1 in empty places.
 
         Settled as {name}_order, the candidates by score, and {name}_kept, those that survive suppression.
@@ -121,7 +121,7 @@ class RegionProposalNetwork(nn.Module):
         if limits.test_mode == "top" and not training:
             count = min(limits.top_count, objectness.shape[1])
             order = ops.sort_descending(ranked)[1][:, :count]
-            order = decisions.settle(
+            order = choices.settle(
                 f"{name}_order", order, lambda given: order_regret(objectness, order, given)
             )
             return mark_empty(order, ops.take(entering, order))
@@ -141,7 +141,7 @@ class RegionProposalNetwork(nn.Module):
         ranked = ops.where(good, objectness, lowest)
         order = ops.sort_descending(ops.take(ranked, places))[1]  # across levels
         own = ops.take(places, order)
-        places = decisions.settle(
+        places = choices.settle(
             f"{name}_order", own, lambda given: order_regret(objectness, own, given)
         )
         level = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
@@ -150,7 +150,7 @@ class RegionProposalNetwork(nn.Module):
         boxes = widen(ops.take(boxes, places), self.offset)
         threshold = limits.nms_threshold
         keep = [ops.nms(boxes[i], level[i], good[i], threshold) for i in range(boxes.shape[0])]
-        keep = decisions.settle(
+        keep = choices.settle(
             f"{name}_kept",
             ops.stack(keep, 0),
             lambda given: nms_regret(*map(ops.to_numpy, (boxes, level, good)), threshold, given),
@@ -158,7 +158,7 @@ class RegionProposalNetwork(nn.Module):
         kept = ops.sort_descending(ops.cast(keep, objectness))[1][:, : min(after, places.shape[1])]
         return mark_empty(ops.take(places, kept), ops.take(keep, kept))
 
-    def losses(self, objectness, deltas, anchors, sizes, objects, keys, decisions):
+    def losses(self, objectness, deltas, anchors, sizes, objects, keys, choices):
         """Binary cross entropy and box loss of the sampled anchors, each divided by their number.
 
         objects: (boxes [B, T, 4], present bool [B, T]); keys [B, N].
@@ -166,9 +166,9 @@ class RegionProposalNetwork(nn.Module):
         flat = np.concatenate(anchors)
         allowed = ops.array(self.allowed(flat, sizes, self.config.train_inside_only))
         anchors = ops.expand(ops.array(flat, like=deltas)[None], *deltas.shape)
-        rules = (self.config.labels, self.offset, decisions, "anchor")
+        rules = (self.config.labels, self.offset, choices, "anchor")
         labels, index = match(anchors, allowed, *objects, *rules)
-        sampled = decisions.settle("anchor_sample", sample(labels, keys, self.config.sampler))
+        sampled = choices.settle("anchor_sample", sample(labels, keys, self.config.sampler))
         weight = ops.cast(sampled, deltas)
         count = ops.clamp_min(weight.sum(), 1)
         positive = ops.cast(labels > 0, deltas)
@@ -183,7 +183,7 @@ def order_regret(scores, order, given: np.ndarray) -> np.ndarray:
     """How much the scores [B, N] at each rank of another order [B, K] differ from those of one's own."""
     values = ops.to_numpy(scores)
     mine, others = (np.take_along_axis(values, x, 1) for x in (ops.to_numpy(order), given))
-    return relative(np.abs(mine - others), scores)
+    return relative(np.abs(mine - others), values)
 
 
 def nms_regret(boxes, level, good, threshold: float, given: np.ndarray) -> np.ndarray:

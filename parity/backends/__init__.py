@@ -1,0 +1,1 @@
+"""What the harness calls of a framework: one module per framework with the same functions (see base.py)."""

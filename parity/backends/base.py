@@ -1,0 +1,104 @@
+"""The contract between the harness and a framework: a module of this package has all of these functions.
+
+`like` arguments give the dtype of new tensors. A tensor is whatever the framework calls one. Adding a framework means
+writing this module for it; nothing else of the harness imports one.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from parity.errors import InputError
+
+NAMES = ("torch", "jittor")
+
+
+class Backend(Protocol):
+    """A module with these functions, and NAME."""
+
+    NAME: str
+
+    # the process
+
+    def configure(self, device: str, dtype: str) -> None:
+        """Device ("cpu", "cuda"), default dtype ("float32", "float64"), TF32 off; InputError without the device."""
+
+    def describe(self) -> dict:
+        """Versions, and the switches that change what numbers mean (see engine/environment.py)."""
+
+    def vary(self, variant: str) -> None:
+        """Another order of summation, to measure noise; "again" is the usual one."""
+
+    def memory_in_use(self) -> float:
+        """MiB that tensors take on the GPU, or that the process takes without one."""
+
+    # tensors
+
+    def is_tensor(self, value) -> bool: ...
+
+    def array(self, values: np.ndarray, like=None):
+        """NumPy to a tensor on the configured device; floats in the dtype of `like` where it is given."""
+
+    def to_numpy(self, tensor) -> np.ndarray:
+        """An array of its own, same shape and dtype."""
+
+    def scalar(self, value: float, like):
+        """A number that takes part in arithmetic with `like` at the precision of `like`."""
+
+    def where(self, condition, a, b): ...
+
+    def frozen(self, tensor):
+        """`tensor` as a constant: no gradient flows to it."""
+
+    def identity(self, tensor):
+        """A tensor of its own with these values; gradients pass."""
+
+    def finish(self, tensors: list) -> None:
+        """Waits until these are computed."""
+
+    # gradients
+
+    def is_differentiable(self, tensor) -> bool:
+        """Whether a gradient can be asked for there."""
+
+    def set_trainable(self, tensors: Mapping, names: set[str]) -> None:
+        """Gradients flow to the named tensors and to no other."""
+
+    def vjp(self, outputs: list, cotangents: list, tensors: list) -> list:
+        """d (sum of outputs times cotangents) / d each; a cotangent None stands for 1. None or zeros where there is
+        no dependence."""
+
+    def no_grad(self): ...
+
+    def step(self, optimiser, loss) -> None:
+        """One step of the framework's own optimiser for this loss, gradients cleared before."""
+
+    # modules
+
+    def named_modules(self, model) -> dict:
+        """The model under "" and every module below it by name, a framework layer's private parts left out."""
+
+    def named_tensors(self, model) -> dict:
+        """Every parameter and buffer by name, live."""
+
+    def set_mode(self, model, training: bool) -> None: ...
+
+    def update(self, tensor, value) -> None:
+        """Writes `value`, a tensor of any float dtype, into a parameter or buffer, which stays what it was."""
+
+    def surround(self, module, around: Callable) -> Callable[[], None]:
+        """Replaces what a call of `module` runs by around(what it ran before); returns what undoes it."""
+
+    def watching(self, choices, modules: Mapping):
+        """Context manager: inside, what chooses (see engine/choices.py) goes through `choices`."""
+
+
+def load(name: str) -> Backend:
+    """The backend of that name; imports its framework."""
+    if name not in NAMES:
+        raise InputError(f"backend {name!r}: there are {' and '.join(NAMES)}")
+    return importlib.import_module(f"parity.backends.{name}")

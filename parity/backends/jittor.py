@@ -1,0 +1,251 @@
+"""Jittor's half of the contract in base.py. Comments say which behaviour of Jittor 1.3.11 a line is about."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from parity.engine.files import loaded_libraries, resident_memory
+from parity.errors import InputError
+
+jt = importlib.import_module("jittor_impl.runtime").jt
+nn = jt.nn
+NAME = "jittor"
+IEEE_VARIABLE = "PARITY_JITTOR_IEEE"
+
+
+def configure(device: str, dtype: str) -> None:
+    if device == "cuda" and not jt.has_cuda:
+        raise InputError(
+            "--parity-device cuda: Jittor finds no usable CUDA GPU; use cpu, or see scripts/doctor"
+        )
+    jt.flags.use_cuda = int(device == "cuda")
+    jt.flags.auto_convert_64_to_32 = int(dtype == "float32")
+    if dtype == "float64":
+        importlib.import_module("jittor_impl.float64").install()
+
+
+def describe() -> dict:
+    compiling = importlib.import_module("jittor_setup.compiling")
+    # -Ofast kernels turn flush-to-zero on for the thread that loads them, so this comes first
+    products = (jt.array(np.full(64, 1e-40, dtype=np.float32)) * 1.5).numpy()
+    wide = jt.array(np.array([2**40], dtype=np.int64))
+    return {
+        "framework": NAME,
+        "version": jt.__version__,
+        "cuda": _first_line(jt.flags.nvcc_path, "--version") if jt.has_cuda else None,
+        "cudnn": "loaded" if jt.has_cuda and jt.cudnn else None,
+        "device_name": "cuda" if jt.flags.use_cuda else "cpu",
+        "onednn": jt.mkl_ops is not None,
+        "tf32": bool(jt.flags.use_cuda) and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0",
+        "flush_to_zero": not products.view(np.uint32).any(),
+        "narrows_64_bit": bool(wide.numpy()[0] != 2**40),
+        "sees_nan": _sees_nan(),
+        "deterministic": _repeats(),
+        "libraries": loaded_libraries("jittor_core", "jit_utils_core", "libdnnl", "libcudnn."),
+        "threads": len(os.sched_getaffinity(0)),
+        "compiler": _first_line(compiling.real_compiler(), "--version"),
+        "prepared_headers": compiling.describe(),
+        "ieee_build": os.environ.get(IEEE_VARIABLE) == "1",
+    }
+
+
+def _first_line(*command: str) -> str:
+    try:
+        output = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    except OSError:
+        return ""
+    return (output.stdout.strip().splitlines() or [""])[0]
+
+
+def _sees_nan() -> bool:
+    """Whether comparisons in kernels know NaN, which fast-math may optimise away."""
+    x = jt.array(np.array([np.nan, 1.0], dtype=np.float32))
+    return (x != x).numpy().tolist() == [True, False]  # atlas: ok
+
+
+def _repeats() -> bool:
+    """Whether a convolution and a long sum give the same bits again, backward included."""
+
+    def once() -> list[bytes]:
+        x, w = (
+            jt.array(np.linspace(-1, 1, n, dtype=np.float32).reshape(s))
+            for n, s in ((24576, (2, 3, 64, 64)), (216, (8, 3, 3, 3)))
+        )
+        loss = (nn.conv2d(x, w, padding=1) ** 2).sum()
+        return [t.numpy().tobytes() for t in (loss, jt.grad(loss, w))]
+
+    return once() == once()
+
+
+def vary(variant: str) -> None:
+    """Jittor has no other order to offer."""
+
+
+def memory_in_use() -> float:
+    """MiB that Jittor has taken on the GPU, or that the process takes without one."""
+    if jt.flags.use_cuda:
+        return jt.get_mem_info().total_cuda_used / 2**20
+    return resident_memory()
+
+
+# tensors
+
+
+def is_tensor(value) -> bool:
+    return isinstance(value, jt.Var)
+
+
+def array(values: np.ndarray, like=None):
+    values = np.ascontiguousarray(values)
+    if like is not None and values.dtype.kind == "f":
+        values = values.astype(str(like.dtype))
+    return jt.array(values)
+
+
+def to_numpy(tensor) -> np.ndarray:
+    """A scalar has shape (1,) in Jittor."""
+    return tensor.numpy().copy()
+
+
+def scalar(value: float, like):
+    if str(like.dtype) != "float64":
+        return value
+    # a bare Python float would pass through float32
+    return jt.array(np.array([value], dtype=np.float64))
+
+
+def where(condition, a, b):
+    return jt.ternary(condition, a, b)
+
+
+def frozen(tensor):
+    return tensor.detach().stop_grad()
+
+
+def identity(tensor):
+    return tensor.clone()
+
+
+def finish(tensors: list) -> None:
+    jt.sync(tensors, device_sync=bool(jt.flags.use_cuda))
+
+
+# gradients
+
+
+def is_differentiable(tensor) -> bool:
+    return not tensor.is_stop_grad() and str(tensor.dtype).startswith("float")
+
+
+def set_trainable(tensors: Mapping, names: set[str]) -> None:
+    # Vars start trainable; start_grad() would mark them as scalars
+    for name, tensor in tensors.items():
+        if name not in names:
+            tensor.stop_grad()
+
+
+def vjp(outputs: list, cotangents: list, tensors: list) -> list:
+    """Zeros, not None, where there is no dependence."""
+    total = None
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        part = output if cotangent is None else (output * cotangent).sum()
+        total = part if total is None else total + part
+    return list(jt.grad(total, tensors)) if tensors else []
+
+
+def no_grad():
+    return jt.no_grad()
+
+
+def step(optimiser, loss) -> None:
+    optimiser.step(loss)
+
+
+# modules
+
+
+def named_modules(model) -> dict:
+    """Without what a layer of Jittor's own keeps to itself, as MaxPool2d its `_layer`."""
+    found = dict(model.named_modules())
+    private = {
+        name
+        for name in found
+        if name.rpartition(".")[2].startswith("_")
+        and type(found.get(name.rpartition(".")[0])).__module__.startswith("jittor.")
+    }
+    inside = tuple(f"{name}." for name in private)
+    return {
+        name: module
+        for name, module in found.items()
+        if name not in private and not (inside and name.startswith(inside))
+    }
+
+
+def named_tensors(model) -> dict:
+    return dict(model.named_parameters())
+
+
+def set_mode(model, training: bool) -> None:
+    for part in model.modules():  # its own eval() would freeze every parameter
+        part.is_train = training
+
+
+def update(tensor, value) -> None:
+    fixed = tensor.is_stop_grad()
+    with jt.enable_grad():  # under no_grad the parameter would be frozen for good
+        tensor.update(value.detach())
+    if fixed:
+        tensor.stop_grad()
+
+
+def surround(module, around: Callable) -> Callable[[], None]:
+    before = vars(module).get("execute")
+    module.execute = around(module.execute)
+    if before is None:
+        return lambda: delattr(module, "execute")
+    return lambda: setattr(module, "execute", before)
+
+
+# choices
+
+
+def _relu(choices, original: Callable) -> Callable:
+    def watched(x, *rest, **named):
+        # Relu's execute has the module before its argument
+        value = x if is_tensor(x) else rest[0]
+        return choices.relu(value, value > 0, lambda: original(x, *rest, **named))
+
+    return watched
+
+
+def _pool(choices, original: Callable) -> Callable:
+    def watched(layer, x):
+        if layer.op != "maximum" or layer.return_indices or x.ndim != 4:
+            return original(layer, x)
+        window = (layer.kernel_size, layer.stride, layer.padding, 1, layer.ceil_mode)
+        return choices.max_pool(x, window, lambda: original(layer, x))
+
+    return watched
+
+
+@contextmanager
+def watching(choices, modules: Mapping):
+    places = [
+        (nn, "relu", _relu),
+        (nn.Relu, "execute", _relu),
+        (nn.Pool, "execute", _pool),
+    ]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
+    for owner, name, watch in places:
+        setattr(owner, name, watch(choices, getattr(owner, name)))
+    try:
+        yield
+    finally:
+        for owner, name, original in before:
+            setattr(owner, name, original)

@@ -1,0 +1,250 @@
+"""PyTorch's half of the contract in base.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+from parity.engine.files import loaded_libraries, resident_memory
+from parity.errors import InputError
+
+NAME = "torch"
+SHARE_VARIABLE = "PARITY_GPU_SHARE"  # fraction of the GPU's memory that PyTorch may take
+nn = torch.nn
+
+
+def configure(device: str, dtype: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "--parity-device cuda: PyTorch finds no usable CUDA GPU; use cpu, or see scripts/doctor"
+        )
+    torch.set_default_dtype(getattr(torch, dtype))
+    # a default device makes every call of PyTorch's pass through Python: none for the CPU, the default anyway
+    torch.set_default_device(None if device == "cpu" else device)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_flush_denormal(False)
+    if device == "cuda":  # the other side may live on the same GPU: leave it its share
+        torch.cuda.set_per_process_memory_fraction(float(os.environ.get(SHARE_VARIABLE, "1")))
+    if "OMP_NUM_THREADS" in os.environ:
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def describe() -> dict:
+    smallest = torch.tensor(1e-40, dtype=torch.float32, device="cpu")
+    wide = torch.tensor(2**40, device="cpu")
+    cuda = torch.cuda.is_available()
+    return {
+        "framework": NAME,
+        "version": torch.__version__,
+        "cuda": torch.version.cuda if cuda else None,
+        "cudnn": torch.backends.cudnn.version() if cuda else None,
+        "device_name": torch.cuda.get_device_name(0) if cuda else "cpu",
+        "onednn": torch.backends.mkldnn.is_available(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+        "flush_to_zero": bool((smallest * 1.0 == 0).item()),
+        "narrows_64_bit": bool(wide.item() != 2**40),
+        "sees_nan": _sees_nan(),
+        "deterministic": _repeats(),
+        "libraries": loaded_libraries("libtorch_cpu", "libtorch_cuda.", "libcudnn.", "libc10"),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _sees_nan() -> bool:
+    """Whether comparisons in kernels know NaN, which fast-math may optimise away."""
+    x = torch.tensor([float("nan"), 1.0])
+    return (x != x).tolist() == [True, False]
+
+
+def _repeats() -> bool:
+    """Whether a convolution and a long sum give the same bits again, backward included."""
+
+    def once() -> list[bytes]:
+        x, w = (
+            torch.linspace(-1, 1, n).reshape(s)
+            for n, s in ((24576, (2, 3, 64, 64)), (216, (8, 3, 3, 3)))
+        )
+        w.requires_grad_()
+        loss = (nn.functional.conv2d(x, w, padding=1) ** 2).sum()
+        (gradient,) = torch.autograd.grad(loss, [w])
+        return [t.detach().cpu().numpy().tobytes() for t in (loss, gradient)]
+
+    return once() == once()
+
+
+def vary(variant: str) -> None:
+    """ "one thread", "without oneDNN" or "without cuDNN"; any other word undoes them."""
+    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+    torch.set_num_threads(1 if variant == "one thread" else threads)
+    torch.backends.mkldnn.enabled = variant != "without oneDNN"
+    torch.backends.cudnn.enabled = variant != "without cuDNN"
+
+
+def memory_in_use() -> float:
+    """MiB that tensors take on the GPU, or that the process takes without one."""
+    if torch.get_default_device().type == "cuda":
+        return torch.cuda.memory_allocated() / 2**20
+    return resident_memory()
+
+
+# tensors
+
+
+def is_tensor(value) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def array(values: np.ndarray, like: torch.Tensor | None = None) -> torch.Tensor:
+    tensor = torch.as_tensor(np.ascontiguousarray(values), device=torch.get_default_device())
+    return tensor.to(like.dtype) if like is not None and tensor.is_floating_point() else tensor
+
+
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    tensor = tensor.detach()
+    if tensor.dtype in (torch.bfloat16, torch.float16):
+        tensor = tensor.float()  # NumPy has no bfloat16
+    return tensor.cpu().resolve_conj().resolve_neg().numpy().copy()
+
+
+def scalar(value: float, like: torch.Tensor) -> float:
+    return value
+
+
+def where(condition: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch.where(condition, a, b)
+
+
+def frozen(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach()
+
+
+def identity(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.clone()
+
+
+def finish(tensors: list[torch.Tensor]) -> None:
+    if tensors and tensors[0].is_cuda:
+        torch.cuda.synchronize()
+
+
+# gradients
+
+
+def is_differentiable(tensor: torch.Tensor) -> bool:
+    return tensor.requires_grad
+
+
+def set_trainable(tensors: Mapping[str, torch.Tensor], names: set[str]) -> None:
+    for name, tensor in tensors.items():
+        tensor.requires_grad_(name in names)
+
+
+def vjp(outputs: list, cotangents: list, tensors: list) -> list[torch.Tensor | None]:
+    outputs, cotangents = (
+        zip(*((x, c) for x, c in zip(outputs, cotangents, strict=True) if x.requires_grad))
+        if any(x.requires_grad for x in outputs)
+        else ((), ())
+    )
+    if not outputs:
+        return [None] * len(tensors)
+    return list(torch.autograd.grad(outputs, tensors, cotangents, allow_unused=True))
+
+
+def no_grad():
+    return torch.no_grad()
+
+
+def step(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+
+
+# modules
+
+
+def named_modules(model: nn.Module) -> dict[str, nn.Module]:
+    return dict(model.named_modules())
+
+
+def named_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    return model.state_dict(keep_vars=True)
+
+
+def set_mode(model: nn.Module, training: bool) -> None:
+    model.train(training)
+
+
+def update(tensor: torch.Tensor, value: torch.Tensor) -> None:
+    """Also to another dtype, which `copy_` would not give."""
+    with torch.no_grad():
+        if tensor.dtype != value.dtype:
+            tensor.data = value.detach().clone()
+        else:
+            tensor.copy_(value)
+
+
+def surround(module: nn.Module, around: Callable) -> Callable[[], None]:
+    before = vars(module).get("forward")
+    module.forward = around(module.forward)
+    if before is None:
+        return lambda: delattr(module, "forward")
+    return lambda: setattr(module, "forward", before)
+
+
+# choices
+
+
+class _Mode(TorchFunctionMode):
+    """Sends what chooses through `choices`, however it is called; what is called inside of that is not seen."""
+
+    def __init__(self, choices):
+        super().__init__()
+        self.choices = choices
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        watch = WATCHED.get(getattr(function, "__name__", ""))
+        if watch is None:
+            return function(*args, **(kwargs or {}))
+        return watch(self.choices, function, *args, **(kwargs or {}))
+
+
+def _relu(choices, function, x, inplace=False):
+    open_ = x > 0
+    result = choices.relu(x, open_, lambda: function(x.clone()) if inplace else function(x))
+    if inplace or function.__name__ == "relu_":
+        return x.copy_(result)
+    return result
+
+
+def _relu_in_place(choices, function, x, *_):
+    return _relu(choices, nn.functional.relu, x, inplace=True)
+
+
+def _max_pool(
+    choices, function, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, **rest
+):
+    arguments = (kernel_size, stride, padding, dilation, ceil_mode)
+    if rest.get("return_indices") or x.ndim not in (3, 4):
+        return function(x, *arguments, **rest)
+    return choices.max_pool(x, arguments, lambda: function(x, *arguments, **rest))
+
+
+WATCHED = {
+    "relu": _relu,
+    "relu_": _relu_in_place,
+    "max_pool2d": _max_pool,
+    "_max_pool2d": _max_pool,
+}
+
+
+@contextmanager
+def watching(choices, modules: Mapping):
+    with _Mode(choices):
+        yield

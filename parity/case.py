@@ -1,0 +1,147 @@
+"""What is compared: a Case has two Sides, each with a target that builds its half; a Subject says how to use it.
+
+Nothing here imports a framework: targets are strings, looked up in the process of their side (loading.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from parity.errors import InputError
+
+
+@dataclass(frozen=True)
+class Side:
+    """Where one half lives.
+
+    build: target "package.module:function" or "file.py:function", called in this side's own process with `arguments`
+    (and with device and dtype, where it has parameters of these names); returns a module or a Subject.
+    backend: "torch" or "jittor". python: another interpreter. path: folders put on sys.path. cwd, env: of the process.
+    label: what verdicts call it; the backend's name when empty.
+    """
+
+    build: str
+    backend: str
+    python: str | None = None
+    path: tuple[str, ...] = ()
+    cwd: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two halves, and what they are given.
+
+    inputs, targets: trees (tuples, lists, dictionaries, dataclasses) of arrays, numbers and strings: a function that
+    makes them here, or a target that makes them in the reference's process. weights: float32 arrays by the
+    reference's names from shapes by name, a function or a target likewise. float64, float32: which gates.
+    training: batch statistics are computed (None:
+    modules' modes are left alone). gradients: whether there is a backward pass.
+    """
+
+    name: str
+    reference: Side
+    candidate: Side
+    inputs: str | Callable
+    targets: str | Callable | None = None
+    weights: str | Callable = "parity.engine.weights:drawn_weights"
+    float64: bool = True
+    float32: bool = True
+    training: bool | None = False
+    gradients: bool = True
+    seed: int = 0
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What verdicts call the two sides."""
+        sides = (self.reference, self.candidate)
+        names = tuple(side.label or side.backend for side in sides)
+        return names if names[0] != names[1] else ("reference", "candidate")
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> Case:
+        """A file with a pair (docs/pairs.md); InputError when it is missing, fails, or lacks a required name."""
+        from parity.loading import case_from_file  # noqa: PLC0415 (which needs this class)
+
+        return case_from_file(path)
+
+
+@dataclass
+class Subject:
+    """What a target may return instead of a bare module; everything but `model` may be left out.
+
+    model: a module, or several by name. prepare(inputs): a tree of arrays -> what this half takes; tensors of them
+    when nothing is said. cast: whether floats of the inputs get the run's dtype before.
+    forward(prepared, run) -> outputs; run has choices, step, training, dtype, device.
+    losses(outputs, targets, run) -> {name: scalar}; without it a fixed weighting of all float outputs.
+    loss_weights: {name: weight} of the total, 1 where nothing is said; total(outputs, losses) -> scalar instead.
+    postprocess(outputs, inputs, run) -> a tree of arrays, or detections (a list, per image, of boxes, labels, scores).
+    record(outputs) -> arrays and numbers that a trace keeps besides; metrics(outputs) -> {name: float}.
+    optimiser({name: parameter}) -> the framework's own optimiser; schedule(optimiser, step), called before step k.
+    options: of the harness's own optimiser (engine/optimise.py), for subjects without one.
+    train_step(batch, step) -> {name: number}: a whole step of the user's own; batches(seed) -> iterator of trees.
+    name(own name) -> the reference's name of a parameter or module. layout: {pattern of own names: Layout}.
+    trained: names of the trained parameters; those that ask for gradients when nothing is said.
+    constant(node) -> whether nothing before that node is trained. watch(choices): a context manager that sends
+    more functions' choices there (engine/choices.py). evidence: patterns of the nodes that decide. skip: patterns of
+    modules that are not looked into. session: anything that the suite's own requests need.
+    """
+
+    model: object
+    prepare: Callable | None = None
+    cast: bool = True
+    forward: Callable | None = None
+    losses: Callable | None = None
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+    total: Callable | None = None
+    postprocess: Callable | None = None
+    record: Callable | None = None
+    metrics: Callable | None = None
+    optimiser: Callable | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    schedule: Callable | None = None
+    train_step: Callable | None = None
+    batches: Callable | None = None
+    name: Callable[[str], str] | None = None
+    layout: Mapping[str, Layout] = field(default_factory=dict)
+    trained: Sequence[str] | None = None
+    constant: Callable[[str], bool] | None = None
+    watch: Callable | None = None
+    evidence: Sequence[str] = ()
+    skip: Sequence[str] = ()
+    session: object = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How this side holds an array that the reference holds otherwise: functions of arrays, each other's inverse."""
+
+    to_own: Callable
+    to_reference: Callable
+
+
+def transposed(*axes: int) -> Layout:
+    """The side's array is the reference's with its axes in this order."""
+    if sorted(axes) != list(range(len(axes))):
+        raise InputError(f"transposed{axes}: give every axis once, as transposed(1, 0)")
+    inverse = tuple(axes.index(k) for k in range(len(axes)))
+    return Layout(lambda x: x.transpose(axes), lambda x: x.transpose(inverse))
+
+
+@dataclass(frozen=True)
+class FunctionCase:
+    """Two functions that should compute the same, see check_function.
+
+    reference, candidate: sides whose target is the function itself. arguments: a function here, or a tree of arrays,
+    numbers and strings. gradients: whether those of float arguments are compared.
+    """
+
+    name: str
+    reference: Side
+    candidate: Side
+    arguments: object
+    gradients: bool = True

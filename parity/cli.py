@@ -1,0 +1,200 @@
+"""The command `parity`: run, map, record, compare, floors, lint. Bad input is one line and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from parity.case import Case
+from parity.engine.environment import examine_environment
+from parity.engine.files import write_json
+from parity.engine.floors import SCHEMA, read_floors
+from parity.engine.mapping import propose_names
+from parity.engine.measure import measure, nearby
+from parity.engine.offline import compare, record
+from parity.engine.result import Result, examine, workers_of
+from parity.engine.training import check_steps
+from parity.engine.verdicts import Status
+from parity.errors import InputError
+from parity.report.report import Report
+
+OUT = Path("logs") / "parity"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Everything about a pair; 1 when anything failed."""
+    case = Case.from_file(options.case)
+    console = Console()
+    report = Report(options.out)
+
+    def told(stage: str, verdicts: list) -> None:
+        failed = sum(v.status is Status.FAIL for v in verdicts)
+        console.print(f"{stage}: {len(verdicts)} compared, {failed} FAIL", markup=False)
+
+    file = read_floors(Path(options.floors)) if options.floors else None
+    floors = file.of(case.name) if file else None
+    with workers_of(case, None, options.device) as workers:
+        report.environment, verdicts = examine_environment(workers)
+        if not any(v.status is Status.FAIL for v in verdicts):
+            scripts = options.out / "reproduce"
+            found = examine(case, workers, floors=floors, scripts=scripts, told=told)
+            verdicts += found.verdicts
+            if options.steps:
+                verdicts += check_steps(case, workers, steps=options.steps).verdicts
+    report.add(verdicts)
+    return conclude(report, Result(verdicts, report.environment), console)
+
+
+def conclude(report: Report, result: Result, console: Console) -> int:
+    """The table, the modules to blame, and where the report is."""
+    report.print(console)
+    for module, culprit in result.culprits.items():
+        console.print(f"{module}: {culprit.kind} {culprit.guilty}", markup=False, style="red")
+        console.print(f"    {culprit.verdicts[0]}", markup=False)
+        if culprit.script:
+            console.print(
+                f"    python {report.folder / 'reproduce' / culprit.script}", markup=False
+            )
+    html = report.write()[1]
+    counts = ", ".join(f"{count} {status}" for status, count in result.counts().items())
+    console.print(f"{counts}; report: {html}", markup=False)
+    return int(bool(result.failures) or not result.verdicts)
+
+
+def map_names(options: argparse.Namespace) -> int:
+    """Proposes which of the candidate's names is which of the reference's; 1 when something has no partner."""
+    case = Case.from_file(options.case)
+    found = propose_names(case, device=options.device)
+    first, second = case.labels
+    for pair in found.pairs:
+        if pair.candidate != pair.reference or pair.transposed:
+            print(f"{pair.candidate} -> {pair.reference}  ({pair.sure}: {pair.why})")
+    for side, alone in ((first, found.only_reference), (second, found.only_candidate)):
+        for parameter in alone:
+            print(f"only in {side}: {parameter.name} {list(parameter.shape)}")
+    same = sum(p.candidate == p.reference for p in found.pairs)
+    print(f"{same} names agree, {len(found.pairs) - same} proposed")
+    if found.names():
+        print(f"\nfor the pair file:\n\n{found.as_code()}")
+    return int(bool(found.only_reference or found.only_candidate))
+
+
+def record_one(options: argparse.Namespace) -> int:
+    found = record(
+        Case.from_file(options.case),
+        options.side,
+        options.out,
+        dtype=options.dtype,
+        device=options.device,
+        reference=options.reference,
+        replay=options.replay,
+        rounded=options.rounded,
+    )
+    print(f"{found.path}: {len(found['nodes'])} nodes")
+    return 0
+
+
+def compare_records(options: argparse.Namespace) -> int:
+    result = compare(*options.records)
+    report = Report(options.out, environment=result.environment)
+    report.add(result.verdicts)
+    return conclude(report, result, Console())
+
+
+def measure_noise(options: argparse.Namespace) -> int:
+    """Measures the floors of a pair's reference and adds them to a file of floors."""
+    case = Case.from_file(options.case)
+    examine_module = importlib.import_module("parity.engine.examine")
+    before = read_floors(options.out)
+    with (
+        workers_of(case, None, options.device) as workers,
+        examine_module.Examination(case, workers) as examination,
+    ):
+        examination.run_reference()
+        sections = measure(examination, nearby)
+    about = dict(before.about) | {"schema": SCHEMA, "device": options.device}
+    write_json(options.out, about | {"cases": dict(before.cases) | {case.name: sections}})
+    print(
+        f"{options.out}: floors of {case.name}; use them with `parity run --floors {options.out}`"
+    )
+    return 0
+
+
+def lint(options: argparse.Namespace) -> int:
+    """Jittor code against the atlas of what differs; see docs/atlas.md."""
+    main = importlib.import_module("parity.atlas.lint").main
+    return main(options.arguments) or 0
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog="parity", description=__doc__)
+    commands = found.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function, text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text)
+        one.set_defaults(function=function)
+        return one
+
+    def device(one: argparse.ArgumentParser) -> None:
+        one.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+
+    one = command("run", run, "examine a pair: every layer, gradient, choice and step")
+    one.add_argument("case", type=Path, help="FILE.py with a pair (docs/pairs.md)")
+    one.add_argument("--out", type=Path, default=OUT, help="folder of the report")
+    one.add_argument("--floors", help="a file of measured noise, see `parity floors`")
+    one.add_argument("--steps", type=whole, default=8, help="training steps; 0 leaves them out")
+    device(one)
+    one = command("map", map_names, "propose which parameter of the candidate is which")
+    one.add_argument("case", type=Path)
+    device(one)
+    one = command("record", record_one, "record what one side computes, to be compared elsewhere")
+    one.add_argument("case", type=Path)
+    one.add_argument("--side", required=True, help="reference, candidate or the side's label")
+    one.add_argument("--out", type=Path, required=True, help="FILE.safetensors")
+    one.add_argument("--dtype", choices=("float64", "float32"), default="float64")
+    one.add_argument("--reference", type=Path, help="a record that forces this run")
+    one.add_argument("--rounded", action="store_true", help="force with its float32 values")
+    one.add_argument("--replay", type=Path, help="a record whose choices are repeated")
+    device(one)
+    one = command("compare", compare_records, "compare two or three records")
+    one.add_argument("records", nargs="+", type=Path)
+    one.add_argument("--out", type=Path, default=OUT, help="folder of the report")
+    one = command("floors", measure_noise, "measure the noise of a pair's reference")
+    one.add_argument("case", type=Path)
+    one.add_argument("--out", type=Path, default=Path("floors.json"))
+    device(one)
+    one = command("lint", lint, "look for known differences in Jittor code")
+    one.add_argument("arguments", nargs=argparse.REMAINDER)
+    return found
+
+
+def whole(text: str) -> int:
+    """A whole number, 0 or more."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        return options.function(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except (OSError, json.JSONDecodeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Which side is wrong: a failing node against NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from parity.engine import gates, oracle
+from parity.engine.checks import LOCAL_FORWARD_64
+from parity.engine.judging import (
+    SIDES,
+    relative_l2,
+)
+from parity.engine.nodes import call_of
+from parity.engine.randomness import stream
+from parity.engine.verdicts import Verdict
+
+
+def name_the_guilty(
+    verdict: Verdict,
+    reference: Mapping,
+    forced: Mapping,
+    weights: Mapping,
+    sides: tuple[str, str] = SIDES,
+) -> Verdict:
+    """A FAIL of the semantic gate with the side that NumPy says is wrong, or with what is known instead."""
+    if not verdict.owner:  # a node of one side only
+        return verdict
+    name, layers = verdict.owner, [t["modules"].get(verdict.owner, {}) for t in (reference, forced)]
+    evidence = oracle.different_attributes(*layers, sides)
+    if evidence:
+        return _undecided(verdict, "the layers differ in " + "; ".join(evidence))
+    ask = oracle.find_oracle(layers[0])
+    if ask is None:
+        kind = layers[0].get("type", "code outside of modules")
+        return _undecided(verdict, f"NumPy has no oracle for {kind}")
+    own = {
+        k.removeprefix(f"{name}."): np.asarray(v, dtype=np.float64)
+        for k, v in weights.items()
+        if k.startswith(f"{name}.")
+    }
+    if not weights:
+        return _undecided(verdict, "the weights are not at hand")
+    inputs = f"{name}/in[0]" + (f"#{call_of(verdict.node).partition('#')[2]}".rstrip("#"))
+    if inputs not in reference["nodes"]:
+        return _undecided(verdict, "its arguments were not recorded")
+    x = reference["nodes"][inputs].astype(np.float64)
+    if verdict.check == LOCAL_FORWARD_64:
+        expected = ask(x, layers[0], own)
+        errors = [
+            relative_l2(t["nodes"][verdict.node], expected)
+            if t["nodes"][verdict.node].shape == expected.shape
+            else float("inf")
+            for t in (reference, forced)
+        ]
+        return _blame(verdict, errors, gates.SEMANTIC_FORWARD, sides)
+    output = call_of(inputs)
+    if verdict.node != inputs or reference["node_gradients"].get(output) is None:
+        return _undecided(verdict, "NumPy is asked for gradients of arguments only")
+    cotangent = reference["node_gradients"][output]
+    direction = stream(0, "oracle", verdict.node).standard_normal(x.shape)
+    slope = oracle.directional_derivative(ask, x, layers[0], own, cotangent, direction)
+    errors = []
+    for t in (reference, forced):
+        gradient = t["node_gradients"][verdict.node]
+        found = 0.0 if gradient is None else float((gradient * direction).sum())
+        errors.append(abs(found - slope) / max(abs(slope), np.finfo(float).tiny))
+    return _blame(verdict, errors, gates.FINITE_DIFFERENCES_LOOSE, sides)
+
+
+def _blame(verdict: Verdict, errors: list[float], limit: float, sides: tuple[str, str]) -> Verdict:
+    """The side that differs from NumPy, when the other does not."""
+    wrong = [side for side, e in zip(sides, errors, strict=True) if not e <= limit]
+    numbers = f"against NumPy {sides[0]} {errors[0]:.1e}, {sides[1]} {errors[1]:.1e}"
+    if len(wrong) != 1:
+        return _undecided(verdict, numbers)
+    message = f"{wrong[0]} is wrong ({numbers}); {verdict.message}".removesuffix("; ")
+    return verdict.but(guilty=wrong[0], message=message)
+
+
+def _undecided(verdict: Verdict, evidence: str) -> Verdict:
+    message = f"which side is INCONCLUSIVE: {evidence}; {verdict.message}".removesuffix("; ")
+    return verdict.but(message=message)

@@ -1,0 +1,33 @@
+"""Names of the checks of one examination, in the order in which a run computes what they look at."""
+
+from __future__ import annotations
+
+NAMES = "trained parameters"
+FORWARD_64 = "float64 forward"
+CHOICES_64 = "float64 choices"
+LOSSES_64 = "float64 losses"
+DETECTIONS_64 = "float64 detections"
+NODE_GRADIENTS_64 = "float64 node gradients"
+GRADIENTS_64 = "float64 gradients"
+LOCAL_FORWARD_64 = "float64 local forward"
+LOCAL_LOSSES_64 = "float64 local losses"
+LOCAL_GRADIENTS_64 = "float64 local gradients"
+FORWARD_32 = "float32 forward"
+LOSSES_32 = "float32 losses"
+CHOICES_32 = "float32 choices"
+DETECTIONS_32 = "float32 detections"
+GRADIENTS_32 = "float32 gradients"
+LOCAL_FORWARD_32 = "float32 local forward"
+LOCAL_GRADIENTS_32 = "float32 local gradients"
+NOT_LOOKED_INTO = "not looked into"
+
+# checks whose verdicts are on nodes, by name
+ON_NODES = (
+    *(FORWARD_64, NODE_GRADIENTS_64, GRADIENTS_64, LOCAL_FORWARD_64, LOCAL_GRADIENTS_64),
+    *(FORWARD_32, GRADIENTS_32, LOCAL_FORWARD_32, LOCAL_GRADIENTS_32),
+)
+
+
+def round_trip(side: str) -> str:
+    """What a side gives back of the weights that it was given."""
+    return f"weights: {side} round trip"

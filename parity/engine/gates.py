@@ -1,0 +1,51 @@
+"""The limits of agreement, in one table. Constants are those of the design (docs/parity.md).
+
+u = 2^-24, half a unit in the last place of a float32 near 1. e is a relative L2 error, m a greatest
+absolute error relative to the greatest absolute value, both against float64 PyTorch.
+"""
+
+from __future__ import annotations
+
+U32 = 2.0**-24
+EPS64 = 2.0**-52
+
+SEMANTIC_FORWARD = 1e-12  # relative L2, float64 Jittor against float64 PyTorch
+SEMANTIC_GRADIENT = 1e-11
+# a gradient that is zero in exact arithmetic is rounding noise on both sides: errors below one
+# float64 epsilon (float32: u) of the norm of all gradients together are no difference
+PRECISION_FACTOR, PRECISION_FLOOR = 4.0, 16 * U32  # e <= max(4 e_other, 16 u)
+FLOOR_FACTOR = 4.0  # times the measured noise floor (floors.json), where there is one
+# K independent terms added one after another in float32 are expected to be wrong by u sqrt(K / 6): the order that
+# some CPUs' kernels have, and the least that a layer's limit may be (K = 1536 gives the 16 u above)
+SUMMATION_TERMS = 6.0
+MAXIMUM_FACTOR, MAXIMUM_FLOOR = 8.0, 64 * U32  # m <= max(8 m_other, 64 u)
+GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
+# a choice is explained by rounding when its regret is at most this many times the greatest error of a node
+CHOICE_FACTOR = 2.0
+LOSS = 1e-6  # relative, each component, float32
+LOSS_64 = 1e-12
+OPTIMISER_ULPS = {"sgd": 2, "adamw": 8, "adam": 8}  # of one step from the same state
+CLIPPING_ULPS = 8  # norm and clipped gradients: the sum of squares has another order
+TUBE = 3.0  # times the tube of PyTorch's copies
+TUBE_COPIES = 8  # at least
+TUBE_FLOOR = 64 * U32  # of a loss that no copy moves
+STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
+# two reports: a node has changed when its error is this many times as great, and not next to nothing
+CHANGE_FACTOR, CHANGE_LEAST = 1.5, 0.1
+ALPHA, POWER = 0.05, 0.8  # of tests over seeds
+LOSS_MARGIN = 0.05  # relative, of the training loss at the end, over seeds
+AP_MARGIN = 0.02
+AP_MEANINGFUL = 0.2  # below it on both sides, equal AP proves nothing
+DETECTIONS_MATCHED, DETECTION_IOU, DETECTION_SCORE = 0.999, 0.99, 1e-4
+# the pools are (piecewise) linear in the map: central differences have no error but rounding
+DIFFERENCE_STEP = 1e-5
+FINITE_DIFFERENCES = (
+    1e-9  # central differences of linear functions in float64: rounding over the step
+)
+# the same of any smooth layer, with the step that serves all of them
+FINITE_DIFFERENCES_LOOSE = 1e-6
+GOLDEN_FLOAT32 = 1e-5  # the Faster R-CNN records are float32
+GOLDEN_TORCH = 1e-9  # float64 PyTorch against the records of the reference
+# Jittor against the records: the reference computes sines in float32, and PyTorch's and Jittor's
+# float32 sines differ in the last place; measured 2.3e-9 forward, 1.4e-7 in gradients
+GOLDEN_JITTOR_FORWARD, GOLDEN_JITTOR_GRADIENT = 1e-8, 1e-6

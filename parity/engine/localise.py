@@ -1,0 +1,128 @@
+"""Where an error is made, and by whom: local errors of every node, forward and backward.
+
+A forced trace (see tracer.py) computes every node from what the reference had
+before it. Its difference from the reference is the node's local error; that of a free run is the total,
+and total / local the amplification. The owner of a node is the module whose code computed it: of a
+module's arguments the module that called it, of its results itself; backward the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from parity.engine import gates
+from parity.engine.blame import name_the_guilty
+from parity.engine.checks import (
+    LOCAL_FORWARD_32,
+    LOCAL_FORWARD_64,
+    LOCAL_GRADIENTS_32,
+    LOCAL_GRADIENTS_64,
+    LOCAL_LOSSES_64,
+)
+from parity.engine.judging import (
+    SIDES,
+    absent_if_zero,
+    judge,
+    judge_gradient,
+    judge_nodes,
+    semantic_gradient_floor,
+)
+from parity.engine.nodes import OUTSIDE, callers_of, module_of, parameter_owner
+from parity.engine.precision import PrecisionGate
+from parity.engine.rounding import summation_errors
+from parity.engine.semantic import compare_losses
+from parity.engine.verdicts import Status, Verdict
+
+
+def compare_local_64(
+    case: str,
+    reference: Mapping,
+    forced: Mapping,
+    weights: Mapping,
+    sides: tuple[str, str] = SIDES,
+) -> list[Verdict]:
+    """The semantic gate on the candidate's forced float64 run: what fails here is wrong here.
+
+    `weights` are what both sides were given; an oracle needs them to say which side is wrong.
+    """
+    owners = reference["owners"]
+
+    def judge_forward(node, a, b):
+        verdict = judge(case, LOCAL_FORWARD_64, node, b, a, gates.SEMANTIC_FORWARD)
+        return verdict.but(owner=owners.get(node, OUTSIDE))
+
+    nodes = (t["nodes"] for t in (reference, forced))
+    verdicts = judge_nodes(case, LOCAL_FORWARD_64, *nodes, judge_forward, sides)
+    losses = compare_losses(case, LOCAL_LOSSES_64, reference, forced, gates.LOSS_64, sides)
+    verdicts += [v.but(owner=OUTSIDE) for v in losses]
+    if "gradients" in reference and "gradients" in forced:
+        owner_of = gradient_owner(reference)
+        floor = semantic_gradient_floor(absent_if_zero(reference["node_gradients"]))
+        for section in ("node_gradients", "gradients"):
+            ours, theirs = (absent_if_zero(t[section]) for t in (reference, forced))
+
+            def judge_backward(node, a, b, section=section):
+                verdict = judge_gradient(
+                    case, LOCAL_GRADIENTS_64, node, b, a, gates.SEMANTIC_GRADIENT, floor
+                )
+                return verdict.but(owner=owner_of(section, node))
+
+            if ours or theirs:
+                verdicts += judge_nodes(
+                    case, LOCAL_GRADIENTS_64, ours, theirs, judge_backward, sides
+                )
+    return [
+        name_the_guilty(v, reference, forced, weights, sides) if v.status is Status.FAIL else v
+        for v in verdicts
+    ]
+
+
+def gradient_owner(reference: Mapping) -> Callable[[str, str], str]:
+    """owner(section, node): whose code makes a gradient out of those of what follows."""
+    callers, modules = callers_of(reference["owners"]), reference["modules"]
+
+    def owner(section: str, node: str) -> str:
+        if section == "gradients":
+            return parameter_owner(node, modules)
+        if "/in" in node:
+            return module_of(node)  # a module's own code gives its arguments' gradients
+        return callers.get(module_of(node), OUTSIDE)  # its caller's those of its results
+
+    return owner
+
+
+def compare_local_32(
+    gate: PrecisionGate, exact: Mapping, reference: Mapping, candidate: Mapping
+) -> list[Verdict]:
+    """The precision gate on forced float32 runs of both sides.
+
+    `exact` is the float64 reference forced with the same float32 values, so that what both sides inherit is exact.
+    """
+    owners, three = exact["owners"], (exact, reference, candidate)
+    nodes = [t["nodes"] for t in three]
+    found = gate.nodes(LOCAL_FORWARD_32, nodes, "local forward", summation_errors(exact))
+    verdicts = [v.but(owner=owners.get(v.node, OUTSIDE)) for v in found]
+    owner_of = gradient_owner(exact)
+    for section in ("node_gradients", "gradients") if all("gradients" in t for t in three) else ():
+        gradients = [t[section] for t in three]
+        found = gate.gradients(LOCAL_GRADIENTS_32, gradients, "local gradients")
+        verdicts += [v.but(owner=owner_of(section, v.node)) for v in found]
+    return verdicts
+
+
+def culprits(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
+    """The FAILs of local checks by the module whose code they blame, in the order of execution."""
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.status is Status.FAIL and verdict.owner:
+            found.setdefault(verdict.owner, []).append(verdict)
+    return found
+
+
+def classify(verdicts: Iterable[Verdict]) -> str:
+    """OK, SEMANTIC-DIFF or PRECISION-DIFF(side): what the local checks say of one node."""
+    failed = [v for v in verdicts if v.status is Status.FAIL]
+    if any(v.check in (LOCAL_FORWARD_64, LOCAL_GRADIENTS_64) for v in failed):
+        return "SEMANTIC-DIFF"
+    sides = sorted({v.guilty for v in failed if v.check in (LOCAL_FORWARD_32, LOCAL_GRADIENTS_32)})
+    return f"PRECISION-DIFF({' and '.join(sides)})" if sides else "OK"

@@ -1,0 +1,81 @@
+"""Noise floors, measured: float32 summed in another order, or started one unit in the last place away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from parity.case import Case
+from parity.engine import gates
+from parity.engine.examine import Examination
+from parity.engine.floors import Floors
+from parity.engine.judging import (
+    absent_if_zero,
+    precision_gradient_floor,
+    relative_l2,
+    relative_max,
+)
+from parity.engine.result import workers_of
+from parity.engine.ulps import nearby
+from parity.engine.workers import Workers
+
+SECTIONS = ("forward", "gradients", "local forward", "local gradients")
+
+
+VARIANTS = {
+    "cpu": ("again", "one thread", "without oneDNN", "input one ulp away"),
+    "cuda": ("again", "without cuDNN", "input one ulp away"),
+}
+
+
+def measure_floors(case: Case, workers: Workers | None = None, *, device: str = "cpu") -> Floors:
+    """The noise of a case's reference on this machine; see floors.py."""
+    with workers_of(case, workers, device) as used, Examination(case, used) as examination:
+        examination.run_reference()
+        return Floors(measure(examination))
+
+
+def measure(examination: Examination, move: Callable = nearby) -> dict[str, dict[str, list[float]]]:
+    """Floors of an examination whose `run_reference` has run, by section and node; move(inputs) is one ulp away."""
+    worker = examination.workers[examination.sides[0]]
+    found: dict[str, dict[str, list[float]]] = {section: {} for section in SECTIONS}
+    original = examination.inputs
+    for variant in VARIANTS[examination.workers.device]:
+        worker.call("vary", variant)
+        is_moved = variant.startswith("input")
+        examination.inputs = move(original) if is_moved else original
+        try:
+            records = examination.variant_32()
+        finally:
+            examination.inputs = original
+            worker.call("vary", "again")
+        for exact, run, prefix in records:
+            errors = {f"{prefix}forward": node_errors(exact["nodes"], run["nodes"])}
+            if "gradients" in exact:
+                parts = ("node_gradients", "gradients") if prefix else ("gradients",)
+                errors[f"{prefix}gradients"] = {
+                    node: error
+                    for part in parts
+                    for node, error in gradient_errors(exact[part], run[part]).items()
+                }
+            for section, by_node in errors.items():
+                for node, error in by_node.items():
+                    before = found[section].get(node, [0.0, 0.0])
+                    found[section][node] = [max(pair) for pair in zip(before, error)]
+    return {
+        section: {node: [float(f"{x:.2g}") for x in e] for node, e in by_node.items()}
+        for section, by_node in found.items()
+    }
+
+
+def node_errors(exact: Mapping, run: Mapping, floor: float = 0.0) -> dict[str, list[float]]:
+    """Errors of float nodes in units of u."""
+    return {
+        node: [m(values, exact[node], floor) / gates.U32 for m in (relative_l2, relative_max)]
+        for node, values in run.items()
+        if values is not None and values.dtype.kind == "f" and exact.get(node) is not None
+    }
+
+
+def gradient_errors(exact: Mapping, run: Mapping) -> dict[str, list[float]]:
+    exact, run = absent_if_zero(exact), absent_if_zero(run)
+    return node_errors(exact, run, precision_gradient_floor(exact))

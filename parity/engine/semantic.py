@@ -1,0 +1,148 @@
+"""The semantic gate: everything that two float64 runs hold, in the order of execution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from parity.engine import checks, gates
+from parity.engine.arrays import Selection
+from parity.engine.detections import compare_detections
+from parity.engine.judging import (
+    SIDES,
+    absent_if_zero,
+    judge,
+    judge_equal,
+    judge_gradient,
+    judge_nodes,
+    only_on_one_side,
+    semantic_gradient_floor,
+)
+from parity.engine.verdicts import Status, Verdict
+
+CHOICE = "choice "  # in a trace's order, before the name of a choice
+
+
+def compare_semantics(
+    case: str, reference: Mapping, candidate: Mapping, sides: tuple[str, str] = SIDES
+) -> list[Verdict]:
+    """The whole gate, on two float64 traces."""
+    return compare_forward_64(case, reference, candidate, sides) + compare_backward_64(
+        case, reference, candidate, sides
+    )
+
+
+def compare_forward_64(
+    case: str, reference: Mapping, candidate: Mapping, sides: tuple[str, str] = SIDES
+) -> list[Verdict]:
+    """Nodes and choices, losses, what post-processing gives."""
+    verdicts = compare_execution(case, reference, candidate, sides)
+    verdicts += compare_losses(case, checks.LOSSES_64, reference, candidate, gates.LOSS_64, sides)
+    present = ["detections" in t for t in (reference, candidate)]
+    if all(present):
+        found = (t["detections"] for t in (reference, candidate))
+        verdicts += compare_detections(
+            case, checks.DETECTIONS_64, *found, gates.SEMANTIC_FORWARD, sides
+        )
+    elif any(present):
+        verdicts.append(only_on_one_side(case, checks.DETECTIONS_64, "(all)", present[0], sides))
+    return verdicts
+
+
+def compare_execution(
+    case: str, reference: Mapping, candidate: Mapping, sides: tuple[str, str] = SIDES
+) -> list[Verdict]:
+    """Nodes and choices: what is chosen lies between the nodes that it was chosen from and those behind it."""
+    verdicts = []
+    if not reference["nodes"] and not candidate["nodes"]:
+        message = "nothing to compare: no nodes on either side"
+        return [Verdict(case, checks.FORWARD_64, "(all)", Status.FAIL, message=message)]
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is looked at and told
+        for entry in dict.fromkeys([*reference["order"], *candidate["order"]]):
+            is_choice = entry.startswith(CHOICE)
+            name = entry.removeprefix(CHOICE)
+            section, check = (
+                ("choices", checks.CHOICES_64) if is_choice else ("nodes", checks.FORWARD_64)
+            )
+            a, b = (t[section].get(name) for t in (reference, candidate))
+            if a is None or b is None:
+                verdicts.append(only_on_one_side(case, check, name, a is not None, sides))
+            elif is_choice:
+                verdicts.append(judge_equal(case, check, name, b, a))
+            else:
+                verdicts.append(judge(case, check, name, b, a, gates.SEMANTIC_FORWARD))
+    return verdicts
+
+
+def flatten_losses(trace: Mapping) -> dict[str, np.ndarray]:
+    """Loss components, logged errors, then the total, as float64 scalars; Jittor's have shape (1,)."""
+    values = {f"loss/{k}": v for k, v in trace["losses"].items()}
+    values |= {f"error/{k}": v for k, v in trace["errors"].items()}
+    values |= {"loss/total": trace["total"]} if "total" in trace else {}
+    return {k: np.asarray(v, dtype=np.float64).reshape(-1) for k, v in values.items()}
+
+
+def compare_losses(
+    case: str,
+    check: str,
+    reference: Mapping,
+    candidate: Mapping,
+    limit: float,
+    sides: tuple[str, str] = SIDES,
+) -> list[Verdict]:
+    """Every component; one that is 0 on both sides proves nothing, and none on either side is none to compare."""
+
+    def judge_one(node, a, b):
+        verdict = judge(case, check, node, b, a, limit)
+        if verdict.status is Status.PASS and node.startswith("loss/") and not a.any():
+            return verdict.but(status=Status.INCONCLUSIVE, message="0 on both sides")
+        return verdict
+
+    ours, theirs = flatten_losses(reference), flatten_losses(candidate)
+    return judge_nodes(case, check, ours, theirs, judge_one, sides) if ours or theirs else []
+
+
+def compare_backward_64(
+    case: str, reference: Mapping, candidate: Mapping, sides: tuple[str, str] = SIDES
+) -> list[Verdict]:
+    """The semantic gate's gradients, where there are any."""
+    present = ["gradients" in t for t in (reference, candidate)]
+    if not all(present):
+        check = checks.GRADIENTS_64
+        return [only_on_one_side(case, check, "(all)", present[0], sides)] if any(present) else []
+    # backward, the first node to diverge is the last one of the forward pass
+    ours = reference["node_gradients"]
+    nodes = Selection(ours, reversed(list(ours)))
+    theirs = without_extra_inputs(reference, candidate)
+    verdicts = []
+    if nodes or theirs:
+        verdicts += compare_gradients_64(case, checks.NODE_GRADIENTS_64, nodes, theirs, sides)
+    ours, theirs = (t["gradients"] for t in (reference, candidate))
+    if ours or theirs:
+        verdicts += compare_gradients_64(case, checks.GRADIENTS_64, ours, theirs, sides)
+    return verdicts
+
+
+def without_extra_inputs(reference: Mapping, candidate: Mapping) -> Selection:
+    """The candidate's node gradients, but for arguments that are constants in the reference: Jittor does not know
+    that they are."""
+    ours, theirs = reference["node_gradients"], candidate["node_gradients"]
+    return Selection(theirs, [name for name in theirs if name in ours or "/in" not in name])
+
+
+def compare_gradients_64(
+    case: str,
+    check: str,
+    reference: Mapping,
+    candidate: Mapping,
+    sides: tuple[str, str] = SIDES,
+) -> list[Verdict]:
+    """Gradients by node or parameter, in the order of the reference."""
+    ours, theirs = absent_if_zero(reference), absent_if_zero(candidate)
+    floor = semantic_gradient_floor(ours)
+
+    def judge_one(node, a, b):
+        return judge_gradient(case, check, node, b, a, gates.SEMANTIC_GRADIENT, floor)
+
+    return judge_nodes(case, check, ours, theirs, judge_one, sides)

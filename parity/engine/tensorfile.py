@@ -1,0 +1,120 @@
+"""Safetensors files written one tensor at a time, so that a large file never is in memory as a whole.
+
+The safetensors library writes from bytes that all exist at once; this writes the same format from tensors
+that are fetched when their turn comes. Files are read with the library, but for the harness's own records: these
+are looked at many times, through `MappedTensors`, which copies nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from parity.engine.files import replacing
+
+DTYPES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+NAMES = {name: dtype for dtype, name in DTYPES.items()}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A tensor to be written: `fetch()` gives the array when its turn comes."""
+
+    name: str
+    dtype: str  # NumPy's name
+    shape: tuple[int, ...]
+    fetch: Callable[[], np.ndarray]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+def write_tensors(path: Path | str, items: Iterable[Item], metadata: dict[str, str]) -> Path:
+    """Writes a safetensors file, whole or not at all; ValueError when an array is not as announced.
+
+    Wide elements come first, so that every array is aligned for `MappedTensors`.
+    """
+    items = sorted(items, key=lambda item: -np.dtype(item.dtype).itemsize)
+    entries, start = {}, 0
+    for item in items:
+        end = start + item.nbytes
+        entries[item.name] = {
+            "dtype": DTYPES[item.dtype],
+            "shape": list(item.shape),
+            "data_offsets": [start, end],
+        }
+        start = end
+    header = json.dumps(({"__metadata__": metadata} if metadata else {}) | entries).encode()
+    header += b" " * (-len(header) % 8)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for item in items:
+            write_array(file, item)
+    return Path(path)
+
+
+def write_array(file, item: Item) -> None:
+    """The bytes of one tensor, row by row."""
+    array = np.ascontiguousarray(item.fetch())
+    if str(array.dtype) != item.dtype or array.size != math.prod(item.shape):
+        raise ValueError(
+            f"{item.name}: is {array.dtype} {array.shape}, announced {item.dtype} {item.shape}"
+        )
+    file.write(memoryview(array).cast("B") if array.size else b"")
+
+
+class MappedTensors(Mapping):
+    """Every array of a safetensors file by name: views of the mapped file, private to this process.
+
+    Only what is looked at is read. With `resident`, a number of bytes, what has been looked at is given back to the
+    system whenever it comes to more than that: it is read again when it is needed again, and nobody may write to it.
+    ValueError when the file is none, or not whole.
+    """
+
+    def __init__(self, path: Path | str, resident: int | None = None):
+        with Path(path).open("rb") as file:
+            self.content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        self.start = 8 + int.from_bytes(self.content[:8], "little")
+        if self.start > len(self.content):
+            raise ValueError("its header is cut off")
+        self.entries = json.loads(self.content[8 : self.start])
+        self.metadata = self.entries.pop("__metadata__", {})
+        self.resident, self.looked_at = resident, 0
+        for name, entry in self.entries.items():
+            begin, end = entry["data_offsets"]
+            size = math.prod(entry["shape"]) * np.dtype(NAMES[entry["dtype"]]).itemsize
+            if not 0 <= begin <= end <= len(self.content) - self.start or end - begin != size:
+                raise ValueError(f"{name} does not lie in it")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        entry = self.entries[name]
+        begin, end = entry["data_offsets"]
+        if self.resident is not None:
+            self.looked_at += end - begin
+            if self.looked_at > self.resident:
+                self.content.madvise(mmap.MADV_DONTNEED)
+                self.looked_at = end - begin
+        return np.ndarray(entry["shape"], NAMES[entry["dtype"]], self.content, self.start + begin)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)

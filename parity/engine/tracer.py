@@ -1,0 +1,233 @@
+"""Watching a run in its framework's process: what enters and leaves every named module, and putting a reference's
+values there.
+
+Free, a trace keeps every tensor that crosses the border of a module, so that its value and its
+gradient can be asked for afterwards. Forced by a reference (Williams and Zipser 1989 call it teacher
+forcing), each of them is kept and then replaced by what the reference had there: an error then
+shows where it is made, and nowhere else. The graph falls into pieces, one for each module's own code,
+each running from replaced values to computed ones; with the reference's gradients of the computed
+values, one backward pass gives the gradients of all pieces, each from its own code alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from parity.backends.base import Backend
+from parity.engine import tree
+from parity.engine.nodes import OUTSIDE, ROOT
+
+WIDER = {"bfloat16": "float32", "float16": "float32"}  # what NumPy and records have instead
+
+
+class Lazy(Mapping):
+    """Tensors by name as NumPy arrays, converted when they are looked at; None stays None.
+
+    Integers are int64 on both sides: Jittor's indices are narrower.
+    """
+
+    def __init__(self, backend: Backend, tensors: Mapping, convert: Callable | None = None):
+        """convert(name, array): what is told instead of the array."""
+        self.backend, self.tensors, self.convert = backend, tensors, convert
+
+    def __getitem__(self, name: str) -> np.ndarray | None:
+        tensor = self.tensors[name]
+        values = None if tensor is None else self.backend.to_numpy(tensor)
+        values = self.convert(name, values) if self.convert and values is not None else values
+        return values if values is None or values.dtype.kind != "i" else values.astype(np.int64)
+
+    def describe(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        """dtype and shape of the array, without converting the tensor."""
+        tensor = self.tensors[name]
+        if tensor is None:
+            return None
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        dtype = WIDER.get(dtype, dtype)
+        shape = tuple(tensor.shape)
+        if self.convert is not None:
+            shape = self.convert(name, np.broadcast_to(np.float32(0), shape)).shape
+        return "int64" if "int" in dtype else dtype, shape
+
+    def __iter__(self):
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+class Tracer:
+    """Nodes by name, in the order of execution; watches inside of a `with` block.
+
+    "layer1.0.conv1" is what the module of that name returns, "layer1.0.conv1/in[0]" its first argument,
+    "NAME/in[mask]" an argument with a name; "[0]" or "[key]" behind it an item of a tuple, list or
+    dictionary; "#2" at the end means the second call.
+
+    arrived: the tensors as they were computed; used: those that gradients are taken of (the same value, or
+    the reference's); given: those that the run went on with; owners: the module whose code computed each node;
+    arguments: positional and named ones of every call, as JSON.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        modules: Mapping,
+        entered: Callable[[str], None] | None = None,
+        reference: Mapping | None = None,
+        rounded: bool = False,
+        is_constant: Callable[[str], bool] = lambda node: False,
+    ):
+        """`modules` by name, the model itself under "".
+
+        `reference` is a trace with "nodes" and "node_gradients"; `rounded` puts its float32 values in.
+        is_constant(node): no gradient is asked for there, because nothing before it is trained.
+        """
+        self.backend = backend
+        self.reference = reference
+        self.rounded = rounded
+        self.is_constant = is_constant
+        self.entered = entered
+        self.constants: set[int] = set()
+        self.given: dict[str, object] = {}
+        self.arrived: dict[str, object] = {}
+        self.used: dict[str, object] = {}
+        self.owners: dict[str, str] = {}
+        self.arguments: dict[str, list] = {}
+        self.stack = [OUTSIDE]
+        self.calls: dict[str, int] = {}
+        self.modules = {name or ROOT: module for name, module in modules.items()}
+        self.order: list[str] = []  # nodes, and choices as "choice NAME", as they came
+
+    def __enter__(self) -> Tracer:
+        self.release = [self.backend.surround(m, self.around(n)) for n, m in self.modules.items()]
+        return self
+
+    def __exit__(self, *_) -> None:
+        """The modules are as they were before."""
+        for release in self.release:
+            release()
+
+    def around(self, name: str):
+        def surround(call):
+            def traced(*args, **named):
+                number = self.calls[name] = self.calls.get(name, 0) + 1
+                suffix = "" if number == 1 else f"#{number}"
+                if self.entered is not None:
+                    self.entered(name + suffix)
+                self.arguments[name + suffix] = [
+                    tree.outline(
+                        value, self.backend.is_tensor, lambda part: f"{name}/in{part}{suffix}"
+                    )
+                    for value in (args, named)
+                ]
+                args = self.visit_all(f"{name}/in", suffix, args)
+                named = self.visit_all(f"{name}/in", suffix, named)
+                self.stack.append(name)
+                output = call(*args, **named)
+                return self.visit_all(name, suffix, output, self.stack.pop())
+
+            return traced
+
+        return surround
+
+    def visit_all(self, path: str, suffix: str, value, owner: str = ""):
+        """`value` with every tensor in it visited."""
+        return tree.replaced(
+            value,
+            self.backend.is_tensor,
+            lambda part, tensor: self.visit(path + part + suffix, tensor, owner),
+        )
+
+    def visit(self, node: str, tensor, owner: str = ""):
+        """Keeps `tensor` under the name `node`; returns what the run is to go on with.
+
+        That is a tensor of its own, so that what writes into it spoils no record. Gradients are taken of another one,
+        which shares the memory of `tensor`: they are those of this way alone, of several that a tensor may go.
+        `owner` is given for outputs only.
+        """
+        if owner:
+            self.backend.finish([tensor])
+        if node not in self.arrived:
+            self.order.append(node)
+        self.arrived[node], self.owners[node] = tensor, owner or self.stack[-1]
+        if not self.is_free(node):
+            used = self.leaf(node, tensor)
+        else:
+            used = (
+                tensor.reshape(tensor.shape) if self.backend.is_differentiable(tensor) else tensor
+            )
+        self.used[node] = used
+        given = self.given[node] = (
+            self.backend.identity(used) if self.backend.is_differentiable(used) else used
+        )
+        if self.is_constant(node) or id(tensor) in self.constants:
+            self.constants |= {id(used), id(given)}
+        return given
+
+    def is_free(self, node: str) -> bool:
+        return self.reference is None or node not in self.reference["nodes"]
+
+    def is_leaf(self, node: str) -> bool:
+        """Whether `node` holds a replaced value that a gradient is asked for."""
+        return self.reference is not None and node in self.reference["node_gradients"]
+
+    def leaf(self, node: str, tensor):
+        values = self.reference["nodes"][node]
+        if values.dtype.kind != "f":
+            return self.backend.array(values)
+        values = values.astype(np.float32) if self.rounded else values
+        leaf = self.backend.array(values, like=tensor)
+        self.backend.set_trainable({node: leaf}, {node} if self.is_leaf(node) else set())
+        return leaf
+
+    def gradients(self, total, parameters: dict) -> tuple[dict, dict]:
+        """d total / d node and d total / d parameter, both by name, None where there is none.
+
+        Forced: of each piece of code alone, for the reference's gradients of what it computes.
+        """
+        if self.reference is None:
+            nodes = {
+                name: tensor
+                for name, tensor in self.used.items()
+                if self.backend.is_differentiable(tensor) and id(tensor) not in self.constants
+            }
+            computed, cotangents = [total], [None]
+        else:
+            nodes = {n: t for n, t in self.used.items() if self.is_leaf(n)}
+            computed, cotangents = self.computed(total)
+        sources = {id(t): t for t in [*nodes.values(), *parameters.values()]}
+        found = dict(zip(sources, self.backend.vjp(computed, cotangents, list(sources.values()))))
+        return (
+            {name: found[id(t)] for name, t in nodes.items()},
+            {name: found[id(t)] for name, t in parameters.items()},
+        )
+
+    def computed(self, total) -> tuple[list, list]:
+        """What the pieces of code compute, and the reference's gradients of it; the total has gradient 1."""
+        tensors, cotangents = [total], [None]
+        given = self.reference["node_gradients"]
+        for node, tensor in self.arrived.items():
+            if node not in given or not self.backend.is_differentiable(tensor):
+                continue
+            values = given[node]
+            if values is not None and values.shape == tuple(tensor.shape):
+                values = values.astype(np.float32) if self.rounded else values
+                tensors.append(tensor)
+                cotangents.append(self.backend.array(values, like=tensor))
+        return tensors, cotangents
+
+    def describe(self) -> dict[str, dict]:
+        """Class and plain attributes of every module, for oracles and reports."""
+        return {name: describe_module(module) for name, module in self.modules.items()}
+
+
+def describe_module(module) -> dict:
+    """{"type": class name, "leaf": whether it has no modules inside, ATTRIBUTE: plain value}."""
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and tree.is_plain(value)
+    }
+    leaf = not any(True for _ in module.children())
+    return plain | {"type": type(module).__name__, "leaf": leaf}

@@ -1,0 +1,84 @@
+"""What functions take and return: trees of tuples, lists, mappings, dataclasses and plain objects with tensors in them.
+
+A part of a tree has a path: "[0]" of a tuple or list, "[key]" of a mapping, "[name]" of an object's attribute.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+
+DEPTH = 8  # of objects inside of each other
+
+
+def children(value, is_leaf: Callable, depth: int = 0) -> list[tuple[object, object]] | None:
+    """(key, part) of what `value` is made of; None when it is not made of parts that may hold leaves."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if isinstance(value, (tuple, list)):
+        return list(enumerate(value))
+    if depth >= DEPTH or isinstance(value, type) or callable(value):
+        return None
+    fields = getattr(value, "__dict__", None)
+    if not fields or type(value).__module__ in ("builtins", "numpy"):
+        return None
+    parts = [(name, part) for name, part in fields.items()]
+    return parts if any(True for _ in leaves(dict(parts), is_leaf, depth + 1)) else None
+
+
+def leaves(
+    value, is_leaf: Callable, depth: int = 0, path: str = ""
+) -> Iterator[tuple[str, object]]:
+    """(path, leaf) in order."""
+    if is_leaf(value):
+        yield path, value
+        return
+    if depth > DEPTH:
+        return
+    for key, part in children(value, is_leaf, depth) or ():
+        yield from leaves(part, is_leaf, depth + 1, f"{path}[{key}]")
+
+
+def replaced(value, is_leaf: Callable, change: Callable, path: str = "", depth: int = 0):
+    """A copy of `value` with every leaf as change(path, leaf) has it; `value` itself where there is no leaf."""
+    if is_leaf(value):
+        return change(path, value)
+    parts = children(value, is_leaf, depth) if depth <= DEPTH else None
+    if not parts:
+        return value
+    items = {k: replaced(v, is_leaf, change, f"{path}[{k}]", depth + 1) for k, v in parts}
+    if isinstance(value, (tuple, list)):
+        values = list(items.values())
+        return type(value)(*values) if hasattr(value, "_fields") else type(value)(values)
+    if type(value) is dict:
+        return items
+    other = copy.copy(value)
+    if isinstance(value, Mapping):
+        try:
+            for key, part in items.items():
+                other[key] = part
+        except TypeError:  # a mapping that cannot be written to
+            return items
+    for key, part in items.items():
+        if not isinstance(value, Mapping) or getattr(value, "__dict__", {}).get(key) is value[key]:
+            object.__setattr__(other, key, part)
+    return other
+
+
+def is_plain(value) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(isinstance(v, (bool, int, float, str)) for v in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def outline(value, is_leaf: Callable, name: Callable[[str], str], path: str = "", depth: int = 0):
+    """`value` as JSON, its leaves as {"node": name(path)}; an object as "(its class)"."""
+    if is_leaf(value):
+        return {"node": name(path)}
+    if isinstance(value, Mapping) and depth <= DEPTH:
+        return {
+            str(k): outline(v, is_leaf, name, f"{path}[{k}]", depth + 1) for k, v in value.items()
+        }
+    if isinstance(value, (tuple, list)) and depth <= DEPTH:
+        return [outline(v, is_leaf, name, f"{path}[{k}]", depth + 1) for k, v in enumerate(value)]
+    return value if is_plain(value) else f"({type(value).__name__})"

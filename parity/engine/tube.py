@@ -1,0 +1,72 @@
+"""The tube: float32 steps against copies of the reference that start one unit in the last place away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from parity.engine import gates
+from parity.engine.judging import total_norm
+from parity.engine.verdicts import Status, Verdict
+
+TUBE_COPIES = 8  # of PyTorch, each started one unit in the last place away
+
+
+def compare_tube(
+    case: str,
+    weights: Mapping,
+    names: list[str],
+    base: tuple,
+    copies: list[tuple],
+    other: tuple,
+    side: str = "Jittor",
+) -> list[Verdict]:
+    """Jittor's distance from PyTorch against that of PyTorch's copies, for every loss and for the way gone.
+
+    A tube is as wide, at each step, as the furthest copy has been until then.
+    """
+    if len(copies) < TUBE_COPIES:
+        message = f"only {len(copies)} copies make no tube"
+        return [Verdict(case, "tube", "copies", Status.INCONCLUSIVE, message=message)]
+    verdicts = []
+
+    def distances(run: tuple, component: str) -> np.ndarray:
+        return np.array([abs(a[component] - b[component]) for a, b in zip(run[0], base[0])])
+
+    for component in base[0][0]:
+        if any(component not in losses for losses in other[0]):
+            verdicts.append(
+                Verdict(case, "tube", component, Status.FAIL, message=f"missing in {side}'s losses")
+            )
+            continue
+        width = np.maximum.accumulate(np.max([distances(c, component) for c in copies], axis=0))
+        scale = np.maximum.accumulate([abs(losses[component]) for losses in base[0]])
+        limit = np.maximum(gates.TUBE * width, gates.TUBE_FLOOR * scale)
+        reached = distances(other, component)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.where(reached == 0, 0.0, reached / limit)
+        ratio = np.where(np.isfinite(reached), ratio, np.inf)
+        worst = int(np.argmax(ratio))
+        inside = bool(ratio[worst] <= 1)
+        message = "" if inside else f"leaves the tube at step {int(np.argmax(ratio > 1))}"
+        verdicts.append(
+            Verdict(
+                case,
+                "tube",
+                component,
+                Status.PASS if inside else Status.FAIL,
+                float(reached[worst]),
+                float(limit[worst]),
+                message,
+            )
+        )
+
+    def gone(run: tuple) -> float:
+        return total_norm({k: run[1][k].astype(np.float64) - base[1][k] for k in names})
+
+    length = total_norm({k: base[1][k].astype(np.float64) - weights[k] for k in names})
+    limit, measured = gates.TUBE * max(map(gone, copies)), gone(other)
+    status = Status.PASS if measured <= limit else Status.FAIL
+    message = f"of {length:.3g} gone in all"
+    return [*verdicts, Verdict(case, "tube", "weights", status, measured, limit, message)]

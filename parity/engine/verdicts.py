@@ -1,0 +1,61 @@
+"""Verdicts, and how a comparison earns one.
+
+A comparison never passes by omission: something present on one side only, another shape or dtype,
+a NaN or an infinity that the other side does not have at the same place, or nothing to compare at
+all is a FAIL that says so. All arithmetic here is in float64.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Status(str, enum.Enum):
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_RUN = "NOT_RUN"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """case: what was run; check: which gate; node: where; measured against limit; why, when not PASS.
+
+    owner: the module whose code is responsible, where that is known; guilty: "torch", "jittor", or "" when
+    the evidence does not tell; sides: errors of PyTorch and of Jittor against float64; floor: the noise floor
+    measured there; script: a file that reproduces the failure.
+    """
+
+    case: str
+    check: str
+    node: str
+    status: Status
+    measured: float | None = None
+    limit: float | None = None
+    message: str = ""
+    owner: str = ""
+    guilty: str = ""
+    sides: tuple[float, float] | None = None
+    floor: float | None = None
+    script: str = ""
+
+    def to_dict(self) -> dict:
+        """Without what is empty."""
+        fields = {k: v for k, v in vars(self).items() if v is not None and v != ""}
+        return fields | {"status": self.status.value}
+
+    def but(self, **changes) -> Verdict:
+        """The same with other values of these fields; dataclasses.replace takes ten times as long."""
+        other = object.__new__(Verdict)
+        other.__dict__.update(self.__dict__, **changes)
+        return other
+
+    def __str__(self) -> str:
+        numbers = "" if self.measured is None else f" {self.measured:.3g} (limit {self.limit:.3g})"
+        return f"{self.status.value} {self.case} / {self.check} / {self.node}:{numbers} {self.message}".rstrip()
+
+
+def first_divergence(verdicts: list[Verdict]) -> Verdict | None:
+    """The first FAIL in the order in which things are computed: forward, losses, then backward."""
+    return next((v for v in verdicts if v.status is Status.FAIL), None)

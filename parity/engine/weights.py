@@ -1,0 +1,92 @@
+"""Weights: drawn by name, given to both sides, and compared with what each side gives back."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from parity.engine import checks
+from parity.engine.judging import (
+    SIDES,
+    judge_equal,
+    judge_nodes,
+)
+from parity.engine.verdicts import Status, Verdict
+
+
+def compare_weights(
+    case: str,
+    given: Mapping,
+    reference: Mapping,
+    candidate: Mapping,
+    sides: tuple[str, str] = SIDES,
+) -> list[Verdict]:
+    """Bitwise equality of what was given, and what each side gives back."""
+    states = zip(sides, (reference, candidate), strict=True)
+    return [v for side, state in states for v in compare_state(case, side, given, state)]
+
+
+def compare_state(case: str, side: str, given: Mapping, state: Mapping) -> list[Verdict]:
+    """Bitwise equality of what a side was given, and what it gives back."""
+    if not given and not state:  # nothing has weights, and compare_names says so
+        return []
+    check = checks.round_trip(side)
+    judge_one = partial(judge_equal, case, check)
+    return judge_nodes(case, check, given, state, judge_one, ("the reference", side))
+
+
+def compare_names(
+    case: str, reference: list[str], candidate: list[str], sides: tuple[str, str] = SIDES
+) -> Verdict:
+    """The same trained parameters, by name, in the same order."""
+    odd = [(sides[0], n) for n in reference if n not in set(candidate)]
+    odd += [(sides[1], n) for n in candidate if n not in set(reference)]
+    if odd:
+        some = ", ".join(f"{name} ({side})" for side, name in odd[:3])
+        more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
+        message = f"only one side trains {some}{more}"
+        return Verdict(case, checks.NAMES, "names", Status.FAIL, message=message)
+    if not reference:
+        message = "neither side trains a parameter"
+        return Verdict(case, checks.NAMES, "names", Status.INCONCLUSIVE, message=message)
+    if reference != candidate:
+        message = "the same parameters in another order"
+        return Verdict(case, checks.NAMES, "names", Status.FAIL, message=message)
+    return Verdict(case, checks.NAMES, "names", Status.PASS)
+
+
+DRAWN_AT_ONCE = 1 << 20
+
+
+def drawn_weights(shapes: dict[str, tuple[int, ...]], salt: str = "") -> dict[str, np.ndarray]:
+    """float32 arrays for the given names and shapes; another salt gives other values."""
+    return {key: _draw(key, shape, salt) for key, shape in shapes.items()}
+
+
+def _draw(key: str, shape: tuple[int, ...], salt: str) -> np.ndarray:
+    generator = np.random.Generator(np.random.Philox(key=zlib.crc32((salt + key).encode())))
+    z = _standard_normal(generator, shape)
+    leaf = key.rpartition(".")[2]
+    if leaf == "num_batches_tracked":
+        return np.zeros(shape, dtype=np.int64)
+    if leaf == "running_var":
+        return (1 + 0.25 * np.abs(z)).astype(np.float32)
+    if leaf == "running_mean":
+        return (0.1 * z).astype(np.float32)
+    if len(shape) >= 2:
+        z *= np.float32(math.sqrt(1 / math.prod(shape[1:])))
+        return z
+    return (1 + 0.1 * z if leaf == "weight" else 0.1 * z).astype(np.float32)
+
+
+def _standard_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """float64 draws as float32, a million at a time: VGG16's first linear layer has a hundred million."""
+    z = np.empty(math.prod(shape), dtype=np.float32)
+    for start in range(0, z.size, DRAWN_AT_ONCE):
+        part = z[start : start + DRAWN_AT_ONCE]
+        part[:] = generator.standard_normal(part.size)
+    return z.reshape(shape)

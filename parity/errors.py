@@ -1,0 +1,36 @@
+"""Errors that tell a user what to do; nothing of the project is below this module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class InputError(ValueError):
+    """Bad input (a file, a record, a shape, an option): the message names it and says what to do.
+
+    Commands print it and end with `exit_code`; a worker hands it to whoever asked (see engine/server.py).
+    """
+
+    exit_code = 2
+
+
+class NonFinite(InputError):
+    """A loss, an output or a gradient is NaN or infinite; `nodes` are those of a trace that it ended."""
+
+    nodes: Mapping = {}
+
+
+class WorkerDied(RuntimeError):
+    """The process ended, or did not answer in time; `node` is the last one that it had entered."""
+
+    def __init__(self, message: str, node: str):
+        super().__init__(message)
+        self.node = node
+
+
+class WorkerError(RuntimeError):
+    """The request raised; `details` holds the worker's traceback."""
+
+    def __init__(self, message: str, details: str):
+        super().__init__(message)
+        self.details = details

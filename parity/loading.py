@@ -1,0 +1,129 @@
+"""Targets ("package.module:function", "file.py:function") and files with a pair, looked up by name.
+
+A file with a pair (docs/pairs.md) defines torch_side(), jittor_side() and inputs(), or a Case under the name CASE.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from parity.case import Case, Side, Subject
+from parity.errors import InputError
+
+SIDES = {  # the function that builds a half, and the backend it lives in; the second name is the older one
+    "torch": ("torch_side", "torch"),
+    "jittor": ("jittor_side", "jittor"),
+}
+
+
+def resolve(target: str) -> Callable:
+    """The function of that name; InputError says what is missing."""
+    place, _, name = target.rpartition(":")
+    if not place or not name:
+        raise InputError(
+            f'target {target!r}: write "package.module:function" or "file.py:function"'
+        )
+    module = load_file(place) if place.endswith(".py") else _module(place, target)
+    found = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise InputError(f"{place}: defines no function {name}")
+    return found
+
+
+def _module(name: str, target: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise InputError(
+                f"target {target!r}: there is no module {error.name} on this side's path"
+            ) from None
+        raise
+
+
+def load_file(path: Path | str) -> ModuleType:
+    """The file as a module, run once per process; InputError when it is missing or cannot be run."""
+    path = Path(path).expanduser().resolve()
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; write one as docs/pairs.md shows")
+    # a file that was written anew is another module
+    name = f"parity_file_{path.stem}_{abs(hash((str(path), path.stat().st_mtime_ns))):x}"
+    if name in sys.modules:
+        return sys.modules[name]
+    specification = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(specification)
+    folder = str(path.parent)  # the file may import its neighbours
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    sys.modules[name] = module
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise InputError(f"{path}: cannot be run: {type(error).__name__}: {error}") from error
+    return module
+
+
+def call(function: Callable, **offered):
+    """The function, with those of the offered arguments that it has parameters for."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return function(**offered)
+    names = {p.name for p in parameters}
+    return function(**{k: v for k, v in offered.items() if k in names})
+
+
+def case_from_file(path: Path | str) -> Case:
+    """The Case of a file with a pair; InputError when it lacks a required name."""
+    path = Path(path).expanduser().resolve()
+    module = load_file(path)
+    if isinstance(getattr(module, "CASE", None), Case):
+        return module.CASE
+    missing = [
+        wanted
+        for old, (wanted, _) in SIDES.items()
+        if not callable(getattr(module, wanted, None)) and not callable(getattr(module, old, None))
+    ]
+    if not callable(getattr(module, "inputs", None)):
+        missing.append("inputs")
+    if missing:
+        raise InputError(f"{path}: defines no function {', '.join(missing)} (docs/pairs.md)")
+    reference, candidate = (
+        Side("parity.loading:pair_side", backend, arguments={"path": str(path), "half": half})
+        for half, (_, backend) in SIDES.items()
+    )
+    weights = {"weights": f"{path}:weights"} if hasattr(module, "weights") else {}
+    return Case(
+        path.stem,
+        reference,
+        candidate,
+        f"{path}:inputs",
+        targets=f"{path}:targets" if hasattr(module, "targets") else None,
+        training=getattr(module, "TRAINING", False),
+        float64=getattr(module, "FLOAT64", True),
+        float32=getattr(module, "FLOAT32", True),
+        **weights,
+    )
+
+
+def pair_side(path: str, half: str) -> Subject:
+    """One half of a file with a pair, as a Subject."""
+    module = load_file(path)
+    build = getattr(module, SIDES[half][0], None) or getattr(module, half)
+    built = build()
+    subject = built if isinstance(built, Subject) else Subject(built)
+    rename = getattr(module, "jittor_name", None)
+    if half == "jittor" and rename is not None and subject.name is None:
+        subject.name = rename
+    if half == "jittor" and not subject.layout:
+        subject.layout = getattr(module, "LAYOUT", {})
+    subject.options = subject.options or getattr(module, "OPTIMISER", {})
+    return subject

@@ -1,0 +1,260 @@
+"""What a person sees of a run of the suite while it runs: pytest's part in it.
+
+A line per case as it ends, a line per stage of a long one, what is going on in between, and a report that is written
+anew as cases finish. Cases are run in the order of `order.py`.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+from rich.console import Console
+
+from parity.engine.files import peak_memory
+from parity.engine.kernels import Kernels
+from parity.engine.verdicts import Status, Verdict
+from parity.errors import InputError, WorkerDied, WorkerError
+from parity.report.page import summarise
+from parity.report.report import FINISHED, INTERRUPTED, RUNNING, Progress, Report
+from parity.report.screen import Reminder, Screen, Ticker, duration
+
+EVERY = 10.0  # seconds between two lines about a case that goes on, where lines cannot be replaced
+MARKS = {"FAIL": {"red": True}, "PASS": {"green": True}}
+
+
+class Live:
+    """The plugin of a run that has items of ours (see parity/pytest_plugin.py)."""
+
+    def __init__(self, config: pytest.Config, report: Report):
+        self.config, self.report = config, report
+        self.folded_files: tuple[
+            str, ...
+        ] = ()  # short cases of these are told together as long as they pass
+        self.reporter = None  # pytest's own, which is not there yet
+        self.screen: Screen | None = None
+        self.reminder = Reminder(EVERY)
+        self.kernels = Kernels()
+        self.running = ""
+        self.case_began = time.monotonic()
+        self.line_begun = False  # by pytest, with -v
+        self.compiled, self.compiled_at = 0, -EVERY
+        self.outcomes: dict[str, str] = {}  # of the case that runs, by phase
+        self.folded: list[tuple[float, list[Verdict]]] = []
+        self.seen = 0  # verdicts told so far
+        self.names: dict[str, str] = {}
+
+    # the run
+
+    def expect(self, items: list) -> None:
+        """The items that are ours."""
+        self.names = {item.nodeid: name_of(item) for item in items}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session):
+        if not self.names or self.config.option.collectonly:
+            return (yield)
+        self.report.progress = Progress(RUNNING, 0, len(self.names))
+        self.report.write()
+        self.reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        # quiet is quiet, and a worker of pytest-xdist has no terminal
+        if self.reporter is not None and self.config.option.verbose >= 0:
+            self.screen = Screen(self.reporter._tw._file, self.reporter._tw.fullwidth)
+        before = signal.signal(signal.SIGTERM, terminated)
+        try:
+            with Ticker(self.tick, 1.0):
+                return (yield)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session) -> None:
+        if self.names:
+            progress = self.report.progress
+            progress.state = FINISHED if progress.done == progress.cases else INTERRUPTED
+            self.report.write()
+        if self.screen is not None:
+            self.tell_folded()
+            self.screen.close()
+            self.screen = None
+
+    # one case
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if nodeid not in self.names:
+            return
+        name = self.names[nodeid]
+        self.outcomes, self.case_began = {}, time.monotonic()
+        self.seen = len(self.report.verdicts)
+        self.report.progress.running = readable(name)
+        if self.folded and not name.startswith(self.folded_files):
+            self.tell_folded()
+        if self.screen is not None and self.config.option.verbose == 0:
+            # pytest need not begin a line with the file's name: a line of ours will follow
+            self.reporter.ensure_newline()
+            self.reporter.currentfspath = self.config.rootpath / nodeid.partition("::")[0]
+        self.line_begun = self.config.option.verbose > 0
+        self.reminder.restart()
+        self.running = name
+
+    def pytest_report_teststatus(self, report, config):
+        """No dots among the lines; the numbers at the end stay right."""
+        if self.screen is None or config.option.verbose > 0 or report.nodeid not in self.names:
+            return None
+        if report.when != "call" and report.passed:
+            return "", "", ""
+        category = "error" if report.failed and report.when != "call" else report.outcome
+        return category, "", " "
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report) -> None:
+        if report.nodeid in self.names:
+            self.outcomes[report.when] = report.outcome
+            if report.when == "call" or not report.passed:
+                self.rest()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        if nodeid not in self.names:
+            return
+        name = self.names[nodeid]
+        self.rest()
+        seconds = time.monotonic() - self.case_began
+        verdicts = self.report.verdicts[self.seen :]
+        self.report.early = []
+        progress = self.report.progress
+        progress.done, progress.running = progress.done + 1, ""
+        if self.screen is not None:
+            if self.config.option.verbose > 0:
+                self.reporter.ensure_newline()
+            self.reporter.currentfspath, self.line_begun = None, False
+            status = overall(verdicts, self.outcomes.values())
+            if name.startswith(self.folded_files) and status == "PASS":
+                self.folded.append((seconds, verdicts))
+            else:
+                self.tell(status, readable(name), verdicts, seconds)
+            if progress.done == progress.cases:
+                self.tell_folded()
+        self.report.write_when_due()
+
+    def note_outcome(self, item: pytest.Item, call, result) -> None:
+        """A worker that died, or a skipped case, becomes a verdict too."""
+        case, problem = item.name, call.excinfo
+        if problem is not None and problem.errisinstance((WorkerDied, WorkerError, InputError)):
+            node = getattr(problem.value, "node", "(run)")
+            message = str(problem.value)
+            self.report.add([Verdict(case, "worker", node, Status.FAIL, message=message)])
+            if problem.errisinstance(WorkerError):
+                result.longrepr = f"{problem.value}\n{problem.value.details}"
+        elif result.skipped:
+            reason = str(result.longrepr[-1])
+            self.report.add([Verdict(case, "case", "(all)", Status.NOT_RUN, message=reason)])
+
+    def summarise(self, terminal) -> None:
+        """The table at the end, and where the report is."""
+        terminal.write_line("")
+        self.report.print(Console(width=max(terminal._tw.fullwidth, 120)))
+        counts = ", ".join(f"{count} {status}" for status, count in self.report.counts().items())
+        paths = [self.report.folder / f"report.{kind}" for kind in ("html", "json")]
+        root = self.config.rootpath
+        shown = [p.relative_to(root) if p.is_relative_to(root) else p for p in paths]
+        terminal.write_line(
+            f"verdicts: {counts}; report: {shown[0]} and {shown[1]}; this process took {peak_memory():.0f} MiB at most"
+        )
+
+    # what is told
+
+    def stage(self, name: str, verdicts: list[Verdict]) -> None:
+        """A part of the case that runs has been judged."""
+        self.report.add_early(verdicts)
+        if self.screen is not None and verdicts:
+            seconds = time.monotonic() - self.case_began
+            self.write(f"      {line_of(overall(verdicts, ()), name, verdicts, seconds)}")
+            self.reminder.restart()
+        self.report.write_when_due()
+
+    def tell(self, status: str, name: str, verdicts: list[Verdict], seconds: float) -> None:
+        place = f"{self.report.progress.done}/{self.report.progress.cases}"
+        self.write(f"{place:>7} {line_of(status, name, verdicts, seconds)}", status)
+
+    def tell_folded(self) -> None:
+        if self.folded:
+            verdicts = [v for _, found in self.folded for v in found]
+            seconds = sum(seconds for seconds, _ in self.folded)
+            self.tell("PASS", f"{len(self.folded)} entries of the atlas", verdicts, seconds)
+            self.folded = []
+
+    def write(self, text: str, status: str = "") -> None:
+        begun, self.line_begun = self.line_begun, False
+        text = self.reporter._tw.markup(text, **MARKS.get(status, {}))
+        self.screen.line(f"\n{text}" if begun else text)
+
+    def rest(self) -> None:
+        """No case runs for the moment, and pytest may write."""
+        self.running = ""
+        if self.screen is not None:
+            self.screen.change("")
+
+    def tick(self) -> None:
+        """Called every second from a thread of its own: what runs, for how long, and what Jittor compiles."""
+        name, now = self.running, time.monotonic()
+        if self.screen is None or not name:
+            return
+        fresh = self.kernels.fresh()
+        if fresh != self.compiled:
+            self.compiled, self.compiled_at = fresh, now
+        text = f"        {readable(name)}, for {duration(now - self.case_began)}"
+        if now - self.compiled_at < (3.0 if self.screen.in_place else EVERY):
+            text += f": compiling Jittor's kernels, {fresh} so far"
+        if self.screen.in_place:
+            self.screen.change(text)
+        elif self.reminder.due(fresh):
+            self.write(text)
+
+
+def name_of(item) -> str:
+    """ "parity/suite/test_ops.py::test_a[b]" -> "test_ops.py::test_a[b]"."""
+    path, separator, rest = item.nodeid.partition("::")
+    return path.rpartition("/")[2] + separator + rest
+
+
+def terminated(*_) -> None:
+    """SIGTERM ends the run as Ctrl-C does: workers are closed and the report is written."""
+    raise KeyboardInterrupt("SIGTERM")
+
+
+def overall(verdicts: list[Verdict], outcomes) -> str:
+    """One word for a case: the worst of its verdicts, and of what pytest says of it."""
+    statuses = {v.status for v in verdicts}
+    if "failed" in outcomes or Status.FAIL in statuses:
+        return "FAIL"
+    if "skipped" in outcomes:
+        return "NOT RUN"
+    only = statuses == {Status.INCONCLUSIVE}
+    return "INCONCLUSIVE" if only else "PASS"
+
+
+def line_of(status: str, name: str, verdicts: list[Verdict], seconds: float) -> str:
+    """ "PASS  NAME  812 compared, worst 2.1e-15, limit 1.0e-12  31 s"."""
+    row = summarise(verdicts)
+    parts = [f"{len(verdicts)} compared"] if verdicts else []
+    if row["worst"]:
+        parts.append(f"worst {row['worst']}, limit {row['limit']}")
+    for count, what in zip(row["counts"][1:], ("FAIL", "INCONCLUSIVE", "NOT RUN"), strict=True):
+        parts += [f"{count} {what}"] if count != "0" else []
+    if row["first"]:
+        parts.append(f"first {row['first'].strip()}")
+    return f"{status:<8} {name}: {', '.join(parts) or 'nothing compared'}; {duration(seconds)}"
+
+
+def readable(name: str) -> str:
+    """ "test_detectors.py::test_detector[one_map]" -> "detectors: one_map", "test_ops.py::test_ops_float64" -> "ops:
+    ops float64"."""
+    file, _, test = name.partition("::")
+    what, _, parameters = test.partition("[")
+    file = file.removesuffix(".py").removeprefix("test_")
+    what = what.removeprefix("test_").replace("_", " ")
+    named = [what] if what.rstrip("s") != file.rstrip("s") else []
+    return f"{file}: {' '.join([*named, parameters.removesuffix(']')])}".rstrip(" :")

@@ -1,0 +1,50 @@
+"""Every function of the ops contract, forward and gradient, in float64 and float32."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from parity.engine import gates
+from parity.engine.judging import judge_gradient, judge_precision
+from parity.engine.workers import FRAMEWORKS
+from parity.suite.op_cases import NOT_BY_VALUE, OP_CASES, collect_ops, compare_ops_64, pad
+
+
+def test_every_op_has_a_case():
+    """A function added to ops needs a case, or a place in NOT_BY_VALUE."""
+    source = Path(__file__).resolve().parent.parent.parent / "torch_impl" / "ops.py"
+    functions = {
+        node.name
+        for node in ast.parse(source.read_text()).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+    assert functions == {case.name for case in OP_CASES} | NOT_BY_VALUE
+
+
+def test_ops_float64(pair, conclude):
+    found = {side: collect_ops(pair[side], "float64", pair.device) for side in FRAMEWORKS}
+    conclude(compare_ops_64(found["torch"], found["jittor"]))
+
+
+def test_ops_float32(pair, conclude):
+    """Neither side's error against float64 may be much greater than the other's."""
+    name, verdicts = "ops in float32", []
+    exact = collect_ops(pair["torch"], "float64", pair.device)
+    found = {side: collect_ops(pair[side], "float32", pair.device) for side in FRAMEWORKS}
+    limits = (
+        (gates.PRECISION_FACTOR, gates.PRECISION_FLOOR),
+        (gates.GRADIENT_FACTOR, gates.GRADIENT_FLOOR),
+    )
+    for label, reference in exact.items():
+        torch, jittor = (found[side][label] for side in FRAMEWORKS)
+        for kind, check in enumerate(("forward", "gradient")):
+            for i, (a, b, r) in enumerate(
+                zip(*pad(torch[kind], jittor[kind], reference[kind]), strict=True)
+            ):
+                node = f"{label}[{i}]"
+                if a is None and b is None:
+                    verdicts.append(judge_gradient(name, check, node, b, a, limits[kind][1]))
+                else:
+                    verdicts.append(judge_precision(name, check, node, a, b, r, *limits[kind]))
+    conclude(verdicts)
