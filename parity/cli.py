@@ -12,7 +12,6 @@ from rich.console import Console
 
 from parity.case import Case
 from parity.engine.environment import examine_environment
-from parity.engine.files import write_json
 from parity.engine.floors import SCHEMA, read_floors
 from parity.engine.mapping import propose_names
 from parity.engine.measure import measure, nearby
@@ -21,6 +20,7 @@ from parity.engine.result import Result, examine, workers_of
 from parity.engine.training import check_steps
 from parity.engine.verdicts import Status
 from parity.errors import InputError
+from parity.files import write_json
 from parity.report.report import Report
 
 OUT = Path("logs") / "parity"

@@ -1,7 +1,4 @@
-"""Targets ("package.module:function", "file.py:function") and files with a pair, looked up by name.
-
-A file with a pair (docs/pairs.md) defines torch_side(), jittor_side() and inputs(), or a Case under the name CASE.
-"""
+"""Targets, "package.module:function" or "file.py:function", looked up by name in the process that needs them."""
 
 from __future__ import annotations
 
@@ -13,13 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from parity.case import Case, Side, Subject
 from parity.errors import InputError
-
-SIDES = {  # the function that builds a half, and the backend it lives in; the second name is the older one
-    "torch": ("torch_side", "torch"),
-    "jittor": ("jittor_side", "jittor"),
-}
 
 
 def resolve(target: str) -> Callable:
@@ -79,51 +70,3 @@ def call(function: Callable, **offered):
         return function(**offered)
     names = {p.name for p in parameters}
     return function(**{k: v for k, v in offered.items() if k in names})
-
-
-def case_from_file(path: Path | str) -> Case:
-    """The Case of a file with a pair; InputError when it lacks a required name."""
-    path = Path(path).expanduser().resolve()
-    module = load_file(path)
-    if isinstance(getattr(module, "CASE", None), Case):
-        return module.CASE
-    missing = [
-        wanted
-        for old, (wanted, _) in SIDES.items()
-        if not callable(getattr(module, wanted, None)) and not callable(getattr(module, old, None))
-    ]
-    if not callable(getattr(module, "inputs", None)):
-        missing.append("inputs")
-    if missing:
-        raise InputError(f"{path}: defines no function {', '.join(missing)} (docs/pairs.md)")
-    reference, candidate = (
-        Side("parity.loading:pair_side", backend, arguments={"path": str(path), "half": half})
-        for half, (_, backend) in SIDES.items()
-    )
-    weights = {"weights": f"{path}:weights"} if hasattr(module, "weights") else {}
-    return Case(
-        path.stem,
-        reference,
-        candidate,
-        f"{path}:inputs",
-        targets=f"{path}:targets" if hasattr(module, "targets") else None,
-        training=getattr(module, "TRAINING", False),
-        float64=getattr(module, "FLOAT64", True),
-        float32=getattr(module, "FLOAT32", True),
-        **weights,
-    )
-
-
-def pair_side(path: str, half: str) -> Subject:
-    """One half of a file with a pair, as a Subject."""
-    module = load_file(path)
-    build = getattr(module, SIDES[half][0], None) or getattr(module, half)
-    built = build()
-    subject = built if isinstance(built, Subject) else Subject(built)
-    rename = getattr(module, "jittor_name", None)
-    if half == "jittor" and rename is not None and subject.name is None:
-        subject.name = rename
-    if half == "jittor" and not subject.layout:
-        subject.layout = getattr(module, "LAYOUT", {})
-    subject.options = subject.options or getattr(module, "OPTIMISER", {})
-    return subject

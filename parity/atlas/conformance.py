@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from parity.atlas.snippets import first_words
-from parity.engine.files import read_json
 from parity.engine.server import Server
+from parity.files import read_json
 
 KNOWN = Path(__file__).parent / "known.json"
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from parity.atlas.entry import Entry
-from parity.engine.files import read_json, write_json
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.workers import FRAMEWORKS, Worker
 from parity.errors import WorkerDied
+from parity.files import read_json, write_json
 
 RUN_SNIPPET = "parity.atlas.snippets:run_snippet"
 RECORD = Path(__file__).parent / "atlas.json"

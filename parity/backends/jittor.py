@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from parity.engine.files import loaded_libraries, resident_memory
 from parity.errors import InputError
+from parity.files import loaded_libraries, resident_memory
 
 jt = importlib.import_module("jittor_impl.runtime").jt
 nn = jt.nn

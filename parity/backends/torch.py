@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from parity.engine.files import loaded_libraries, resident_memory
 from parity.errors import InputError
+from parity.files import loaded_libraries, resident_memory
 
 NAME = "torch"
 SHARE_VARIABLE = "PARITY_GPU_SHARE"  # fraction of the GPU's memory that PyTorch may take

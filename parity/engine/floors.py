@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 from parity.engine import gates
-from parity.engine.files import read_json
 from parity.errors import InputError
+from parity.files import read_json
 
 SCHEMA = "detector-parity/floors/1"
 

@@ -13,10 +13,10 @@ from string import Template
 import numpy as np
 
 from parity.case import Case
-from parity.engine.files import replacing
 from parity.engine.localise import culprits
 from parity.engine.nodes import call_of
 from parity.engine.verdicts import Verdict
+from parity.files import replacing
 
 MOST = 12  # scripts of one examination
 

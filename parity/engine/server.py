@@ -22,11 +22,11 @@ from pathlib import Path
 from parity import loading
 from parity.backends import base
 from parity.case import Side, Subject
-from parity.engine.files import peak_memory
 from parity.engine.record import Record, write_in_two, write_record
 from parity.engine.runner import Runner
 from parity.engine.transport import receive, send
 from parity.engine.workers import REPLY, REQUEST
+from parity.files import peak_memory
 
 
 class Server:

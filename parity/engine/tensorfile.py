@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity.engine.files import replacing
+from parity.files import replacing
 
 DTYPES = {
     "float64": "F64",

@@ -12,10 +12,10 @@ import time
 import pytest
 from rich.console import Console
 
-from parity.engine.files import peak_memory
 from parity.engine.kernels import Kernels
 from parity.engine.verdicts import Status, Verdict
 from parity.errors import InputError, WorkerDied, WorkerError
+from parity.files import peak_memory
 from parity.report.page import summarise
 from parity.report.report import FINISHED, INTERRUPTED, RUNNING, Progress, Report
 from parity.report.screen import Reminder, Screen, Ticker, duration

@@ -14,8 +14,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from parity.engine.files import peak_memory, replacing, write_json
 from parity.engine.verdicts import Status, Verdict
+from parity.files import peak_memory, replacing, write_json
 from parity.report.changes import SCHEMA
 from parity.report.page import render, summarise
 

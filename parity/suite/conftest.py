@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from parity.engine.files import read_json
 from parity.engine.floors import read_floors
+from parity.files import read_json
 from parity.pytest_plugin import is_ours, live_of
 from parity.suite.cases import FLOORS
 from parity.suite.order import in_order

@@ -13,12 +13,12 @@ from rich.progress import track
 from neutral.data.batching import Batch
 from parity.engine import gates
 from parity.engine.environment import describe_machine
-from parity.engine.files import write_json
 from parity.engine.floors import SCHEMA, read_floors
 from parity.engine.measure import VARIANTS, measure
 from parity.engine.randomness import stream
 from parity.engine.ulps import moved
 from parity.engine.workers import Workers
+from parity.files import write_json
 from parity.suite.cases import CASES, FASTER_RCNN, FLOORS, DetectorCase
 
 SCENES = Path(__file__).resolve().parent.parent.parent / "logs" / "data"
