@@ -1,77 +1,24 @@
-"""Imports Jittor so that it works on any machine, and sets it up; everybody else imports it here.
+"""Imports Jittor by way of jittor_setup, and sets it up; everybody else imports it here.
 
-environment.py settles beforehand what Jittor would otherwise look for, download or print.
 Twin of torch_impl/runtime.py; both offer `configure` and `describe`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import importlib
 import os
 import subprocess
-import sys
-import tempfile
-import warnings
 
 import numpy as np
 
-from jittor_impl.environment import IEEE_VARIABLE, compiler, cuda_usable, prepare_environment, prime
+import jittor_setup
 from jittor_setup import compiling
+from jittor_setup.environment import IEEE_VARIABLE
 from neutral.errors import InputError
 from neutral.files import loaded_libraries
 
-
-@contextlib.contextmanager
-def _quiet():
-    """Hides what Jittor's import writes to the two standard streams, file descriptors included.
-
-    When the import fails the hidden text goes to stderr: it is the only diagnosis there is.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = [os.dup(1), os.dup(2)]
-    with tempfile.TemporaryFile() as hidden:
-        os.dup2(hidden.fileno(), 1)
-        os.dup2(hidden.fileno(), 2)
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for fd, copy in zip((1, 2), saved, strict=True):
-                os.dup2(copy, fd)
-                os.close(copy)
-            if failed:
-                hidden.seek(0)
-                sys.stderr.write(hidden.read().decode(errors="replace"))
-
-
-def _import_jittor():
-    if not compiler():
-        raise ImportError(
-            "Jittor compiles its kernels and needs g++: install it (Debian, Ubuntu: apt-get install g++)"
-        )
-    prepare_environment()
-    prime()
-    if not cuda_usable():
-        sys.modules.setdefault("cupy", None)  # Jittor would enter a cupy device at import
-    with warnings.catch_warnings(), _quiet():
-        warnings.simplefilter("ignore")  # SyntaxWarnings from Jittor's own docstrings
-        try:
-            import jittor
-        except SystemExit:
-            raise ImportError("Jittor has rebuilt itself; run the command again") from None
-    jittor.flags.python_path = compiling.tuner() or jittor.flags.python_path
-    # Jittor's own handler of a crash may hang in a compiler thread; this one prints where Python was, and dies
-    faulthandler.enable()
-    return jittor
-
-
-jt = _import_jittor()
+jt = jittor_setup.import_jittor()
 nn = jt.nn
 
 FRAMEWORK = "jittor"
@@ -173,7 +120,7 @@ def _first_line(*command: str) -> str:
 
 
 def compiler_version() -> str:
-    return _first_line(compiler(), "--version")
+    return _first_line(compiling.real_compiler(), "--version")
 
 
 def nvcc_version() -> str:

@@ -1,4 +1,26 @@
-"""Getting Jittor ready on a machine: a leaf that imports neither Jittor nor anything of this project.
+"""Gets Jittor 1.3.11 running on a machine as it is: `jt = jittor_setup.import_jittor()`.
 
+No download, no output, kernels compiled with prepared headers, CUDA where there is a GPU, NumPy 2 and new Pythons.
+A leaf: the standard library, and at the end Jittor. docs/jittor_setup.md is its page.
+
+importing.py    import_jittor, and the hook that a bare `import jittor` may go through; read this first
+environment.py  the variables that Jittor reads; onednn.py, cuda_home.py, compiling.py make what they name
+repairs.py      a copy of Jittor with what NumPy 2 broke mended
+priming.py      the core, compiled in processes that may die of it
+startup.py      the start-up file that a user may switch on
 compiling.py    compilers that read headers compiled beforehand: compiler.sh, tuner.sh and build.py do the work
 """
+
+
+def import_jittor():
+    """The module jittor, imported so that it works. ImportError says what is missing, and what to install."""
+    from jittor_setup import importing
+
+    return importing.import_jittor()
+
+
+def install_hook() -> None:
+    """From now on, a bare `import jittor` in this process is as good."""
+    from jittor_setup import importing
+
+    importing.install_hook()

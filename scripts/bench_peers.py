@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jittor_impl.environment import cuda_usable
+from jittor_setup.environment import cuda_usable
 from neutral.config import Config
 from neutral.data import open_dataset
 from neutral.errors import InputError

@@ -2,7 +2,7 @@
 
 `python -m scripts.doctor`; exit code 1 when a framework cannot run. Each framework is imported in a
 process of its own; Jittor's first import compiles for a minute or two. `--fix-cuda` makes the CUDA home that
-Jittor needs (jittor_impl/cuda_home.py), of the toolkit or, `--prefer-wheels`, of pip's nvcc, and compiles what
+Jittor needs (jittor_setup/cuda_home.py), of the toolkit or, `--prefer-wheels`, of pip's nvcc, and compiles what
 Jittor's kernels include; no GPU is needed for that, and workers make it by themselves where a GPU answers.
 """
 
@@ -20,8 +20,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from jittor_impl import cuda_home
-from jittor_impl.environment import ONEDNN_PACKAGES, compiler, cuda_usable, jittor_home
+from jittor_setup import cuda_home
+from jittor_setup.compiling import real_compiler
+from jittor_setup.environment import cuda_usable, jittor_cache
+from jittor_setup.onednn import PACKAGES as ONEDNN_PACKAGES
+from neutral.errors import InputError
 from scripts.common import FRAMEWORKS, run_main
 
 PROBE = """
@@ -116,7 +119,7 @@ def fix_cuda(options: argparse.Namespace) -> int:
         options.toolkit, of_wheels=found, prefer_wheels=options.prefer_wheels
     )
     print(f"nvcc {'.'.join(map(str, toolkit.version))}: {toolkit.nvcc}")
-    home = cuda_home.build(options.out or jittor_home() / ".cache" / "jittor", toolkit, found)
+    home = cuda_home.build(options.out or jittor_cache(), toolkit, found)
     print(f"CUDA home: {home}")
     for name, value in cuda_home.variables(home).items():
         print(f"  {name}={value}")
@@ -141,11 +144,14 @@ def main() -> int:
     parser.add_argument("--architectures", default="80,90", help="that must compile")
     options = parser.parse_args()
     if options.fix_cuda:
-        return fix_cuda(options)
+        try:
+            return fix_cuda(options)
+        except cuda_home.CudaHomeError as error:
+            raise InputError(str(error)) from None
     console = Console()
     found = {
         "python": tuple(sys.version_info[:3]),
-        "compiler": compiler(),
+        "compiler": real_compiler(),
         "nvcc": shutil.which("nvcc") or "",
         "cuda_usable": cuda_usable(),
         "packages": {package: version(package) for package in PACKAGES},

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from jittor_impl.environment import cuda_usable
+from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
 from neutral.files import git_revision, read_json, write_json
 from parity.engine.environment import describe_machine

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jittor_impl import cuda_home
-from jittor_impl.cuda_home import CudaHomeError, Toolkit, build, find_toolkit, variables, wheels
+from jittor_setup import cuda_home
+from jittor_setup.cuda_home import CudaHomeError, Toolkit, build, find_toolkit, variables, wheels
 from tests.test_scripts import ROOT, run
 
 HEADERS = ("cuda_runtime.h", "curand_kernel.h", "cuda_fp16.h", *cuda_home.NEEDED.values())
@@ -213,7 +213,7 @@ def test_where_a_toolkit_is_looked_for(tmp_path):
 
 
 def test_a_worker_without_a_home_runs_on_the_cpu(tmp_path, monkeypatch, capsys):
-    from jittor_impl import environment
+    from jittor_setup import environment
 
     def refuse(cache):
         raise CudaHomeError("libcurand.so not found")

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jittor_impl import environment
-from jittor_setup import compiling
+from jittor_setup import compiling, environment, onednn, priming
 from scripts import doctor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +37,7 @@ def clean(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv(environment.IEEE_VARIABLE, raising=False)
     monkeypatch.setattr(environment, "jittor_home", lambda: tmp_path)
+
     yield tmp_path
     for name in names:
         os.environ.pop(name, None)
@@ -51,13 +51,11 @@ def test_nothing_is_downloaded_and_a_stray_nvcc_is_ignored(clean, monkeypatch):
     assert os.environ["nvcc_path"] == ""
     assert os.environ["log_silent"] == "1"
     assert "use_mkl" not in os.environ, "oneDNN was found in the pip packages"
-    folder = clean / ".cache" / "jittor" / "mkl" / environment.ONEDNN_FOLDER
+    folder = clean / ".cache" / "jittor" / "mkl" / onednn.FOLDER
     assert (folder / "lib" / "libmkldnn.so").is_file()
     assert (folder / "include" / "dnnl.hpp").is_file()
     assert (folder / "include" / "oneapi" / "dnnl" / "dnnl.h").is_file()
-    assert [p.name for p in folder.parent.iterdir()] == [environment.ONEDNN_FOLDER], (
-        "no staging folder is left"
-    )
+    assert [p.name for p in folder.parent.iterdir()] == [onednn.FOLDER], "no staging folder is left"
 
 
 def test_python_config_answers_for_this_interpreter(clean):
@@ -83,16 +81,16 @@ def test_a_users_choice_is_kept_but_for_nvcc(clean, monkeypatch):
 
 
 def test_without_the_packages_onednn_is_switched_off(clean, monkeypatch):
-    monkeypatch.setattr(environment, "ONEDNN_PACKAGES", ("no-such-package",))
+    monkeypatch.setattr(onednn, "PACKAGES", ("no-such-package",))
     assert environment.prepare_environment()["use_mkl"] == "0"
 
 
 def test_a_broken_copy_of_onednn_is_replaced(clean):
     cache = clean / "cache"
-    stale = cache / "mkl" / environment.ONEDNN_FOLDER
+    stale = cache / "mkl" / onednn.FOLDER
     stale.parent.mkdir(parents=True)
     stale.symlink_to(clean / "an-environment-that-was-deleted")
-    assert environment.install_onednn(cache)
+    assert onednn.install(cache)
     assert (stale / "lib" / "libmkldnn.so").is_file()
 
 
@@ -104,7 +102,7 @@ def test_ieee_build_has_a_cache_of_its_own(clean, monkeypatch):
 
 
 def machine(**changes) -> dict:
-    packages = {"numpy": "1.26.4"} | dict.fromkeys(environment.ONEDNN_PACKAGES, "2021.2.0")
+    packages = {"numpy": "1.26.4"} | dict.fromkeys(onednn.PACKAGES, "2021.2.0")
     base = {
         "python": (3, 11, 7),
         "compiler": "/usr/bin/g++",
@@ -200,13 +198,13 @@ def test_the_core_is_compiled_once_in_processes_of_its_own(clean, monkeypatch, c
         calls.append(command)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(environment.subprocess, "run", run)
-    environment.prime()
-    environment.prime()
+    monkeypatch.setattr(priming.subprocess, "run", run)
+    priming.prime()
+    priming.prime()
     assert len(calls) == 2
     assert "one to two minutes" in capfd.readouterr().err
     monkeypatch.setenv("cc_flags", "-O1")  # other flags: another build
-    environment.prime()
+    priming.prime()
     assert len(calls) == 4
 
 
@@ -214,7 +212,7 @@ def test_a_jittor_that_does_not_compile_is_one_error(clean, monkeypatch):
     def run(command, **options):
         return subprocess.CompletedProcess(command, 1, "", "fatal error: Python.h: No such file\n")
 
-    monkeypatch.setattr(environment.subprocess, "run", run)
+    monkeypatch.setattr(priming.subprocess, "run", run)
     with pytest.raises(ImportError, match=r"cannot be imported: .*Python\.h"):
-        environment.prime()
+        priming.prime()
     assert not list(clean.rglob("primed/*")), "no stamp after a failure"

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jittor_impl.environment import cuda_usable
+from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
 from scripts import gpu_check
 from scripts.gpu_check import STAGES, Stage, chosen, run_stage

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from jittor_impl.environment import jittor_home
 from jittor_setup import compiling
+from jittor_setup.environment import jittor_home
 
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = """

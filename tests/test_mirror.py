@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN = {"runtime.py", "ops.py", "environment.py", "kernels.py"}
+OWN = {"runtime.py", "ops.py", "kernels.py"}
 ALONE = {
-    "cuda_home.py",
-    "environment.py",
     "kernels.py",
     "kernel_sources.py",
     "float64.py",

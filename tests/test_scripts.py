@@ -230,7 +230,7 @@ def test_bad_options(tmp_path):
 
 
 def test_without_a_gpu_cuda_is_refused(tmp_path):
-    from jittor_impl.environment import cuda_usable
+    from jittor_setup.environment import cuda_usable
 
     if cuda_usable():
         pytest.skip("this machine has a GPU")

@@ -16,14 +16,21 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-import sysconfig
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from neutral.errors import InputError
+from jittor_setup.cuda_sources import (
+    CHECK,
+    CUB_3,
+    CUDNN_9,
+    CUDNN_9_DROPPED,
+    CUDNN_9_LIBRARIES,
+    LIGHT,
+    NPP,
+    NVCC,
+    RUNTIME_13,
+)
+from jittor_setup.cuda_toolkit import CudaHomeError, Toolkit, find_toolkit, of_major, wheels
 
 FORMAT = 2  # raise when what is built changes: it is part of the folder's name
 NEEDED = {  # library: the header that Jittor includes for it
@@ -36,216 +43,6 @@ NEEDED = {  # library: the header that Jittor includes for it
 FAMILIES = ("cublas", "cudnn", "curand", "cufft", "cusparse", "cusolver", "nvrtc", "nvJitLink")
 SYSTEM_INCLUDE = ("/usr/include/x86_64-linux-gnu", "/usr/include/aarch64-linux-gnu", "/usr/include")
 SYSTEM_LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
-
-CUDNN_9 = """// cuDNN 9 has dropped the recurrent functions that Jittor's LSTM and GRU name: they compile, and
-// answer that they are not supported when they are called
-#pragma once
-#include "{real}"
-template <class... A> inline cudnnStatus_t dropped_in_cudnn_9(A&&...) {{
-    return CUDNN_STATUS_NOT_SUPPORTED;
-}}
-{defines}
-"""
-CUDNN_9_DROPPED = (
-    *("cudnnSetRNNDescriptor_v6", "cudnnGetRNNParamsSize", "cudnnGetRNNWorkspaceSize"),
-    *("cudnnGetRNNTrainingReserveSize", "cudnnGetRNNLinLayerMatrixParams"),
-    *("cudnnGetRNNLinLayerBiasParams", "cudnnRNNForwardTraining", "cudnnRNNForwardInference"),
-    *("cudnnRNNBackwardData", "cudnnRNNBackwardWeights"),
-)
-# names of libraries that Jittor opens, and what they are called in cuDNN 9
-CUDNN_9_LIBRARIES = {
-    f"cudnn_{new}_{part}": f"cudnn_{new}" for new in ("ops", "cnn") for part in ("infer", "train")
-}
-RUNTIME_13 = """// CUDA 13 has dropped two members of cudaDeviceProp that a sample header inside Jittor names
-#pragma once
-#include "{real}"
-#ifdef __cplusplus
-struct DevicePropertiesOfCuda12 : public cudaDeviceProp {{ int computeMode = 0, clockRate = 1; }};
-#define cudaDeviceProp DevicePropertiesOfCuda12
-#endif
-"""
-CUB_3 = """// CCCL 3 has dropped iterators and functors that Jittor's where, unique, argmax and softmax use
-#pragma once
-#include "{real}"
-#include <cub/version.cuh>
-#if CUB_VERSION >= 300000
-#include <thrust/iterator/counting_iterator.h>
-#include <thrust/iterator/transform_iterator.h>
-namespace cub {{
-template <class T, class Offset = ptrdiff_t> using CountingInputIterator = thrust::counting_iterator<T>;
-template <class T, class F, class It, class Offset = ptrdiff_t>
-using TransformInputIterator = thrust::transform_iterator<F, It, T, T>;
-struct Max {{
-    template <class A, class B>
-    __host__ __device__ typename std::common_type<A, B>::type operator()(A&& a, B&& b) const {{
-        return a < b ? b : a;
-    }}
-}};
-struct Min {{
-    template <class A, class B>
-    __host__ __device__ typename std::common_type<A, B>::type operator()(A&& a, B&& b) const {{
-        return b < a ? b : a;
-    }}
-}};
-struct Sum {{
-    template <class A, class B>
-    __host__ __device__ auto operator()(A&& a, B&& b) const -> decltype(a + b) {{
-        return a + b;
-    }}
-}};
-#ifdef __CUDACC__
-__device__ inline unsigned LaneId() {{
-    unsigned lane;
-    asm("mov.u32 %0, %%laneid;" : "=r"(lane));
-    return lane;
-}}
-#endif
-}}
-#endif
-"""
-NPP = """// the limits that Jittor takes from NPP, which is in none of PyTorch's wheels
-#pragma once
-#define NPP_MIN_32U (0)
-#define NPP_MAX_32U (4294967295U)
-#define NPP_MIN_32S (-2147483647 - 1)
-#define NPP_MAX_32S (2147483647)
-#define NPP_MIN_64U (0)
-#define NPP_MAX_64U (18446744073709551615ULL)
-#define NPP_MIN_64S (-9223372036854775807LL - 1)
-#define NPP_MAX_64S (9223372036854775807LL)
-"""
-NVCC = """#!/bin/sh
-# the nvcc that Jittor calls: the real one, with the C++ standard that this toolkit's headers need
-case "$1" in --version|-V) exec '{real}' "$@";; esac
-{light}for word in "$@"; do
-    shift
-    [ "$word" = -std=c++14 ] && word={standard}
-    set -- "$@" "$word"
-done
-exec '{real}' "$@" {extra}
-"""
-# what Jittor asks for, C++14, is parsed a sixth faster than what CCCL 3 needs; docs/jittor.md has the measurement
-LIGHT = """# a kernel that Jittor generated without CUB compiles as Jittor wants it; if not, then as everything else
-source=
-for word in "$@"; do
-    case "$word" in *_op.cc) source=$word;; esac
-done
-if [ -f "$source" ] && grep -q '^#define JIT_cuda 1' "$source" &&
-    ! grep -Eq 'include *[<"](cub|thrust|cuda)/' "$source"; then
-    '{real}' "$@" {extra} 2>/dev/null && exit 0
-fi
-"""
-CHECK = """#include <cuda_runtime.h>
-#include <cublas_v2.h>
-#include <curand.h>
-#include <cub/cub.cuh>
-#include <npp.h>
-{cudnn}
-struct Twice {{ __host__ __device__ int operator()(int v) const {{ return 2 * v; }} }};
-typedef cub::TransformInputIterator<int, Twice, cub::CountingInputIterator<int>> Iterator;
-__global__ void fill(int* out) {{ out[threadIdx.x] = (int)cub::LaneId() + NPP_MAX_32S; }}
-int sum(int* out, void* scratch, size_t size) {{
-    cudaDeviceProp properties;
-    properties.clockRate = properties.computeMode;
-    Iterator first(cub::CountingInputIterator<int>(0), Twice());
-    return cub::DeviceReduce::Reduce(scratch, size, first, out, 9, cub::Max(), 0);
-}}
-"""
-
-
-class CudaHomeError(InputError):
-    """No CUDA home can be made here; the message says what is missing and where it was looked for."""
-
-
-@dataclass(frozen=True)
-class Toolkit:
-    """A real nvcc (cudafe++ beside it) and its version."""
-
-    nvcc: Path
-    version: tuple[int, int]
-
-    @property
-    def root(self) -> Path:
-        return self.nvcc.parent.parent
-
-    def includes(self) -> list[Path]:
-        return _folders(
-            self.root, ("include", "targets/x86_64-linux/include", "targets/sbsa-linux/include")
-        )
-
-    def libraries(self) -> list[Path]:
-        return _folders(
-            self.root, ("lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib")
-        )
-
-
-def _folders(root: Path, names: Iterable[str]) -> list[Path]:
-    return [root / name for name in names if (root / name).is_dir()]
-
-
-def wheels(places: Iterable[str | Path] | None = None) -> list[Path]:
-    """Folders of NVIDIA's wheels (site-packages/nvidia/cu13, .../cudnn, ...) with headers or libraries, each once."""
-    if places is None:
-        paths = sysconfig.get_paths()
-        places = [paths["purelib"], paths["platlib"], *filter(None, sys.path)]
-    found: dict[Path, None] = {}
-    for place in places:
-        for folder in sorted((Path(place) / "nvidia").glob("*")):
-            if (folder / "include").is_dir() or (folder / "lib").is_dir():
-                found[folder.resolve()] = None
-    return list(found)
-
-
-def find_toolkit(
-    chosen: Path | None = None,
-    environ: Mapping[str, str] | None = None,
-    of_wheels: Iterable[Path] = (),
-    prefer_wheels: bool = False,
-) -> Toolkit:
-    """In `chosen`, else CUDA_HOME or CUDA_PATH, /usr/local/cuda, the PATH, the wheels (first, if preferred).
-
-    CudaHomeError lists where it was looked for.
-    """
-    environ = os.environ if environ is None else environ
-    homes = [Path(environ[name]) for name in ("CUDA_HOME", "CUDA_PATH") if environ.get(name)]
-    homes += [Path("/usr/local/cuda"), *sorted(Path("/usr/local").glob("cuda-*"), reverse=True)]
-    on_path = shutil.which("nvcc", path=environ.get("PATH"))
-    candidates = [home / "bin" / "nvcc" for home in homes] + ([Path(on_path)] if on_path else [])
-    in_wheels = [folder / "bin" / "nvcc" for folder in of_wheels]
-    candidates = in_wheels + candidates if prefer_wheels else candidates + in_wheels
-    if chosen:
-        candidates = [chosen / "bin" / "nvcc", chosen]
-    for candidate in candidates:
-        if candidate.is_file() and (candidate.resolve().parent / "cudafe++").is_file():
-            nvcc = candidate.resolve()
-            return Toolkit(nvcc, _version(nvcc))
-    looked = ", ".join(dict.fromkeys(map(str, candidates)))
-    raise CudaHomeError(
-        f"no nvcc with cudafe++ beside it (looked at {looked}); install a CUDA toolkit, or for CUDA 13 "
-        "pip install nvidia-cuda-nvcc nvidia-cuda-crt nvidia-nvvm nvidia-cuda-cccl nvidia-cuda-runtime"
-    )
-
-
-def _version(nvcc: Path) -> tuple[int, int]:
-    if not os.access(nvcc, os.X_OK):  # wheels may lose the permission
-        for tool in nvcc.parent.iterdir():
-            if tool.is_file():
-                tool.chmod(tool.stat().st_mode | 0o111)
-    try:
-        text = subprocess.run(
-            [nvcc, "--version"], capture_output=True, text=True, check=True
-        ).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise CudaHomeError(f"{nvcc} does not run: {error}") from None
-    found = re.search(r"release (\d+)\.(\d+)", text)
-    if not found:
-        raise CudaHomeError(f"{nvcc} --version names no release: {text.strip()[:80]}")
-    return int(found[1]), int(found[2])
-
-
-def of_major(folders: Iterable[Path], major: int) -> list[Path]:
-    """Without the wheels of another CUDA: nvidia/cu13 is for 13 alone, nvidia/cudnn and such are for any."""
-    return [f for f in folders if not (m := re.fullmatch(r"cu(\d+)", f.name)) or int(m[1]) == major]
 
 
 class Overlay:

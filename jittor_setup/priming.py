@@ -1,0 +1,62 @@
+"""Compiles Jittor's core in processes that may die of it, once per environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from jittor_setup import compiling
+from jittor_setup.environment import jittor_cache
+from jittor_setup.files import replacing
+
+PRIMING = "JITTOR_SETUP_PRIMING"  # set in those processes: a start-up file must not begin again
+DECISIVE = (  # variables that another core belongs to
+    "cc_path",
+    compiling.COMPILER,
+    "cc_flags",
+    "cache_name",
+    "nvcc_path",
+    "use_mkl",
+    "python_config_path",
+)
+
+
+def prime(mended: Path | None = None) -> bool:
+    """Imports Jittor in a process of its own, twice, the first time that this environment needs it; True when it did.
+
+    The first import compiles the core. If the flags have changed since an older build, Jittor
+    rebuilds, asks to be run again and ends the process with exit code 0; here that process is an
+    expendable one. ImportError with what it printed when it fails. A stamp remembers success. `mended` is the folder
+    of a Jittor to be taken in place of the installed one.
+    """
+    state = [sys.executable, metadata.version("jittor")]
+    state += [os.environ.get(name, "") for name in DECISIVE] + [str(mended)] * bool(mended)
+    environment = os.environ | {PRIMING: "1"}
+    if mended:
+        paths = (str(mended), environment.get("PYTHONPATH"))
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    key = hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
+    stamp = jittor_cache() / "primed" / key
+    # of several that start at once, one compiles
+    with compiling.locked(stamp.parent.with_suffix(".lock")):
+        if stamp.is_file():
+            return False
+        message = "Jittor compiles its core for this environment, once: one to two minutes ..."
+        print(message, file=sys.stderr, flush=True)
+        for _ in range(2):
+            command = [sys.executable, "-W", "ignore", "-c", "import jittor"]
+            result = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+            if result.returncode:
+                output = (result.stdout + result.stderr).strip()
+                raise ImportError(
+                    f"Jittor cannot be imported: {output[-2000:] or result.returncode}"
+                )
+        with replacing(stamp) as temporary:
+            temporary.write_text("\n".join(state) + "\n")
+    return True
