@@ -27,6 +27,7 @@ from jittor_impl.kernel_sources import (
     SPECIAL,
 )
 from jittor_impl.runtime import jt
+from jittor_setup.computed import computed
 
 Tensor = jt.Var
 
@@ -87,12 +88,6 @@ class Kernel:
             cuda_src=cuda_src,
             data=data,
         )
-
-
-def computed(x: Tensor) -> Tensor:
-    """`x`, but never a bare array of one element: Jittor keeps these as constants in its kernels, and behind the
-    backward of a code operator that has one among its inputs the next gradient starts from it instead of from 1."""
-    return jt.concat([x, x])[: x.shape[0]] if x.numel() == 1 else x
 
 
 REGIONS = "regions::items_of(out0_shape0, (Index)out0_shape1 * out0_shape2 * out0_shape3)"

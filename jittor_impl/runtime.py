@@ -41,7 +41,7 @@ def configure(device: str, dtype: str, deterministic: bool = False) -> None:
     jt.flags.use_cuda = int(device == "cuda")
     jt.flags.auto_convert_64_to_32 = int(dtype == "float32")
     if dtype == "float64":
-        importlib.import_module("jittor_impl.float64").install()  # which imports this module
+        importlib.import_module("jittor_setup.float64").install()  # which imports Jittor
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ environment.py  the variables that Jittor reads; onednn.py, cuda_home.py, compil
 repairs.py      a copy of Jittor with what NumPy 2 broke mended
 priming.py      the core, compiled in processes that may die of it
 startup.py      the start-up file that a user may switch on
+float64.py      products and convolutions of float64, which Jittor has as naive loops; gemm.py, computed.py
 compiling.py    compilers that read headers compiled beforehand: compiler.sh, tuner.sh and build.py do the work
 """
 

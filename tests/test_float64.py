@@ -1,4 +1,4 @@
-"""Jittor's products and convolutions of float64 (jittor_impl/float64.py) against PyTorch's: results and all gradients.
+"""Jittor's products and convolutions of float64 (jittor_setup/float64.py) against PyTorch's: results and all gradients.
 
 Jittor runs in a process of its own, all cases at once, with one thread and again with two.
 """

@@ -17,8 +17,6 @@ OWN = {"runtime.py", "ops.py", "kernels.py"}
 ALONE = {
     "kernels.py",
     "kernel_sources.py",
-    "float64.py",
-    "gemm.py",
 }  # Jittor needs these
 TWINS = sorted(
     p.relative_to(ROOT / "torch_impl").as_posix()

@@ -60,9 +60,7 @@ def settle_candidates(scores, corners, filled, rules, choices) -> np.ndarray:
 
     def regret(given):
         low, small = np.abs(score - rules.score_threshold), np.abs(extent - rules.min_size)
-        gaps = np.stack(
-            [relative(low, score), relative(small, box), np.full(low.shape, np.inf)]
-        )
+        gaps = np.stack([relative(low, score), relative(small, box), np.full(low.shape, np.inf)])
         # the other answer is right if any passed test turns around, or every failed one
         return np.where(good, gaps.min(axis=0), np.where(failed, gaps, 0).max(axis=0))
 

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 
 import numpy as np
 
+import jittor_setup
+from jittor_setup import compiling
+from jittor_setup.environment import IEEE_VARIABLE
 from parity.errors import InputError
 from parity.files import loaded_libraries, resident_memory
 
-jt = importlib.import_module("jittor_impl.runtime").jt
+jt = jittor_setup.import_jittor()
 nn = jt.nn
 NAME = "jittor"
-IEEE_VARIABLE = "PARITY_JITTOR_IEEE"
 
 
 def configure(device: str, dtype: str) -> None:
@@ -27,11 +29,10 @@ def configure(device: str, dtype: str) -> None:
     jt.flags.use_cuda = int(device == "cuda")
     jt.flags.auto_convert_64_to_32 = int(dtype == "float32")
     if dtype == "float64":
-        importlib.import_module("jittor_impl.float64").install()
+        importlib.import_module("jittor_setup.float64").install()
 
 
 def describe() -> dict:
-    compiling = importlib.import_module("jittor_setup.compiling")
     # -Ofast kernels turn flush-to-zero on for the thread that loads them, so this comes first
     products = (jt.array(np.full(64, 1e-40, dtype=np.float32)) * 1.5).numpy()
     wide = jt.array(np.array([2**40], dtype=np.int64))

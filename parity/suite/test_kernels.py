@@ -76,7 +76,7 @@ def test_no_regions(name, pair, conclude):
 
 
 def test_one_region_spoils_no_later_gradient(pair, conclude):
-    """Jittor's constants of one element, see `computed` in kernels.py: the next gradient must start from 1."""
+    """Jittor's constants of one element, see jittor_setup/computed.py: the next gradient must start from 1."""
     for name in POOLS:
         one = (Constant(BOXES[:1]), OWNERS[:1])
         arguments = (feature_map(), *one, *POOLS[name])

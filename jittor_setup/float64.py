@@ -14,9 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import wraps
 
-from jittor_impl import gemm
-from jittor_impl.kernels import computed
-from jittor_impl.runtime import jt
+import jittor as jt
+
+from jittor_setup import gemm
+from jittor_setup.computed import computed
 
 Tensor = jt.Var
 PLACES = ("batch", "row", "column")
