@@ -84,6 +84,7 @@ class Subject:
     options: of the harness's own optimiser (engine/optimise.py), for subjects without one.
     train_step(batch, step) -> {name: number}: a whole step of the user's own; batches(seed) -> iterator of trees.
     name(own name) -> the reference's name of a parameter or module. layout: {pattern of own names: Layout}.
+    load(weights), state() -> weights: the subject's own way to take and give arrays by the reference's names.
     trained: names of the trained parameters; those that ask for gradients when nothing is said.
     constant(node) -> whether nothing before that node is trained. watch(choices): a context manager that sends
     more functions' choices there (engine/choices.py). evidence: patterns of the nodes that decide. skip: patterns of
@@ -107,6 +108,8 @@ class Subject:
     batches: Callable | None = None
     name: Callable[[str], str] | None = None
     layout: Mapping[str, Layout] = field(default_factory=dict)
+    load: Callable | None = None
+    state: Callable | None = None
     trained: Sequence[str] | None = None
     constant: Callable[[str], bool] | None = None
     watch: Callable | None = None

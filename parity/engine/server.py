@@ -22,6 +22,7 @@ from pathlib import Path
 from parity import loading
 from parity.backends import base
 from parity.case import Side, Subject
+from parity.engine import stepper
 from parity.engine.record import Record, write_in_two, write_record
 from parity.engine.runner import Runner
 from parity.engine.transport import receive, send
@@ -164,6 +165,9 @@ class Server:
         }
         write = write_in_two if in_two else write_record
         return write(out, found, told | (about or {}))
+
+    def train_steps(self, batches: list, targets=None) -> tuple[list[dict], dict]:
+        return stepper.train_steps(self.runner, batches, targets)
 
     def handle(self, method: str, args: tuple, options: dict):
         own = getattr(self, method, None)

@@ -1,0 +1,222 @@
+"""Where halves live: other interpreters, packages of one name, folders and variables of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parity import Case, InputError, Layout, Side, Subject, examine, transposed
+from parity.engine.workers import Worker
+
+HALF = """
+import os
+import sys
+from torch import nn
+
+
+def build():
+    from models import make  # both halves call theirs so
+
+    return make()
+
+
+def where(server):
+    return {"cwd": os.getcwd(), "python": sys.executable, "said": os.environ.get("SAID")}
+"""
+MODELS = "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Linear(4, 3), nn.{})\n"
+
+
+@pytest.fixture(scope="module")
+def other_python(tmp_path_factory) -> Path:
+    """Another interpreter that has this one's packages, and no clone of ours."""
+    folder = tmp_path_factory.mktemp("other")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    site = next((folder / "lib").glob("python*")) / "site-packages"
+    (site / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return folder / "bin" / "python"
+
+
+@pytest.fixture
+def halves(tmp_path) -> dict[str, Path]:
+    (tmp_path / "half.py").write_text(HALF)
+    for name, layer in (("ours", "ReLU()"), ("theirs", "ReLU()"), ("wrong", "GELU()")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "models.py").write_text(MODELS.format(layer))
+    return {name: tmp_path / name for name in ("ours", "theirs", "wrong")} | {"root": tmp_path}
+
+
+def inputs():
+    return (np.random.default_rng(0).standard_normal((5, 4)),)
+
+
+def test_halves_with_packages_of_one_name_in_two_interpreters(halves, other_python):
+    build = f"{halves['root'] / 'half.py'}:build"
+    ours = Side(build, "torch", path=(str(halves["ours"]),))
+    theirs = Side(build, "torch", path=(str(halves["theirs"]),), python=str(other_python))
+    result = examine(Case("same", ours, theirs, inputs))
+    result.raise_for_failures()
+    pythons = {result.environment[s]["framework"] for s in ("reference", "candidate")}
+    assert pythons == {"torch"}
+    wrong = Side(build, "torch", path=(str(halves["wrong"]),), python=str(other_python))
+    found = examine(Case("wrong", ours, wrong, inputs, float32=False))
+    assert set(found.culprits) == {"1"}
+    assert found.culprits["1"].guilty == "candidate"
+    with pytest.raises(AssertionError, match="1: SEMANTIC-DIFF candidate"):
+        found.raise_for_failures()
+
+
+def test_a_process_of_its_own(halves, other_python, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    side = Side("", "torch", python=str(other_python), cwd=folder, env={"SAID": "so"})
+    worker = Worker(side)
+    try:
+        found = worker.run(f"{halves['root'] / 'half.py'}:where")
+    finally:
+        worker.close()
+    assert found == {"cwd": str(folder), "python": str(other_python), "said": "so"}
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        (Side("x:y", "torch", python="/nowhere/python"), "cannot be started"),
+        (Side("x:y", "torch", cwd=Path("/nowhere")), "cannot be started"),
+        (Side("no_such_module:f", "torch"), "no module no_such_module"),
+        (Side("json:no_such_function", "torch"), "defines no function no_such_function"),
+        (Side("json", "torch"), "package.module:function"),
+        (Side("json:loads", "tensorflow"), "there are torch and jittor"),
+    ],
+)
+def test_what_cannot_be_is_told(side, message):
+    worker = Worker(side)
+    try:
+        with pytest.raises(InputError, match=message):
+            worker.call("build", side, "cpu", "float32")
+    finally:
+        worker.close()
+
+
+SUBJECTS = '''
+from parity import Subject, transposed
+
+
+def names():
+    from torch import nn
+
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.out = nn.Linear(4, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return {"logits": self.out(self.fc(x).relu())}
+
+    return Half()
+
+
+def reference():
+    return names()
+
+
+def candidate():
+    """Other names, and a weight held the other way round."""
+    import torch
+    from torch import nn
+
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.zeros(4, 8)), nn.Parameter(torch.zeros(8))
+
+        def forward(self, x):
+            return x @ self.weight + self.bias
+
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.out = Turned(), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return {"logits": self.out(self.first(x).relu())}
+
+    return Subject(
+        Half(),
+        name=lambda name: name.replace("first", "fc"),
+        layout={"first.weight": transposed(1, 0)},
+        optimiser=lambda parameters: torch.optim.SGD(parameters.values(), lr=0.1),
+    )
+
+
+def losing():
+    return Subject(
+        names(),
+        losses=lambda outputs, targets, run: {
+            "square": (outputs["logits"] ** 2).mean(),
+            "sum": outputs["logits"].sum(),
+        },
+        loss_weights={"sum": 0.5},
+        postprocess=lambda outputs, inputs, run: {"best": outputs["logits"].argmax(1)},
+    )
+
+
+def losing_otherwise():
+    subject = losing()
+    subject.loss_weights = {"sum": 0.25}
+    return subject
+
+
+def extra():
+    import torch
+    model = names()
+    model.more = torch.nn.Linear(2, 2)
+    return model
+'''
+
+
+@pytest.fixture
+def subject(tmp_path):
+    path = tmp_path / "subjects.py"
+    path.write_text(SUBJECTS)
+    return lambda name: Side(f"{path}:{name}", "torch")
+
+
+def test_names_and_layouts_of_the_candidate(subject):
+    case = Case("layout", subject("reference"), subject("candidate"), inputs, float32=False)
+    result = examine(case)
+    result.raise_for_failures()
+    assert any(v.node == "fc.weight" for v in result.verdicts)
+
+
+def test_losses_weights_and_postprocessing(subject):
+    same = examine(Case("same", subject("losing"), subject("losing"), inputs))
+    same.raise_for_failures()
+    nodes = {(v.check, v.node) for v in same.verdicts}
+    assert ("float64 losses", "loss/square") in nodes
+    assert ("float64 detections", "[best]") in nodes
+    wrong = examine(
+        Case("weights", subject("losing"), subject("losing_otherwise"), inputs, float32=False)
+    )
+    assert wrong.first.node == "loss/total", "the parts agree, what is made of them does not"
+
+
+def test_a_parameter_of_one_side_is_one_failure_and_the_rest_is_compared(subject):
+    result = examine(Case("extra", subject("reference"), subject("extra"), inputs, float32=False))
+    assert "more.weight" in str([v for v in result.failures if v.check == "trained parameters"])
+    assert sum(v.check == "float64 forward" for v in result.verdicts) > 3
+
+
+def test_layouts_are_each_others_inverse():
+    array = np.arange(24.0).reshape(2, 3, 4)
+    layout = transposed(2, 0, 1)
+    assert isinstance(layout, Layout)
+    assert layout.to_own(array).shape == (4, 2, 3)
+    assert np.array_equal(layout.to_reference(layout.to_own(array)), array)
+    with pytest.raises(InputError, match="every axis once"):
+        transposed(1, 1)
+    assert Subject(None).layout == {}

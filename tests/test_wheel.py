@@ -1,0 +1,122 @@
+"""The wheel: what is in it, and that a pair runs with nothing of the repository at hand.
+
+The frameworks are those of this environment, put on the path of a fresh one; `nox -s wheel` installs them anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAIR = ROOT / "docs" / "example_pair.py"
+TEST = """
+from parity import Case, Side, examine
+
+def test_pair():
+    result = examine(Case.from_file("pair.py"))
+    result.raise_for_failures()
+    assert result.counts()["PASS"] > 100
+
+def build():
+    from torch import nn
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+
+def build_otherwise():
+    from torch import nn
+    return nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 3))
+
+def test_torch_against_torch(parity_conclude):
+    import numpy as np
+    inputs = lambda: (np.ones((5, 4)),)
+    sides = [Side(f"{__file__}:{name}", "torch") for name in ("build", "build_otherwise")]
+    same = examine(Case("same", sides[0], sides[0], inputs))
+    parity_conclude(same.verdicts)
+    wrong = examine(Case("wrong", *sides, inputs))
+    assert set(wrong.culprits) == {"1"} and wrong.culprits["1"].guilty == "candidate"
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
+    for name in ("parity", "jittor_setup"):  # a build leaves files behind, so not in the clone
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    result = subprocess.run(
+        [*command, "-w", str(folder), str(source)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory) -> Path:
+    """An interpreter with the wheel installed, and this environment's other packages on its path."""
+    folder = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    site = next((folder / "lib").glob("python*")) / "site-packages"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    # a folder named here is searched, but its own .pth files (this clone's among them) are not read
+    (site / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return folder / "bin" / "python"
+
+
+def run(python: Path, folder: Path, *command: str) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.run(
+        [python, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def test_it_has_the_library_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert tops == {"parity", "jittor_setup"}
+    assert not [name for name in names if name.startswith("parity/suite")]
+    for wanted in ("report/report.html.j2", "report/report.css", "atlas/atlas.json", "cli.py"):
+        assert f"parity/{wanted}" in names
+    assert "jittor_setup/compiler.sh" in names
+    entry_points = next(name for name in names if name.endswith("entry_points.txt"))
+    text = zipfile.ZipFile(wheel).read(entry_points).decode()
+    assert "parity = parity.cli:main" in text and "[pytest11]" in text
+
+
+def test_nothing_of_the_repository_is_at_hand(python, tmp_path):
+    code = "import parity, neutral"
+    result = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert "No module named 'neutral'" in result.stderr
+
+
+def test_a_pair_runs_in_an_empty_folder(python, tmp_path):
+    (tmp_path / "pair.py").write_text(PAIR.read_text())
+    (tmp_path / "test_pair.py").write_text(TEST)
+    result = run(python, tmp_path, "pytest", "-q", "-p", "parity.pytest_plugin")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "logs" / "parity" / "report.html").is_file()
+
+
+def test_the_command_tells_a_wrong_pair(python, tmp_path):
+    source = PAIR.read_text()
+    before, jittor = source.split("def jittor_side():")
+    wrong = before + "def jittor_side():" + jittor.replace("Norm2d(8)", "Norm2d(8, eps=1e-3)")
+    assert wrong != source
+    (tmp_path / "wrong.py").write_text(wrong)
+    result = run(python, tmp_path, "parity.cli", "run", "wrong.py", "--out", "out", "--steps", "0")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "eps: torch 1e-05, jittor 0.001" in result.stdout.replace("\n", " ")
+    result = run(python, tmp_path, "parity.cli", "run", "missing.py")
+    assert result.returncode == 2 and "no such file" in result.stderr
+    assert "Traceback" not in result.stderr
