@@ -32,7 +32,7 @@ def configure(device: str, dtype: str, deterministic: bool = False) -> None:
     """
     if device == "cuda" and not jt.has_cuda:
         raise InputError(
-            "--framework-device cuda: Jittor finds no usable CUDA GPU; use cpu, or see scripts/doctor"
+            "--device cuda: Jittor finds no usable CUDA GPU; use cpu, or see scripts/doctor"
         )
     if deterministic and device == "cuda":
         raise InputError(

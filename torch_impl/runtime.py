@@ -35,7 +35,7 @@ def configure(device: str, dtype: str, deterministic: bool = False) -> None:
     torch.backends.cudnn.deterministic = deterministic
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "--framework-device cuda: PyTorch finds no usable CUDA GPU; use cpu, or see scripts/doctor"
+            "--device cuda: PyTorch finds no usable CUDA GPU; use cpu, or see scripts/doctor"
         )
     torch.set_default_dtype(getattr(torch, dtype))
     # a default device makes every call of PyTorch's pass through Python: none for the CPU, the default anyway
