@@ -13,39 +13,13 @@ import argparse
 from pathlib import Path
 
 from parity.case import Case
-from parity.engine.record import Record
-from parity.engine.workers import FRAMEWORKS, Worker
+from parity.engine.offline import record
+from parity.engine.workers import FRAMEWORKS
 from parity.errors import InputError
 from parity.suite.cases import CASES, FASTER_RCNN, DetectorCase
 from scripts.common import run_main
 
 DATA = Path(__file__).resolve().parent.parent / "logs" / "data"
-
-
-def record(options: argparse.Namespace) -> Path:
-    """Runs the subject on one side and writes the record."""
-    case = find_case(options.subject)
-    half = (case.reference, case.candidate)[FRAMEWORKS.index(options.side)]
-    traced = {"out": options.out.resolve(), "rounded": options.rounded}
-    for name in ("reference", "replay"):
-        path = getattr(options, name)
-        if path is not None:
-            Record(path)  # a bad file is told before anything is computed
-            traced[name] = path.resolve()
-    worker = Worker(half)
-    try:
-        worker.call("build", half, options.device, options.dtype, case.training, options.side)
-
-        def made(source, *arguments):
-            is_target = isinstance(source, str)
-            return worker.call("call_target", source, *arguments) if is_target else source()
-
-        weights = made(case.weights, worker.call("shapes"))
-        worker.call("load", weights)
-        about = {"subject": options.subject}
-        return worker.call("trace", made(case.inputs), about=about, **traced)
-    finally:
-        worker.close()
 
 
 def find_case(name: str) -> Case:
@@ -84,8 +58,17 @@ def main() -> None:
     for name in ("subject", "side", "out"):
         if getattr(options, name) is None:
             raise InputError(f"say {'what' if name == 'subject' else '--' + name}; see --help")
-    path = record(options)
-    print(f"{path}: {len(Record(path)['nodes'])} nodes")
+    found = record(
+        find_case(options.subject),
+        options.side,
+        options.out,
+        dtype=options.dtype,
+        device=options.device,
+        reference=options.reference,
+        replay=options.replay,
+        rounded=options.rounded,
+    )
+    print(f"{found.path}: {len(found['nodes'])} nodes")
 
 
 if __name__ == "__main__":

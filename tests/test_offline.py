@@ -63,7 +63,7 @@ def test_each_gate(records, tmp_path, names, check):
     [
         (("t32", "t64"), "records of float32, float64"),
         (("t64",), "give two records"),
-        (("t64", "j32", "t32"), "must be PyTorch's, then Jittor's"),
+        (("t64", "j32", "t32"), "must be torch's, then jittor's"),
     ],
 )
 def test_what_makes_no_comparison_is_told(records, names, message):
