@@ -32,7 +32,7 @@ from jittor_setup.cuda_sources import (
 )
 from jittor_setup.cuda_toolkit import CudaHomeError, Toolkit, find_toolkit, of_major, wheels
 
-FORMAT = 2  # raise when what is built changes: it is part of the folder's name
+FORMAT = 3  # raise when what is built changes: it is part of the folder's name
 NEEDED = {  # library: the header that Jittor includes for it
     "cublas": "cublas_v2.h",
     "curand": "curand.h",

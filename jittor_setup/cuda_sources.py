@@ -82,22 +82,33 @@ NPP = """// the limits that Jittor takes from NPP, which is in none of PyTorch's
 NVCC = """#!/bin/sh
 # the nvcc that Jittor calls: the real one, with the C++ standard that this toolkit's headers need
 case "$1" in --version|-V) exec '{real}' "$@";; esac
+out= source= named=
+for word in "$@"; do
+    shift
+    # written beside and moved: another process that looks for the kernel finds it whole or not at all
+    [ "$named" ] && out=$word word=$word.$$
+    named=
+    case "$word" in -o) named=yes;; *_op.cc) source=$word;; esac
+    set -- "$@" "$word"
+done
+finish() {{
+    code=$?
+    [ -z "$out" ] || [ ! -f "$out.$$" ] || if [ $code = 0 ]; then mv -f "$out.$$" "$out"; else rm -f "$out.$$"; fi
+    exit $code
+}}
 {light}for word in "$@"; do
     shift
     [ "$word" = -std=c++14 ] && word={standard}
     set -- "$@" "$word"
 done
-exec '{real}' "$@" {extra}
+'{real}' "$@" {extra}
+finish
 """
 # what Jittor asks for, C++14, is parsed a sixth faster than what CCCL 3 needs; docs/jittor.md has the measurement
 LIGHT = """# a kernel that Jittor generated without CUB compiles as Jittor wants it; if not, then as everything else
-source=
-for word in "$@"; do
-    case "$word" in *_op.cc) source=$word;; esac
-done
 if [ -f "$source" ] && grep -q '^#define JIT_cuda 1' "$source" &&
     ! grep -Eq 'include *[<"](cub|thrust|cuda)/' "$source"; then
-    '{real}' "$@" {extra} 2>/dev/null && exit 0
+    '{real}' "$@" {extra} 2>/dev/null && finish
 fi
 """
 CHECK = """#include <cuda_runtime.h>

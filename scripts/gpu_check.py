@@ -1,19 +1,20 @@
-"""Everything that can be checked on a GPU, unattended: `python -m scripts.gpu_check --out logs/gpu/mine`.
+"""Everything that can be checked on a GPU, unattended: `python -m scripts.gpu_check --seconds 500 --out logs/gpu/mine`.
 
-Stages run in order, each in a process of its own with a time limit, and each leaves its output, its exit code and what
-it measured in OUT; OUT/check.json says how far it got. Called again, it goes on with what is not done (`--again STAGE`
-repeats one). The stages of `--long` train to the end. Without a usable GPU nothing runs: exit code 2. `--device cpu`
-rehearses the stages without one.
+Steps run in the order of scripts/gpu/plan.py, each in a process of its own. With --seconds those are chosen that are
+worth most and fit into the time that is left, after every step anew; without it, all that do not train to the end
+(`--long`: these, too). OUT/check.json is written after every step. Called again, it goes on with what is not done;
+`--resume-from` takes over what an earlier check has found. Kernels of later steps compile in the background.
+
+Without a usable GPU nothing runs: exit code 2. `--device cpu` rehearses. Exit code 1 when a step failed or was cut off.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
-import subprocess
-import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -21,165 +22,133 @@ from rich.table import Table
 
 from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
-from neutral.files import git_revision, read_json, write_json
-from parity.engine.environment import describe_machine
 from scripts.common import run_main
+from scripts.gpu.harness import Kernels, describe_machine
+from scripts.gpu.plan import BY_NAME, CLOSING, Step, choose, left_out, named, next_step
+from scripts.gpu.results import LEFT_OUT, Results, read_results
+from scripts.gpu.runner import Warmer, run_step
 
-ROOT = Path(__file__).resolve().parent.parent
-LIMIT = 600  # seconds a stage
-COCO_MINI = ROOT.parent / "shared" / "data" / "coco_mini"
-PRESETS_MEASURED = ("scenes_frcnn", "scenes_detr", "detr_r50", "torchvision_r50_fpn")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A command line after `python -m`; {device} and {out} are filled in."""
-
-    name: str
-    command: str
-    long: bool = False
-    needs: Path | None = None  # data without which it is left out
-    locks: bool = False  # writes a committed record of the device: no rehearsal on the CPU may
+WARMED = ("ops", "gates", "full-size-detr", "full-size-frcnn", "coupled-steps")
+LANES = 12  # at most, of processes that compile in the background
+PATIENCE = 60.0  # seconds that a step which takes times waits for them, at most
 
 
-def suite(name: str, selection: str) -> Stage:
-    command = (
-        f"pytest -q parity/{selection} --framework-device {{device}} --parity-report {{out}}/{name}"
-    )
-    return Stage(name, command)
+class Check:
+    """The steps that are left, the clock, and what was found."""
 
+    def __init__(
+        self,
+        steps: list[Step],
+        results: Results,
+        device: str,
+        seconds: float | None,
+        clock: Callable,
+    ):
+        self.results, self.device, self.clock = results, device, clock
+        self.steps = [step for step in steps if step.name not in results.done()]
+        self.end = None if seconds is None else clock() + seconds
+        self.cores = len(os.sched_getaffinity(0))
+        self.console = Console()
+        self.warmer: Warmer | None = None
 
-def overfit(preset: str, rate: str, epochs: int) -> Stage:
-    """Sixty photographs learnt by heart, evaluated on themselves."""
-    sets = "--set data.val_sets=train2017 --set transform.crop_probability=0 --set transform.flip_probability=0"
-    sizes = (
-        "--set transform.train_sizes=320 --set transform.val_size=320 --set transform.max_size=480"
-    )
-    sets += f" --set optimiser.lr={rate} --set optimiser.epochs={epochs} --set optimiser.lr_drop={epochs}"
-    command = f"scripts.train_pair --preset {preset} --data {COCO_MINI} {sizes} {sets} --device {{device}}"
-    command += f" --evaluate-every 20 --in-turn --resume --out {{out}}/overfit-{preset}"
-    return Stage(f"overfit-{preset}", command, True, COCO_MINI)
+    def left(self) -> float | None:
+        return None if self.end is None else self.end - self.clock()
 
-
-def speed(preset: str) -> Stage:
-    command = f"scripts.bench_peers --presets {preset} --shapes 4 --device {{device}} --out {{out}}/speed-{preset}"
-    return Stage(f"speed-{preset}", command)
-
-
-def reference(preset: str) -> Stage:
-    command = f"scripts.train_pair --preset {preset} --device {{device}} --in-turn --resume --out {{out}}/{preset}"
-    return Stage(f"run-{preset}", command, True)
-
-
-STAGES = (
-    Stage("environment", "scripts.doctor"),
-    Stage("cuda-home", "scripts.doctor --fix-cuda"),
-    suite("kernels", "suite/test_kernels.py parity/suite/test_ops.py"),
-    Stage("atlas", "scripts.atlas --record --device {device}", locks=True),
-    Stage("floors", "parity.suite.measure_floors --device {device}", locks=True),
-    suite("layers", "test_detectors.py"),
-    suite("steps", "test_steps.py"),
-    suite("localise", "test_localise.py"),
-    *(speed(preset) for preset in PRESETS_MEASURED),
-    *(reference(preset) for preset in ("scenes_frcnn", "scenes_detr")),
-    overfit("torchvision_r50_fpn", "5e-3", 60),
-    overfit("detr_r50", "1e-4", 150),
-)
-BY_NAME = {stage.name: stage for stage in STAGES}
-
-
-def run_stage(stage: Stage, device: str, out: Path, limit: float) -> dict:
-    """Exit code (124 when its time was up), seconds, and the end of what it printed; all of it in OUT/NAME.log."""
-    arguments = stage.command.format(device=device, out=out).split()
-    started = time.time()
-    log = out / f"{stage.name}.log"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            cwd=ROOT,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+    def start(self) -> None:
+        """Says what the time is foreseen to be enough for, and starts to compile for it."""
+        left = self.left()
+        foreseen = self.steps if left is None else choose(self.steps, left - CLOSING, self.cores)
+        plan = {step.name: step.expected(self.cores) for step in foreseen}
+        self.results.note(plan=plan, seconds=left)
+        total = sum(plan.values())
+        self.console.print(
+            f"foreseen: {', '.join(plan) or 'nothing'} ({total:.0f} s)", highlight=False
         )
+        ahead = [step for step in foreseen if step.name in WARMED]
+        lanes = min(LANES, self.cores - 2)
+        self.warmer = Warmer(ahead, self.device, self.results.folder, lanes)
+
+    def run(self) -> None:
+        self.start()
         try:
-            code = process.wait(timeout=limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(
-                process.pid, 15
-            )  # training writes a checkpoint, and goes on from it next time
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                process.wait()
-            code = 124
-    tail = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-6:]
-    return {
-        "command": " ".join(arguments),
-        "exit code": code,
-        "seconds": round(time.time() - started, 1),
-        "tail": tail,
-    }
+            while (step := next_step(self.steps, self.left(), self.cores)) is not None:
+                self.steps.remove(step)
+                if why := left_out(step, self.device):
+                    self.results.add(step, {"state": LEFT_OUT, "seconds": 0.0, "tail": [why]})
+                    continue
+                if step.alone:
+                    self.warmer.wait(min(PATIENCE, self.left() or PATIENCE))
+                self.run_one(step)
+        finally:
+            self.warmer.stop()
+
+    def run_one(self, step: Step) -> None:
+        expected, left = step.expected(self.cores), self.left()
+        limit = None if left is None else max(1.0, left - CLOSING)
+        self.console.print(f"{step.name}: {expected:.0f} s foreseen ...", highlight=False)
+        kernels = Kernels()
+        found = run_step(step, self.device, self.results.folder, limit)
+        compiled = {"kernels": kernels.fresh(), "compiler seconds": round(kernels.seconds(), 1)}
+        self.results.add(step, found | {"expected": expected} | compiled)
+
+    def show(self) -> int:
+        """A table of all that is known; the exit code."""
+        table = Table("step", "state", "foreseen", "seconds", "kernels", "said last")
+        steps = self.results.steps
+        for name, found in sorted(steps.items(), key=lambda item: list(BY_NAME).index(item[0])):
+            numbers = [str(found.get(key, "")) for key in ("expected", "seconds", "kernels")]
+            table.add_row(name, found["state"], *numbers, (found["tail"] or [""])[-1][:70])
+        self.console.print(table)
+        waiting = ", ".join(step.name for step in self.steps)
+        if waiting:
+            self.console.print(f"not begun: {waiting}", highlight=False)
+        self.console.print(f"record: {self.results.path}", highlight=False, soft_wrap=True)
+        return int(any(found["state"] not in ("done", LEFT_OUT) for found in steps.values()))
 
 
-def chosen(options: argparse.Namespace, done: dict) -> list[Stage]:
-    names = options.stages or [s.name for s in STAGES if options.long or not s.long]
-    unknown = [n for n in [*names, *options.again] if n not in BY_NAME]
-    if unknown:
-        raise InputError(f"no stage {unknown[0]!r}: choose among {', '.join(BY_NAME)}")
-    finished = {n for n, r in done.items() if r["exit code"] == 0} - set(options.again)
-    wanted = dict.fromkeys([*names, *options.again])
-    return [BY_NAME[n] for n in wanted if n not in finished]
-
-
-def left_out(stage: Stage, device: str) -> str:
-    """Why a stage is not run; "" when it is."""
-    if stage.needs and not stage.needs.is_dir():
-        return f"{stage.needs.name} is not here"
-    return "a rehearsal leaves the CPU's record alone" if stage.locks and device == "cpu" else ""
-
-
-def main() -> int:
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("logs/gpu/check"))
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--stages", nargs="+", help=f"only these: {', '.join(BY_NAME)}")
+    parser.add_argument("--seconds", type=float, help="all in all; what fits is chosen")
+    parser.add_argument(
+        "--resume-from", type=Path, help="check.json of an earlier check, or its folder"
+    )
+    parser.add_argument("--steps", nargs="+", help=f"only these: {', '.join(BY_NAME)}")
     parser.add_argument("--again", nargs="+", default=[], help="also these, though they are done")
     parser.add_argument("--long", action="store_true", help="also the runs that train to the end")
-    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for a stage")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def begin(options: argparse.Namespace, clock: Callable) -> Check:
+    """Everything that can be wrong with the options is told before a file is written."""
+    seconds = options.seconds
+    if seconds is not None and not (math.isfinite(seconds) and seconds > CLOSING):
+        raise InputError(
+            f"--seconds {seconds:g}: give more than {CLOSING:.0f}, which the end takes"
+        )
+    steps = named(options.steps or [s.name for s in BY_NAME.values() if options.long or not s.long])
+    again = named(options.again)
+    if options.resume_from:
+        read_results(options.resume_from, options.device)
     if options.device == "cuda" and not cuda_usable():
         raise InputError(
-            "no CUDA driver answers with a device: nothing was checked; see scripts.doctor"
+            "no CUDA driver answers with a device: nothing was checked; see scripts.doctor, or --device cpu"
         )
     out = options.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    record_file = out / "check.json"
-    record = read_json(record_file) if record_file.exists() else {"stages": {}}
-    record |= {
-        "machine": describe_machine(),
-        "revision": git_revision(ROOT),
-        "device": options.device,
-    }
-    console = Console()
-    for stage in chosen(options, record["stages"]):
-        if why := left_out(stage, options.device):
-            result = {"exit code": None, "seconds": 0.0, "tail": [why]}
-        else:
-            console.print(f"{stage.name} ...", highlight=False)
-            result = run_stage(stage, options.device, out, options.limit)
-        record["stages"][stage.name] = result | {"finished": time.strftime("%Y-%m-%d %H:%M:%S")}
-        write_json(record_file, record)
-    table = Table("stage", "exit code", "seconds", "said last")
-    for name, result in record["stages"].items():
-        code = result["exit code"]
-        shown = "left out" if code is None else "time was up" if code == 124 else str(code)
-        table.add_row(name, shown, f"{result['seconds']:.0f}", (result["tail"] or [""])[-1][:90])
-    console.print(table)
-    console.print(f"record: {record_file}")
-    return int(any(r["exit code"] not in (0, None) for r in record["stages"].values()))
+    results = Results(out, options.device, describe_machine(), options.resume_from)
+    for step in again:
+        results.steps.pop(step.name, None)
+    wanted = {step.name for step in [*steps, *again]}
+    return Check(named(wanted), results, options.device, seconds, clock)
+
+
+def main(clock: Callable[[], float] = time.monotonic) -> int:
+    check = begin(parse(), clock)
+    check.run()
+    return check.show()
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def test_kernels_without_cub_are_compiled_as_jittor_asks(text, standard, tmp_pat
     source = write(tmp_path / "folder with blank" / "some_op.cc", text)
     command = [home / "bin/nvcc", source, "-std=c++14", "-o", "x.so"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert f"-std=c++{standard} -o x.so" in told and told.count("nvcc ") == 1
+    assert f"-std=c++{standard} -o x.so." in told and told.count("nvcc ") == 1
     assert f"-L{home.resolve()}/lib64" in told
 
 
@@ -137,6 +137,30 @@ def test_a_kernel_that_needs_more_than_jittor_asks_for_gets_it(tmp_path):
     command = [home / "bin/nvcc", source, "-std=c++14"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0 and "-std=c++17" in result.stdout and not result.stderr
+
+
+def test_what_nvcc_makes_appears_whole_or_not_at_all(tmp_path):
+    """Processes that compile the same kernel at once, as the lease does, never see half of it."""
+    root = fake_toolkit(tmp_path / "cuda")
+    write(
+        root / "bin/nvcc",
+        '#!/bin/sh\ncase "$1" in --version) echo release 13.0; exit;; esac\n'
+        'while [ "$1" != -o ]; do shift; done\nprintf half > "$2"\nsleep 0.3\n'
+        'case "$2" in *bad*) exit 3;; esac\nprintf whole > "$2"\n',
+    ).chmod(0o755)
+    home = build(tmp_path / "cache", toolkit_of(root), fake_wheels(tmp_path / "site"), system=False)
+    out = tmp_path / "with blank" / "x_op.so"
+    out.parent.mkdir()
+    command = [home / "bin/nvcc", "a_op.cc", "-std=c++14", "-o", out]
+    running = [subprocess.Popen(command) for _ in range(3)]
+    seen = set()
+    while any(p.poll() is None for p in running):
+        seen.add(out.read_text() if out.exists() else None)
+    assert [p.returncode for p in running] == [0] * 3
+    assert seen <= {None, "whole"} and out.read_text() == "whole"
+    bad = out.with_name("bad_op.so")
+    assert subprocess.run([*command[:-1], bad]).returncode == 3
+    assert [p.name for p in out.parent.iterdir()] == [out.name], "nothing else is left"
 
 
 def test_the_standard_does_not_change_device_code(tmp_path):

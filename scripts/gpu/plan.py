@@ -1,0 +1,170 @@
+"""The steps of a GPU check, in order of what should be known first, and which of them fit into a time.
+
+A step's cost is foreseen from what it computes and from the kernels that nvcc compiles for it. Seconds of computing
+are estimates for an H100 until one was measured; kernels were counted in a rehearsal on the CPU (docs/gpu.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from neutral.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COCO_MINI = ROOT.parent / "shared" / "data" / "coco_mini"
+SUITE = "parity"  # the folder of the harness's own tests
+A_KERNEL = 4.1  # seconds of one core for nvcc and a fused kernel (docs/jittor.md)
+THREADS_USED = 0.7  # of the cores, on average, while kernels compile in the background
+FIRST_IMPORT = 190.0  # seconds of one core for Jittor's core with CUDA
+CLOSING = 10.0  # seconds kept back for what comes after the last step
+
+
+@dataclass(frozen=True)
+class Step:
+    """`command` after `python -m`; {device}, {out} (the folder) and {name} are filled in.
+
+    seconds: of computing; kernels: that nobody before it has compiled; value: what knowing it is worth, next to the
+    others; parts: what was found is kept when its time is up; alone: times are taken, nothing may run beside it;
+    long: trains to the end; locks: writes a committed record of this device; needs: data without which it is left out.
+    """
+
+    name: str
+    command: str
+    seconds: float
+    kernels: int = 0
+    value: float = 1.0
+    parts: bool = False
+    alone: bool = False
+    long: bool = False
+    locks: bool = False
+    needs: Path | None = None
+
+    def expected(self, cores: int) -> float:
+        """Seconds on a machine with so many cores, kernels compiled when they are needed."""
+        compiling = self.kernels * A_KERNEL / max(1.0, cores * THREADS_USED)
+        first = FIRST_IMPORT / max(1, cores) if self.name == "environment" else 0.0
+        return round(self.seconds + compiling + first, 1)
+
+
+def work(name: str, seconds: float, kernels: int, value: float, **more) -> Step:
+    command = "scripts.gpu.work {name} --device {device} --out {out}/{name}.json"
+    return Step(name, command, seconds, kernels, value, parts=True, **more)
+
+
+def speed(batch: int, seconds: float, kernels: int) -> Step:
+    """Both sides and torchvision, in turns, at 800 pixels."""
+    command = (
+        "scripts.bench_peers --presets torchvision_r50_fpn,detr_r50 --systems torch,jittor,torchvision "
+        f"--batch {batch} --size 800x1056 --rounds 3 --device {{device}} --out {{out}}/{{name}}"
+    )
+    return Step(f"speed-batch-{batch}", command, seconds, kernels, 20, parts=True, alone=True)
+
+
+def training(preset: str, seconds: float, kernels: int) -> Step:
+    command = f"scripts.train_pair --preset {preset} --set optimiser.epochs=3 --set data.scenes.train_images=800"
+    command += " --device {device} --in-turn --resume --out {out}/{name}"
+    return Step(f"train-{preset}", command, seconds, kernels, 10, parts=True)
+
+
+def suite(name: str, selection: str, seconds: float, kernels: int, **more) -> Step:
+    command = f"pytest -q {SUITE}/{selection} --framework-device {{device}} --parity-report {{out}}/{{name}}"
+    return Step(name, command, seconds, kernels, **more)
+
+
+def reference(preset: str) -> Step:
+    command = f"scripts.train_pair --preset {preset} --device {{device}} --in-turn --resume --out {{out}}/{{name}}"
+    return Step(f"run-{preset}", command, 3600, 0, parts=True, long=True)
+
+
+def overfit(preset: str, rate: str, epochs: int) -> Step:
+    """Sixty photographs learnt by heart, evaluated on themselves."""
+    sets = [
+        "data.val_sets=train2017 transform.crop_probability=0 transform.flip_probability=0",
+        "transform.train_sizes=320 transform.val_size=320 transform.max_size=480",
+        f"optimiser.lr={rate} optimiser.epochs={epochs} optimiser.lr_drop={epochs}",
+    ]
+    options = " ".join(f"--set {word}" for word in " ".join(sets).split())
+    command = (
+        f"scripts.train_pair --preset {preset} --data {COCO_MINI} {options} --device {{device}} "
+        "--evaluate-every 20 --in-turn --resume --out {out}/{name}"
+    )
+    return Step(f"overfit-{preset}", command, 1800, 0, parts=True, long=True, needs=COCO_MINI)
+
+
+STEPS = (
+    work("environment", 12, 25, 1000),
+    work("ops", 40, 330, 100),
+    work("gates", 35, 420, 100),
+    work("repeats", 10, 20, 40),
+    suite("kernels", "test_kernels.py", 15, 60, value=20),
+    work("full-size-detr", 45, 200, 40),
+    work("full-size-frcnn", 45, 200, 40),
+    work("coupled-steps", 25, 120, 40),
+    speed(2, 50, 160),
+    speed(4, 50, 0),
+    speed(8, 60, 0),
+    work("tf32", 45, 20, 15, alone=True),
+    work("mixed-precision", 30, 0, 15, alone=True),
+    training("scenes_frcnn", 90, 80),
+    training("scenes_detr", 90, 80),
+    work("mutants", 60, 60, 20),
+    suite("localise", "test_localise.py", 60, 100, value=5, long=True),
+    Step("atlas", "scripts.atlas --record --device {device}", 240, 400, 5, long=True, locks=True),
+    Step("floors", "parity.floors --device {device}", 300, 300, 5, long=True, locks=True),
+    *(reference(preset) for preset in ("scenes_frcnn", "scenes_detr")),
+    overfit("torchvision_r50_fpn", "5e-3", 60),
+    overfit("detr_r50", "1e-4", 150),
+)
+BY_NAME = {step.name: step for step in STEPS}
+
+
+def named(names: Iterable[str]) -> list[Step]:
+    """The steps of these names, in the plan's order; InputError on one that is none."""
+    names = list(names)
+    for name in names:
+        if name not in BY_NAME:
+            raise InputError(f"no step {name!r}: choose among {', '.join(BY_NAME)}")
+    return [step for step in BY_NAME.values() if step.name in names]
+
+
+def left_out(step: Step, device: str) -> str:
+    """Why a step cannot be run here; "" when it can."""
+    if step.needs and not step.needs.is_dir():
+        return f"{step.needs.name} is not here"
+    return "a rehearsal leaves the CPU's record alone" if step.locks and device == "cpu" else ""
+
+
+def choose(steps: Iterable[Step], seconds: float, cores: int) -> list[Step]:
+    """Of these steps, in their order, those that are worth most together and fit into `seconds`.
+
+    Exact: a table over whole seconds. Of choices that are worth the same the cheaper one, then the earlier one.
+    """
+    steps, room = list(steps), max(0, int(seconds))
+    # by seconds spent at most: (value, -cost, places in `steps`, negative so that earlier ones are greater)
+    best: list[tuple] = [(0.0, 0.0, ())] * (room + 1)
+    for index, step in enumerate(steps):
+        cost = step.expected(cores)
+        whole = int(-(-cost // 1))
+        for left in range(room, whole - 1, -1):
+            value, spent, chosen = best[left - whole]
+            best[left] = max(best[left], (value + step.value, spent - cost, (*chosen, -index)))
+    return [steps[-index] for index in best[room][2]]
+
+
+def next_step(
+    steps: Iterable[Step], seconds: float | None, cores: int, least: float = 20.0
+) -> Step | None:
+    """The step to be run now, of those that are left; None when nothing is worth beginning.
+
+    Where no step fits any more, the first that keeps its parts gets what is left, if that is `least` seconds.
+    """
+    steps = list(steps)
+    if seconds is None:
+        return steps[0] if steps else None
+    fitting = choose(steps, seconds - CLOSING, cores)
+    if fitting:
+        return fitting[0]
+    parts = [step for step in steps if step.parts and not step.alone]
+    return parts[0] if parts and seconds - CLOSING >= least else None

@@ -1,0 +1,217 @@
+"""The package that gets Jittor imported: repairs, hook, start-up file, command; a process for each real import."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import subprocess
+import sys
+from importlib import util
+from pathlib import Path
+
+import pytest
+
+from jittor_setup import __main__ as command
+from jittor_setup import importing, repairs, startup
+
+ROOT = Path(__file__).resolve().parent.parent
+INSTALLED = Path(util.find_spec("jittor").submodule_search_locations[0]).parent
+if INSTALLED.parent.name == repairs.FOLDER:  # NumPy 2, and somebody has imported Jittor here
+    INSTALLED = INSTALLED.parent
+
+
+def python(code: str, *options: str, **more: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *options, "-c", code],
+        cwd=ROOT,
+        env=os.environ | more,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# importing
+
+ASKS = "print(jittor.flags.python_path.endswith('python'), 'compiler' in jittor.flags.python_path)"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import jittor_setup; jittor = jittor_setup.import_jittor()",
+        "import jittor_setup; jittor_setup.install_hook(); import jittor",
+        "import jittor_setup; jittor_setup.install_hook(); import jittor_utils, jittor",
+        "import site; site.addsitedir('{folder}'); import jittor",
+        "import jittor_setup as s; a = s.import_jittor(); jittor = s.import_jittor(); assert a is jittor",
+    ],
+    ids=["called", "by hook", "its tools first", "by the start-up file", "twice"],
+)
+def test_every_way_in_is_prepared_and_quiet(code, tmp_path):
+    (tmp_path / startup.NAME).write_text(startup.LINE)
+    result = python(f"{code.format(folder=tmp_path)}; {ASKS}", PYTHONPATH=str(ROOT))
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "True True\n", "nothing but what the test prints"
+    assert not result.stderr
+
+
+def test_the_start_up_file_costs_nothing_until_jittor_is_imported(tmp_path):
+    (tmp_path / startup.NAME).write_text(startup.LINE)
+    code = (
+        "import sys, site; site.addsitedir({!r}); print([m for m in sys.modules if 'jittor' in m])"
+    )
+    result = python(code.format(str(tmp_path)), PYTHONPATH=str(ROOT))
+    assert result.stdout == "['jittor_setup', 'jittor_setup.startup']\n", result.stderr
+
+
+def test_a_start_up_file_that_outlived_the_package_says_nothing(tmp_path):
+    (tmp_path / startup.NAME).write_text(startup.LINE)
+    code = f"import sys; sys.path[:] = [p for p in sys.path if {str(ROOT)!r} not in (p, p or {str(ROOT)!r})]"
+    code += f"; import site; site.addsitedir({str(tmp_path)!r}); print('fine')"
+    result = python(code, "-S")
+    assert (result.stdout, result.stderr) == ("fine\n", "")
+
+
+def test_the_start_up_file_is_switched(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(startup.sysconfig, "get_path", lambda name: str(tmp_path))
+    for option, there in (
+        ("--always", True),
+        ("--always", True),
+        ("--never", False),
+        ("--never", False),
+    ):
+        monkeypatch.setattr("sys.argv", ["jittor_setup", option])
+        assert command.main() == 0
+        assert startup.is_on() is there and startup.NAME in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(startup.sysconfig, "get_path", lambda name: str(tmp_path / "file" / "x"))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("sys.argv", ["jittor_setup", "--always"])
+    assert command.main() == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_the_command_says_what_it_found():
+    result = subprocess.run(
+        [sys.executable, "-m", "jittor_setup"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    told = dict(line.strip().split("  ", 1) for line in result.stdout.splitlines())
+    assert told["Python"].strip() == sys.version.split()[0]
+    assert told["prepared headers"].strip() == "on"
+    assert {"NumPy", "Jittor", "repairs", "oneDNN", "CUDA", "cache"} <= set(told)
+
+
+def test_without_jittor_the_command_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(importing.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("sys.argv", ["jittor_setup"])
+    monkeypatch.delitem(sys.modules, "jittor", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [importing.Hook(), *sys.meta_path])
+    assert command.main() == 1
+    assert "pip install jittor" in capsys.readouterr().err
+    with pytest.raises(ImportError, match="pip install jittor"):  # and says so again
+        importing.import_jittor()
+
+
+def test_a_failed_import_shows_what_jittor_said(capfd):
+    with pytest.raises(RuntimeError), importing.quiet():
+        os.write(2, b"nvcc: not found\n")
+        raise RuntimeError
+    assert "nvcc: not found" in capfd.readouterr().err
+    with importing.quiet():
+        os.write(1, b"Compiling Operators\n")
+    assert capfd.readouterr() == ("", "")
+
+
+# repairs
+
+
+@pytest.mark.parametrize(
+    ("version", "needed"), [("1.24.4", False), ("1.26.4", False), ("2.0.0", True), ("2.5.2", True)]
+)
+def test_numpy_2_needs_repairs(version, needed, monkeypatch):
+    monkeypatch.setattr(repairs, "numpy_version", lambda: version)
+    assert repairs.needed() is needed
+
+
+def test_each_repair_changes_its_file_and_nothing_else(tmp_path):
+    before = {r.file: (INSTALLED / "jittor" / r.file).read_text() for r in repairs.REPAIRS}
+    place = repairs.mended(INSTALLED, tmp_path)
+    for repair in repairs.REPAIRS:
+        text = (place / "jittor" / repair.file).read_text()
+        assert text != before[repair.file], repair.why
+        assert (INSTALLED / "jittor" / repair.file).read_text() == before[repair.file]
+    assert "descr->elsize" not in (place / "jittor/src/pyjt/numpy.h").read_text()
+    assert "copy=False" not in (place / "jittor/transform/__init__.py").read_text()
+    changed = set()
+    for package in repairs.PACKAGES:
+        for path in (p for p in (place / package).rglob("*") if p.is_file()):
+            if not filecmp.cmp(path, INSTALLED / path.relative_to(place), shallow=False):
+                changed.add(path.relative_to(place / "jittor").as_posix())
+    assert changed == set(before)
+    assert repairs.mended(INSTALLED, tmp_path) == place, "made once"
+    assert [p.name for p in tmp_path.iterdir()] == [place.name], "nothing else is left"
+
+
+def test_another_jittor_is_refused_by_name(tmp_path, monkeypatch):
+    base = tmp_path / "site" / "jittor"
+    for repair in repairs.REPAIRS:
+        (base / repair.file).parent.mkdir(parents=True, exist_ok=True)
+        (base / repair.file).write_text("// rewritten\n")
+    with pytest.raises(ImportError, match=r"src/pyjt/numpy\.h .*pip install 'numpy<2'"):
+        repairs.mended(tmp_path / "site", tmp_path / "out")
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_the_mended_copy_comes_first_and_is_not_mended_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(repairs, "numpy_version", lambda: "2.1.0")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    place = repairs.apply(tmp_path)
+    assert sys.path[0] == str(place) and place.parent == tmp_path / repairs.FOLDER
+    sys.path_importer_cache.clear()
+    assert repairs.apply(tmp_path) == place
+    assert len(list(place.parent.iterdir())) == 1 and sys.path.count(str(place)) == 1
+    monkeypatch.setattr(repairs, "numpy_version", lambda: "1.26.4")
+    assert repairs.apply(tmp_path) is None
+
+
+# what NumPy 2 broke; with NumPy 1 the same must hold
+
+WORKS = """
+import json, numpy as np, jittor_setup
+jt = jittor_setup.import_jittor()
+from PIL import Image
+from jittor import transform
+found = {}
+rows = np.arange(12, dtype="float64").reshape(3, 4)
+for kind in "bool int8 uint8 int16 int32 int64 float32 float64".split():
+    x = rows.astype(kind)
+    with jt.flag_scope(auto_convert_64_to_32=0):
+        found[f"array {kind}"] = bool((jt.array(x).numpy() == x).all())
+        found[f"part {kind}"] = bool((jt.array(x[::2, ::-1]).numpy() == x[::2, ::-1]).all())
+var = jt.array(rows.astype("float32"))
+for kind in (np.int32, np.int64, np.uint8):
+    found[f"get {kind.__name__}"] = var[kind(1)].numpy().tolist() == rows[1].tolist()
+    other = jt.array(rows.astype("float32"))
+    other[kind(2)] = jt.full((4,), 7.0)  # a number would meet another of Jittor's faults
+    found[f"set {kind.__name__}"] = other.numpy()[2].tolist() == [7.0] * 4
+    found[f"both {kind.__name__}"] = float(var[kind(1), kind(3)].item()) == rows[1, 3]
+picture = Image.fromarray((np.arange(60) * 4).astype("uint8").reshape(4, 5, 3))
+for mode in ("RGB", "L", "I", "F", "1"):
+    image = picture if mode == "RGB" else picture.convert("L").convert(mode)
+    array = transform.to_tensor(image)
+    found[f"picture {mode}"] = array.shape[-2:] == (4, 5) and bool(np.isfinite(array).all())
+print(json.dumps({"numpy": np.__version__, "wrong": [k for k, v in found.items() if not v], "looked at": len(found)}))
+"""
+
+
+def test_what_numpy_2_broke_works():
+    result = python(WORKS)
+    assert result.returncode == 0, result.stderr[-2000:]
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert found["wrong"] == [] and found["looked at"] == 30, found
