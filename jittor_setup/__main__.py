@@ -47,7 +47,7 @@ def found(jittor) -> dict[str, str]:
         "Python": platform.python_version(),
         "NumPy": repairs.numpy_version(),
         "Jittor": f"{jittor.__version__} in {jittor.__path__[0]}",
-        "repairs": "; ".join(r.why for r in repairs.REPAIRS) if repairs.needed() else "none needed",
+        "repairs": ", ".join(dict.fromkeys(r.file for r in repairs.needed())) or "none needed",
         "compiler": compiling.real_compiler(),
         "prepared headers": compiling.describe(),
         "oneDNN": "there" if with_onednn else f"none: pip install {' '.join(onednn.PACKAGES)}",

@@ -41,8 +41,10 @@ def prime(mended: Path | None = None) -> bool:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     key = hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
     stamp = jittor_cache() / "primed" / key
-    # of several that start at once, one compiles
-    with compiling.locked(stamp.parent.with_suffix(".lock")):
+    if stamp.is_file():
+        return False
+    # of several that start at once, one compiles; other environments need not wait for it
+    with compiling.locked(stamp.parent.with_name("priming") / key):
         if stamp.is_file():
             return False
         message = "Jittor compiles its core for this environment, once: one to two minutes ..."

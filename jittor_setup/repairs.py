@@ -1,4 +1,4 @@
-"""What NumPy 2 broke in Jittor 1.3.11, mended in a copy of Jittor; the installed package stays as it is.
+"""What NumPy 2 and Python 3.13 broke in Jittor 1.3.11, mended in a copy; the installed package stays as it is.
 
 Jittor's core reads NumPy's structures by their layout of NumPy 1: with NumPy 2 arrays come out as zeros or garbage,
 without an error. The core is compiled from sources inside of the package, so a mended copy in Jittor's cache, found
@@ -23,33 +23,52 @@ PACKAGES = ("jittor", "jittor_utils")
 
 @dataclass(frozen=True)
 class Repair:
-    """Every match of `wrong`, a regular expression, in `file` of the package becomes `right`."""
+    """Every match of `wrong`, a regular expression, in `file` becomes `right`; for `what` from version `since` on."""
 
     file: str
     wrong: str
     right: str
     why: str
+    what: str = "numpy"  # or "python"
+    since: tuple[int, int] = (2, 0)
 
 
 REPAIRS = (
     Repair(
-        "src/pyjt/numpy.h",
+        "jittor/src/pyjt/numpy.h",
         r"size \*= arr->descr->elsize;",
         "size *= get_type_str(arr).dsize();",
         "PyArray_Descr has another layout: the size of an element read from it is 0 or garbage",
     ),
     Repair(
-        "src/pyjt/py_converter.h",
+        "jittor/src/pyjt/numpy.cc",
+        r"fill\(PyArray_CopyInto, 82\);",
+        "fill(PyArray_CopyInto, 50);",
+        "PyArray_CopyInto has another place in NumPy's table: an array with gaps or reversed axes crashes",
+    ),
+    Repair(
+        "jittor/src/pyjt/py_converter.h",
         r"PyArrayDescr_Proxy array_descr;\s*array_descr\.type_num = 5;.*\s*int value;\s*"
         r"PyArray_CastScalarToCtype\(obj, &value, &array_descr\);\s*var_slice->set_int\(value\);",
         "PyObjHolder number(PyNumber_Long(obj));\n        var_slice->set_int(PyLong_AsLong(number.obj));",
-        "a[np.int64(1)] hands NumPy a descriptor of the old layout",
+        "x[np.int64(1)] hands NumPy a descriptor of the old layout",
     ),
     Repair(
-        "transform/__init__.py",
+        "jittor/transform/__init__.py",
         r"np\.array\(pic, (np\.\w+), copy=False\)",
         r"np.asarray(pic, \1)",
         "copy=False raises where a copy is needed, always for a picture",
+    ),
+    *(
+        Repair(
+            file,
+            rf"mod = locals\(\)\[{name}\]",
+            rf"mod = sys.modules[{name}]",
+            "what exec imports is no longer found in locals(): oneDNN's operators cannot be loaded",
+            "python",
+            (3, 13),
+        )
+        for file, name in (("jittor/compiler.py", "gen_name"), ("jittor_utils/__init__.py", "hash"))
     ),
 )
 
@@ -65,8 +84,11 @@ def numpy_version() -> str:
         return ""
 
 
-def needed() -> bool:
-    return int(numpy_version().partition(".")[0] or 0) >= 2
+def needed() -> tuple[Repair, ...]:
+    """Those that this Python and its NumPy ask for."""
+    numpy = [int(part) for part in numpy_version().split(".")[:2] if part.isdigit()]
+    versions = {"numpy": tuple(numpy), "python": sys.version_info[:2]}
+    return tuple(repair for repair in REPAIRS if versions[repair.what] >= repair.since)
 
 
 def apply(cache: Path) -> Path | None:
@@ -74,34 +96,34 @@ def apply(cache: Path) -> Path | None:
 
     ImportError when this Jittor is not the one that can be mended.
     """
-    if not needed():
+    chosen = needed()
+    if not chosen:
         return None
     installed = Path(util.find_spec("jittor").submodule_search_locations[0]).parent
     if installed.parent.name == FOLDER:  # of a parent process
         return installed
-    place = mended(installed, cache / FOLDER)
+    place = mended(installed, cache / FOLDER, chosen)
     sys.path.insert(0, str(place))
     return place
 
 
-def mended(installed: Path, folder: Path) -> Path:
-    """A mended copy of the packages in `installed`, below `folder`; made once, whole or not at all."""
-    base = installed / "jittor"
-    texts = {r.file: base / r.file for r in REPAIRS}
-    stats = [p.stat() for p in texts.values() if p.is_file()]
+def mended(installed: Path, folder: Path, chosen: tuple[Repair, ...]) -> Path:
+    """A copy of the packages in `installed` with these repairs, below `folder`; made once, whole or not at all."""
+    version, files = metadata.version("jittor"), {installed / r.file for r in chosen}
+    stats = [p.stat() for p in sorted(files) if p.is_file()]
     stamps = [f"{s.st_size} {s.st_mtime_ns}" for s in stats]
-    home = folder / digest(metadata.version("jittor"), str(installed), repr(REPAIRS), *stamps)
+    home = folder / digest(version, str(installed), repr(chosen), *stamps)
     if home.is_dir():
         return home
     changed = {}
-    for repair in REPAIRS:
-        path = base / repair.file
+    for repair in chosen:
+        path = installed / repair.file
         text = changed.get(path) or (path.read_text() if path.is_file() else "")
         changed[path], count = re.subn(repair.wrong, repair.right, text)
         if not count:
             raise ImportError(
-                f"Jittor {metadata.version('jittor')} with NumPy {numpy_version()}: {repair.file} is not the one that "
-                "can be mended (1.3.11); pip install 'numpy<2'"
+                f"Jittor {version}: {repair.file} cannot be mended for {repair.what} "
+                f"{repair.since[0]}.{repair.since[1]} and later; pip install jittor==1.3.11.0"
             )
     folder.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder))

@@ -74,7 +74,7 @@ def probe(framework: str) -> tuple[dict | None, str]:
 def find_problems(found: dict, answers: dict[str, tuple[dict | None, str]]) -> list[Problem]:
     """Everything wrong with what was found; see `main` for the keys of `found`."""
     problems = []
-    if not (3, 10) <= found["python"][:2] <= (3, 12):
+    if not (3, 10) <= found["python"][:2] <= (3, 13):
         problems.append(
             Problem(
                 f"Python {'.'.join(map(str, found['python']))} is not supported",
@@ -87,10 +87,10 @@ def find_problems(found: dict, answers: dict[str, tuple[dict | None, str]]) -> l
             Problem("no g++: Jittor compiles its kernels with it", "apt-get install g++", True)
         )
     numpy = found["packages"].get("numpy")
-    if numpy and int(numpy.split(".")[0]) >= 2:
+    if numpy and int(numpy.split(".")[0]) >= 3:
         problems.append(
             Problem(
-                f"numpy {numpy}: Jittor silently returns garbage with numpy 2",
+                f"numpy {numpy}: Jittor has been mended for numpy 1 and 2 alone",
                 "pip install -c constraints.txt numpy",
                 True,
             )

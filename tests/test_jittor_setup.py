@@ -17,8 +17,6 @@ from jittor_setup import importing, repairs, startup
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALLED = Path(util.find_spec("jittor").submodule_search_locations[0]).parent
-if INSTALLED.parent.name == repairs.FOLDER:  # NumPy 2, and somebody has imported Jittor here
-    INSTALLED = INSTALLED.parent
 
 
 def python(code: str, *options: str, **more: str) -> subprocess.CompletedProcess:
@@ -132,40 +130,55 @@ def test_a_failed_import_shows_what_jittor_said(capfd):
 
 
 @pytest.mark.parametrize(
-    ("version", "needed"), [("1.24.4", False), ("1.26.4", False), ("2.0.0", True), ("2.5.2", True)]
+    ("numpy", "python", "wanted"),
+    [
+        ("1.24.4", (3, 10), set()),
+        ("1.26.4", (3, 12), set()),
+        ("", (3, 12), set()),
+        ("2.0.0rc1", (3, 12), {"numpy"}),
+        ("2.5.2", (3, 10), {"numpy"}),
+        ("1.26.4", (3, 13), {"python"}),
+        ("2.5.2", (3, 13), {"numpy", "python"}),
+    ],
 )
-def test_numpy_2_needs_repairs(version, needed, monkeypatch):
-    monkeypatch.setattr(repairs, "numpy_version", lambda: version)
-    assert repairs.needed() is needed
+def test_what_needs_repairs(numpy, python, wanted, monkeypatch):
+    monkeypatch.setattr(repairs, "numpy_version", lambda: numpy)
+    monkeypatch.setattr(repairs.sys, "version_info", (*python, 1))
+    assert {repair.what for repair in repairs.needed()} == wanted
 
 
 def test_each_repair_changes_its_file_and_nothing_else(tmp_path):
-    before = {r.file: (INSTALLED / "jittor" / r.file).read_text() for r in repairs.REPAIRS}
-    place = repairs.mended(INSTALLED, tmp_path)
+    before = {r.file: (INSTALLED / r.file).read_text() for r in repairs.REPAIRS}
+    place = repairs.mended(INSTALLED, tmp_path, repairs.REPAIRS)
     for repair in repairs.REPAIRS:
-        text = (place / "jittor" / repair.file).read_text()
+        text = (place / repair.file).read_text()
         assert text != before[repair.file], repair.why
-        assert (INSTALLED / "jittor" / repair.file).read_text() == before[repair.file]
+        assert (INSTALLED / repair.file).read_text() == before[repair.file]
     assert "descr->elsize" not in (place / "jittor/src/pyjt/numpy.h").read_text()
     assert "copy=False" not in (place / "jittor/transform/__init__.py").read_text()
+    for file in ("jittor/compiler.py", "jittor_utils/__init__.py"):
+        text = (place / file).read_text()
+        assert "locals()" not in text
+        compile(text, file, "exec", dont_inherit=True)
     changed = set()
     for package in repairs.PACKAGES:
         for path in (p for p in (place / package).rglob("*") if p.is_file()):
             if not filecmp.cmp(path, INSTALLED / path.relative_to(place), shallow=False):
-                changed.add(path.relative_to(place / "jittor").as_posix())
+                changed.add(path.relative_to(place).as_posix())
     assert changed == set(before)
-    assert repairs.mended(INSTALLED, tmp_path) == place, "made once"
+    assert repairs.mended(INSTALLED, tmp_path, repairs.REPAIRS) == place, "made once"
     assert [p.name for p in tmp_path.iterdir()] == [place.name], "nothing else is left"
 
 
-def test_another_jittor_is_refused_by_name(tmp_path, monkeypatch):
-    base = tmp_path / "site" / "jittor"
+def test_another_jittor_is_refused_by_name(tmp_path):
     for repair in repairs.REPAIRS:
-        (base / repair.file).parent.mkdir(parents=True, exist_ok=True)
-        (base / repair.file).write_text("// rewritten\n")
-    with pytest.raises(ImportError, match=r"src/pyjt/numpy\.h .*pip install 'numpy<2'"):
-        repairs.mended(tmp_path / "site", tmp_path / "out")
-    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+        (tmp_path / "site" / repair.file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "site" / repair.file).write_text("// rewritten\n")
+    with pytest.raises(
+        ImportError, match=r"src/pyjt/numpy\.h cannot be mended.*pip install jittor==1\.3\.11"
+    ):
+        repairs.mended(tmp_path / "site", tmp_path / "out", repairs.REPAIRS)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_mended_copy_comes_first_and_is_not_mended_again(tmp_path, monkeypatch):
@@ -176,7 +189,7 @@ def test_the_mended_copy_comes_first_and_is_not_mended_again(tmp_path, monkeypat
     sys.path_importer_cache.clear()
     assert repairs.apply(tmp_path) == place
     assert len(list(place.parent.iterdir())) == 1 and sys.path.count(str(place)) == 1
-    monkeypatch.setattr(repairs, "numpy_version", lambda: "1.26.4")
+    monkeypatch.setattr(repairs, "needed", tuple)
     assert repairs.apply(tmp_path) is None
 
 

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# lease_run.sh SECONDS [options of scripts.gpu_check ...]: on the machine itself, in the project's root.
+# Sets up once, then checks until the seconds are over. Results land in $OUT (default: below /tmp/lease); Jittor's
+# cache stays in /tmp/lease, so that a second call goes on. LEASE_PYTHON, LEASE_DEVICE=cpu: for a rehearsal.
+set -u
+case "${1:-}" in '' | *[!0-9]*) echo "usage: bash lease_run.sh SECONDS [options of scripts.gpu_check ...]" >&2; exit 2 ;; esac
+began=$(date +%s) seconds=$1
+shift
+folder=$(cd "$(dirname "$0")" && pwd) place=${LEASE_PLACE:-/tmp/lease} python=${LEASE_PYTHON:-python3}
+site=$place/site out=${OUT:-$place/out}
+mkdir -p "$out"
+if [ ! -f "$place/.installed" ]; then
+    # wheels of what the machine has already are left out: its own were made for it
+    wanted=
+    for wheel in "$folder"/wheels/*.whl; do
+        name=$(basename "$wheel" | cut -d- -f1)
+        "$python" -c "import sys; from importlib.metadata import version; version(sys.argv[1])" "$name" 2>/dev/null ||
+            wanted="$wanted $wheel"
+    done
+    # shellcheck disable=SC2086
+    [ -z "$wanted" ] || "$python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-compile \
+        --no-cache-dir --target "$site" $wanted || { echo "error: the wheels cannot be installed" >&2; exit 3; }
+    touch "$place/.installed"
+fi
+[ -e ../shared/data ] || { mkdir -p ../shared && ln -s "$folder/data" ../shared/data; }
+export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 JITTOR_HOME="$place/home"
+nvidia-smi -L 2>/dev/null
+"$python" -c 'import torch, numpy; print("torch", torch.__version__, "numpy", numpy.__version__, torch.cuda.is_available())'
+left=$((seconds - ($(date +%s) - began) - 5))
+echo "set up in $(($(date +%s) - began)) s, $left s left"
+"$python" -m scripts.gpu_check --seconds "$left" --out "$place/gpu" ${LEASE_DEVICE:+--device "$LEASE_DEVICE"} "$@"
+code=$?
+cp "$place/gpu/check.json" "$out/" 2>/dev/null
+tar czf "$out/gpu.tgz" --exclude='*.safetensors' --exclude='*.pth' --exclude='*.npz' -C "$place" gpu
+echo "ended with $code after $(($(date +%s) - began)) s"
+exit $code
