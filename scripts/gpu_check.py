@@ -24,7 +24,7 @@ from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
 from scripts.common import run_main
 from scripts.gpu.harness import Kernels, describe_machine
-from scripts.gpu.plan import BY_NAME, CLOSING, Step, choose, left_out, named, next_step
+from scripts.gpu.plan import BY_NAME, CLOSING, LEAST, Step, choose, left_out, named, next_step
 from scripts.gpu.results import LEFT_OUT, Results, read_results
 from scripts.gpu.runner import Warmer, run_step
 
@@ -48,6 +48,7 @@ class Check:
         self.steps = [step for step in steps if step.name not in results.done()]
         self.end = None if seconds is None else clock() + seconds
         self.cores = len(os.sched_getaffinity(0))
+        self.place = self.cores, device
         self.console = Console()
         self.warmer: Warmer | None = None
 
@@ -57,8 +58,8 @@ class Check:
     def start(self) -> None:
         """Says what the time is foreseen to be enough for, and starts to compile for it."""
         left = self.left()
-        foreseen = self.steps if left is None else choose(self.steps, left - CLOSING, self.cores)
-        plan = {step.name: step.expected(self.cores) for step in foreseen}
+        foreseen = self.steps if left is None else choose(self.steps, left - CLOSING, *self.place)
+        plan = {step.name: step.expected(*self.place) for step in foreseen}
         self.results.note(plan=plan, seconds=left)
         total = sum(plan.values())
         self.console.print(
@@ -68,14 +69,19 @@ class Check:
         lanes = min(LANES, self.cores - 2)
         self.warmer = Warmer(ahead, self.device, self.results.folder, lanes)
 
+    def leave_out(self) -> None:
+        """Notes the steps that cannot be run here."""
+        for step in list(self.steps):
+            if why := left_out(step, self.device):
+                self.steps.remove(step)
+                self.results.add(step, {"state": LEFT_OUT, "seconds": 0.0, "tail": [why]})
+
     def run(self) -> None:
+        self.leave_out()
         self.start()
         try:
-            while (step := next_step(self.steps, self.left(), self.cores)) is not None:
+            while (step := next_step(self.steps, self.left(), *self.place)) is not None:
                 self.steps.remove(step)
-                if why := left_out(step, self.device):
-                    self.results.add(step, {"state": LEFT_OUT, "seconds": 0.0, "tail": [why]})
-                    continue
                 if step.alone:
                     self.warmer.wait(min(PATIENCE, self.left() or PATIENCE))
                 self.run_one(step)
@@ -83,7 +89,7 @@ class Check:
             self.warmer.stop()
 
     def run_one(self, step: Step) -> None:
-        expected, left = step.expected(self.cores), self.left()
+        expected, left = step.expected(*self.place), self.left()
         limit = None if left is None else max(1.0, left - CLOSING)
         self.console.print(f"{step.name}: {expected:.0f} s foreseen ...", highlight=False)
         kernels = Kernels()
@@ -124,11 +130,9 @@ def parse() -> argparse.Namespace:
 
 def begin(options: argparse.Namespace, clock: Callable) -> Check:
     """Everything that can be wrong with the options is told before a file is written."""
-    seconds = options.seconds
-    if seconds is not None and not (math.isfinite(seconds) and seconds > CLOSING):
-        raise InputError(
-            f"--seconds {seconds:g}: give more than {CLOSING:.0f}, which the end takes"
-        )
+    seconds, least = options.seconds, CLOSING + LEAST
+    if seconds is not None and not (math.isfinite(seconds) and seconds >= least):
+        raise InputError(f"--seconds {seconds:g}: give at least {least:g}, nothing is done in less")
     steps = named(options.steps or [s.name for s in BY_NAME.values() if options.long or not s.long])
     again = named(options.again)
     if options.resume_from:

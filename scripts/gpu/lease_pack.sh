@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # lease_pack.sh FOLDER: what scripts.gpu_check needs on a bare machine with Python 3.12, PyTorch for CUDA 13, NumPy 2,
-# SciPy and nvcc, and no network: wheels and data in one folder of some 45 MB, to be carried there with the project.
+# SciPy and nvcc, and no network: wheels and data in one folder of some 50 MB, to be carried there with the project.
 # Run it in the project's root with a folder that git ignores. There: bash FOLDER/lease_run.sh SECONDS [options ...]
 set -eu
 [ $# = 1 ] || { echo "usage: bash scripts/gpu/lease_pack.sh FOLDER" >&2; exit 2; }
@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 python=${PYTHON:-python3}
 # what is imported, and no more: 64 MiB may be carried
 packages="pycocotools safetensors rich markdown-it-py mdurl pygments astunparse six tqdm jinja2 markupsafe pillow
-matplotlib contourpy cycler kiwisolver pyparsing python-dateutil packaging tensorboard absl-py protobuf
+matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil packaging tensorboard absl-py protobuf
 pytest pluggy iniconfig"
 mkdir -p "$1/wheels" "$1/data"
 folder=$(cd "$1" && pwd)

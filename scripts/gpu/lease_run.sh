@@ -30,7 +30,9 @@ left=$((seconds - ($(date +%s) - began) - 5))
 echo "set up in $(($(date +%s) - began)) s, $left s left"
 "$python" -m scripts.gpu_check --seconds "$left" --out "$place/gpu" ${LEASE_DEVICE:+--device "$LEASE_DEVICE"} "$@"
 code=$?
-cp "$place/gpu/check.json" "$out/" 2>/dev/null
-tar czf "$out/gpu.tgz" --exclude='*.safetensors' --exclude='*.pth' --exclude='*.npz' -C "$place" gpu
+if [ -d "$place/gpu" ]; then
+    cp "$place/gpu/check.json" "$out/"
+    tar czf "$out/gpu.tgz" --exclude='*.safetensors' --exclude='*.pth' --exclude='*.npz' -C "$place" gpu
+fi
 echo "ended with $code after $(($(date +%s) - began)) s"
 exit $code
