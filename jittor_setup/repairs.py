@@ -59,6 +59,24 @@ REPAIRS = (
         r"np.asarray(pic, \1)",
         "copy=False raises where a copy is needed, always for a picture",
     ),
+    Repair(
+        "jittor/transform/function_pil.py",
+        r"np\.uint8\(hue_factor \* 255\)",
+        "np.uint8(int(hue_factor * 255) % 256)",
+        "a negative number is no uint8 any more: turning a picture's hue back raises",
+    ),
+    Repair(
+        "jittor/linalg.py",
+        r"np\.linalg\.solve\(a, b\)",
+        "np.linalg.solve(a, b[..., None] if b.ndim == a.ndim - 1 else b).reshape(b.shape)",
+        "solve takes a batch of vectors for a matrix",
+    ),
+    Repair(
+        "jittor/linalg.py",
+        r"updim\(np\.linalg\.solve\(T\(inp\), dout\)\)",
+        "np.linalg.solve(T(inp), updim(dout))",
+        "the gradient of solve does",
+    ),
     *(
         Repair(
             file,

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # lease_run.sh SECONDS [options of scripts.gpu_check ...]: on the machine itself, in the project's root.
 # Sets up once, then checks until the seconds are over. Results land in $OUT (default: below /tmp/lease); Jittor's
-# cache stays in /tmp/lease, so that a second call goes on. LEASE_PYTHON, LEASE_DEVICE=cpu: for a rehearsal.
+# cache stays in /tmp/lease, as HOME does (Jittor would remember a JITTOR_HOME), so that a second call goes on. LEASE_PYTHON, LEASE_DEVICE=cpu: for a rehearsal.
 set -u
 case "${1:-}" in '' | *[!0-9]*) echo "usage: bash lease_run.sh SECONDS [options of scripts.gpu_check ...]" >&2; exit 2 ;; esac
 began=$(date +%s) seconds=$1
 shift
 folder=$(cd "$(dirname "$0")" && pwd) place=${LEASE_PLACE:-/tmp/lease} python=${LEASE_PYTHON:-python3}
 site=$place/site out=${OUT:-$place/out}
-mkdir -p "$out"
+mkdir -p "$out" "$place/home"
 if [ ! -f "$place/.installed" ]; then
     # wheels of what the machine has already are left out: its own were made for it
     wanted=
@@ -23,7 +23,7 @@ if [ ! -f "$place/.installed" ]; then
     touch "$place/.installed"
 fi
 [ -e ../shared/data ] || { mkdir -p ../shared && ln -s "$folder/data" ../shared/data; }
-export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 JITTOR_HOME="$place/home"
+export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 HOME="$place/home"
 nvidia-smi -L 2>/dev/null
 "$python" -c 'import torch, numpy; print("torch", torch.__version__, "numpy", numpy.__version__, torch.cuda.is_available())'
 left=$((seconds - ($(date +%s) - began) - 5))

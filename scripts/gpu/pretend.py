@@ -189,8 +189,9 @@ def pretend(folder: Path) -> Path:
 
 
 def variables(folder: Path, home: Path) -> dict[str, str]:
+    """HOME and not JITTOR_HOME: Jittor would remember that one, and take it for the user's other runs, too."""
     paths = (str(folder / "driver"), os.environ.get("LD_LIBRARY_PATH"))
-    chosen = {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths)), "JITTOR_HOME": str(folder)}
+    chosen = {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths)), "HOME": str(folder)}
     return cuda_home.variables(home) | chosen
 
 
