@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from importlib import util
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from jittor_setup import __main__ as command
 from jittor_setup import importing, repairs, startup
 
 ROOT = Path(__file__).resolve().parent.parent
-INSTALLED = Path(util.find_spec("jittor").submodule_search_locations[0]).parent
+INSTALLED = Path(metadata.distribution("jittor").locate_file("")).resolve()
 
 
 def python(code: str, *options: str, **more: str) -> subprocess.CompletedProcess:

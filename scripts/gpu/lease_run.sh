@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # lease_run.sh SECONDS [options of scripts.gpu_check ...]: on the machine itself, in the project's root.
-# Sets up once, then checks until the seconds are over. Results land in $OUT (default: below /tmp/lease); Jittor's
-# cache stays in /tmp/lease, as HOME does (Jittor would remember a JITTOR_HOME), so that a second call goes on. LEASE_PYTHON, LEASE_DEVICE=cpu: for a rehearsal.
+# Sets up once, then checks until the seconds are over. Results land in $OUT (default: below /tmp/lease). HOME lies in
+# /tmp/lease, too, with Jittor's cache, so that a second call goes on; Jittor would remember a JITTOR_HOME.
+# LEASE_PYTHON, LEASE_DEVICE=cpu: for a rehearsal.
 set -u
 case "${1:-}" in '' | *[!0-9]*) echo "usage: bash lease_run.sh SECONDS [options of scripts.gpu_check ...]" >&2; exit 2 ;; esac
 began=$(date +%s) seconds=$1
