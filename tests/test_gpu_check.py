@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
-from parity.verdicts import Status, Verdict
+from parity.engine.verdicts import Status, Verdict
 from scripts import gpu_check
 from scripts.gpu import harness, plan, runner, timing, warm, work
 from scripts.gpu.plan import BY_NAME, CLOSING, STEPS, Step, choose, next_step
@@ -322,7 +322,7 @@ class Says:
     def __init__(self, error: float = 0.0):
         self.error, self.calls = error, []
 
-    def call(self, method, name, arguments, device, dtype):
+    def run(self, target, name, arguments, device, dtype):
         self.calls.append((name, device, dtype))
         return [np.linspace(1, 2, 8) + self.error], [np.ones(8)]
 
@@ -355,13 +355,16 @@ def test_mutants_live_on_the_device(monkeypatch):
         harness.Worker, "submit", lambda self, method, *args, **more: asked.append((method, *args))
     )
     worker = object.__new__(type("OnDevice", (harness.OnDevice,), {"device": "cuda"}))
-    worker.submit("build", {"a": 1}, "cpu", "float64")
-    worker.submit("run_op", "nms", (), "cpu", "float64")
-    worker.submit("load", {"w": 1})
+    requests = "parity.suite.requests"
+    worker.submit("run", f"{requests}:build", {"a": 1}, "cpu", "float64", 3)
+    worker.submit("run", f"{requests}:run_op", "nms", (), "cpu", "float64")
+    worker.submit("run", f"{requests}:reset", {"w": 1})
+    worker.submit("state")
     assert asked == [
-        ("build", {"a": 1}, "cuda", "float64"),
-        ("run_op", "nms", (), "cuda", "float64"),
-        ("load", {"w": 1}),
+        ("run", f"{requests}:build", {"a": 1}, "cuda", "float64", 3),
+        ("run", f"{requests}:run_op", "nms", (), "cuda", "float64"),
+        ("run", f"{requests}:reset", {"w": 1}),
+        ("state",),
     ]
 
 

@@ -50,10 +50,10 @@ class Kill:
 class Hunt:
     """Keeps the two sound workers and their answers, so that a mutant costs one process and one run."""
 
-    def __init__(self, probes: Mapping[str, Probe], planting: str):
-        """planting: the target that installs the mutant of a name in a worker."""
-        self.probes, self.planting = probes, planting
-        self.sound = {side: Worker(side) for side in FRAMEWORKS}
+    def __init__(self, probes: Mapping[str, Probe], planting: str, worker: type[Worker] = Worker):
+        """planting: the target that installs the mutant of a name in a worker; worker: what makes one."""
+        self.probes, self.planting, self.worker = probes, planting, worker
+        self.sound = {side: worker(side) for side in FRAMEWORKS}
         self.folder = scratch("hunt")
         self.answers: dict[str, dict] = {}  # packed: together they take gigabytes
 
@@ -74,7 +74,7 @@ class Hunt:
     def try_mutant(self, mutant: Mutant) -> Kill:
         probe = self.probes[mutant.probe]
         answers = self.sound_answers(mutant.probe, probe)
-        worker = Worker(mutant.side, preload=(f"{self.planting}={mutant.name}",))
+        worker = self.worker(mutant.side, preload=(f"{self.planting}={mutant.name}",))
         try:
             answers = answers | {mutant.side: probe.collect(worker)}
         except (WorkerDied, WorkerError) as error:

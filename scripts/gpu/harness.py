@@ -11,19 +11,23 @@ from dataclasses import replace
 from functools import partial
 
 from neutral.config import to_dict
-from parity import gates
-from parity.cases import COCO_MINI, STEPPING, Case, sizes
-from parity.environment import describe_machine, examine_environment
-from parity.examine import examine_case
-from parity.golden import golden_weights
-from parity.kernels import Kernels
-from parity.mutants.catalogue import MUTANTS
+from parity.engine import gates
+from parity.engine.environment import describe_machine, examine_environment
+from parity.engine.judging import judge, judge_gradient, judge_precision
+from parity.engine.kernels import Kernels
+from parity.engine.steps import compare_steps
+from parity.engine.verdicts import Status
+from parity.engine.weights import drawn_weights
+from parity.engine.workers import FRAMEWORKS, Worker, Workers
+from parity.errors import WorkerDied, WorkerError
 from parity.mutants.kill import Hunt
-from parity.op_cases import OP_CASES, comparable, pad
-from parity.steps import compare_steps, drop_epochs, step_rates
-from parity.verdicts import Status, judge, judge_gradient, judge_precision
-from parity.workers import FRAMEWORKS, Pair, Worker, WorkerDied, WorkerError
-from scripts.record import DATA, find_case
+from parity.suite.ask import ask
+from parity.suite.cases import COCO_MINI, STEPPING, DetectorCase, sizes
+from parity.suite.mutants.catalogue import MUTANTS, PLANTING
+from parity.suite.mutants.probes import PROBES
+from parity.suite.op_cases import OP_CASES, comparable, pad
+from parity.suite.stepping import drop_epochs, step_rates
+from scripts.record import DATA, find_detector
 
 __all__ = ("Kernels", "WorkerDied", "WorkerError", "describe_machine")  # for their neighbours
 
@@ -71,7 +75,7 @@ def summary(verdicts: list) -> dict:
 
 def environment(device: str) -> Parts:
     """What both frameworks say of themselves, and one kernel of each kind against the CPU's float64."""
-    pair, exact = Pair(device), Worker("torch")
+    pair, exact = Workers(device=device), Worker("torch")
     try:
         found, verdicts = examine_environment(pair)
         yield "frameworks", {"told": found} | summary(verdicts)
@@ -92,11 +96,11 @@ def op_labels() -> dict[str, object]:
 
 
 def run_op(worker: Worker, case, device: str, dtype: str) -> tuple[list, list]:
-    parts = worker.call("run_op", case.name, case.arguments, device, dtype)
+    parts = ask(worker, "run_op", case.name, case.arguments, device, dtype)
     return tuple([comparable(x) for x in part or []] for part in parts)
 
 
-def compare_op(case, label: str, pair: Pair, cpu: Worker, dtype: str) -> list:
+def compare_op(case, label: str, pair: Workers, cpu: Worker, dtype: str) -> list:
     """Values and gradients of both sides on the device against PyTorch's float64 on the CPU."""
     exact = run_op(cpu, case, "cpu", "float64")
     found = {side: run_op(pair[side], case, pair.device, dtype) for side in FRAMEWORKS}
@@ -126,7 +130,7 @@ def compare_op(case, label: str, pair: Pair, cpu: Worker, dtype: str) -> list:
 
 def ops(device: str) -> Parts:
     """Every function of ops, values and gradients, in both precisions."""
-    pair, exact = Pair(device), Worker("torch")
+    pair, exact = Workers(device=device), Worker("torch")
     try:
         for label, case in op_labels().items():
             for dtype in ("float64", "float32"):
@@ -136,21 +140,21 @@ def ops(device: str) -> Parts:
         exact.close()
 
 
-def examined(cases: Callable[[str], tuple[Case, ...]], device: str) -> Parts:
-    pair = Pair(device)
+def examined(cases: Callable[[str], tuple[DetectorCase, ...]], device: str) -> Parts:
+    pair = Workers(device=device)
     try:
         for case in cases(device):
-            with examine_case(case, pair, DATA) as examination:
+            with case.examination(pair, DATA) as examination:
                 yield case.name, summary(examination.run())
     finally:
         pair.close()
 
 
-def scenes(device: str) -> tuple[Case, ...]:
-    return tuple(find_case(name) for name in SCENES)
+def scenes(device: str) -> tuple[DetectorCase, ...]:
+    return tuple(find_detector(name) for name in SCENES)
 
 
-def full_size(preset: str, device: str) -> tuple[Case, ...]:
+def full_size(preset: str, device: str) -> tuple[DetectorCase, ...]:
     """The whole model at its own size, float32 gates with local errors; small where the CPU rehearses."""
     size = sizes(800, 1333) if device == "cuda" else sizes(96, 144)
     data = COCO_MINI if COCO_MINI.is_dir() else None
@@ -160,23 +164,25 @@ def full_size(preset: str, device: str) -> tuple[Case, ...]:
         else ("model.rpn.proposals.post_nms_train=24",)
     )
     return (
-        Case(f"{preset} at {size[0]}", preset, (*size, *few), (0, 7), float64=False, data=data),
+        DetectorCase(
+            f"{preset} at {size[0]}", preset, (*size, *few), (0, 7), float64=False, data=data
+        ),
     )
 
 
 def coupled(device: str) -> Parts:
     """Twenty whole training steps of both sides from the same weights, in float64."""
-    pair = Pair(device)
+    pair = Workers(device=device)
     try:
         for name, case in STEPPING.items():
             config, batch = case.config(), case.batch(DATA)
             epochs, sides = drop_epochs(config, 20), []
-            pair.both("build", to_dict(config), device, "float64")
-            weights = golden_weights(pair["torch"].call("shapes"))
+            ask(pair, "build", to_dict(config), device, "float64")
+            weights = drawn_weights(pair["torch"].call("shapes"))
             pair.both("load", weights)
             names = pair.both("trained_names")
             rates = step_rates(config, names["torch"], epochs)
-            found = pair.both("train_steps", [batch] * len(epochs), rates)
+            found = ask(pair, "train_steps", [batch] * len(epochs), rates)
             sides = [(weights, names[side], *found[side]) for side in FRAMEWORKS]
             yield name, summary(compare_steps(case.name, *sides))
     finally:
@@ -185,7 +191,7 @@ def coupled(device: str) -> Parts:
 
 def repeats(device: str, times: int = 5) -> Parts:
     """Whether the same kernel gives the same bits again, values and gradients, on each side."""
-    pair, labels = Pair(device), op_labels()
+    pair, labels = Workers(device=device), op_labels()
     try:
         for name in REPEATED:
             for side in FRAMEWORKS:
@@ -205,16 +211,15 @@ class OnDevice(Worker):
     device = "cpu"
 
     def submit(self, method: str, *args, **options) -> None:
-        if method == "build":
-            args = (args[0], self.device, *args[2:])
-        elif method == "run_op":
-            args = (*args[:2], self.device, *args[3:])
+        place = {"build": 2, "run_op": 3}.get(str(args[0]).rpartition(":")[2]) if args else None
+        if method == "run" and place is not None:
+            args = (*args[:place], self.device, *args[place + 1 :])
         super().submit(method, *args, **options)
 
 
 def mutants(device: str) -> Parts:
     """Jittor's planted faults that the default tests know, on the device: caught, and where first."""
-    hunt = Hunt(type("OnDevice", (OnDevice,), {"device": device}))
+    hunt = Hunt(PROBES, PLANTING, type("OnDevice", (OnDevice,), {"device": device}))
     try:
         for mutant in (m for m in MUTANTS.values() if m.side == "jittor" and m.fast):
             kill = hunt.try_mutant(mutant)
@@ -257,22 +262,22 @@ def warm_tasks(steps: list[str], device: str) -> list[tuple[str, Callable[[Worke
     return tasks
 
 
-def built(worker: Worker, case: Case, device: str, dtype: str) -> None:
-    worker.call("build", to_dict(case.config()), device, dtype)
-    worker.call("load", golden_weights(worker.call("shapes")))
+def built(worker: Worker, case: DetectorCase, device: str, dtype: str) -> None:
+    ask(worker, "build", to_dict(case.config()), device, dtype, case.dropout_step)
+    worker.call("load", drawn_weights(worker.call("shapes")))
 
 
-def trace(worker: Worker, case: Case, device: str, dtype: str) -> None:
+def trace(worker: Worker, case: DetectorCase, device: str, dtype: str) -> None:
     built(worker, case, device, dtype)
-    worker.call("trace", case.batch(DATA), dropout_step=case.dropout_step)
+    worker.call("trace", case.batch(DATA))
 
 
-def step_once(worker: Worker, case: Case, device: str, dtype: str) -> None:
+def step_once(worker: Worker, case: DetectorCase, device: str, dtype: str) -> None:
     built(worker, case, device, dtype)
     config = case.config()
     count = config.optimiser.accumulate
     rates = step_rates(config, worker.call("trained_names"), (0,) * count)
-    worker.call("train_steps", [case.batch(DATA)] * count, rates)
+    ask(worker, "train_steps", [case.batch(DATA)] * count, rates)
 
 
 PARTS: dict[str, Callable[[str], Parts]] = {

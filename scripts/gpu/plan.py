@@ -14,7 +14,7 @@ from neutral.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COCO_MINI = ROOT.parent / "shared" / "data" / "coco_mini"
-SUITE = "parity"  # the folder of the harness's own tests
+SUITE = "parity/suite"  # the folder of the harness's own tests
 # seconds of one core for a fused kernel: nvcc's, and g++'s with prepared headers (docs/jittor.md)
 A_KERNEL = {"cuda": 4.1, "cpu": 0.5}
 THREADS_USED = 0.7  # of the cores, on average, while kernels compile in the background
@@ -115,7 +115,15 @@ STEPS = (
     work("mutants", 60, 60, 20),
     suite("localise", "test_localise.py", 60, 100, value=5, long=True),
     Step("atlas", "scripts.atlas --record --device {device}", 240, 400, 5, long=True, locks=True),
-    Step("floors", "parity.floors --device {device}", 300, 300, 5, long=True, locks=True),
+    Step(
+        "floors",
+        "parity.suite.measure_floors --device {device}",
+        300,
+        300,
+        5,
+        long=True,
+        locks=True,
+    ),
     *(reference(preset) for preset in ("scenes_frcnn", "scenes_detr")),
     overfit("torchvision_r50_fpn", "5e-3", 60),
     overfit("detr_r50", "1e-4", 150),

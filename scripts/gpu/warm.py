@@ -10,7 +10,6 @@ import argparse
 import threading
 import time
 
-from neutral.errors import InputError
 from scripts.common import run_main
 from scripts.gpu.harness import Worker, WorkerDied, WorkerError, warm_tasks
 
@@ -27,7 +26,7 @@ def lane(tasks: list, lock: threading.Lock) -> None:
             try:
                 task(worker)
                 told = "done"
-            except (InputError, WorkerDied, WorkerError, OSError) as error:
+            except (ValueError, WorkerDied, WorkerError, OSError) as error:
                 told = f"{type(error).__name__}: {str(error)[:200]}"
             print(f"{time.monotonic() - began:6.1f} s  {label}: {told}", flush=True)
     finally:
