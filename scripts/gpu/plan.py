@@ -72,7 +72,9 @@ def training(preset: str, seconds: float, kernels: int) -> Step:
 
 
 def suite(name: str, selection: str, seconds: float, kernels: int, **more) -> Step:
-    command = f"pytest -q {SUITE}/{selection} --framework-device {{device}} --parity-report {{out}}/{{name}}"
+    command = (
+        f"pytest -q {SUITE}/{selection} --parity-device {{device}} --parity-report {{out}}/{{name}}"
+    )
     return Step(name, command, seconds, kernels, **more)
 
 
