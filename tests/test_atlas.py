@@ -63,7 +63,7 @@ def test_repros_run_alone(side, tmp_path):
         "eval-stops-gradients",
         "adamw-default-decay",
     ]
-    text = "import os\nfrom jittor_impl.environment import prepare_environment\nprepare_environment()\n"
+    text = "import os\nimport jittor_setup\njittor_setup.install_hook()\n"
     text = text if side == "jittor" else ""
     for name in names:
         body = repro(BY_ID[name], side)

@@ -73,6 +73,23 @@ def test_line_ends_survive(tmp_path):
     assert path.read_bytes().count(b"\r\n") == 3 and path.stat().st_mode & 0o777 == 0o755
 
 
+@pytest.mark.parametrize("inside", ["\x0c", "\u2028", "\x1c", "\x85"])
+def test_other_separators(tmp_path, inside):
+    """What str.splitlines takes for a line's end and Python does not."""
+    path = tmp_path / "port.py"
+    path.write_bytes(f"# a{inside}b\r\n{BAD}".encode())
+    assert main(["--fix", str(path)]) == 0
+    wanted = BAD.replace("2))", "2), mode='nearest')")
+    assert path.read_bytes() == f"# a{inside}b\r\n{wanted}".encode(), "mixed line ends stay"
+
+
+def test_deep_nesting(tmp_path, capsys):
+    path = tmp_path / "port.py"
+    path.write_text("import jittor as jt\nx = " + "-" * 5000 + "1\n")
+    code, out, _ = run(capsys, path)
+    assert code == 2 and "cannot be read as Python" in out
+
+
 @pytest.mark.parametrize(
     ("comment", "silent"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tokenize
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,9 @@ from parity.files import replacing
 
 def apply(text: str, findings: Iterable[Finding]) -> tuple[str, list[Finding]]:
     """The text with the findings' edits, and those that could be made: of two that overlap, the first."""
-    lines = [line.encode() for line in text.splitlines(keepends=True)]
+    lines = [
+        line.encode() for line in re.findall(r"[^\n]*\n|[^\n]+", text)
+    ]  # as Python counts them
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))
@@ -49,14 +52,16 @@ def fix_file(path: Path, findings: list[Finding]) -> list[Finding]:
     with path.open("rb") as file:
         encoding, _ = tokenize.detect_encoding(file.readline)
     text = path.read_bytes().decode(encoding)
-    newline = "\r\n" if "\r\n" in text else "\n"
-    fixed, made = apply(text.replace("\r\n", "\n"), findings)
+    if re.search(r"\r(?!\n)", text):
+        return []  # lines of an old Macintosh: places are counted otherwise
+    fixed, made = apply(text, findings)
     try:
         ast.parse(fixed)
+        written = fixed.encode(encoding)
     except (SyntaxError, ValueError):
         return []
     if made:
         with replacing(path) as temporary:
-            temporary.write_bytes(fixed.replace("\n", newline).encode(encoding))
+            temporary.write_bytes(written)
             temporary.chmod(path.stat().st_mode & 0o777)
     return made

@@ -63,7 +63,7 @@ def parts_of(path: Path, broken: list[Finding]) -> Iterator[Part]:
     for file in [path] if path.is_file() else python_files(path):
         try:
             tree = ast.parse(read_source(file))
-        except (SyntaxError, ValueError, OSError, RecursionError) as error:
+        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
             broken.append(unreadable(file, error))
             continue
         yield from functions(tree, file, "")

@@ -85,13 +85,16 @@ def lint_path(path: Path, hints: bool = False) -> Report:
             text = read_source(file)
             if MENTION.search(text):
                 codes.append(Code(text, file))
-        except (SyntaxError, ValueError, OSError, RecursionError) as error:
+        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
             report.findings.append(unreadable(file, error))
     patched = set().union(*(code.patched for code in codes))
     for code in codes:
         code.patched = patched
         report.files += code.source.uses_jittor
-        report.findings += sift(code, hints)
+        try:
+            report.findings += sift(code, hints)
+        except RecursionError as error:
+            report.findings.append(unreadable(code.path, error))
     report.findings.sort()
     return report
 
