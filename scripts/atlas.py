@@ -2,7 +2,8 @@
 
 `python -m scripts.atlas` lists all entries, `python -m scripts.atlas argmax` those of an operator (all words must
 occur), `--explain ID` shows one with scripts that can be copied and run alone, `--run ID` runs it now. `--record`
-measures these entries and writes parity/atlas/atlas.json; `--docs` writes docs/atlas.md.
+measures these entries and writes parity/atlas/atlas.json; `--namesakes` compares the signatures of all names;
+`--docs` writes docs/atlas.md and docs/atlas/.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from parity.atlas.judge import (
     read_record,
     write_record,
 )
+from parity.atlas.namesakes import look, write_namesakes
 from parity.atlas.page import explain, render, told
 from scripts.common import make_progress, run_main
 
+NAMES = {"torch": "PyTorch", "jittor": "Jittor"}
 KINDS = (SAME, DIFFERS, RAISES, CRASHES)
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "atlas.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def named(identifier: str) -> Entry:
@@ -75,8 +78,32 @@ def measure(entries: list[Entry], device: str, known: dict) -> None:
                 progress.update(task, advance=1, note=entry.id)
     finally:
         reader.close()
-    names = {"torch": "PyTorch", "jittor": "Jittor"}
-    write_record(device, {names[k]: v for k, v in versions.items()}, found, BY_ID)
+    write_record(device, {NAMES[k]: v for k, v in versions.items()}, found, BY_ID)
+
+
+def write_pages(pages: dict[str, str]) -> None:
+    """docs/atlas.md and the pages below docs/atlas; what nothing writes any more goes."""
+    (DOCS / "atlas").mkdir(exist_ok=True)
+    for path, text in pages.items():
+        with replacing(DOCS / path) as temporary:
+            temporary.write_text(text)
+    for old in (DOCS / "atlas").iterdir():
+        if f"atlas/{old.name}" not in pages:
+            old.unlink()
+    print(f"written: {len(pages)} pages, docs/atlas.md first")
+
+
+def compare_namesakes() -> None:
+    """Looks at every name of both packages, and writes namesakes.json."""
+    reader = Reader()
+    try:
+        versions = {
+            name: reader.workers[side].call("describe", "cpu")["version"]
+            for side, name in NAMES.items()
+        }
+        write_namesakes(*look(reader.workers), versions)
+    finally:
+        reader.close()
 
 
 def main() -> None:
@@ -90,9 +117,12 @@ def main() -> None:
     parser.add_argument("--explain", metavar="ID", help="everything about one entry")
     parser.add_argument("--run", metavar="ID", help="run one entry now, on both sides")
     parser.add_argument("--record", action="store_true", help="measure, and write atlas.json")
-    parser.add_argument("--docs", action="store_true", help="write docs/atlas.md")
+    parser.add_argument("--docs", action="store_true", help="write docs/atlas.md and docs/atlas/")
+    parser.add_argument("--namesakes", action="store_true", help="compare all signatures anew")
     options = parser.parse_args()
     record = read_record()
+    if options.namesakes:
+        compare_namesakes()
     if options.explain:
         print(explain(named(options.explain), record))
         return
@@ -113,10 +143,8 @@ def main() -> None:
         measure(entries, options.device, known)
         record = read_record()
     if options.docs:
-        with replacing(PAGE) as temporary:
-            temporary.write_text(render(record))
-        print(f"written: {PAGE.name}")
-    if options.record or options.docs:
+        write_pages(render(record))
+    if options.record or options.docs or options.namesakes:
         return
     table = Table("id", "kind", "what", "safe")
     for entry in entries:

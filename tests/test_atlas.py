@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from collections import Counter
@@ -11,16 +12,17 @@ import pytest
 
 from parity.atlas.catalogue import BY_ID, ENTRIES
 from parity.atlas.entry import AREAS, repro
-from parity.atlas.judge import judge, kind_of, read_record, same_value
+from parity.atlas.judge import judge, kind_of, read_record, same_value, severity
+from parity.atlas.namesakes import differences, parsed, read_namesakes
 from parity.atlas.page import explain, render
 from parity.atlas.snippets import plain
 from parity.engine.verdicts import Status
-from scripts.atlas import PAGE
+from scripts.atlas import DOCS
 from tests.test_scripts import ROOT, run
 
 
 def test_the_catalogue_is_whole():
-    assert len(ENTRIES) == len(BY_ID) >= 120
+    assert len(ENTRIES) == len(BY_ID) >= 500
     assert {e.area for e in ENTRIES} == set(AREAS)
     record = read_record()["cpu"]
     assert set(record["entries"]) == set(BY_ID), "python -m scripts.atlas --record"
@@ -44,7 +46,11 @@ def test_the_catalogue_is_whole():
 
 
 def test_the_page_is_up_to_date():
-    assert PAGE.read_text() == render(read_record()), "python -m scripts.atlas --docs"
+    pages = render(read_record())
+    for path, text in pages.items():
+        assert (DOCS / path).read_text() == text, f"{path}: python -m scripts.atlas --docs"
+    assert {f"atlas/{p.name}" for p in (DOCS / "atlas").iterdir()} | {"atlas.md"} == set(pages)
+    assert pages["atlas/search.html"].count("<tr data-words") == len(ENTRIES)
 
 
 @pytest.mark.parametrize("side", ["torch", "jittor"])
@@ -123,3 +129,54 @@ def test_command_line():
     assert "no entry 'cumsum'" in run("atlas", "--explain", "cumsum", code=2).stderr
     result = run("atlas", "--run", "cumsum-bool")
     assert "DIFFERS" in result.stdout and "bool[4]" in result.stdout
+
+
+def test_severity():
+    loud, silent = {"raises": "E", "message": ""}, value([2.0])
+    for kind, torch, jittor, wanted in (
+        ("SAME", silent, silent, "none"),
+        ("DIFFERS", value([1.0]), silent, "silent"),
+        ("RAISES", silent, loud, "error"),
+        ("RAISES", loud, silent, "silent"),
+        ("CRASHES", silent, {"crash": "exit code -11"}, "crash"),
+    ):
+        found = {"kind": kind, "torch": torch, "jittor": jittor}
+        assert severity(BY_ID["index-pairs"], found) == wanted
+    differs = {"kind": "DIFFERS", "torch": value([1.0]), "jittor": silent}
+    assert severity(replace(BY_ID["index-pairs"], minor=True), differs) == "minor"
+
+
+def test_signatures():
+    """Parameters compared: names that mean the same, other defaults, other order, what is missing or more."""
+    same = [["x", "positional", "(required)"], ["dim", "positional", "None"]]
+    other = [["input", "positional", "(required)"], ["axis", "positional", "None"]]
+    assert differences(same, same) == []
+    assert differences(same, other) == ["named otherwise: axis for dim"]
+    sgd = [[n, "positional", "0"] for n in ("lr", "momentum", "dampening", "weight_decay")]
+    assert differences(sgd, [sgd[0], sgd[1], sgd[3], sgd[2]]) == [
+        "order: lr, momentum, weight_decay, dampening for lr, momentum, dampening, weight_decay"
+    ]
+    assert differences([["p", "positional", "0.5"]], [["p", "positional", "0.1"]]) == [
+        "default of p: 0.1 for 0.5"
+    ]
+    assert differences([["p", "positional", "1"]], [["p", "positional", "1.0"]]) == []
+    assert differences([["beta", "positional", "1.0"]], []) == ["missing: beta"]
+    assert differences([], [["sync", "positional", "True"]]) == ["extra: sync"]
+    assert differences([["out", "keyword", "None"]], []) == [], "changes no values"
+    assert parsed("input, dim, *, dtype=None")[2] == ["dtype", "keyword", "None"]
+    found = read_namesakes()["spaces"]
+    assert (
+        "default of mode: 'bilinear' for 'nearest'"
+        in (found["torch.nn.functional"]["shared"]["interpolate"]["differences"])
+    )
+    assert any(
+        d.startswith("order: ") for d in found["torch.optim"]["shared"]["SGD"]["differences"]
+    )
+    assert "cdist" in found["torch"]["missing"]
+
+
+def test_namesakes_are_of_the_installed_packages():
+    """A new version of either brings new signatures: python -m scripts.atlas --namesakes --docs."""
+    versions = read_namesakes()["versions"]
+    assert versions == read_record()["cpu"]["versions"]
+    assert versions["Jittor"] == importlib.metadata.version("jittor")

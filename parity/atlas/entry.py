@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 
 AREAS = (
     *("indexing", "assignment", "reductions", "sorting", "types", "arithmetic", "NaN", "shapes"),
     *("views", "layers", "losses", "random", "autograd", "optimisers", "modules", "files", "lazy"),
+    *("data", "names"),
 )
 
 
@@ -18,7 +20,8 @@ class Entry:
     jittor: "" is PyTorch's text with `jt` for `torch`. safe: Jittor code that gives what PyTorch gives. Arrays of
     `given` become tensors; names that begin with "np_" stay NumPy arrays. effect: what the difference does to a
     detector; cause: where in Jittor's source it comes from. isolated: in a process of its own, because it may
-    crash or disturb what runs behind it; varies: values are garbage, only the kind of result is compared.
+    crash or disturb what runs behind it; varies: values are garbage, only the kind of result is compared;
+    minor: it differs, and no number of a detector hangs on it.
     """
 
     id: str
@@ -30,14 +33,18 @@ class Entry:
     effect: str = ""
     cause: str = ""
     source: str = ""
-    operators: str = ""  # names to look it up by, separated by blanks
+    operators: str = ""  # names to look it up by, separated by blanks; "" is what the code calls
     area: str = ""
     isolated: bool = False
     varies: bool = False
+    minor: bool = False
 
     def __post_init__(self):
         for name in ("torch", "jittor", "given", "safe"):  # written indented, for the eye
             object.__setattr__(self, name, textwrap.dedent(getattr(self, name)).strip())
+        if not self.operators:
+            called = re.findall(r"\b([A-Za-z]\w*)\(", f"{self.torch}\n{self.jittor}")
+            object.__setattr__(self, "operators", " ".join(dict.fromkeys(called)) or self.id)
 
     @property
     def jittor_code(self) -> str:

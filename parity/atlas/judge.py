@@ -12,9 +12,10 @@ from parity.engine.workers import FRAMEWORKS, Worker
 from parity.errors import WorkerDied
 from parity.files import read_json, write_json
 
-RUN_SNIPPET = "parity.atlas.snippets:run_snippet"
 RECORD = Path(__file__).parent / "atlas.json"
+RUN_SNIPPET = "parity.atlas.snippets:run_snippet"
 SAME, DIFFERS, RAISES, CRASHES = "SAME", "DIFFERS", "RAISES", "CRASHES"
+DEADLY, SILENT, LOUD, MINOR, NONE = "crash", "silent", "error", "minor", "none"
 PATIENCE = 150.0  # seconds: a write into foreign memory may hang
 RELATIVE = 2e-5  # float32 arithmetic in another order is no difference of meaning
 
@@ -27,6 +28,17 @@ def kind_of(torch: dict, jittor: dict) -> str:
     if "raises" in torch or "raises" in jittor:
         return SAME if "raises" in torch and "raises" in jittor else RAISES
     return SAME if same_value(torch["value"], jittor["value"]) else DIFFERS
+
+
+def severity(entry: Entry, found: dict) -> str:
+    """What a difference costs: SILENT, other numbers without a word; LOUD, an error; DEADLY, a crash; NONE."""
+    if found["kind"] == CRASHES:
+        return DEADLY
+    if found["kind"] == SAME:
+        return NONE
+    if found["kind"] == RAISES and "raises" in found["jittor"]:
+        return LOUD
+    return MINOR if entry.minor else SILENT
 
 
 def same_value(a, b) -> bool:
@@ -65,7 +77,8 @@ class Reader:
         self.workers = {side: Worker(side, PATIENCE) for side in FRAMEWORKS}
         self.fresh = {side: Worker(side, PATIENCE) for side in FRAMEWORKS}
 
-    def ask(self, side: str, entry: Entry, code: str) -> dict:
+    def submit(self, side: str, entry: Entry, code: str) -> Worker | WorkerDied:
+        """Hands a piece of code to a worker, which then works on it while others do on theirs."""
         worker, method = self.workers[side], "run"
         if entry.isolated:
             worker, method = self.fresh[side], "run_apart"
@@ -73,16 +86,19 @@ class Reader:
                 method = "run"
                 worker.close()
         try:
-            return worker.call(method, RUN_SNIPPET, entry.given, code, self.device)
+            worker.submit(method, RUN_SNIPPET, entry.given, code, self.device)
         except WorkerDied as death:
-            return {"crash": crash_of(str(death))}
+            return death
+        return worker
+
+    def ask(self, side: str, entry: Entry, code: str) -> dict:
+        return answer(self.submit(side, entry, code))
 
     def read(self, entry: Entry) -> dict:
         """{"kind", "torch", "jittor"} and, where there is a safe spelling, "safe": what it gives."""
-        found = {
-            "torch": self.ask("torch", entry, entry.torch),
-            "jittor": self.ask("jittor", entry, entry.jittor_code),
-        }
+        codes = {"torch": entry.torch, "jittor": entry.jittor_code}
+        asked = {side: self.submit(side, entry, code) for side, code in codes.items()}
+        found = {side: answer(worker) for side, worker in asked.items()}
         found = {"kind": kind_of(*found.values())} | found
         if entry.safe:
             found["safe"] = self.ask("jittor", entry, entry.safe)
@@ -91,6 +107,15 @@ class Reader:
     def close(self) -> None:
         for worker in (*self.workers.values(), *self.fresh.values()):
             worker.close()
+
+
+def answer(worker: Worker | WorkerDied) -> dict:
+    try:
+        if isinstance(worker, WorkerDied):
+            raise worker
+        return worker.result()
+    except WorkerDied as death:
+        return {"crash": crash_of(str(death))}
 
 
 def crash_of(message: str) -> str:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from parity.atlas.catalogue import arrays, numbers, order, places, runs, training
+from parity.atlas.catalogue import (
+    absent,
+    arrays,
+    edges,
+    networks,
+    numbers,
+    order,
+    places,
+    runs,
+    supply,
+    training,
+)
 from parity.atlas.entry import AREAS, Entry
 
-_MODULES = (places, order, numbers, arrays, training, runs)
+_MODULES = (places, order, numbers, arrays, training, runs, edges, networks, supply, absent)
 
 
 def _collected() -> tuple[Entry, ...]:

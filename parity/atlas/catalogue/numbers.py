@@ -32,6 +32,7 @@ ENTRIES = {
             cause=NARROW,
             source="JITTOR.md B; probes G07",
             operators="array int64 dtype id",
+            minor=True,
         ),
         Entry(
             "bool-plus-bool",
@@ -132,6 +133,7 @@ ENTRIES = {
             given="x = np.zeros(2, dtype=np.float32)",
             source="probes G89",
             operators="dtype",
+            minor=True,
         ),
         Entry(
             "tensor-of-int",

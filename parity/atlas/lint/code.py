@@ -1,0 +1,155 @@
+"""What a rule works on: a file's source, its values, and its operations on arrays."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from parity.atlas.lint.finding import WARNING, Edit, Finding
+from parity.atlas.lint.kinds import NOTHING, PARAMETER, VAR, Value
+from parity.atlas.lint.source import FUNCTIONS, Source, keyword
+from parity.atlas.lint.values import Flow
+
+FUNCTION_SPACES = {
+    "jittor",
+    "jittor.nn",
+    "jittor.misc",
+    "jittor.core",
+    "jittor.Var",
+    "jittor.linalg",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """x.name(...), jt.name(x, ...) or nn.name(x, ...): `given` without x. sure: x is a Var, the code shows it."""
+
+    name: str
+    call: ast.Call
+    x: ast.AST | None
+    given: list[ast.AST]
+    sure: bool
+    is_method: bool
+
+    def at(self, place: int, *names: str) -> ast.AST | None:
+        """The argument at this place behind x, or by one of these names."""
+        if len(self.given) > place:
+            return self.given[place]
+        found = keyword(self.call, *names)
+        return found.value if found else None
+
+
+class Code:
+    """patched: names of jittor's that the program sets itself, here or in another of its files."""
+
+    def __init__(self, text: str, path: Path = Path("<text>")):
+        self.source = Source(text)
+        self.path = path
+        self.flow = Flow(self.source)
+        self.patched = {
+            self.source.dotted(node)
+            for node in self.every(ast.Attribute)
+            if isinstance(node.ctx, ast.Store) and self.source.dotted(node)
+        }
+
+    def found(
+        self,
+        node: ast.AST,
+        entry: str,
+        message: str,
+        *edits: Edit,
+        level: str = WARNING,
+    ) -> Finding:
+        return Finding(
+            self.path,
+            node.lineno,
+            node.col_offset + 1,
+            entry,
+            message,
+            level,
+            node.end_lineno,
+            node.end_col_offset + 1,
+            edits,
+        )
+
+    def of(self, node: ast.AST | None) -> Value:
+        return self.flow.of(node)
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.source.tree))
+
+    def every(self, *kinds: type) -> Iterator:
+        return (node for node in self.nodes if isinstance(node, kinds))
+
+    @cached_property
+    def operations(self) -> list[Operation]:
+        """Operations on what is, or may well be, a Var."""
+        return [found for call in self.every(ast.Call) if (found := self._operation(call))]
+
+    def named(self, *names: str) -> Iterator[Operation]:
+        return (o for o in self.operations if o.name in names)
+
+    def _operation(self, call: ast.Call) -> Operation | None:
+        path = self.source.dotted(call.func)
+        if path:
+            space, _, name = path.rpartition(".")
+            if space not in FUNCTION_SPACES:
+                return None
+            x = call.args[0] if call.args else None
+            return Operation(name, call, x, call.args[1:], True, False)
+        if not isinstance(call.func, ast.Attribute) or not self.may_be_var(call.func.value):
+            return None
+        sure = self.of(call.func.value).kind in (VAR, PARAMETER)
+        return Operation(call.func.attr, call, call.func.value, call.args, sure, True)
+
+    def is_var(self, node: ast.AST | None) -> bool:
+        return self.of(node).kind in (VAR, PARAMETER)
+
+    def may_be_var(self, node: ast.AST | None) -> bool:
+        """Whether it is a Var, or nothing is known of it and the code around it speaks to Jittor."""
+        value = self.of(node)
+        if value.kind or value.is_pair:
+            return value.kind in (VAR, PARAMETER)
+        return node is not None and self.speaks_jittor(node)
+
+    def speaks_jittor(self, node: ast.AST) -> bool:
+        """Whether code of this place is Jittor's: its function names Jittor, or its class, or nobody else is named."""
+        scope: ast.AST | None = node
+        while scope is not None:
+            scope = self.source.enclosing(scope, (*FUNCTIONS, ast.ClassDef))
+            named = self.source.mentions(scope or self.source.tree)
+            foreign = {"torch", "torchvision"} & named
+            if "jittor" in named:
+                return not foreign
+            if foreign or (isinstance(scope, FUNCTIONS) and "numpy" in named):
+                return False
+        return self.source.uses_jittor and not self.source.uses_torch
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        return self.source.parents.get(node)
+
+    def is_boolean(self, node: ast.AST | None) -> bool:
+        value = self.of(node)
+        return value.dtype == "bool" and value.kind in (VAR, "")
+
+    def loads(self, scope: ast.AST, name: str, after_line: int) -> Iterator[ast.Name]:
+        """Where a name is read behind a line, in order."""
+        reads = (
+            n
+            for n in ast.walk(scope)
+            if isinstance(n, ast.Name)
+            and n.id == name
+            and isinstance(n.ctx, ast.Load)
+            and n.lineno > after_line
+        )
+        return iter(sorted(reads, key=lambda n: (n.lineno, n.col_offset)))
+
+    def module_classes(self) -> Iterator[ast.ClassDef]:
+        """Classes of the file that are Jittor modules."""
+        for node in self.every(ast.ClassDef):
+            if self.flow.classes.get(node.name, NOTHING).kind == "module":
+                yield node

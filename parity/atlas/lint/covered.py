@@ -1,0 +1,53 @@
+"""Entries of the atlas that the linter tells of: whether as a warning or a hint, and whether --fix mends them."""
+
+from __future__ import annotations
+
+WARNS, MENDS, HINTS = "warns", "warns, mends some", "hints"
+COVERED = {
+    **dict.fromkeys(
+        (
+            *("adamw-default-decay", "argmax-pair", "argmin-pair", "argsort-pair", "bool-invert"),
+            *("buffer-is-parameter", "clamp-keywords", "cumsum-bool", "equal-none"),
+            *(
+                "instance-norm-affine",
+                "interpolate-default",
+                "keyword-unknown",
+                "learning-rate-key",
+            ),
+            *("max-pair", "max-two", "nan-self-test", "plain-attribute", "randperm-of-tensor"),
+            *("result-unused", "set-row-scalar", "stop-grad-in-place", "train-false", "var-biased"),
+            *("view-clamp-columns",),
+        ),
+        MENDS,
+    ),
+    **dict.fromkeys(
+        (
+            *("adam-argument-order", "argmax-flat", "backward-method", "cached-attribute", "cdist"),
+            *("conv-same", "cross-entropy-smoothing", "cumsum-dtype", "cumsum-negative-axis"),
+            *("embedding-padding", "eval-freezes-affine", "eval-stops-gradients", "forward-name"),
+            *(
+                "group-lr-missing",
+                "index-mask-list",
+                "index-mask-numpy",
+                "index-mask-uint8",
+                "matrix-T",
+            ),
+            *("max-unpack", "multi-step-lr", "name-missing", "nms-offset", "no-grad-build"),
+            *("no-grad-load", "optimizer-lr-attribute", "permute-negative", "permute-two"),
+            *("scheduler-state", "sequential-modules", "set-chained", "sgd-argument-order"),
+            *("softmax-axis", "underscore-attribute", "unique-floats", "view-reshape", "view-rows"),
+        ),
+        WARNS,
+    ),
+    **dict.fromkeys(
+        (
+            *(
+                "floor-divide-negative",
+                "load-missing",
+                "norm-default-axis",
+            ),
+            "round-half",
+        ),
+        HINTS,
+    ),
+}

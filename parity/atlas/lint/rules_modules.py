@@ -1,0 +1,233 @@
+"""Modules: what becomes a parameter, what is saved, what is called."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from parity.atlas.lint.code import Code
+from parity.atlas.lint.finding import HINT, WARNING, Finding, after, instead
+from parity.atlas.lint.kinds import MODULE, VAR
+from parity.atlas.lint.rules_training import OPTIMISERLIKE
+from parity.atlas.lint.source import constant, keyword
+
+TABLELIKE = re.compile(
+    r"running_|(^|_)(mean|var|std|anchors?|grid|index|indices|mask|buffer|stride|table|kernel|"
+    r"matrix|priors?|project|window|freqs?|valid|cells?|center|centre|coords?|positions?|"
+    r"ema\w*|queue|prototypes?)s?$"
+)
+LEARNT = re.compile(
+    r"^w\d?$|bias|weight|embed|token|gamma|beta|scale|param|alpha|logit|query|queries"
+)
+CONSTANT_MAKERS = {
+    "array",
+    "arange",
+    "linspace",
+    "from_numpy",
+    "meshgrid",
+    "load",
+    "eye",
+    "tril",
+    "triu",
+}
+FILLED = {"zeros", "ones", "full", "randn", "rand", "empty"}
+
+
+def buffers(code: Code) -> Iterator[Finding]:
+    for call in code.every(ast.Call):
+        if not isinstance(call.func, ast.Attribute) or call.func.attr != "register_buffer":
+            continue
+        given = call.args[1] if len(call.args) > 1 else None
+        if given is None and (found := keyword(call, "tensor", "value")):
+            given = found.value
+        if given is None or constant(given) is not None or not code.speaks_jittor(call):
+            continue
+        if (isinstance(given, ast.Constant) and given.value is None) or stops(code, given):
+            continue
+        if stops_named(code, call, constant(call.args[0])):
+            continue
+        message = "a buffer is a parameter, trained and decayed: hand it in with .stop_grad()"
+        simple = isinstance(given, (ast.Call, ast.Attribute, ast.Subscript))
+        edits = [after(given, ".stop_grad()")] if simple else []
+        yield code.found(call, "buffer-is-parameter", message, *edits)
+
+
+def stops(code: Code, node: ast.AST) -> bool:
+    """Whether stop_grad or detach is in the expression, or was called on the name before or after."""
+    if any(
+        isinstance(n, ast.Attribute) and n.attr in ("stop_grad", "detach") for n in ast.walk(node)
+    ):
+        return True
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        text = ast.unparse(node)
+        scope = code.source.enclosing(node, (ast.ClassDef,)) or code.source.scope(node)
+        return any(stops_name(other, text) for other in ast.walk(scope))
+    return False
+
+
+def stops_named(code: Code, call: ast.Call, name: object) -> bool:
+    """Whether self.NAME is stopped somewhere in the class."""
+    owner = code.source.enclosing(call, (ast.ClassDef,))
+    return owner is not None and any(stops_name(n, f"self.{name}") for n in ast.walk(owner))
+
+
+def stops_name(node: ast.AST, name: str) -> bool:
+    """name.stop_grad(...), name.requires_grad = ..., name = ....stop_grad()"""
+    if isinstance(node, ast.Attribute) and node.attr in ("stop_grad", "requires_grad"):
+        return ast.unparse(node.value) == name
+    if isinstance(node, ast.Assign) and any(ast.unparse(t) == name for t in node.targets):
+        return ".stop_grad()" in ast.unparse(node.value)
+    return False
+
+
+def attributes(code: Code) -> Iterator[Finding]:
+    """self.x = a Var: a parameter, trained and saved, unless its name begins with an underscore."""
+    for owner in code.module_classes():
+        for node in ast.walk(owner):
+            if isinstance(node, ast.Assign):
+                for target, value in assignments(node):
+                    if is_self(target):
+                        yield from attribute(code, node, target, value, target.attr)
+            elif isinstance(node, ast.Call) and is_setattr(node):
+                name = constant(node.args[1])
+                text = name if isinstance(name, str) else ast.unparse(node.args[1])
+                yield from attribute(code, node, node.args[1], node.args[2], text)
+
+
+def assignments(node: ast.Assign) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """Targets with their values, tuples taken apart."""
+    for target in node.targets:
+        if isinstance(target, ast.Tuple):
+            values = node.value.elts if isinstance(node.value, ast.Tuple) else []
+            whole = values if len(values) == len(target.elts) else [node.value] * len(target.elts)
+            yield from zip(target.elts, whole, strict=True)
+        else:
+            yield target, node.value
+
+
+def is_self(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    )
+
+
+def is_setattr(node: ast.Call) -> bool:
+    named = isinstance(node.func, ast.Name) and node.func.id == "setattr"
+    on_self = (
+        len(node.args) == 3 and isinstance(node.args[0], ast.Name) and node.args[0].id == "self"
+    )
+    return named and on_self
+
+
+def attribute(
+    code: Code, node: ast.AST, target: ast.AST, value: ast.AST, name: str
+) -> Iterator[Finding]:
+    kind = code.of(value).kind or code.of(target).kind
+    if name.startswith("_") and not name.startswith("__"):
+        if kind == MODULE or (kind == VAR and is_made(code, value)):
+            message = f"{name} begins with an underscore: neither trained nor saved"
+            yield code.found(node, "underscore-attribute", message)
+        return
+    function = code.source.enclosing(node, (ast.FunctionDef,))
+    building = function is None or function.name in ("__init__", "build", "reset", "_init_weights")
+    if kind != VAR or stops(code, value) or stops(code, target):
+        return
+    maker = maker_of(code, value)
+    message = f"{name} becomes a parameter, trained and saved: add .stop_grad()"
+    edits = [after(value, ".stop_grad()")] if isinstance(value, ast.Call) else []
+    tablelike = (
+        TABLELIKE.search(name) and maker not in ("randn", "rand") and not LEARNT.search(name)
+    )
+    made = maker in CONSTANT_MAKERS and not LEARNT.search(name)
+    if building and maker not in ("Parameter", "init") and (tablelike or made):
+        yield code.found(node, "plain-attribute", message, *edits)
+    elif building and maker in FILLED:
+        yield code.found(node, "plain-attribute", message, *edits, level=HINT)
+    elif not building and function.name in ("execute", "forward"):
+        message = f"{name}, kept in execute, becomes a parameter and joins state_dict"
+        yield code.found(node, "cached-attribute", message)
+
+
+def maker_of(code: Code, node: ast.AST) -> str:
+    """The function of jittor that made it: "array" for jt.array(...).float32()."""
+    while isinstance(node, (ast.Call, ast.Attribute, ast.Subscript, ast.BinOp, ast.UnaryOp)):
+        if isinstance(node, ast.Call):
+            path = code.source.dotted(node.func)
+            if path.startswith("jittor.init"):
+                return "init"
+            if path:
+                return path.rpartition(".")[2]
+            node = node.func
+        elif isinstance(node, ast.BinOp):
+            node = node.left if code.is_var(node.left) else node.right
+        elif isinstance(node, ast.UnaryOp):
+            node = node.operand
+        else:
+            node = node.value
+    return ""
+
+
+def is_made(code: Code, node: ast.AST) -> bool:
+    return maker_of(code, node) in CONSTANT_MAKERS | FILLED | {"Parameter", "init"}
+
+
+def loading(code: Code) -> Iterator[Finding]:
+    for call in code.every(ast.Call):
+        named = isinstance(call.func, ast.Attribute)
+        if (
+            not named
+            or call.func.attr not in ("load_state_dict", "load_parameters")
+            or not call.args
+        ):
+            continue
+        owner = ast.unparse(call.func.value)
+        if owner.startswith("super") or OPTIMISERLIKE.search(owner) or not code.speaks_jittor(call):
+            continue
+        message = f"{call.func.attr} says nothing of missing or misshaped keys: check them"
+        yield code.found(call, "load-missing", message, level=HINT)
+
+
+def methods(code: Code) -> Iterator[Finding]:
+    for owner in code.module_classes():
+        names = {n.name: n for n in owner.body if isinstance(n, ast.FunctionDef)}
+        aliased = any(
+            isinstance(n, ast.Assign)
+            and any(isinstance(t, ast.Name) and t.id == "execute" for t in n.targets)
+            for n in owner.body
+        )
+        own = all(code.source.dotted(b).startswith("jittor.") for b in owner.bases)
+        called = any(isinstance(n, ast.Attribute) and n.attr == "forward" for n in code.nodes)
+        if "forward" in names and "execute" not in names and own and not (aliased or called):
+            message = "a module's method is execute: forward is never called"
+            yield code.found(names["forward"], "forward-name", message)
+    for call in code.every(ast.Call):
+        named = isinstance(call.func, ast.Attribute) and call.func.attr == "train" and call.args
+        given = constant(call.args[0]) if named else None
+        if isinstance(given, bool) and is_module(code, call):
+            word = "train" if given else "eval"
+            message = f"train takes no argument: {word}()"
+            edit = instead(call, f"{ast.unparse(call.func.value)}.{word}()")
+            yield code.found(call, "train-false", message, edit)
+    for node in code.every(ast.Attribute):
+        read = isinstance(node.ctx, ast.Load) and not is_self(node)
+        if (
+            node.attr == "_modules"
+            and read
+            and code.speaks_jittor(node)
+            and not code.source.is_guarded(node)
+        ):
+            message = "a Sequential keeps its layers in .layers; _modules is another thing here"
+            yield code.found(node, "sequential-modules", message, level=WARNING)
+
+
+def is_module(code: Code, call: ast.Call) -> bool:
+    kind = code.of(call.func.value).kind
+    return kind == MODULE or (
+        kind == "" and code.speaks_jittor(call) and "super" not in ast.unparse(call)
+    )
+
+
+RULES = (buffers, attributes, loading, methods)

@@ -1,0 +1,124 @@
+"""Names and keywords that Jittor does not have, from what was found in the installed package (namesakes.json)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+
+from parity.atlas.lint.code import Code
+from parity.atlas.lint.finding import Finding, renamed
+from parity.atlas.lint.kinds import VAR
+from parity.atlas.lint.source import name_of
+from parity.atlas.namesakes import canonical, read_namesakes
+
+ENTRIES = {"cdist": "cdist", "label_smoothing": "cross-entropy-smoothing"}
+TENSOR_ONLY = {  # methods of a tensor that nothing else has: told even where nothing is known of their owner
+    *("masked_select", "new_tensor", "index_fill_", "index_copy_", "scatter_add", "scatter_add_"),
+    *(
+        "masked_scatter",
+        "masked_scatter_",
+        "nan_to_num",
+        "repeat_interleave_",
+        "addcmul_",
+        "addcdiv_",
+    ),
+    *("bernoulli_", "movedim", "unflatten", "narrow", "clamp_min", "clamp_max", "clamp_min_"),
+    *("is_floating_point", "data_ptr", "diagonal", "fill_diagonal_", "zero_grad_", "sub_", "div_"),
+    *("copy_", "sigmoid_backward", "cummax", "cummin", "bincount", "baddbmm", "addmm", "bmm"),
+}
+
+
+@cache
+def known() -> dict:
+    return read_namesakes()
+
+
+def missing_names(code: Code) -> Iterator[Finding]:
+    """jt.cdist, nn.ModuleDict, from jittor import X: what the package does not have. Imports are told once."""
+    spaces = known()["names"]
+    imported = set(code.patched)
+    for node in code.every(ast.Import, ast.ImportFrom):
+        level = getattr(node, "level", 0)
+        base = f"{node.module}." if isinstance(node, ast.ImportFrom) and not level else ""
+        for alias in node.names:
+            missing = "" if level else first_missing(base + alias.name, spaces)
+            if missing:
+                imported.add(missing)
+                if not code.source.is_guarded(node):
+                    yield told(code, node, missing)
+    for node in code.every(ast.Attribute, ast.Name):
+        inner = isinstance(code.parent(node), ast.Attribute)
+        if inner or not isinstance(node.ctx, ast.Load):
+            continue
+        missing = first_missing(code.source.dotted(node), spaces)
+        if missing and missing not in imported and not code.source.is_guarded(node):
+            yield told(code, node, missing)
+
+
+def told(code: Code, node: ast.AST, missing: str) -> Finding:
+    entry = ENTRIES.get(missing.rpartition(".")[2], "name-missing")
+    return code.found(node, entry, f"there is no {missing} in Jittor {version()}")
+
+
+def first_missing(path: str, spaces: dict[str, list[str]]) -> str:
+    """ "jittor.nn.Foo" of "jittor.nn.Foo.bar" when nn is known and has no Foo."""
+    parts = path.split(".")
+    if parts[0] != "jittor":
+        return ""
+    for depth in range(1, len(parts)):
+        space = ".".join(parts[:depth])
+        if space not in spaces:
+            return ""
+        if parts[depth].startswith("_") or parts[depth] == "*":
+            return ""
+        if parts[depth] not in spaces[space]:
+            return ".".join(parts[: depth + 1])
+    return ""
+
+
+def version() -> str:
+    return known()["versions"]["Jittor"].rsplit(".", 1)[0]
+
+
+def missing_methods(code: Code) -> Iterator[Finding]:
+    lacking = set(known()["spaces"]["torch.Tensor"]["missing"])
+    for o in code.operations:
+        if not o.is_method or o.name not in lacking or code.source.is_guarded(o.call):
+            continue
+        if code.of(o.x).kind == VAR or o.name in TENSOR_ONLY:
+            yield code.found(o.call, "name-missing", f"a Var has no method {o.name}")
+
+
+def unknown_keywords(code: Code) -> Iterator[Finding]:
+    """keepdim=, device=, inplace= ...: keywords of PyTorch's namesake that Jittor's has not."""
+    elsewhere = {"clamp", "clamp_", "cumsum"}  # they have rules of their own
+    for call in code.every(ast.Call):
+        path = code.source.dotted(call.func)
+        signature = signature_of(path) if path.startswith("jittor.") else None
+        if name_of(call.func) in elsewhere or code.source.is_guarded(call):
+            continue
+        if not path and isinstance(call.func, ast.Attribute) and code.is_var(call.func.value):
+            signature = signature_of(f"jittor.Var.{call.func.attr}")
+        if signature is None or any(
+            kind in ("any keyword", "declared") for _, kind, _ in signature
+        ):
+            continue
+        names = {name for name, _, _ in signature}
+        for given in call.keywords:
+            if given.arg is None or given.arg in names:
+                continue
+            near = [n for n in names if canonical(n) == canonical(given.arg)]
+            edits = [renamed(given, near[0])] if len(near) == 1 else []
+            what = f"{given.arg}=" + (f"; it is {near[0]}=" if near else "")
+            message = f"{name_of(call.func)} knows no {what}"
+            entry = ENTRIES.get(given.arg, "keyword-unknown")
+            yield code.found(call, entry, message, *edits)
+
+
+def signature_of(path: str) -> list | None:
+    space, _, name = path.rpartition(".")
+    return known()["signatures"].get(space, {}).get(name)
+
+
+RULES = (missing_names, missing_methods, unknown_keywords)

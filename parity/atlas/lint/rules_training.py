@@ -1,0 +1,210 @@
+"""Optimisers, schedules, gradients."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from parity.atlas.lint.code import Code
+from parity.atlas.lint.finding import WARNING, Finding, argument, instead
+from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
+from parity.atlas.lint.source import constant, name_of, says
+
+OPTIMISERLIKE = re.compile(r"opt|sched|scaler|(^|_|\.)ema", re.IGNORECASE)
+LEAST_DAMPENING = 0.1  # a fourth argument of SGD below it is meant as a weight decay
+LOSSLIKE = re.compile(r"loss|err|cost|total", re.IGNORECASE)
+
+
+def groups(code: Code) -> Iterator[Finding]:
+    given = groups_with_rates(code)
+    for node in code.every(ast.Subscript):
+        key, stored = constant(node.slice), isinstance(node.ctx, ast.Store)
+        if key not in ("lr", "learning_rate") or not code.speaks_jittor(node):
+            continue
+        held = is_group(code, node.value)
+        if key == "learning_rate" and held:
+            message = 'nothing reads "learning_rate": a group\'s key is "lr"'
+            yield code.found(node, "learning-rate-key", message, instead(node.slice, "'lr'"))
+        elif key == "lr" and held and not (stored or given < node.lineno or is_asked(code, node)):
+            message = 'a group has no "lr" unless one was given: .get("lr", optimizer.lr)'
+            yield code.found(node, "group-lr-missing", message)
+
+
+def is_group(code: Code, node: ast.AST) -> bool:
+    """param_groups[i], or the variable of a loop or comprehension over param_groups."""
+    if isinstance(node, ast.Subscript):
+        return name_of(node.value) == "param_groups"
+    if not isinstance(node, ast.Name):
+        return False
+    loops = (ast.For, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
+    loop = code.source.enclosing(node, loops)
+    while loop is not None:
+        parts = [loop] if isinstance(loop, ast.For) else loop.generators
+        for part in parts:
+            named = node.id in {n.id for n in ast.walk(part.target) if isinstance(n, ast.Name)}
+            if named and "param_groups" in ast.unparse(part.iter):
+                return True
+        loop = code.source.enclosing(loop, loops)
+    return False
+
+
+def is_asked(code: Code, node: ast.Subscript) -> bool:
+    """Whether the code looks first: `"lr" in group`, group.get("lr"), try."""
+    scope = ast.unparse(code.source.scope(node))
+    asked = re.search(r"""['"]lr['"] (not )?in |\.get\(['"]lr['"]|setdefault\(['"]lr['"]""", scope)
+    return bool(asked) or code.source.is_guarded(node)
+
+
+def groups_with_rates(code: Code) -> float:
+    """The first line that makes groups {"params": ..., "lr": ...} or writes the key; infinite if none does."""
+    lines = [float("inf")]
+    for node in code.every(ast.Dict):
+        keys = {constant(k) for k in node.keys if k is not None}
+        if {"params", "lr"} <= keys:
+            lines.append(0)
+    for node in code.every(ast.Subscript):
+        stored = isinstance(node.ctx, ast.Store) and constant(node.slice) == "lr"
+        if stored and is_group(code, node.value):
+            lines.append(node.lineno)
+    return min(lines)
+
+
+def optimisers(code: Code) -> Iterator[Finding]:
+    for call in code.every(ast.Call):
+        path = code.source.dotted(call.func)
+        if not path.startswith("jittor."):
+            continue
+        name = path.rpartition(".")[2]
+        if name == "AdamW" and not says(call, "weight_decay") and len(call.args) < 5:
+            message = "AdamW's default weight decay is 0, PyTorch's 0.01: say it"
+            edit = argument(call, "weight_decay=0.01")
+            yield code.found(call, "adamw-default-decay", message, edit)
+        if name == "MultiStepLR" and call.args:
+            message = "MultiStepLR drops an epoch later than PyTorch's"
+            yield code.found(call, "multi-step-lr", message)
+        fourth = constant(call.args[3]) if name == "SGD" and len(call.args) >= 4 else None
+        if isinstance(fourth, (int, float)) and fourth >= LEAST_DAMPENING:
+            message = "SGD's fourth argument is weight_decay, PyTorch's dampening"
+            yield code.found(call, "sgd-argument-order", message)
+        third = call.args[2] if name in ("Adam", "AdamW") and len(call.args) >= 3 else None
+        if isinstance(third, ast.Tuple):
+            message = f"{name}'s third argument is eps, PyTorch's betas: name them"
+            yield code.found(call, "adam-argument-order", message)
+
+
+def is_step(name: str, owner: str, call: ast.Call) -> bool:
+    """optimizer.step(loss) and optimizer.backward(loss), which differentiate."""
+    asks = name == "backward" or (name == "step" and bool(call.args))
+    return asks and bool(OPTIMISERLIKE.search(owner)) and "sched" not in owner.lower()
+
+
+def evaluation(code: Code) -> Iterator[Finding]:
+    """eval() before gradients in one function."""
+    for function in code.every(ast.FunctionDef):
+        events = []
+        for node in ast.walk(function):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            name, owner = node.func.attr, ast.unparse(node.func.value)
+            foreign = code.of(node.func.value).kind in (TORCH, TORCH_MODULE)
+            if (
+                name in ("eval", "train")
+                and not node.args
+                and not foreign
+                and code.speaks_jittor(node)
+            ):
+                events.append((node.lineno, name, owner, node))
+            elif code.source.dotted(node.func) == "jittor.grad" or is_step(name, owner, node):
+                events.append((node.lineno, "grad", owner, node))
+        yield from stopped_by_eval(code, sorted(events, key=lambda e: e[0]))
+
+
+def stopped_by_eval(code: Code, events: list[tuple]) -> Iterator[Finding]:
+    evaluated: dict[str, ast.AST] = {}
+    for line, name, owner, node in events:
+        if name == "eval":
+            evaluated[owner] = node
+        elif name == "train":
+            evaluated = {k: v for k, v in evaluated.items() if not k.startswith(owner)}
+        elif evaluated:
+            where = next(iter(evaluated.values()))
+            message = f"eval() stops the gradients asked for in line {line}"
+            yield code.found(where, "eval-stops-gradients", message)
+            evaluated = {}
+
+
+def freezing(code: Code) -> Iterator[Finding]:
+    """eval() of layers in a loop over modules: a way to freeze statistics that freezes more here."""
+    for call in code.every(ast.Call):
+        is_eval = (
+            isinstance(call.func, ast.Attribute) and call.func.attr == "eval" and not call.args
+        )
+        if not is_eval or not code.speaks_jittor(call):
+            continue
+        loop = code.source.enclosing(call, (ast.For,))
+        over = ast.unparse(loop.iter) if loop is not None else ""
+        layers = re.search(r"modules\(|children\(", over) and name_of(call.func.value) in {
+            n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)
+        }
+        frozen_too = any(
+            isinstance(n, ast.Attribute) and n.attr in ("stop_grad", "requires_grad")
+            for n in ast.walk(loop or call)
+        )
+        if layers and not frozen_too:
+            message = "eval() freezes weight and bias as well as statistics, and train() undoes it"
+            yield code.found(call, "eval-freezes-affine", message)
+
+
+def backward(code: Code) -> Iterator[Finding]:
+    for call in code.every(ast.Call):
+        if not isinstance(call.func, ast.Attribute) or call.func.attr != "backward":
+            continue
+        owner = ast.unparse(call.func.value)
+        if call.args or not code.may_be_var(call.func.value) or OPTIMISERLIKE.search(owner):
+            continue
+        if code.is_var(call.func.value) or LOSSLIKE.search(owner):
+            message = "a Var has no backward(): optimizer.step(loss), or optimizer.backward(loss)"
+            yield code.found(call, "backward-method", message)
+
+
+def without_gradients(code: Code) -> Iterator[Finding]:
+    for node in code.every(ast.With):
+        if not any(is_no_grad(code, item.context_expr) for item in node.items):
+            continue
+        for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
+            name, owner = name_of(call.func), ast.unparse(call.func)
+            loads = name in ("load_state_dict", "load_parameters")
+            if loads and not OPTIMISERLIKE.search(owner):
+                message = "weights loaded under no_grad are frozen for good"
+                yield code.found(call, "no-grad-load", message)
+            elif code.of(call).kind == "module" and isinstance(code.parent(call), ast.Assign):
+                message = "a module built under no_grad is frozen for good"
+                yield code.found(call, "no-grad-build", message)
+
+
+def is_no_grad(code: Code, node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and code.source.dotted(node.func) == "jittor.no_grad"
+
+
+def schedulers(code: Code) -> Iterator[Finding]:
+    for call in code.every(ast.Call):
+        if (
+            isinstance(call.func, ast.Attribute)
+            and call.func.attr
+            in (
+                "state_dict",
+                "load_state_dict",
+            )
+            and code.of(call.func.value).kind == "scheduler"
+        ):
+            message = "schedulers have no state_dict: keep last_epoch yourself"
+            yield code.found(call, "scheduler-state", message)
+    for node in code.every(ast.Attribute):
+        stored = node.attr == "lr" and isinstance(node.ctx, ast.Store)
+        if stored and code.of(node.value).kind == "optimiser" and not groups_with_rates(code):
+            message = "optimizer.lr does not reach groups that have a rate of their own"
+            yield code.found(node, "optimizer-lr-attribute", message, level=WARNING)
+
+
+RULES = (groups, optimisers, evaluation, freezing, backward, without_gradients, schedulers)

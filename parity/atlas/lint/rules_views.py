@@ -1,0 +1,192 @@
+"""Assignments: into parts of an array, which are copies here."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from parity.atlas.lint.code import Code
+from parity.atlas.lint.finding import HINT, WARNING, Finding, after, before, instead
+from parity.atlas.lint.kinds import VAR
+from parity.atlas.lint.rules_modules import maker_of
+from parity.atlas.lint.source import constant
+
+IN_PLACE = re.compile(r"^[a-z]\w*[a-z0-9]_$")
+NOT_IN_PLACE = {"requires_grad_", "register_"}
+
+
+def into_views(code: Code) -> Iterator[Finding]:
+    """x[a:b].clamp_(...), x[0][1] = v, y = x[0:2]; y[0] = v: the original never sees it."""
+    for o in code.operations:
+        in_place = IN_PLACE.match(o.name) and o.name not in NOT_IN_PLACE and o.is_method
+        if in_place and isinstance(o.x, ast.Subscript) and is_statement(code, o.call):
+            holder = code.of(o.x.value)
+            if holder.kind in ("", VAR) and has_slice(o.x.slice):
+                message = f"{o.name} of a slice changes nothing: assign the result to it"
+                new = f"{ast.unparse(o.x)} = {ast.unparse(o.x)}.{o.name[:-1]}({arguments(o.call)})"
+                edits = [instead(o.call, new)] if o.name == "clamp_" else []
+                yield code.found(o.call, "view-clamp-columns", message, *edits)
+    for node in code.every(ast.Assign, ast.AugAssign):
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(target, ast.Subscript):
+                yield from into_part(code, node, target)
+
+
+def into_part(code: Code, node: ast.stmt, target: ast.Subscript) -> Iterator[Finding]:
+    inner = target.value
+    if isinstance(inner, ast.Subscript) and code.is_var(inner.value) and has_slice(inner.slice):
+        message = "assigning into a slice of a slice changes nothing: one index"
+        yield code.found(node, "set-chained", message)
+    elif isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
+        value = code.of(inner)
+        if value.kind == VAR and value.view and inner.func.attr != "detach":
+            message = f"assigning into {inner.func.attr}(...) changes a copy"
+            yield code.found(node, "view-reshape", message)
+    elif isinstance(inner, ast.Name):
+        value = code.of(inner)
+        if value.kind == VAR and value.view and in_for_loop(code, inner):
+            message = f"{inner.id} is a copy of a part here: what it was taken from does not change"
+            yield code.found(node, "view-rows", message)
+
+
+def in_for_loop(code: Code, name: ast.Name) -> bool:
+    """Whether a name is the row, or one of the rows, that a loop around it goes over."""
+    node: ast.AST | None = name
+    while node is not None:
+        node = code.source.enclosing(node, (ast.For,))
+        if node is not None and name.id in {
+            n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)
+        }:
+            return True
+    return False
+
+
+def is_statement(code: Code, node: ast.AST) -> bool:
+    return isinstance(code.parent(node), ast.Expr)
+
+
+def has_slice(node: ast.AST) -> bool:
+    parts = node.elts if isinstance(node, ast.Tuple) else [node]
+    return any(isinstance(p, (ast.Slice, ast.Compare)) for p in parts) or len(parts) > 1
+
+
+def arguments(call: ast.Call) -> str:
+    return ", ".join(ast.unparse(a) for a in [*call.args, *call.keywords])
+
+
+def rows(code: Code) -> Iterator[Finding]:
+    """x[0] = -1.0 sets one element of the row, when the value is a Python float."""
+    for node in code.every(ast.Assign):
+        target, value = node.targets[0], node.value
+        if not isinstance(target, ast.Subscript) or not isinstance(constant(value), float):
+            continue
+        made = code.of(target.value)
+        if made.kind == VAR and (made.axes or 0) > 1 and one_axis(code, target.slice):
+            index = ast.unparse(target.slice)
+            dots = ", :" * (made.axes - 1)
+            message = f"sets ONE element of the row: write x[{index}{dots}] = ..."
+            yield code.found(node, "set-row-scalar", message, after(target.slice, dots))
+
+
+def one_axis(code: Code, index: ast.AST) -> bool:
+    """A number, a loop's counter or a slice that is not the whole: no mask."""
+    if isinstance(index, ast.Slice):
+        return index.lower is not None or index.upper is not None
+    if isinstance(index, ast.Name):
+        return in_for_loop(code, index) and code.of(index).kind == "number"
+    return isinstance(constant(index), int)
+
+
+def stopped(code: Code) -> Iterator[Finding]:
+    """stop_grad works in place: what it is called on is never trained again."""
+    for o in code.named("stop_grad", "detach_inplace"):
+        x = o.x
+        if x is None or not o.is_method or is_statement(code, o.call):
+            continue
+        value = code.of(x)
+        message = "stop_grad works in place and for good: use detach() for a copy without gradients"
+        edit = instead(o.call, f"{ast.unparse(x)}.detach()")
+        if value.kind == "parameter":
+            yield code.found(o.call, "stop-grad-in-place", message, edit)
+        elif isinstance(x, ast.Name) and not (reassigned(code, x, o.call) or leaves(code, o.call)):
+            later = next(code.loads(code.source.scope(x), x.id, o.call.end_lineno), None)
+            if later is not None and not only_kept(code, x):
+                text = f"{message}; line {later.lineno} still uses {x.id}"
+                yield code.found(o.call, "stop-grad-in-place", text, edit, level=WARNING)
+        elif isinstance(x, ast.Attribute) and not isinstance(x.value, ast.Name):
+            yield code.found(o.call, "stop-grad-in-place", message, edit, level=HINT)
+
+
+def reassigned(code: Code, name: ast.Name, call: ast.Call) -> bool:
+    """x = x.stop_grad()"""
+    parent = code.parent(call)
+    targets = parent.targets if isinstance(parent, ast.Assign) else []
+    return any(isinstance(t, ast.Name) and t.id == name.id for t in targets)
+
+
+def leaves(code: Code, call: ast.Call) -> bool:
+    """x.stop_grad().numpy(): nobody asks for gradients of what becomes numbers."""
+    parent = code.parent(call)
+    return isinstance(parent, ast.Attribute) and parent.attr in ("numpy", "data", "item", "tolist")
+
+
+def only_kept(code: Code, name: ast.Name) -> bool:
+    """Whether it was made from constants, which have no gradients to lose."""
+    return any(
+        makes_constant(code, node, name.id)
+        for node in ast.walk(code.source.scope(name))
+        if isinstance(node, ast.Assign) and node.lineno < name.lineno
+    )
+
+
+def makes_constant(code: Code, node: ast.Assign, name: str) -> bool:
+    named = any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
+    return named and maker_of(code, node.value) in CONSTANTS
+
+
+CONSTANTS = {
+    "array",
+    "arange",
+    "zeros",
+    "ones",
+    "linspace",
+    "full",
+    "from_numpy",
+    "float32",
+    "load",
+}
+
+
+def unused(code: Code) -> Iterator[Finding]:
+    """x.floor() alone in a line: what was floor_() in PyTorch, and does nothing here."""
+    for o in code.operations:
+        if o.name in PURE and isinstance(code.parent(o.call), ast.Expr) and code.may_be_var(o.x):
+            message = f"{o.name} gives a new array, and nobody takes it: x = x.{o.name}(...)"
+            edits = []
+            if isinstance(o.x, (ast.Name, ast.Attribute)):
+                edits = [before(o.call, f"{ast.unparse(o.x)} = ")]
+            level = WARNING if o.sure or o.name in UNMISTAKABLE else HINT
+            yield code.found(o.call, "result-unused", message, *edits, level=level)
+
+
+UNMISTAKABLE = {
+    *("floor", "clamp", "masked_fill", "unsqueeze", "permute", "sigmoid", "exp", "sqrt", "detach"),
+    *("float32", "int32", "softmax", "squeeze", "reshape", "round", "abs"),
+}
+PURE = UNMISTAKABLE | {
+    *("add", "sub", "mul", "multiply", "divide", "div", "subtract", "transpose", "view", "flatten"),
+    *(
+        "ceil",
+        "log",
+        "pow",
+        "relu",
+        "tanh",
+        "minimum",
+        "maximum",
+        "scatter",
+        "index_select",
+        "float",
+    ),
+}
+RULES = (into_views, rows, stopped, unused)

@@ -1,0 +1,115 @@
+"""Lints texts, files and folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from parity.atlas.lint import (
+    rules_arrays,
+    rules_layers,
+    rules_modules,
+    rules_names,
+    rules_numbers,
+    rules_training,
+    rules_views,
+)
+from parity.atlas.lint.code import Code
+from parity.atlas.lint.finding import HINT, UNREAD, UNREADABLE, Finding
+from parity.atlas.lint.source import read_source
+from parity.errors import InputError
+
+_AREAS = (
+    rules_arrays,
+    rules_numbers,
+    rules_views,
+    rules_layers,
+    rules_training,
+    rules_modules,
+    rules_names,
+)
+RULES = tuple(rule for area in _AREAS for rule in area.RULES)
+MENTION = re.compile(r"jittor|\bjt\b")
+SKIPPED = {"__pycache__", "node_modules", "site-packages"}
+
+
+@dataclass
+class Report:
+    """findings in order of place; files: how many use Jittor; looked_at: how many were read at all."""
+
+    findings: list[Finding] = field(default_factory=list)
+    files: int = 0
+    looked_at: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """2 when a file could not be read, 1 when there are findings."""
+        if any(f.level == UNREADABLE for f in self.findings):
+            return 2
+        return int(bool(self.findings))
+
+
+def lint_text(text: str, path: Path = Path("<text>"), hints: bool = False) -> list[Finding]:
+    """Findings of one file, by place; none when it does not import jittor. SyntaxError when it is not Python."""
+    if not MENTION.search(text):
+        return []
+    return sift(Code(text, path), hints)
+
+
+def sift(code: Code, hints: bool) -> list[Finding]:
+    source = code.source
+    if not source.uses_jittor or source.silent:
+        return []
+    places = {(n.lineno, n.col_offset + 1): n for n in reversed(code.nodes) if hasattr(n, "lineno")}
+    found: dict[tuple, Finding] = {}
+    for rule in RULES:
+        for finding in rule(code):
+            node = places[finding.line, finding.column]
+            wanted = hints or finding.level != HINT
+            if wanted and not source.is_silenced(node, finding.entry):
+                found.setdefault((finding.line, finding.column, finding.entry), finding)
+    return sorted(found.values())
+
+
+def lint_path(path: Path, hints: bool = False) -> Report:
+    """Findings of a file or of a folder's Python files. InputError when there is nothing at `path`."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    report, codes = Report(), []
+    for file in [path] if path.is_file() else python_files(path):
+        report.looked_at += 1
+        try:
+            text = read_source(file)
+            if MENTION.search(text):
+                codes.append(Code(text, file))
+        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
+            report.findings.append(unreadable(file, error))
+    patched = set().union(*(code.patched for code in codes))
+    for code in codes:
+        code.patched = patched
+        report.files += code.source.uses_jittor
+        try:
+            report.findings += sift(code, hints)
+        except RecursionError as error:
+            report.findings.append(unreadable(code.path, error))
+    report.findings.sort()
+    return report
+
+
+def python_files(folder: Path) -> Iterator[Path]:
+    """In order, without hidden folders, environments and caches; links to folders are not followed."""
+    for root, folders, files in os.walk(folder):
+        kept = [d for d in folders if not d.startswith(".") and d not in SKIPPED]
+        folders[:] = sorted(d for d in kept if not (Path(root) / d / "pyvenv.cfg").exists())
+        for name in sorted(files):
+            if name.endswith((".py", ".pyw")):
+                yield Path(root) / name
+
+
+def unreadable(file: Path, error: Exception) -> Finding:
+    line = getattr(error, "lineno", None) or 1
+    what = getattr(error, "msg", None) or str(error) or type(error).__name__
+    return Finding(file, line, 1, UNREAD, f"cannot be read as Python: {what}", UNREADABLE, line, 1)

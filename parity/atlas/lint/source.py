@@ -1,0 +1,166 @@
+"""A Python file as Python reads it: its text, its names' meaning, and the comments that silence findings."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+SILENT = re.compile(
+    r"#.*?\b(?:noqa|atlas:\s*ok)\b(?::\s*(?P<entries>[\w-]+(?:[,\s]+[\w-]+)*))?", re.I
+)
+WHOLE_FILE = re.compile(r"#\s*(?:atlas|ruff|flake8):\s*noqa\s*$", re.I)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+HANDED_ON = {"jt": "jittor", "nn": "jittor.nn", "init": "jittor.init", "optim": "jittor.optim"}
+GUARDS = {"AttributeError", "ImportError", "ModuleNotFoundError", "TypeError", "Exception", ""}
+
+
+def read_source(path: Path) -> str:
+    """The text, by its coding line or byte order mark; SyntaxError, UnicodeDecodeError or OSError otherwise."""
+    with tokenize.open(path) as file:
+        return file.read()
+
+
+class Source:
+    """A parsed file: every node's parent, what names were imported, which lines are silenced."""
+
+    def __init__(self, text: str):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of invalid escapes in somebody else's strings
+            self.tree = ast.parse(text)
+        self.text = text
+        self.parents: dict[ast.AST, ast.AST] = {}
+        for node in ast.walk(self.tree):
+            for child in ast.iter_child_nodes(node):
+                self.parents[child] = node
+        self.imports = dict(self._imports())
+        self.frameworks = {name.split(".")[0] for name in self.imports.values()}
+        self.silenced, self.silent = self._silenced()
+        self._mentions: dict[ast.AST, set[str]] = {}
+
+    @property
+    def uses_jittor(self) -> bool:
+        return "jittor" in self.frameworks
+
+    @property
+    def uses_torch(self) -> bool:
+        return bool({"torch", "torchvision"} & self.frameworks)
+
+    def _imports(self) -> Iterator[tuple[str, str]]:
+        """(name in this file, dotted path) of all imports, wherever they stand."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    whole, first = alias.name, alias.name.split(".")[0]
+                    yield (alias.asname, whole) if alias.asname else (first, first)
+            elif isinstance(node, ast.ImportFrom):
+                names = {alias.name for alias in node.names}
+                for alias in node.names:
+                    if "jt" in names and alias.name in HANDED_ON:  # by a module of the port's own
+                        yield alias.asname or alias.name, HANDED_ON[alias.name]
+                    elif node.module and not node.level:
+                        yield alias.asname or alias.name, f"{node.module}.{alias.name}"
+
+    def _silenced(self) -> tuple[dict[int, set[str]], bool]:
+        """Entries silenced by line ("" for all), and whether the whole file is."""
+        found: dict[int, set[str]] = {}
+        try:
+            tokens = list(tokenize.generate_tokens(io.StringIO(self.text).readline))
+        except (tokenize.TokenError, IndentationError):
+            return found, False
+        whole = False
+        for token in tokens:
+            if token.type != tokenize.COMMENT:
+                continue
+            whole |= (
+                bool(WHOLE_FILE.match(token.string)) and not token.line[: token.start[1]].strip()
+            )
+            if match := SILENT.search(token.string):
+                entries = (
+                    re.split(r"[,\s]+", match["entries"].lower()) if match["entries"] else [""]
+                )
+                found.setdefault(token.start[0], set()).update(entries)
+        return found, whole
+
+    def is_silenced(self, node: ast.AST, entry: str) -> bool:
+        """By a comment on its first or last line, or where its statement begins or ends."""
+        lines = {node.lineno, node.end_lineno}
+        while node in self.parents and not isinstance(node, ast.stmt):
+            node = self.parents[node]
+        header = getattr(node, "body", None)
+        lines |= {node.lineno} if header else {node.lineno, node.end_lineno}
+        return any({"", entry.lower()} & self.silenced.get(line, set()) for line in lines)
+
+    def dotted(self, node: ast.AST) -> str:
+        """The imported thing that an expression names ("jittor.nn.interpolate"), "" for anything else."""
+        parts = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name) or node.id not in self.imports:
+            return ""
+        return ".".join([self.imports[node.id], *reversed(parts)])
+
+    def enclosing(self, node: ast.AST, kinds: tuple) -> ast.AST | None:
+        while node in self.parents:
+            node = self.parents[node]
+            if isinstance(node, kinds):
+                return node
+        return None
+
+    def scope(self, node: ast.AST) -> ast.AST:
+        return self.enclosing(node, FUNCTIONS) or self.tree
+
+    def mentions(self, scope: ast.AST) -> set[str]:
+        """First parts of the imported names that a function, a class or the module uses."""
+        if scope not in self._mentions:
+            names = (n.id for n in ast.walk(scope) if isinstance(n, ast.Name))
+            found = {self.imports[n].split(".")[0] for n in names if n in self.imports}
+            self._mentions[scope] = found
+        return self._mentions[scope]
+
+    def is_guarded(self, node: ast.AST) -> bool:
+        """Whether somebody expects that a name may be missing: try/except, or hasattr of it."""
+        child = node
+        while child in self.parents:
+            parent = self.parents[child]
+            if isinstance(parent, ast.Try) and child in parent.body:
+                caught = {name for handler in parent.handlers for name in names_in(handler.type)}
+                if caught & GUARDS or any(h.type is None for h in parent.handlers):
+                    return True
+            if isinstance(parent, (ast.If, ast.IfExp)) and "hasattr" in ast.dump(parent.test):
+                return True
+            child = parent
+        return False
+
+
+def names_in(node: ast.AST | None) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} if node else {""}
+
+
+def name_of(node: ast.AST) -> str:
+    """The last part of a dotted name: "interpolate" for nn.interpolate."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def keyword(call: ast.Call, *names: str) -> ast.keyword | None:
+    return next((k for k in call.keywords if k.arg in names), None)
+
+
+def says(call: ast.Call, *names: str) -> bool:
+    """Whether one of these keywords is given, or some are handed on with **."""
+    return any(k.arg is None or k.arg in names for k in call.keywords)
+
+
+def constant(node: ast.AST | None):
+    """The value of a literal, with its sign; None for anything else."""
+    try:
+        return ast.literal_eval(node) if node is not None else None
+    except (ValueError, TypeError, SyntaxError):
+        return None

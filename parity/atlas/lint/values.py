@@ -1,0 +1,238 @@
+"""What the expressions of a file are, as far as the code shows: Jittor's Vars, NumPy's arrays, lists, modules ...
+
+Statements are followed in order, within a function: a name means what was assigned to it last; where branches
+disagree it means nothing. Attributes of `self` are followed through a class, `__init__` first.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from parity.atlas.lint.expressions import (
+    Expressions,
+    Scope,
+    combined,
+    element_of,
+    is_name,
+    joined,
+    joined_all,
+)
+from parity.atlas.lint.kinds import (
+    DICT,
+    LIST,
+    MODULE,
+    NOTHING,
+    NUMBER,
+    NUMPY,
+    STR,
+    TORCH,
+    TORCH_MODULE,
+    TUPLE,
+    VAR,
+    Value,
+)
+from parity.atlas.lint.source import FUNCTIONS, Source
+
+ANNOTATIONS = {
+    **{"int": NUMBER, "float": NUMBER, "bool": NUMBER, "str": STR, "list": LIST, "List": LIST},
+    **{"dict": DICT, "Dict": DICT, "tuple": TUPLE, "Tuple": TUPLE},
+    **{"jittor.Var": VAR, "numpy.ndarray": NUMPY, "torch.Tensor": TORCH},
+}
+
+
+class Flow(Expressions):
+    """Evaluates a file; `of` tells what an expression is."""
+
+    def __init__(self, source: Source):
+        self.source = source
+        self.values: dict[ast.AST, Value] = {}
+        self.classes: dict[str, Value] = {}
+        self.returned: dict[
+            str, Value
+        ] = {}  # by functions of the module, as annotated or as far as seen
+        self._find_classes()
+        self.run(source.tree.body, Scope())
+
+    def _find_classes(self) -> None:
+        """Classes of the file that are modules of Jittor or of PyTorch, by inheritance within the file."""
+        nodes = [n for n in ast.walk(self.source.tree) if isinstance(n, ast.ClassDef)]
+        for _ in range(3):
+            for node in nodes:
+                for base in node.bases:
+                    path = self.source.dotted(base)
+                    known = self.classes.get(base.id) if isinstance(base, ast.Name) else None
+                    if path.startswith("jittor.") and path.endswith(
+                        ("Module", "Sequential", "ModuleList")
+                    ):
+                        known = Value(MODULE)
+                    elif path.startswith("torch"):
+                        known = Value(TORCH_MODULE)
+                    elif not known and path.endswith("Module") and not self.source.uses_torch:
+                        known = Value(MODULE)
+                    if known:
+                        self.classes[node.name] = known
+
+    # statements
+
+    def run(self, statements: list[ast.stmt], scope: Scope) -> None:
+        for statement in statements:
+            handler = getattr(self, f"run_{type(statement).__name__.lower()}", self.run_other)
+            handler(statement, scope)
+
+    def run_other(self, node: ast.stmt, scope: Scope) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self.evaluate(child, scope)
+            elif isinstance(child, ast.stmt):
+                self.run([child], scope)
+
+    def run_assign(self, node: ast.Assign, scope: Scope) -> None:
+        value = self.evaluate(node.value, scope)
+        for target in node.targets:
+            self.bind(target, value, scope, node.value)
+
+    def run_annassign(self, node: ast.AnnAssign, scope: Scope) -> None:
+        value = self.evaluate(node.value, scope) if node.value else NOTHING
+        self.bind(node.target, value if value.kind else self.annotated(node.annotation), scope)
+
+    def run_augassign(self, node: ast.AugAssign, scope: Scope) -> None:
+        before, value = self.evaluate(node.target, scope), self.evaluate(node.value, scope)
+        self.bind(node.target, combined(before, value, node.op), scope)
+
+    def run_if(self, node: ast.If, scope: Scope) -> None:
+        self.evaluate(node.test, scope)
+        branches = []
+        for body in (node.body, node.orelse):
+            copy = scope.copy()
+            self.run(body, copy)
+            if not (
+                body and isinstance(body[-1], (ast.Return, ast.Raise, ast.Continue, ast.Break))
+            ):
+                branches.append(copy.names)
+        merge(scope, branches)
+
+    def run_for(self, node: ast.For, scope: Scope) -> None:
+        element = element_of(self.evaluate(node.iter, scope))
+        for _ in range(2):  # the second time with what the first has left behind
+            copy = scope.copy()
+            self.bind(node.target, element, copy)
+            self.run(node.body, copy)
+            merge(scope, [scope.names, copy.names])
+        self.bind(node.target, element, scope)
+        self.run(node.orelse, scope)
+
+    run_asyncfor = run_for
+
+    def run_while(self, node: ast.While, scope: Scope) -> None:
+        for _ in range(2):
+            self.evaluate(node.test, scope)
+            copy = scope.copy()
+            self.run(node.body, copy)
+            merge(scope, [scope.names, copy.names])
+        self.run(node.orelse, scope)
+
+    def run_with(self, node: ast.With, scope: Scope) -> None:
+        for item in node.items:
+            self.evaluate(item.context_expr, scope)
+            if item.optional_vars is not None:
+                self.bind(item.optional_vars, NOTHING, scope)
+        self.run(node.body, scope)
+
+    run_asyncwith = run_with
+
+    def run_try(self, node: ast.Try, scope: Scope) -> None:
+        before = scope.copy()
+        self.run(node.body, scope)
+        branches = [scope.names]
+        for handler in node.handlers:
+            copy = before.copy()
+            self.run(handler.body, copy)
+            branches.append(copy.names)
+        merge(scope, branches)
+        self.run(node.orelse, scope)
+        self.run(node.finalbody, scope)
+
+    def run_classdef(self, node: ast.ClassDef, scope: Scope) -> None:
+        inner = scope.copy()
+        inner.attributes, inner.owner = {}, self.classes.get(node.name, NOTHING)
+        first = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+        for statement in first + [n for n in node.body if n not in first]:
+            self.run([statement], inner)
+
+    def run_functiondef(self, node: ast.FunctionDef, scope: Scope) -> None:
+        for default in [
+            *node.args.defaults,
+            *filter(None, node.args.kw_defaults),
+            *node.decorator_list,
+        ]:
+            self.evaluate(default, scope)
+        inner = scope.copy()
+        given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        method = isinstance(self.source.parents.get(node), ast.ClassDef) and bool(given)
+        inner.self_name = given[0].arg if method else scope.self_name
+        for argument in given:
+            inner.names[argument.arg] = self.annotated(argument.annotation)
+        if method:
+            inner.names[given[0].arg] = scope.owner
+        for extra in (node.args.vararg, node.args.kwarg):
+            if extra is not None:
+                inner.names[extra.arg] = NOTHING
+        self.run(node.body, inner)
+        scope.names[node.name] = NOTHING
+        if isinstance(self.source.parents.get(node), ast.Module):
+            results = [self.of(n.value) for n in own_returns(node)]
+            told = self.annotated(node.returns)
+            self.returned[node.name] = told if told.kind or not results else joined_all(results)
+
+    run_asyncfunctiondef = run_functiondef
+
+    def annotated(self, node: ast.AST | None) -> Value:
+        if isinstance(node, ast.Subscript):
+            node = node.value
+        if node is None:
+            return NOTHING
+        path = self.source.dotted(node) or (node.id if isinstance(node, ast.Name) else "")
+        kind = ANNOTATIONS.get(path) or ANNOTATIONS.get(path.removeprefix("typing."), "")
+        return Value(kind) if kind else NOTHING
+
+    def bind(
+        self, target: ast.AST, value: Value, scope: Scope, source: ast.AST | None = None
+    ) -> None:
+        if isinstance(target, ast.Name):
+            scope.names[target.id] = value
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            starred = any(isinstance(t, ast.Starred) for t in target.elts)
+            fits = len(value.items) == len(target.elts) and not starred
+            items = value.items if fits else [element_of(value)] * len(target.elts)
+            for inner, item in zip(target.elts, items, strict=True):
+                self.bind(inner, item, scope)
+        elif isinstance(target, ast.Starred):
+            self.bind(target.value, Value(LIST), scope)
+        elif isinstance(target, ast.Attribute):
+            self.evaluate(target.value, scope)
+            if scope.attributes is not None and is_name(target.value, scope.self_name):
+                before = scope.attributes.get(target.attr)
+                scope.attributes[target.attr] = value if before is None else joined(before, value)
+        elif isinstance(target, ast.Subscript):
+            self.evaluate(target.value, scope)
+            self.evaluate(target.slice, scope)
+        self.values[target] = value
+
+
+def own_returns(node: ast.FunctionDef) -> list[ast.Return]:
+    """Returns of a function, without those of functions within it."""
+    found, waiting = [], list(node.body)
+    while waiting:
+        child = waiting.pop()
+        if isinstance(child, ast.Return):
+            found.append(child)
+        elif not isinstance(child, (*FUNCTIONS, ast.ClassDef)):
+            waiting += ast.iter_child_nodes(child)
+    return found
+
+
+def merge(scope: Scope, branches: list[dict[str, Value]]) -> None:
+    if not branches:
+        return
+    names = set().union(*branches)
+    scope.names = {n: joined_all([b[n] for b in branches if n in b]) for n in names}

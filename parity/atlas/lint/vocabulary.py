@@ -1,0 +1,114 @@
+"""One vocabulary for both frameworks: what a translation changes although nothing else does."""
+
+from __future__ import annotations
+
+CALLS = {
+    **{"cat": "concat", "execute": "forward", "float32": "float", "int32": "long", "int64": "long"},
+    **{"as_tensor": "array", "tensor": "array", "from_numpy": "array", "Parameter": "array"},
+    **{"clip": "clamp", "stop_grad": "detach", "axis": "dim", "start_grad": "requires_grad_"},
+    **{
+        "clip_grad_norm_": "clip_grad_norm",
+        "max_pool2d": "Pool",
+        "MaxPool2d": "Pool",
+        "Var": "array",
+    },
+    **{
+        "cross_entropy": "cross_entropy_loss",
+        "binary_cross_entropy_with_logits": "bce_with_logits",
+    },
+    **{"binary_cross_entropy": "bce", "manual_seed": "set_global_seed", "normal_": "gauss_"},
+    **{"multi_head_attention_forward": "MultiheadAttention"},
+    **{"mm": "matmul", "bmm": "matmul", "invert": "logical_not"},
+    **{"BatchNorm": "BatchNorm2d", "Conv": "Conv2d", "AvgPool2d": "Pool"},
+    **{
+        "bool_": "bool",
+        "swapaxes": "transpose",
+        "permute": "transpose",
+        "reshape": "view",
+        "flatten": "view",
+    },
+}
+NAMES = {"execute": "forward"}
+# what only one of the two needs to say, or what says nothing of the numbers
+IGNORED_CALLS = {
+    *(
+        "to",
+        "cuda",
+        "cpu",
+        "item",
+        "numpy",
+        "print",
+        "isinstance",
+        "super",
+        "__init__",
+        "len",
+        "range",
+    ),
+    *(
+        "contiguous",
+        "sync",
+        "sync_all",
+        "gc",
+        "backward",
+        "zero_grad",
+        "device",
+        "is_available",
+        "str",
+    ),
+    *(
+        "list",
+        "tuple",
+        "dict",
+        "set",
+        "int",
+        "float",
+        "bool",
+        "long",
+        "format",
+        "join",
+        "append",
+        "zip",
+    ),
+    *(
+        "enumerate",
+        "hasattr",
+        "getattr",
+        "setattr",
+        "no_grad",
+        "detach",
+        "requires_grad_",
+        "synchronize",
+    ),
+    *(
+        "get",
+        "keys",
+        "values",
+        "items",
+        "array",
+        "clone",
+        "copy",
+        "size",
+        "dim",
+        "numel",
+        "type",
+        "view",
+    ),
+    *(
+        "sorted",
+        "reversed",
+        "max_memory_allocated",
+        "empty_cache",
+        "type_as",
+        "expand_as",
+        "double",
+    ),
+}
+IGNORED_NUMBERS = {0, 1, -1, 2}
+
+
+def common_call(name: str) -> str:
+    return CALLS.get(name, name)
+
+
+def common_name(name: str) -> str:
+    return NAMES.get(name, name)
