@@ -78,6 +78,9 @@ class Session:
         """Shape of every parameter and buffer, by canonical name."""
         return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
 
+    def trained_names(self) -> list[str]:
+        return list(self.trained)
+
     def load(self, weights: dict[str, np.ndarray]) -> None:
         """Every parameter and buffer; InputError names missing, unexpected and mis-shaped keys."""
         check_state(self.shapes(), weights)
