@@ -24,7 +24,8 @@ from rich.progress import (
 
 from neutral.config import PRESETS, Config, preset, validate, with_overrides
 from neutral.data import SPLITS, open_dataset
-from neutral.data.coco import CocoDataset, ImageCache
+from neutral.data.coco import CocoDataset
+from neutral.data.images import ImageCache
 from neutral.errors import InputError
 from neutral.run import SCORES
 from parity import errors

@@ -24,7 +24,8 @@ from PIL import Image
 from neutral.config import Config
 from neutral.data import SPLITS
 from neutral.data.batching import Batch, collate
-from neutral.data.coco import Target, load_image
+from neutral.data.coco import Target
+from neutral.data.images import load_image
 from neutral.data.names import label_names
 from neutral.data.transforms import val_transform
 from neutral.errors import InputError
