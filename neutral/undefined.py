@@ -12,8 +12,13 @@ def defined(value) -> float | None:
     """The number as it goes into JSON: None for what is none (text, None, NaN, infinity)."""
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         return None
-    number = float(value)
-    return number if math.isfinite(number) else None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    if not math.isfinite(number):
+        return None
+    return value if isinstance(value, int) else number
 
 
 def shown(value, digits: int = 4) -> str:

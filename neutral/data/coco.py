@@ -90,11 +90,8 @@ class CocoDataset:
         Without sets, {split}2017 or, where that is absent, {split}2014. Labels, which are the category ids or,
         `contiguous`, first_label and so on in the order of ids, must lie in first_label..num_classes - 1.
         """
-        known = (f"{split}2017", f"{split}2014")
-        present = [name for name in known if locate_set(root, name)[0].is_file()]
         records, by_image, categories = {}, {}, {}
-        for name in sets or present[:1] or known[:1]:
-            file, folder = locate_set(root, name)
+        for file, folder in locate_coco(root, split, sets):
             check_present(file)
             content = read_annotations(file)
             found = {int(c["id"]): c["name"] for c in content["categories"]}
@@ -232,6 +229,14 @@ class CocoDataset:
 
 # parts of COCO 2014's validation images that ruotianluo's port and others train and evaluate on
 PARTS_OF = {"minival2014": "val2014", "valminusminival2014": "val2014"}
+
+
+def locate_coco(root: Path, split: str, sets: Sequence[str] = ()) -> list[tuple[Path, str]]:
+    """Annotation file and folder of images of each of `sets` or, without any, of {split}2017, else {split}2014."""
+    if sets:
+        return [locate_set(root, name) for name in sets]
+    known = [locate_set(root, f"{split}{year}") for year in (2017, 2014)]
+    return [next((place for place in known if place[0].is_file()), known[0])]
 
 
 def locate_set(root: Path, name: str) -> tuple[Path, str]:
