@@ -233,7 +233,9 @@ def compare_steps(
             range(1, len(values) + 1), values, style, color=colour, linewidth=1.2, label=label
         )
     ours, theirs = (values[: min(map(len, series))] for values in series)
-    gaps = np.abs(ours - theirs) / np.maximum(np.abs(ours), 1e-12)  # NaN, a gap, where one has no loss
+    gaps = np.abs(ours - theirs) / np.maximum(
+        np.abs(ours), 1e-12
+    )  # NaN, a gap, where one has no loss
     below.semilogy(range(1, len(gaps) + 1), np.maximum(gaps, 1e-9), color="black", linewidth=0.8)
     above.set(title=f"loss of every training step: {labels[0]} and {labels[1]}", ylabel="loss")
     below.set(xlabel="step", ylabel="relative difference")

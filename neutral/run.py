@@ -49,7 +49,9 @@ class RunOptions:
     full_evaluation: bool = False  # the last one is of all images whatever `val_images` says
     evaluate_every: int = 1
     resume: bool = False
-    source: str | None = None  # whose `weights` are, and behind which beginning of names, where files do not tell
+    source: str | None = (
+        None  # whose `weights` are, and behind which beginning of names, where files do not tell
+    )
     inside: str | None = None
     reset_heads: bool = False  # a class head for another number of classes begins anew
     workers: int = 0  # threads that prepare batches ahead

@@ -156,7 +156,9 @@ def read_log(path: Path | str) -> RunLog:
             header = record["header"]
         elif "epoch" in record:
             if not isinstance(record["epoch"], int) or isinstance(record["epoch"], bool):
-                raise InputError(f"{path}, line {number}: 'epoch' is {record['epoch']!r}, no number")
+                raise InputError(
+                    f"{path}, line {number}: 'epoch' is {record['epoch']!r}, no number"
+                )
             epochs.append(record)
         else:
             raise InputError(f"{path}, line {number}: has neither 'epoch' nor 'header'")

@@ -264,7 +264,7 @@ def check_present(file: Path) -> None:
 
 
 def find_images(root: Path, file: Path, images: dict[int, dict]) -> None:
-    """Puts right where records say that their images lie: separators of Windows, names that begin at `root` or `file`."""
+    """Puts right where records say that images lie: separators of Windows, names that begin at `root` or `file`."""
     for record in images.values():
         name = str(record["file_name"])
         if "\\" in name and not (root / record["folder"] / name).exists():

@@ -100,7 +100,7 @@ def to_rgb(image: Image.Image, path: Path) -> Image.Image:
 
 
 def scaled(values: np.ndarray, path: Path) -> Image.Image:
-    """Grey values [H, W] of any type -> RGB. What is not finite becomes black, a picture of one value stays as bright."""
+    """Grey values [H, W] of any type -> RGB. What is not finite becomes black, a picture of one value stays so."""
     values = values.astype(np.float64)
     finite = np.isfinite(values)
     low, high = (float(f(values[finite])) if finite.any() else 0.0 for f in (np.min, np.max))

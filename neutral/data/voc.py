@@ -1,8 +1,9 @@
 """PASCAL VOC directories (a year: Annotations, ImageSets/Main, JPEGImages; or several below VOCdevkit), read as COCO's.
 
-An image is its name in the list: its annotation and its file are called so, whatever `<filename>` says. Boxes become 0-based by subtracting 1 from all four numbers, as trzy, chenyuntc and ruotianluo do. The
-20 classes are numbered from 1 in alphabetical order. Objects marked difficult are not trained on and
-do not count in the evaluation, neither as found nor as missed; they are carried as COCO's crowds.
+An image is its name in the list: its annotation and its file are called so, whatever `<filename>` says. Boxes become
+0-based by subtracting 1 from all four numbers, as trzy, chenyuntc and ruotianluo do. The 20 classes are numbered from 1
+in alphabetical order. Objects marked difficult are not trained on and do not count in the evaluation, neither as found
+nor as missed; they are carried as COCO's crowds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ CLASSES = (
 
 DEFAULT_LISTS = {"train": "trainval", "val": "test"}
 ENDINGS = (".jpg", ".jpeg", ".JPG", ".JPEG", ".png", ".PNG", ".bmp", ".webp", ".tif", ".tiff")
-LABEL = re.compile(r"\s+(-1|0|1)\Z")  # behind a name in the lists of a class: absent, difficult, there
+LABEL = re.compile(
+    r"\s+(-1|0|1)\Z"
+)  # behind a name in the lists of a class: absent, difficult, there
 
 
 def open_voc(
@@ -60,7 +63,9 @@ def open_voc(
                 identifier += 1
                 annotation["id"] = identifier
                 check_annotation(annotation, {number: record}, categories, file, degenerate_boxes)
-            annotations[number] = tuple(with_area(objects, {number: record}, file, degenerate_boxes))
+            annotations[number] = tuple(
+                with_area(objects, {number: record}, file, degenerate_boxes)
+            )
     labels = {category: category for category in categories}
     source = " and ".join(listed)
     return CocoDataset.checked(split, root, source, tuple(images), annotations, categories, labels)
@@ -128,7 +133,9 @@ def _read_annotation(
 ) -> tuple[dict, list[dict]]:
     """The record of the image called `stem` in `folder` and its annotations, without ids, in COCO's form."""
     tree = _parse(file)
-    told = PureWindowsPath((tree.findtext("filename") or "").strip()).name  # some tools write the whole path
+    told = PureWindowsPath(
+        (tree.findtext("filename") or "").strip()
+    ).name  # some tools write the whole path
     name = image_name(folder, stem, told, file)
     try:
         sides = [tree.findtext(f"size/{side}") for side in ("width", "height")]

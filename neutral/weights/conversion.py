@@ -297,7 +297,7 @@ def _check_eps(checkpoint: Checkpoint, source: Source, config: Config) -> None:
         raise InputError(
             f"{checkpoint.path}: {source.name}: its published file was made with another eps of batch normalisation "
             f"than the checkpoints that people train, files do not say theirs, and scores depend on it. "
-            f"Say which it is: {published} (published on COCO, or fine-tuned from that) or {trained} (trained otherwise)"
+            f"Say which it is: {published} (published on COCO, or fine-tuned from that) or {trained} (others)"
         )
 
 

@@ -23,7 +23,15 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from neutral.errors import InputError
-from neutral.weights.pickles import NUMBERS, Bounded, Names, Refused, StoredTensor, raw_dtype, unpickle
+from neutral.weights.pickles import (
+    NUMBERS,
+    Bounded,
+    Names,
+    Refused,
+    StoredTensor,
+    raw_dtype,
+    unpickle,
+)
 from neutral.weights.wrappers import collect
 
 NOTES = "detector_parity.json"  # of our own .pth files: what other formats have as metadata
@@ -323,6 +331,8 @@ def _checkpoint(path: Path, layout: str, content, metadata: dict | None = None) 
     if len(groups) == 1:
         tensors, nests = next(iter(groups.values())), ()
     else:
-        tensors = {f"{place}{name}": t for place, group in groups.items() for name, t in group.items()}
+        tensors = {
+            f"{place}{name}": t for place, group in groups.items() for name, t in group.items()
+        }
         nests = tuple(groups)
     return Checkpoint(path, layout, tensors, metadata or {}, beside, nests=nests)

@@ -92,7 +92,9 @@ def unwrap(
         prefix = inside if inside.endswith(".") else f"{inside}."
         names = under(tensors, prefix)
         if not names:
-            raise InputError(f"--inside {inside}: no tensor's name begins so; they begin {first_of(tensors)}")
+            raise InputError(
+                f"--inside {inside}: no tensor's name begins so; they begin {first_of(tensors)}"
+            )
         found = readings(names, layout, sources)
         inner = next(iter(found)) if len(found) == 1 else ""
         return Unwrapped(under(names, inner), prefix + inner, found.get(inner, []))
@@ -100,11 +102,15 @@ def unwrap(
     if len(found) > 1:
         several = " and ".join(f"{p or 'no prefix'!r} ({s[0].name})" for p, s in found.items())
         options = " or ".join(f"--inside {p.rstrip('.')}" for p in found if p)
-        raise InputError(f"holds weights more than once, behind {several}; say which with {options}")
+        raise InputError(
+            f"holds weights more than once, behind {several}; say which with {options}"
+        )
     prefix, fitting = next(iter(found.items()), ("", []))
     outside = [name for name in tensors if not name.startswith(prefix)]
     nest = max((n for n in nests if prefix.startswith(n)), key=len, default="")
     stray = [n for n in outside if n.startswith(nest) and not within_another(n, nest, nests)]
+    if stray and all(source.fills for source in fitting):
+        return Unwrapped(tensors, "", [])  # a detector that is not known, whose backbone is
     if stray:
         raise InputError(
             f"its names begin with {prefix!r} ({fitting[0].name}), but for {len(stray)} tensors outside: "
