@@ -23,7 +23,7 @@ from PIL import Image
 
 from neutral.config import Config
 from neutral.data import SPLITS, open_categories
-from neutral.data.batching import Batch, collate
+from neutral.data.batching import Batch, make_batch, named
 from neutral.data.categories import Categories
 from neutral.data.coco import Target
 from neutral.data.images import is_image, load_image
@@ -127,18 +127,16 @@ def batch_of(picture: Picture, image: Image.Image, config: Config) -> Batch:
     size = (image.height, image.width)
     empty = (np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
     target = picture.target or Target(*empty, picture.image_id, size, size)
-    sample = val_transform(image, target, config.transform)
-    return collate([sample], config.transform.size_divisor)
+    return make_batch([named(picture.path, val_transform, image, target, config.transform)], config)
 
 
 def records_of(picture: Picture, found: dict, known: Categories) -> list[dict]:
-    """COCO results with the file's name, the label, and the category's name; a label of no category is its own id."""
+    """COCO results with the names of file and category; a label of no category is its own id."""
     names, ids = known.by_label(), known.ids()
     return [
         {
             "file_name": str(picture.path),
             "image_id": picture.image_id,
-            "label": record["category_id"],
             "name": names.get(record["category_id"], str(record["category_id"])),
             **record,
             "category_id": ids.get(record["category_id"], record["category_id"]),
@@ -147,10 +145,11 @@ def records_of(picture: Picture, found: dict, known: Categories) -> list[dict]:
     ]
 
 
-def found_in(records: list[dict], picture: Picture) -> dict:
+def found_in(records: list[dict], picture: Picture, known: Categories) -> dict:
     """Detections of one image again, from what `records_of` wrote."""
-    mine = [r | {"category_id": r["label"]} for r in records if r["image_id"] == picture.image_id]
-    return from_plain_results(mine)
+    mine = [r for r in records if r["image_id"] == picture.image_id]
+    labels = [known.labels.get(r["category_id"], r["category_id"]) for r in mine]
+    return from_plain_results([r | {"category_id": k} for r, k in zip(mine, labels, strict=True)])
 
 
 def look_at(picture: Picture, config: Config) -> Image.Image:
@@ -224,7 +223,7 @@ def predict_both(
         records[framework] = read_json(out / "detections.json")
     total = alone = 0
     for picture in pictures:
-        found = [found_in(records[f], picture) for f in FRAMEWORKS]
+        found = [found_in(records[f], picture, known) for f in FRAMEWORKS]
         image, sheets = look_at(picture, config), []
         for title, own, same in zip(("PyTorch", "Jittor"), found, partners(*found)):
             colours = np.full(len(own["scores"]), RED, dtype=object)
