@@ -13,10 +13,12 @@ import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.font_manager import FontProperties
 
 from neutral import undefined
 from neutral.errors import InputError
 from neutral.files import replacing
+from neutral.fonts import drawable, file_for
 from neutral.runlog import RunLog
 from neutral.undefined import defined, shown
 
@@ -270,7 +272,11 @@ def class_bars(runs: list[tuple[str, dict]], title: str, outputs: list[Path]) ->
         colour = COLOURS[k] if k < len(COLOURS) else None
         average = shown(undefined.mean(run.values()), 3)
         axes.bar(places, values, width, color=colour, label=f"{label} (mean {average})")
-    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
+    shown_names = [drawable(n, n.encode("ascii", "backslashreplace").decode()) for n in names]
+    axes.set_xticks(range(len(names)), shown_names, rotation=60, ha="right", fontsize=8)
+    for tick, name in zip(axes.get_xticklabels(), shown_names, strict=True):
+        tick.set_parse_math(False)
+        tick.set_fontproperties(FontProperties(fname=file_for(name), size=8))
     axes.set(title=title, ylim=(0, None))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize=8)

@@ -164,7 +164,7 @@ def predict_one(
     weights = open_weights(options.weights, config, options.source, options.inside)
     session = open_session(options.framework, config, options.device)
     session.load(weights.weights())
-    views, names = VIEWS[config.model.detector], known.by_label()
+    views, names = VIEWS[config.model.detector], known.drawable()
     records, unusable = [], []
     with make_progress() as progress:
         task = progress.add_task(options.framework, total=len(pictures), note="")
@@ -206,7 +206,7 @@ def predict_both(
     options: argparse.Namespace, config: Config, pictures: list, known: Categories
 ) -> None:
     """Each framework in a process of its own, then both side by side."""
-    records, names = {}, known.by_label()
+    records, names = {}, known.drawable()
     for framework in FRAMEWORKS:
         out = options.out / framework
         command = [sys.executable, "-m", "scripts.predict", "--framework", framework]

@@ -29,9 +29,7 @@ class Batch:
     targets: tuple[Target, ...]
 
 
-def collate(
-    samples: list[tuple[np.ndarray, Target]], divisor: int = 1, least: int = 1
-) -> Batch:
+def collate(samples: list[tuple[np.ndarray, Target]], divisor: int = 1, least: int = 1) -> Batch:
     """Pads to the greatest height and width of the batch, rounded up to a multiple of `divisor`, at least `least`."""
     if not samples:
         raise InputError("cannot make a batch of no images")

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from neutral.errors import InputError
+from neutral.fonts import drawable
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Categories:
         """Names by label, those that are the same with their ids."""
         titles = told_apart(self.names)
         return {label: titles[category] for category, label in self.labels.items()}
+
+    def drawable(self) -> dict[int, str]:
+        """Names by label as a picture can show them: with the id where no font has the name."""
+        titles = told_apart(self.names)
+        return {k: drawable(titles[i], f"id {i}") for i, k in self.labels.items()}
 
     def ids(self) -> dict[int, int]:
         """Category ids by label."""
