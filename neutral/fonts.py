@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import unicodedata
@@ -47,7 +48,10 @@ def file_for(text: str) -> str | None:
 
 @functools.cache
 def font(file: str) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(file, SIZE)
+    found = ImageFont.truetype(file, SIZE)
+    with contextlib.suppress(OSError, ValueError):  # only fonts of several weights, which begin with the thinnest
+        found.set_variation_by_name("Regular")
+    return found
 
 
 def font_for(text: str) -> ImageFont.FreeTypeFont:

@@ -100,9 +100,9 @@ def _draw(axes, logs, labels, keys, title: str) -> None:
         for key, style, kind in zip(keys, ("-", "--"), ("train", "val"), strict=True):
             epochs, values = log.series(key)
             if len(epochs):
-                lonely = len(epochs) < 3 or key in log.gaps()
+                lonely = len(epochs) < 3 or key in log.gaps
                 axes.plot(
-                    *with_gaps(epochs, values, log.gaps().get(key, [])),
+                    *with_gaps(epochs, values, log.gaps.get(key, [])),
                     style,
                     color=colour,
                     linewidth=1.3,
@@ -125,7 +125,7 @@ def with_gaps(
 def gap_notes(log: RunLog, label: str) -> list[str]:
     """What the charts of a run leave out, a line for each number that has gaps."""
     notes = []
-    for key, epochs in log.gaps().items():
+    for key, epochs in log.gaps.items():
         if key in CHARTED:
             some = ", ".join(map(str, epochs[:6])) + (", ..." if len(epochs) > 6 else "")
             which = "any epoch" if len(epochs) == len(log.epochs) else f"epoch {some}"
@@ -185,10 +185,10 @@ def compare_runs(
         _draw(axes, logs, labels, keys, title)
     for (index, name), axes in zip(AP_PANELS, places):
         _shade(axes, [log.metric(index) for log in tube])
-        curves = [with_gaps(*log.metric(index), log.gaps().get(name, [])) for log in logs]
+        curves = [with_gaps(*log.metric(index), log.gaps.get(name, [])) for log in logs]
         _lines(axes, curves, labels, f"validation {name}")
     for axes, (key, title) in zip(places, RUN_PANELS):
-        curves = [with_gaps(*log.series(key), log.gaps().get(key, [])) for log in logs]
+        curves = [with_gaps(*log.series(key), log.gaps.get(key, [])) for log in logs]
         _lines(axes, curves, labels, title)
     for axes in places:
         axes.set_axis_off()

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ class RunLog:
         rows = [(e["epoch"], v) for e in self.epochs if (v := defined(value(e))) is not None]
         return np.array([r[0] for r in rows]), np.array([r[1] for r in rows], dtype=float)
 
+    @cached_property
     def gaps(self) -> dict[str, list[int]]:
         """Epochs by key (of the COCO numbers those of METRICS' first three) that have no finite value for it.
 
@@ -155,7 +157,7 @@ def read_log(path: Path | str) -> RunLog:
         if isinstance(record.get("header"), dict):
             header = record["header"]
         elif "epoch" in record:
-            if not isinstance(record["epoch"], int) or isinstance(record["epoch"], bool):
+            if _lacks(record["epoch"]):
                 raise InputError(
                     f"{path}, line {number}: 'epoch' is {record['epoch']!r}, no number"
                 )
