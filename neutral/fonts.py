@@ -49,7 +49,9 @@ def file_for(text: str) -> str | None:
 @functools.cache
 def font(file: str) -> ImageFont.FreeTypeFont:
     found = ImageFont.truetype(file, SIZE)
-    with contextlib.suppress(OSError, ValueError):  # only fonts of several weights, which begin with the thinnest
+    with contextlib.suppress(
+        OSError, ValueError
+    ):  # only fonts of several weights, which begin with the thinnest
         found.set_variation_by_name("Regular")
     return found
 
