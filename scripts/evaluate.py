@@ -16,6 +16,7 @@ from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.evaluation import METRICS, evaluate, from_results, to_results
 from neutral.files import write_json
+from neutral.notes import say
 from neutral.panoptic import PanopticQuality, encoded_segments, panoptic_quality, write_predictions
 from neutral.run import evaluation_run
 from neutral.undefined import defined, shown
@@ -106,6 +107,10 @@ def main() -> None:
         if weights.categories:
             where = str(options.weights)
             weights.categories.check_same(dataset.known, where, dataset.source)
+        else:
+            say(
+                f"{options.weights}: does not say its classes; they are taken for those of {dataset.source}"
+            )
         session = open_session(options.framework, config, options.device)
         session.load(weights.weights())
         with make_progress() as progress:

@@ -301,3 +301,56 @@ def test_polygons_need_three_corners(coco_folder, polygon):
 
     with pytest.raises(InputError, match="annotation 2: a polygon of"):
         CocoDataset.open(coco_folder(edit), "val", 91, masks=True)
+
+
+# what others stumbled over: docs/compatibility.md
+
+
+@pytest.mark.parametrize("ids", [[0, 1], [1, 1], [7, 0]])
+def test_annotation_ids_do_not_change_the_score(coco_folder, ids):
+    """pycocotools takes an object with id 0 for a missed one, and keeps one of two with the same id."""
+
+    def edit(content):
+        whole(content)
+        for annotation, number in zip(content["annotations"], ids, strict=True):
+            annotation["id"] = number
+
+    dataset = CocoDataset.open(coco_folder(edit), "val", 91)
+    assert evaluate(dataset, perfect(dataset))["AP"] == pytest.approx(1.0)
+
+
+def test_results_of_another_set_are_refused(coco_folder, tmp_path):
+    dataset = CocoDataset.open(coco_folder(whole), "val", 91)
+    for image_id in ("1", 99, None):
+        record = {"image_id": image_id, "category_id": 1, "bbox": [1, 1, 5, 5], "score": 0.5}
+        (tmp_path / "found.json").write_text(json.dumps([record]))
+        with pytest.raises(InputError, match=r"found\.json"):
+            from_results(dataset, tmp_path / "found.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "ids", "classes", "message"),
+    [
+        (
+            "detr_r50",
+            (1, 2, 3),
+            3,
+            r"category id 3 does not fit model\.num_classes=3; set it to.* 4",
+        ),
+        ("detr_r50", (0, 1, 2), 3, None),
+        ("torchvision_r50_fpn", (1, 2, 3), 4, None),
+        ("torchvision_r50_fpn", (1, 2, 15), 15, r"at least 16"),
+    ],
+)
+def test_own_numbers_of_classes(coco_folder, name, ids, classes, message):
+    def edit(content):
+        content["annotations"] = []
+        content["categories"] = [{"id": i, "name": f"class {i}"} for i in ids]
+
+    sets = [f"data.root={coco_folder(edit)}", f"model.num_classes={classes}"]
+    config = with_overrides(preset(name), sets)
+    if message:
+        with pytest.raises(InputError, match=message):
+            open_dataset(config, "train")
+    else:
+        assert tuple(open_dataset(config, "train").labels.values()) == ids

@@ -54,7 +54,7 @@ def names_in(folder) -> dict:
 
 def test_a_checkpoint_knows_its_classes(trained, tmp_path, monkeypatch, capsys):
     """`predict IMAGE`, with --data and without, has the names that `--split val` has; so has `best`, and evaluate."""
-    folder, root, config, datasets, _ = trained
+    folder, root, *_ = trained
     out, photo = tmp_path / "out", root / "val2017" / "1.png"
     checkpoint, best = folder / "checkpoint.safetensors", folder / "best.safetensors"
     for name, more in (
@@ -87,9 +87,8 @@ def test_a_checkpoint_knows_its_classes(trained, tmp_path, monkeypatch, capsys):
 
 
 def test_weights_of_others_take_their_names_from_the_data(trained, tmp_path, monkeypatch):
-    folder, root, config, _, _ = trained
-    weights = {k: v for k, v in load_file(folder / "best.safetensors")[0].items()}
-    save_weights(tmp_path / "plain.safetensors", weights)
+    folder, root, *_ = trained
+    save_weights(tmp_path / "plain.safetensors", load_file(folder / "best.safetensors")[0])
     photo, out = root / "val2017" / "1.png", tmp_path / "out"
     options = ["--weights", tmp_path / "plain.safetensors"]
     run(predict, monkeypatch, *options, "--out", out / "data", "--data", root, photo)
@@ -120,7 +119,7 @@ def test_a_head_that_goes_on_with_other_classes_is_said(trained, tmp_path, monke
 
 
 def test_pictures_are_seen_upright_and_unusable_ones_named(trained, tmp_path, monkeypatch, capsys):
-    folder, root, *_ = trained
+    folder = trained[0]
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     exif = Image.Exif()

@@ -192,3 +192,16 @@ def test_boxes_without_an_area_are_left_out_here_too(year):
     assert dataset.annotations == {1: ()} and dataset.fingerprint["objects"] == 0
     assert np.array_equal(dataset[0][1].boxes, np.zeros((0, 4)))
     assert preset("simple_vgg16").data.degenerate_boxes == "error"
+
+
+def test_boxes_from_0_and_names_with_blanks_and_dots(year):
+    """Tools that count from 0: the corner lies one pixel outside, and is brought back; nothing wraps around."""
+    stem = "screenshot 2020-12-16 16.42.21"
+    root = year(f"{stem}\n", {stem: {}}, [f"{stem}.png"])
+    file = root / "Annotations" / f"{stem}.xml"
+    text = file.read_text().replace("<xmin>11<", "<xmin>0<").replace("<ymin>6<", "<ymin>0<")
+    file.write_text(text)
+    dataset = open_voc(root, "val", (), 2, classes=("dog",))
+    assert dataset[0][1].boxes.tolist() == [[0, 0, 39, 29]]
+    with pytest.raises(InputError, match=r"object 'dog' is none of the 1 classes"):
+        open_voc(root, "val", (), 2, classes=("dddddaa",))

@@ -17,7 +17,7 @@ from neutral.data.coco import Target
 from neutral.errors import InputError
 from neutral.geometry import resize_nearest, xyxy_to_cxcywh
 
-MOST_PIXELS = 100_000_000  # of a resized image: 1.2 GB as float32
+MOST_PIXELS = 25_000_000  # of a resized image: 300 MB as float32, and many times that in a network
 
 
 def resized_size(size: tuple[int, int], short: int, longest: int | None) -> tuple[int, int]:
