@@ -158,7 +158,8 @@ def config_from(options: argparse.Namespace) -> Config:
     overrides = list(options.set)
     if options.data:
         asked = with_overrides(config, overrides).data
-        kind = kind_of(Path(options.data), (*asked.train_sets, *asked.val_sets))
+        sets = (*asked.train_sets, *asked.val_sets)
+        kind = kind_of(Path(options.data), sets, config.data.kind)
         if kind == "coco" and config.data.kind == "coco_panoptic":
             kind = "coco_panoptic"
         overrides = [f"data.kind={kind}", f"data.root={options.data}", *overrides]
@@ -170,16 +171,18 @@ def config_from(options: argparse.Namespace) -> Config:
     return validate(with_overrides(config, overrides))
 
 
-def kind_of(root: Path, sets: Sequence[str]) -> str:
-    """COCO or VOC: what the sets that are asked for are, else what the folder has. `--set data.kind` overrides it.
+def kind_of(root: Path, sets: Sequence[str], usual: str = "coco") -> str:
+    """COCO or VOC: what the sets that are asked for are, else what the folder has; `usual` where it has both.
 
-    A folder JPEGImages alone is no sign: labelme's COCO export has one.
+    `--set data.kind` overrides it. A folder JPEGImages alone is no sign: labelme's COCO export has one.
     """
     if any(name.endswith(".json") or ".json:" in name for name in sets):
         return "coco"
-    if any((root / "annotations").glob("*.json")):
-        return "coco"
-    is_voc = any((year / "ImageSets").is_dir() for year in (root, *root.glob("VOC*")))
+    is_coco = any((root / "annotations").glob("*.json"))
+    signs = ("ImageSets", "Annotations")
+    is_voc = any((y / sign).is_dir() for y in (root, *root.glob("VOC*")) for sign in signs)
+    if is_coco and is_voc:
+        return "voc" if usual == "voc" else "coco"
     return "voc" if is_voc else "coco"
 
 

@@ -177,6 +177,9 @@ def test_what_a_folder_is(tmp_path, year):
     voc = year("plant\n", {"plant": {}})
     assert kind_of(voc, ()) == kind_of(voc.parent, ("2007/trainval",)) == "voc"
     assert kind_of(voc, ("mine.json",)) == kind_of(voc, ("mine.json:JPEGImages",)) == "coco"
+    (voc / "annotations").mkdir()
+    (voc / "annotations" / "pascal_train2007.json").write_text("{}")
+    assert kind_of(voc, (), "voc") == "voc" and kind_of(voc, ()) == "coco"
     with pytest.raises(InputError, match=r"--set data\.kind=coco"):
         open_voc(tmp_path / "labelme", "val", (), 21)
 
