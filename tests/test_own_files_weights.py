@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from parity.golden import golden_weights
-from parity.worker import find_names
 
 from neutral.config import preset, with_overrides
 from neutral.errors import InputError
@@ -19,6 +17,8 @@ from neutral.weights.layout import canonical_shapes
 from neutral.weights.readers import read_checkpoint
 from neutral.weights.sources import SOURCES
 from neutral.weights.writers import write_weights
+from parity.suite.golden import golden_weights
+from parity.suite.requests import find_names
 
 DETR = with_overrides(
     preset("scenes_detr"), ["model.backbone.width=8", "model.transformer.hidden_dim=16"]
