@@ -17,7 +17,7 @@ from neutral.weights.layout import canonical_shapes
 from neutral.weights.readers import read_checkpoint
 from neutral.weights.sources import SOURCES
 from neutral.weights.writers import write_weights
-from parity.suite.golden import golden_weights
+from parity.engine.weights import drawn_weights
 from parity.suite.requests import find_names
 
 DETR = with_overrides(
@@ -28,7 +28,7 @@ FRCNN = ("model.backbone.width=8", "model.fpn.channels=8", "model.roi.hidden=8")
 
 def drawn(config, salt: str = "") -> dict[str, torch.Tensor]:
     shapes = canonical_shapes(config)
-    return {k: torch.from_numpy(v) for k, v in golden_weights(shapes, salt).items()}
+    return {k: torch.from_numpy(v) for k, v in drawn_weights(shapes, salt).items()}
 
 
 def prefixed(prefix: str, tensors: dict) -> dict:
