@@ -324,7 +324,17 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def max_pool(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     """x [B, C, H, W]; padding never wins."""
-    return jt.nn.max_pool2d(x, kernel, stride, padding)
+    height, width = x.shape[2:]
+    if min(height, width) > kernel:
+        return jt.nn.max_pool2d(x, kernel, stride, padding)
+    # Jittor refuses maps that are no larger than the window: they are filled up with what does not win
+    rows, columns = ((n + 2 * padding - kernel) // stride + 1 for n in (height, width))
+    for axis in (2, 3):
+        shape = list(x.shape)
+        shape[axis] = max(0, kernel + 1 - shape[axis])
+        if shape[axis]:
+            x = jt.concat([x, jt.full(shape, MASKED).cast(x.dtype)], dim=axis)
+    return jt.nn.max_pool2d(x, kernel, stride, padding)[:, :, :rows, :columns]
 
 
 def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:

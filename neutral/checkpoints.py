@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from neutral.config import Config, from_dict, to_dict
+from neutral.data.categories import Categories
 from neutral.errors import InputError
 from neutral.files import remove_unfinished, replacing
-from neutral.weights import load_file, save_weights
+from neutral.weights import CATEGORIES, load_file, save_weights
 
 NUMBERED = re.compile(r"checkpoint-epoch-(\d+)\.safetensors")
 
@@ -49,10 +50,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints in a run's folder."""
+    """The checkpoints in a run's folder. `categories`: what it is trained on, which every file carries."""
 
     folder: Path
     keep: int = 0
+    categories: Categories | None = None
+
+    @property
+    def carried(self) -> dict[str, str]:
+        return {CATEGORIES: self.categories.to_text()} if self.categories else {}
 
     @property
     def newest(self) -> Path:
@@ -76,12 +82,12 @@ class Checkpoints:
             "updates": str(updates),
             "config": json.dumps(to_dict(config)),
         }
-        save_weights(self.newest, arrays, metadata)
+        save_weights(self.newest, arrays, metadata | self.carried)
 
     def save_best(self, session, config: Config, place: Place, name: str) -> None:
         """The weights that are evaluated, running averages where these are asked for."""
         with session.averaged():
-            metadata = {"epoch": str(place.epoch), name: str(place.best)}
+            metadata = {"epoch": str(place.epoch), name: str(place.best)} | self.carried
             save_weights(
                 self.best, session.state(), metadata | {"config": json.dumps(to_dict(config))}
             )

@@ -27,14 +27,15 @@ METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "A
 
 @dataclass(frozen=True)
 class Evaluation:
-    """stats: the 12 numbers in COCO's order; per_class: AP and AP50 by category name, NaN if absent.
+    """stats: the 12 numbers in COCO's order; per_class: AP and AP50 by category (CocoDataset.titles).
 
     curves: precision at 101 recalls, mean over the classes: {"recall": [101], "AP": all thresholds, "AP50", "AP75"}.
+    What cannot be told, for want of objects, is NaN, in curves None.
     """
 
     stats: tuple[float, ...]
     per_class: dict[str, tuple[float, float]]
-    curves: dict[str, list[float]] = field(default_factory=dict)
+    curves: dict[str, list[float | None]] = field(default_factory=dict)
 
     def __getitem__(self, metric: str) -> float:
         return self.stats[METRICS.index(metric)]
@@ -131,41 +132,46 @@ def evaluate(
     results = to_results(dataset, detections)
     if kind == "segm":  # without boxes, so that pycocotools sizes an object by its mask
         results = [{k: v for k, v in r.items() if k != "bbox"} for r in results]
-    if not results:
-        return Evaluation(
-            (0.0,) * 12, {name: (float("nan"),) * 2 for name in dataset.categories.values()}
-        )
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = {
-            "info": {},
-            "images": list(dataset.images),
-            "annotations": [
+        truth = _indexed(
+            dataset,
+            [
                 a | {"iscrowd": a.get("iscrowd", 0), "id": number}
                 for number, a in enumerate(chain(*dataset.annotations.values()), start=1)
             ],
-            "categories": [{"id": k, "name": v} for k, v in dataset.categories.items()],
-        }
-        truth.createIndex()
-        judge = COCOeval(truth, truth.loadRes(results), kind)
+        )
+        found = truth.loadRes(results) if results else _indexed(dataset, [])
+        judge = COCOeval(truth, found, kind)
         judge.params.imgIds = sorted(detections)
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
     precision = judge.eval["precision"]  # [IoU, recall, class, area, max detections]
-    per_class = {}
+    titles, per_class = dataset.titles, {}
     for k, category in enumerate(judge.params.catIds):
         everything, at_50 = precision[:, :, k, 0, -1], precision[0, :, k, 0, -1]
-        per_class[dataset.categories[category]] = (_mean(everything), _mean(at_50))
-    stats = tuple(max(float(v), 0.0) if v != -1 else float("nan") for v in judge.stats)
+        per_class[titles[category]] = (_mean(everything), _mean(at_50))
+    stats = tuple(float(v) if v > -1 else float("nan") for v in judge.stats)
     seen = precision[..., 0, -1]
     seen = seen[:, :, (seen > -1).all(axis=(0, 1))]  # classes that occur
-    curves = {"recall": judge.params.recThrs.tolist()}
+    recalls = judge.params.recThrs.tolist()
+    curves = {"recall": recalls}
     for name, rows in (("AP", seen), ("AP50", seen[:1]), ("AP75", seen[5:6])):
-        curves[name] = (
-            rows.mean(axis=(0, 2)).tolist() if seen.size else [0.0] * len(curves["recall"])
-        )
+        curves[name] = rows.mean(axis=(0, 2)).tolist() if seen.size else [None] * len(recalls)
     return Evaluation(stats, per_class, curves)
+
+
+def _indexed(dataset: CocoDataset, annotations: list[dict]) -> COCO:
+    """pycocotools' form of the data set's images and categories with these annotations."""
+    made = COCO()
+    made.dataset = {
+        "info": {},
+        "images": list(dataset.images),
+        "annotations": annotations,
+        "categories": [{"id": k, "name": v} for k, v in dataset.categories.items()],
+    }
+    made.createIndex()
+    return made
 
 
 def _mean(values: np.ndarray) -> float:

@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 
 from neutral.errors import InputError
+from neutral.text import read_text
 
 
 @contextlib.contextmanager
@@ -64,10 +65,10 @@ def read_json(path: Path | str):
     """The parsed file; InputError names it when it is absent or not JSON."""
     path = Path(path)
     try:
-        return json.loads(path.read_text())
+        return json.loads(read_text(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except json.JSONDecodeError as error:
         raise InputError(f"{path}: not valid JSON ({error})") from None
 
 

@@ -10,6 +10,7 @@ Q queries, C classes, S segments.
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,7 +142,10 @@ def panoptic_quality(dataset: PanopticDataset, encoded: dict[int, dict]) -> Pano
     for image_id, prediction in encoded.items():
         segments = {s["id"]: s["category_id"] for s in prediction["segments_info"]}
         truth = {s["id"]: s for s in dataset.annotations[image_id]}
-        pixels = read_segments(dataset.segments[image_id]), read_segments(prediction["png"])
+        limit = dataset.cache.max_pixels
+        pixels = [
+            read_segments(file, limit) for file in (dataset.segments[image_id], prediction["png"])
+        ]
         judge_image(tallies, truth, segments, *pixels)
     return PanopticQuality(tallies, set(dataset.things))
 
@@ -153,7 +157,11 @@ def judge_image(
     true_ids: np.ndarray,
     found_ids: np.ndarray,
 ) -> None:
-    """Adds an image: `truth` are the annotated segments and `found` the predicted categories, by id."""
+    """Adds an image: `truth` are the annotated segments and `found` the predicted categories, by id.
+
+    Pixels of a segment that is not in `truth` are those of none.
+    """
+    true_ids = np.where(np.isin(true_ids, list(truth)), true_ids, VOID)
     pairs, counts = np.unique(
         np.stack([true_ids.ravel(), found_ids.ravel()]), axis=1, return_counts=True
     )
@@ -193,7 +201,9 @@ def write_predictions(
     folder: Path, name: str, dataset: PanopticDataset, encoded: dict[int, dict]
 ) -> None:
     """FOLDER/NAME/*.png and FOLDER/NAME.json, as COCO's panoptic evaluation wants them."""
-    names = {record["id"]: f"{Path(record['file_name']).stem}.png" for record in dataset.images}
+    stems = {record["id"]: Path(record["file_name"]).stem for record in dataset.images}
+    counts = Counter(stems.values())  # two folders may hold images of the same name
+    names = {i: f"{s}.png" if counts[s] == 1 else f"{s}-{i}.png" for i, s in stems.items()}
     for image_id, prediction in encoded.items():
         with replacing(folder / name / names[image_id]) as temporary:
             temporary.write_bytes(prediction["png"])

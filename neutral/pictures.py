@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from neutral.files import replacing
+from neutral.fonts import SIZE, font_for, one_line
 from neutral.panoptic import OFFSET
 
 READABLE = 300  # pixels of the short side
@@ -31,16 +32,18 @@ def draw(image: Image.Image, marks: list[Mark]) -> Image.Image:
     scale = max(1, -(-READABLE // min(image.size)))
     size = (image.width * scale, image.height * scale)
     picture = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default()
+    pen = ImageDraw.Draw(picture)
     for mark in marks:
         left, top, right, bottom = (float(v) * scale for v in mark.box)
         box = [min(left, right), min(top, bottom), max(left, right), max(top, bottom)]
         pen.rectangle(box, outline=mark.colour, width=mark.width)
         if mark.text:
-            x = max(min(left, picture.width - pen.textlength(mark.text, font=font) - 2), 0)
-            y = max(top - 12, 0)
-            pen.rectangle(pen.textbbox((x + 1, y), mark.text, font=font), fill=mark.colour)
-            pen.text((x + 1, y), mark.text, fill="black", font=font)
+            text = one_line(mark.text)
+            font = font_for(text)
+            x = max(min(left, picture.width - pen.textlength(text, font=font) - 2), 0)
+            y = max(top - SIZE - 2, 0)
+            pen.rectangle(pen.textbbox((x + 1, y), text, font=font), fill=mark.colour)
+            pen.text((x + 1, y), text, fill="black", font=font)
     return picture
 
 
@@ -79,9 +82,9 @@ def beside(pictures: list[tuple[str, Image.Image]]) -> Image.Image:
     bar = 16
     height = max(p.height for _, p in pictures) + bar
     sheet = Image.new("RGB", (sum(p.width for _, p in pictures) + 4 * (len(pictures) - 1), height))
-    pen, font, left = ImageDraw.Draw(sheet), ImageFont.load_default(), 0
+    pen, left = ImageDraw.Draw(sheet), 0
     for title, picture in pictures:
-        pen.text((left + 3, 2), title, fill="white", font=font)
+        pen.text((left + 3, 1), title, fill="white", font=font_for(title))
         sheet.paste(picture, (left, bar))
         left += picture.width + 4
     return sheet

@@ -23,6 +23,7 @@ from neutral.board import Board
 from neutral.checkpoints import Checkpoints, Place
 from neutral.config import Config, to_dict
 from neutral.data.batching import Batch, train_batches, val_batches
+from neutral.data.categories import Categories
 from neutral.data.chain import DataChain
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError, NonFinite
@@ -30,10 +31,9 @@ from neutral.evaluation import METRICS, compact, evaluate
 from neutral.files import git_revision, remove_unfinished, replacing, sha256_of
 from neutral.panoptic import encoded_segments, panoptic_quality
 from neutral.randomness import stream
+from neutral.undefined import defined
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
-from neutral.weights import Weights, initial_weights
-from neutral.weights.conversion import convert
-from neutral.weights.readers import read_checkpoint
+from neutral.weights import CATEGORIES, Weights, initial_weights, open_weights
 
 Report = Callable[[dict], None]  # receives {"phase", "epoch", "step", "steps", "loss", ...}
 
@@ -49,6 +49,10 @@ class RunOptions:
     full_evaluation: bool = False  # the last one is of all images whatever `val_images` says
     evaluate_every: int = 1
     resume: bool = False
+    source: str | None = (
+        None  # whose `weights` are, and behind which beginning of names, where files do not tell
+    )
+    inside: str | None = None
     reset_heads: bool = False  # a class head for another number of classes begins anew
     workers: int = 0  # threads that prepare batches ahead
     keep: int = 0  # checkpoints of the last epochs to keep besides the newest
@@ -83,8 +87,11 @@ def start_weights(session, config: Config, options: RunOptions) -> tuple[Weights
         return weights, told
     if options.perturb:
         raise InputError("--perturb moves initial weights; it does not go with --weights")
-    found = convert(read_checkpoint(options.weights), config, reset_heads=options.reset_heads)
+    found = open_weights(
+        options.weights, config, options.source, options.inside, options.reset_heads
+    )
     return found.weights(), {
+        **({CATEGORIES: found.categories.to_text()} if found.categories else {}),
         "source": found.source.name,
         "file": options.weights.name,
         "sha256": sha256_of(options.weights),
@@ -110,6 +117,16 @@ def report_begun(told: dict, report: Report) -> None:
         shown += f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
         text = f"{told['file']} ({told['source']}): begun anew: {shown}"
         report({"phase": "message", "text": text})
+
+
+def report_classes(told: dict, known: Categories, report: Report) -> None:
+    """Says so when a class head goes on with other categories than it was trained on."""
+    if CATEGORIES in told:
+        theirs = Categories.from_text(told[CATEGORIES], told["file"]).by_label()
+        if theirs != known.by_label():
+            lists = [", ".join(found.values()) for found in (theirs, known.by_label())]
+            text = f"{told['file']}: its class head, trained on {lists[0]}, goes on with {lists[1]}"
+            report({"phase": "message", "text": text})
 
 
 def header(session, config: Config, datasets: dict[str, CocoDataset], weights: dict) -> dict:
@@ -165,7 +182,8 @@ def train(
     of the data. NonFinite when a loss or gradient is (with the batch's image ids and the first bad node), InputError
     when the folder already holds a run and `resume` was not asked for.
     """
-    checkpoints = Checkpoints(options.folder, options.keep)
+    known = datasets["train"].known
+    checkpoints = Checkpoints(options.folder, options.keep, known)
     log, links = options.folder / "log.txt", options.folder / "stream.jsonl"
     for path in (log, links):
         remove_unfinished(path)
@@ -174,6 +192,9 @@ def train(
         place = checkpoints.load(session, config)
         for path in (log, links):
             keep_epochs(path, place.epoch)
+        if place.epoch >= config.optimiser.epochs:
+            text = f"has {place.epoch} epochs already, optimiser.epochs={config.optimiser.epochs}: nothing is trained"
+            report({"phase": "message", "text": f"{options.folder}: {text}; ask for more to go on"})
     else:
         if options.resume and not log.exists():
             raise InputError(f"{options.folder}: no run to resume; start one without --resume")
@@ -182,6 +203,7 @@ def train(
         weights, told = start_weights(session, config, options)
         session.load(weights)
         report_begun(told, report)
+        report_classes(told, known, report)
         for path in (log, links):  # of a run that ended before its first checkpoint
             path.unlink(missing_ok=True)
         runlog.append_line(log, {"header": header(session, config, datasets, told)})
@@ -380,26 +402,21 @@ def evaluation_record(
         raise DataError(error) from None
     record = losses | {
         "test_images": len(detections),
-        "test_coco_eval_bbox": [None if math.isnan(v) else v for v in evaluation.stats],
-        "test_per_class": {
-            k: None if math.isnan(v[0]) else v[0] for k, v in evaluation.per_class.items()
-        },
+        "test_coco_eval_bbox": [defined(v) for v in evaluation.stats],
+        "test_per_class": {k: defined(v[0]) for k, v in evaluation.per_class.items()},
     }
     if dataset.has_codes:
         stats = evaluate(dataset, detections, "segm").stats
-        record["test_coco_eval_masks"] = [None if math.isnan(v) else v for v in stats]
+        record["test_coco_eval_masks"] = [defined(v) for v in stats]
     if segments := encoded_segments(dataset, detections):
         quality = panoptic_quality(dataset, segments)
-        record |= {f"test_PQ_{which}": finite(quality.of(which)) for which in ("all", "th", "st")}
+        for which in ("all", "th", "st"):
+            record[f"test_PQ_{which}"] = {k: defined(v) for k, v in quality.of(which).items()}
     if config.data.kind == "voc":
         for name in ("voc07", "voc"):
             found = evaluate_voc(dataset, detections, VOC_RULES[name])
-            record[f"test_{name}_map"] = None if math.isnan(found.mean) else found.mean
+            record[f"test_{name}_map"] = defined(found.mean)
     return record
-
-
-def finite(scores: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in scores.items()}
 
 
 def has_epochs(log: Path) -> bool:

@@ -12,8 +12,9 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ import numpy as np
 from neutral.errors import InputError
 from neutral.evaluation import METRICS
 from neutral.files import replacing
+from neutral.text import read_text
+from neutral.undefined import defined
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,47 @@ class RunLog:
 
     def series(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """Epoch numbers and finite values of one key, where present."""
-        rows = [(e["epoch"], e[key]) for e in self.epochs if isinstance(e.get(key), (int, float))]
-        return np.array([r[0] for r in rows]), np.array([r[1] for r in rows], dtype=float)
+        return self._rows(lambda epoch: epoch.get(key))
 
     def metric(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Epoch numbers and one of the 12 COCO numbers."""
-        rows = [
-            (e["epoch"], e["test_coco_eval_bbox"][index])
-            for e in self.epochs
-            if e.get("test_coco_eval_bbox") and e["test_coco_eval_bbox"][index] is not None
-        ]
+        """Epoch numbers and one of the 12 COCO numbers, where it is finite."""
+        return self._rows(lambda epoch: coco_number(epoch, index))
+
+    def _rows(self, value: Callable[[dict], object]) -> tuple[np.ndarray, np.ndarray]:
+        rows = [(e["epoch"], v) for e in self.epochs if (v := defined(value(e))) is not None]
         return np.array([r[0] for r in rows]), np.array([r[1] for r in rows], dtype=float)
+
+    @cached_property
+    def gaps(self) -> dict[str, list[int]]:
+        """Epochs by key (of the COCO numbers those of METRICS' first three) that have no finite value for it.
+
+        Of keys that any epoch has; numbers of the validation are looked for in epochs that were evaluated.
+        """
+        found: dict[str, list[int]] = {}
+        for key in dict.fromkeys(key for epoch in self.epochs for key in epoch):
+            is_test = key.startswith("test_")
+            asked = [e for e in self.epochs if not is_test or any(k.startswith("test_") for k in e)]
+            if key == "test_coco_eval_bbox":
+                for k, name in enumerate(METRICS[:3]):
+                    found[name] = [e["epoch"] for e in asked if _lacks(coco_number(e, k))]
+            elif any(_is_number(e.get(key)) for e in self.epochs):
+                found[key] = [e["epoch"] for e in asked if _lacks(e.get(key))]
+        return {key: epochs for key, epochs in found.items() if epochs}
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _lacks(value) -> bool:
+    return defined(value) is None
+
+
+def coco_number(epoch: dict, index: int):
+    """One of an epoch's 12 COCO numbers; None where there is none, a single number being AP."""
+    values = epoch.get("test_coco_eval_bbox")
+    values = values if isinstance(values, list) else [values]
+    return values[index] if index < len(values) else None
 
 
 def append_line(path: Path, record: dict) -> None:
@@ -74,10 +107,11 @@ def numbers(record: dict, prefix: str = "") -> dict[str, float]:
     for key, value in record.items():
         if key in PREFIXES:
             names = (f"{PREFIXES[key]}{metric}" for metric in METRICS)
-            found |= {name: v for name, v in zip(names, value) if v is not None}
+            values = value if isinstance(value, list) else [value]
+            found |= {name: v for name, v in zip(names, values) if not _lacks(v)}
         elif isinstance(value, dict):
             found |= numbers(value, f"{key}/")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        elif not _lacks(value):
             found[prefix + key] = value
     return found
 
@@ -100,7 +134,7 @@ def read_log(path: Path | str) -> RunLog:
     """InputError names the file and line when it is not a run log."""
     path = Path(path)
     try:
-        lines = path.read_text().splitlines()
+        lines = read_text(path).split("\n")  # text of other languages has other ends of line within
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path}: no such log") from None
     header, epochs = {}, []
@@ -120,9 +154,13 @@ def read_log(path: Path | str) -> RunLog:
             ) from None
         if not isinstance(record, dict):
             raise InputError(f"{path}, line {number}: not a JSON object")
-        if "header" in record:
+        if isinstance(record.get("header"), dict):
             header = record["header"]
         elif "epoch" in record:
+            if _lacks(record["epoch"]):
+                raise InputError(
+                    f"{path}, line {number}: 'epoch' is {record['epoch']!r}, no number"
+                )
             epochs.append(record)
         else:
             raise InputError(f"{path}, line {number}: has neither 'epoch' nor 'header'")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neutral import undefined
 from neutral.data.coco import CocoDataset
 from neutral.geometry import pairwise_iou, xywh_to_xyxy
 
@@ -37,9 +38,10 @@ VOC_RULES = {
 
 @dataclass(frozen=True)
 class VocEvaluation:
-    """mean: of the classes that occur, NaN if none does; per_class: AP by name, NaN where a class does not occur.
+    """mean: of the classes that occur, NaN if none does; per_class: AP by category (CocoDataset.titles), NaN where it
+    does not occur.
 
-    curves: recall and precision after every detection, by name.
+    curves: recall and precision after every detection, likewise.
     """
 
     mean: float
@@ -55,7 +57,7 @@ def evaluate_voc(
     Objects that the data set marks as crowds are VOC's difficult ones.
     """
     per_class, curves = {}, {}
-    for category, name in dataset.categories.items():
+    for category, name in dataset.titles.items():
         scores, outcomes, objects = match_class(dataset, detections, category, rules)
         if not objects:
             per_class[name] = float("nan")
@@ -65,8 +67,7 @@ def evaluate_voc(
         recall, precision = found / objects, found / np.maximum(found + missed, 1)
         curves[name] = recall, precision
         per_class[name] = average_precision(recall, precision, rules.points)
-    known = [value for value in per_class.values() if not np.isnan(value)]
-    return VocEvaluation(float(np.mean(known)) if known else float("nan"), per_class, curves)
+    return VocEvaluation(undefined.mean(per_class.values()), per_class, curves)
 
 
 def match_class(

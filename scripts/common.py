@@ -7,7 +7,8 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,12 @@ from rich.progress import (
 
 from neutral.config import PRESETS, Config, preset, validate, with_overrides
 from neutral.data import SPLITS, open_dataset
-from neutral.data.coco import CocoDataset, ImageCache
+from neutral.data.coco import CocoDataset
+from neutral.data.images import MAX_PIXELS, ImageCache
 from neutral.errors import InputError
+from neutral.notes import Note
 from neutral.run import SCORES
+from neutral.undefined import shown
 from parity import errors
 from parity.suite.subjects import runner_of
 
@@ -34,7 +38,7 @@ FRAMEWORKS = ("torch", "jittor")
 # options of a run that go to neutral.run as they are
 RUN_OPTIONS = (
     *("weights", "max_steps", "val_images", "full_evaluation", "evaluate_every", "resume"),
-    *("reset_heads", "workers", "keep", "best_by", "tensorboard", "perturb"),
+    *("source", "inside", "reset_heads", "workers", "keep", "best_by", "tensorboard", "perturb"),
 )
 
 
@@ -75,6 +79,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="start from these (ours, or of any known source, see convert_weights) instead of random ones",
     )
+    add_source_options(parser)
     parser.add_argument(
         "--reset-heads",
         action="store_true",
@@ -104,6 +109,15 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_loading_options(parser)
 
 
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", help="which system's weights these are, when they do not tell")
+    parser.add_argument(
+        "--inside",
+        metavar="PREFIX",
+        help="take the tensors whose names begin so, as model or ema, when the file holds others, too",
+    )
+
+
 def add_loading_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
@@ -118,27 +132,58 @@ def add_loading_options(parser: argparse.ArgumentParser) -> None:
         metavar="MIB",
         help="keep decoded images in memory, this much at most",
     )
+    add_pixel_limit(parser)
+
+
+def add_pixel_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        metavar="N",
+        help=f"refuse images of more pixels (default {MAX_PIXELS:,})",
+    )
 
 
 def open_datasets(config: Config, cache_mib: float) -> dict[str, CocoDataset]:
-    """Both splits, their images in one cache."""
-    cache = ImageCache(cache_mib)
-    return {split: replace(open_dataset(config, split), cache=cache) for split in SPLITS}
+    """Both splits, their images in one cache; InputError when their categories do not agree."""
+    datasets = {split: open_dataset(config, split) for split in SPLITS}
+    train, val = (datasets[split] for split in SPLITS)
+    train.known.check_same(val.known, train.source, val.source)
+    cache = ImageCache(cache_mib, config.data.max_pixels)
+    return {split: replace(dataset, cache=cache) for split, dataset in datasets.items()}
 
 
 def config_from(options: argparse.Namespace) -> Config:
     config = preset(options.preset)
     overrides = list(options.set)
     if options.data:
-        root = Path(options.data)
-        is_voc = any(root.glob("JPEGImages")) or any(root.glob("VOC*/JPEGImages"))
-        of_coco = "coco_panoptic" if config.data.kind == "coco_panoptic" else "coco"
-        kind = "voc" if is_voc else of_coco
+        asked = with_overrides(config, overrides).data
+        sets = (*asked.train_sets, *asked.val_sets)
+        kind = kind_of(Path(options.data), sets, config.data.kind)
+        if kind == "coco" and config.data.kind == "coco_panoptic":
+            kind = "coco_panoptic"
         overrides = [f"data.kind={kind}", f"data.root={options.data}", *overrides]
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")
     overrides += ["deterministic=true"] if options.deterministic else []
+    if getattr(options, "max_pixels", None) is not None:
+        overrides.append(f"data.max_pixels={options.max_pixels}")
     return validate(with_overrides(config, overrides))
+
+
+def kind_of(root: Path, sets: Sequence[str], usual: str = "coco") -> str:
+    """COCO or VOC: what the sets that are asked for are, else what the folder has; `usual` where it has both.
+
+    `--set data.kind` overrides it. A folder JPEGImages alone is no sign: labelme's COCO export has one.
+    """
+    if any(name.endswith(".json") or ".json:" in name for name in sets):
+        return "coco"
+    is_coco = any((root / "annotations").glob("*.json"))
+    signs = ("ImageSets", "Annotations")
+    is_voc = any((y / sign).is_dir() for y in (root, *root.glob("VOC*")) for sign in signs)
+    if is_coco and is_voc:
+        return "voc" if usual == "voc" else "coco"
+    return "voc" if is_voc else "coco"
 
 
 def config_arguments(options: argparse.Namespace) -> list[str]:
@@ -147,6 +192,8 @@ def config_arguments(options: argparse.Namespace) -> list[str]:
     arguments += ["--data", options.data] if options.data else []
     arguments += ["--seed", str(options.seed)] if options.seed is not None else []
     arguments += ["--deterministic"] if options.deterministic else []
+    if getattr(options, "max_pixels", None) is not None:
+        arguments += ["--max-pixels", str(options.max_pixels)]
     return arguments + [part for text in options.set for part in ("--set", text)]
 
 
@@ -197,7 +244,7 @@ class ProgressReport:
         if event["phase"] == "epoch":
             record = event["record"]
             ap = record.get("test_coco_eval_bbox")
-            scores = f", AP {ap[0] or 0:.3f}, AP50 {ap[1] or 0:.3f}" if ap else ""
+            scores = f", AP {shown(ap[0], 3)}, AP50 {shown(ap[1], 3)}" if ap else ""
             speed = f"{record['images_per_second']:.2f} images/s"
             where = f"{self.name} epoch {event['epoch'] + 1}/{event['epochs']}"
             line = f"{where}: loss {record['train_loss']:.4f}{scores}, {speed}"
@@ -222,8 +269,23 @@ def json_report(event: dict) -> None:
     print(json.dumps(event), flush=True)
 
 
+def print_notes(show: Callable[[str], None] = lambda text: print(text, file=sys.stderr)) -> None:
+    """What neutral.notes has to say goes to `show`, a line each; other warnings as Python has them."""
+    usual = warnings.showwarning
+
+    def showwarning(message, category, *rest, **named):
+        if issubclass(category, Note):
+            show(f"note: {message}")
+        else:
+            usual(message, category, *rest, **named)
+
+    warnings.simplefilter("always", Note)
+    warnings.showwarning = showwarning
+
+
 def run_main(main: Callable[[], int | None]) -> None:
-    """Runs a command; bad input becomes one line on stderr and exit code 2."""
+    """Runs a command; bad input becomes one line on stderr and exit code 2, notes a line each."""
+    print_notes()
     try:
         code = main() or 0
     except (InputError, errors.InputError) as error:

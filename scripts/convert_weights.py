@@ -26,14 +26,14 @@ from rich.tree import Tree
 from neutral.errors import InputError
 from neutral.files import digest, write_json
 from neutral.tensorfile import Item
-from neutral.weights.conversion import candidates, convert, detect, named_source, prove
+from neutral.weights.conversion import candidates, convert, named_source, prove
 from neutral.weights.pickles import StoredTensor
 from neutral.weights.readers import Checkpoint, read_checkpoint
 from neutral.weights.sources import SOURCES
 from neutral.weights.writers import WRITERS, write_weights
 from parity.engine.verdicts import Status
 from parity.suite.verify import verify
-from scripts.common import add_config_options, config_from, run_main
+from scripts.common import add_config_options, add_source_options, config_from, run_main
 
 console = Console(highlight=False)
 
@@ -160,12 +160,13 @@ def run_conversion(options: argparse.Namespace) -> int:
     if options.out.suffix not in WRITERS:
         raise InputError(f"--out {options.out}: weights are written as {', '.join(WRITERS)}")
     checkpoint = read_checkpoint(options.file)
-    source = named_source(options.source) if options.source else detect(checkpoint, config)
+    source = named_source(options.source) if options.source else None
     naming = named_source(options.naming) if options.naming else None
-    conversion = convert(checkpoint, config, source, options.reset_heads, options.round)
+    more = (options.reset_heads, options.round, options.inside)
+    conversion = convert(checkpoint, config, source, *more)
     with Progress(transient=True, console=console) as progress:
         items = [watched(item, progress) for item in conversion.items(naming)]
-        write_weights(options.out, items, conversion.metadata())
+        write_weights(options.out, items, conversion.metadata(naming))
     proof = prove(conversion, options.out, naming)
     show_proof(proof)
     code = 0
@@ -203,7 +204,7 @@ def main() -> int:
     command.add_argument(
         "--out", type=Path, required=True, help=f"the new file: {', '.join(WRITERS)}"
     )
-    command.add_argument("--source", help="which system's file it is, when its keys do not tell")
+    add_source_options(command)
     command.add_argument(
         "--naming", help="the system whose names are written; canonical ones otherwise"
     )

@@ -16,15 +16,18 @@ from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.evaluation import METRICS, evaluate, from_results, to_results
 from neutral.files import write_json
+from neutral.notes import say
 from neutral.panoptic import PanopticQuality, encoded_segments, panoptic_quality, write_predictions
 from neutral.run import evaluation_run
+from neutral.undefined import defined, shown
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
-from neutral.weights import load_weights
+from neutral.weights import open_weights
 from scripts.common import (
     FRAMEWORKS,
     ProgressReport,
     add_config_options,
     add_loading_options,
+    add_source_options,
     config_from,
     make_progress,
     open_datasets,
@@ -37,7 +40,7 @@ def panoptic_table(quality: PanopticQuality) -> Table:
     table = Table("segments", "PQ", "SQ", "RQ", "classes")
     for name, which in (("all", "all"), ("things", "th"), ("stuff", "st")):
         scores = quality.of(which)
-        table.add_row(name, *(f"{scores[k]:.4f}" for k in ("pq", "sq", "rq")), str(scores["n"]))
+        table.add_row(name, *(shown(scores[k]) for k in ("pq", "sq", "rq")), str(scores["n"]))
     return table
 
 
@@ -45,11 +48,9 @@ def voc_table(dataset: CocoDataset, detections: dict, metrics: list[str]) -> Tab
     """mAP and AP by class, a column for each of VOC_RULES' `metrics`."""
     found = [evaluate_voc(dataset, detections, VOC_RULES[name]) for name in metrics]
     table = Table("class", *(f"AP ({name})" for name in metrics))
-    table.add_row("mean", *(f"{result.mean:.4f}" for result in found), end_section=True)
-    for name in dataset.categories.values():
-        values = [result.per_class[name] for result in found]
-        if values[0] == values[0]:
-            table.add_row(name, *(f"{v:.4f}" for v in values))
+    table.add_row("mean", *(shown(result.mean) for result in found), end_section=True)
+    for name in dataset.titles.values():
+        table.add_row(name, *(shown(result.per_class[name]) for result in found))
     return table
 
 
@@ -62,6 +63,7 @@ def main() -> None:
         type=Path,
         help="checkpoint.safetensors of a run, or any known source's file (see convert_weights)",
     )
+    add_source_options(parser)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--split", choices=SPLITS, default="val")
     parser.add_argument("--val-images", type=int, help="images, at most")
@@ -101,8 +103,16 @@ def main() -> None:
     elif not (options.framework and options.weights):
         raise InputError("give --framework and --weights, or --detections")
     else:
+        weights = open_weights(options.weights, config, options.source, options.inside)
+        if weights.categories:
+            where = str(options.weights)
+            weights.categories.check_same(dataset.known, where, dataset.source)
+        else:
+            say(
+                f"{options.weights}: does not say its classes; they are taken for those of {dataset.source}"
+            )
         session = open_session(options.framework, config, options.device)
-        session.load(load_weights(options.weights, config))
+        session.load(weights.weights())
         with make_progress() as progress:
             report = ProgressReport(progress, options.framework)
             losses, evaluation, detections = evaluation_run(
@@ -114,12 +124,11 @@ def main() -> None:
         judged["masks"] = evaluate(dataset, detections, "segm")
     table = Table("metric", *judged)
     for name in METRICS:
-        table.add_row(name, *(f"{e[name]:.4f}" for e in judged.values()))
+        table.add_row(name, *(shown(e[name]) for e in judged.values()))
     console.print(table)
     classes = Table("class", "AP", "AP50")
     for name, values in evaluation.per_class.items():
-        if values[0] == values[0]:  # classes without ground truth are NaN
-            classes.add_row(name, *(f"{v:.4f}" for v in values))
+        classes.add_row(name, *map(shown, values))
     console.print(classes)
     segmented = encoded_segments(dataset, detections)
     if segmented:
@@ -133,12 +142,12 @@ def main() -> None:
     if voc:
         console.print(voc_table(dataset, detections, voc))
     if losses:
-        console.print(f"loss {losses['test_loss']:.4f} over {len(detections)} images")
+        console.print(f"loss {shown(losses['test_loss'])} over {len(detections)} images")
     if options.out:
         write_json(options.out, to_results(dataset, detections), indent=None)
         console.print(f"detections: {options.out}")
     if options.curves:
-        per_class = {k: None if v[0] != v[0] else v[0] for k, v in evaluation.per_class.items()}
+        per_class = {k: defined(v[0]) for k, v in evaluation.per_class.items()}
         write_json(options.curves, {"per_class": per_class, "curves": evaluation.curves})
         console.print(f"curves: {options.curves}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from neutral.errors import InputError
 from neutral.files import read_json
-from neutral.plots import class_bars, compare_runs, precision_recall
+from neutral.plots import class_bars, compare_runs, gap_notes, precision_recall
 from neutral.runlog import read_log
 from scripts.common import run_main
 
@@ -22,7 +22,8 @@ def class_scores(path: Path) -> dict[str, float]:
     """AP by class of the last epoch that was evaluated, or of a file of `scripts.evaluate --curves`."""
     if path.suffix == ".json":
         return read_curves(path)["per_class"]
-    found = [e["test_per_class"] for e in read_log(path).epochs if e.get("test_per_class")]
+    logged = [e.get("test_per_class") for e in read_log(path).epochs]
+    found = [scores for scores in logged if isinstance(scores, dict) and scores]
     if not found:
         raise InputError(f"{path}: no AP by class in this log; only this project's logs have them")
     return found[-1]
@@ -56,20 +57,23 @@ def main() -> None:
     if len(labels) != len(options.logs):
         raise InputError(f"--labels: {len(labels)} for {len(options.logs)} runs")
     if options.classes:
-        scores = {label: class_scores(p) for label, p in zip(labels, options.logs)}
+        scores = [(label, class_scores(p)) for label, p in zip(labels, options.logs)]
         class_bars(scores, options.title or "AP by class", options.out)
     elif options.precision_recall:
-        curves = {label: read_curves(p)["curves"] for label, p in zip(labels, options.logs)}
+        curves = [(label, read_curves(p)["curves"]) for label, p in zip(labels, options.logs)]
         precision_recall(curves, options.title or "precision and recall", options.out)
     elif len(options.logs) != 2:
         raise InputError("two logs are compared; several seeds are for scripts.compare_runs")
     else:
-        noted = compare_runs(*map(read_log, options.logs), labels, options.out)
+        logs = [read_log(path) for path in options.logs]
+        noted = compare_runs(*logs, labels, options.out)
         print(
             "the runs differ in:" if noted else "the runs do not differ in what their logs record"
         )
         for line in noted:
             print(f"  {line}")
+        for log, label in zip(logs, labels):
+            print("".join(f"{line}\n" for line in gap_notes(log, label)), end="")
     print(f"charts: {', '.join(map(str, options.out))}")
 
 

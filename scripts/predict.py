@@ -4,7 +4,7 @@
 
 Takes images, folders, globs, addresses, or `--split val` of --data (with its objects, which the views of anchors,
 samples and matches need). Leaves OUT/NAME.png with boxes, labels and scores, and OUT/detections.json (COCO results
-with names).
+with names). Images are turned upright as their EXIF says; those of a split stay as stored, as they are annotated.
 `--framework both` runs both, in processes of their own, into OUT/torch and OUT/jittor, and sets them side by side in
 OUT/NAME.png: what only one of them found is red. `--views` draws what the detector looked at on the way.
 """
@@ -22,21 +22,25 @@ import numpy as np
 from PIL import Image
 
 from neutral.config import Config
-from neutral.data import SPLITS
-from neutral.data.batching import Batch, collate
-from neutral.data.coco import Target, load_image
-from neutral.data.names import label_names
+from neutral.data import SPLITS, open_categories
+from neutral.data.batching import Batch, make_batch, named
+from neutral.data.categories import Categories
+from neutral.data.coco import Target
+from neutral.data.images import is_image, load_image
+from neutral.data.names import standard
 from neutral.data.transforms import val_transform
 from neutral.errors import InputError
 from neutral.evaluation import compact, from_plain_results, plain_results
 from neutral.files import fetch, read_json, write_json
 from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, paint_segments, save
 from neutral.views import VIEWS
-from neutral.weights import load_weights
+from neutral.weights import open_weights
 from parity.engine.detections import partners
 from scripts.common import (
     FRAMEWORKS,
     add_config_options,
+    add_pixel_limit,
+    add_source_options,
     config_arguments,
     config_from,
     make_progress,
@@ -46,7 +50,7 @@ from scripts.common import (
 )
 
 ADDRESSES = ("http://", "https://")
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
 
 
 @dataclass(frozen=True)
@@ -60,24 +64,36 @@ class Picture:
 
 
 def find_files(patterns: list[str]) -> list[Path]:
-    """Files, folders' images and globs, each file once; InputError names what is not there."""
+    """Files, folders' images and globs, each file once; InputError names what is not there.
+
+    A folder's images are those with the content of one or the ending of one; hidden files and folders are none.
+    """
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            files = sorted(p for p in path.iterdir() if p.suffix.lower() in ENDINGS)
+            files = [p for p in sorted(path.iterdir()) if is_photograph(p)]
+        elif path.exists():
+            files = [path]
         else:
-            files = (
-                [path] if path.exists() else sorted(map(Path, glob.glob(pattern, recursive=True)))
-            )
+            matches = sorted(map(Path, glob.glob(pattern, recursive=True)))
+            files = [p for p in matches if is_photograph(p)]
         if not files:
             raise InputError(f"{pattern}: no such image, and no images there")
         found += files
     return list(dict.fromkeys(found))
 
 
-def pictures_of(options: argparse.Namespace, config: Config) -> tuple[list[Picture], dict]:
-    """What to look at, and names by label."""
+def is_photograph(path: Path) -> bool:
+    """Whether it is to be looked at: also what only its ending says, so that a damaged one is told."""
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    return path.suffix.lower() in ENDINGS or is_image(path)
+
+
+def pictures_of(options: argparse.Namespace, config: Config) -> tuple[list[Picture], Categories]:
+    """What to look at, and the categories of the weights, or else of --data, or else of the preset's own data."""
+    carried = open_weights(options.weights, config, options.source, options.inside).categories
     if options.split and options.images:
         raise InputError("give images, or --split for those of the data set; not both")
     if not options.split:
@@ -87,53 +103,78 @@ def pictures_of(options: argparse.Namespace, config: Config) -> tuple[list[Pictu
         names = [f.stem for f in files]
         unique = [n if names.count(n) == 1 else f"{k:04d}-{n}" for k, n in enumerate(names)]
         pictures = [Picture(n, f, k) for k, (n, f) in enumerate(zip(unique, files), start=1)]
-        return pictures, label_names(config)
+        given = open_categories(config) if options.data else None
+        return pictures, agreed(options, carried, given) or standard(config) or Categories({}, {})
     dataset = open_datasets(config, 0)[options.split]
-    names = {dataset.labels[k]: name for k, name in dataset.categories.items()}
+    known = agreed(options, carried, dataset.known)
     pictures = []
     for index, record in enumerate(dataset.images[: options.count]):
         path = dataset.path(record)
         pictures.append(Picture(path.stem, path, record["id"], dataset[index][1]))
-    return pictures, names
+    return pictures, known
+
+
+def agreed(
+    options: argparse.Namespace, carried: Categories | None, given: Categories | None
+) -> Categories | None:
+    """The weights' categories, else the data's; InputError when both are known and not the same."""
+    if carried and given:
+        carried.check_same(given, str(options.weights), f"--data {options.data or 'of the preset'}")
+    return carried or given
 
 
 def batch_of(picture: Picture, image: Image.Image, config: Config) -> Batch:
     size = (image.height, image.width)
     empty = (np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
     target = picture.target or Target(*empty, picture.image_id, size, size)
-    sample = val_transform(image, target, config.transform)
-    return collate([sample], config.transform.size_divisor)
+    return make_batch([named(picture.path, val_transform, image, target, config.transform)], config)
 
 
-def records_of(picture: Picture, found: dict, names: dict[int, str]) -> list[dict]:
-    """COCO results with the file's name and the label's; `category_id` is the label."""
+def records_of(picture: Picture, found: dict, known: Categories) -> list[dict]:
+    """COCO results with the names of file and category; a label of no category is its own id."""
+    names, ids = known.by_label(), known.ids()
     return [
         {
             "file_name": str(picture.path),
             "image_id": picture.image_id,
             "name": names.get(record["category_id"], str(record["category_id"])),
             **record,
+            "category_id": ids.get(record["category_id"], record["category_id"]),
         }
         for record in plain_results(compact(found))
     ]
 
 
-def found_in(records: list[dict], picture: Picture) -> dict:
+def found_in(records: list[dict], picture: Picture, known: Categories) -> dict:
     """Detections of one image again, from what `records_of` wrote."""
-    return from_plain_results([r for r in records if r["image_id"] == picture.image_id])
+    mine = [r for r in records if r["image_id"] == picture.image_id]
+    labels = [known.labels.get(r["category_id"], r["category_id"]) for r in mine]
+    return from_plain_results([r | {"category_id": k} for r, k in zip(mine, labels, strict=True)])
 
 
-def predict_one(options: argparse.Namespace, config: Config, pictures: list, names: dict) -> None:
-    """One framework, in this process."""
+def look_at(picture: Picture, config: Config) -> Image.Image:
+    """As people see it, but for a data set's, whose objects lie on the pixels as they are stored."""
+    return load_image(picture.path, picture.target is None, config.data.max_pixels)
+
+
+def predict_one(
+    options: argparse.Namespace, config: Config, pictures: list, known: Categories
+) -> None:
+    """One framework, in this process. InputError at the end for images that could not be used."""
+    weights = open_weights(options.weights, config, options.source, options.inside)
     session = open_session(options.framework, config, options.device)
-    session.load(load_weights(options.weights, config))
-    views = VIEWS[config.model.detector]
-    records = []
+    session.load(weights.weights())
+    views, names = VIEWS[config.model.detector], known.drawable()
+    records, unusable = [], []
     with make_progress() as progress:
         task = progress.add_task(options.framework, total=len(pictures), note="")
         for picture in pictures:
-            image = load_image(picture.path)
-            batch = batch_of(picture, image, config)
+            try:
+                image = look_at(picture, config)
+                batch = batch_of(picture, image, config)
+            except InputError as error:
+                unusable.append(str(error))
+                continue
             if options.views:
                 trace = session.watch().trace(batch, gradients=False)
                 found = trace["detections"][0]
@@ -150,22 +191,28 @@ def predict_one(options: argparse.Namespace, config: Config, pictures: list, nam
             if "panoptic" in found:
                 segments = found["panoptic"]
                 save(paint_segments(image, segments), options.out / f"{picture.name}-panoptic.png")
-            records += records_of(picture, found, names)
+            records += records_of(picture, found, known)
             progress.update(task, advance=1, note=f"{len(marks)} objects in {picture.name}")
     write_json(options.out / "detections.json", records, indent=None)
     shown = sum(r["score"] >= options.threshold for r in records)
     print(
-        f"{shown} detections of at least {options.threshold:g} in {len(pictures)} images: {options.out}"
+        f"{shown} detections of at least {options.threshold:g} in {len(pictures) - len(unusable)} images: {options.out}"
     )
+    if unusable:
+        raise InputError("\nerror: ".join(unusable))
 
 
-def predict_both(options: argparse.Namespace, pictures: list, names: dict) -> None:
+def predict_both(
+    options: argparse.Namespace, config: Config, pictures: list, known: Categories
+) -> None:
     """Each framework in a process of its own, then both side by side."""
-    records = {}
+    records, names = {}, known.drawable()
     for framework in FRAMEWORKS:
         out = options.out / framework
         command = [sys.executable, "-m", "scripts.predict", "--framework", framework]
         command += [*config_arguments(options), "--weights", str(options.weights)]
+        command += ["--source", options.source] if options.source else []
+        command += ["--inside", options.inside] if options.inside else []
         command += ["--device", options.device, "--threshold", str(options.threshold)]
         command += ["--out", str(out)]
         command += ["--split", options.split] if options.split else []
@@ -176,8 +223,8 @@ def predict_both(options: argparse.Namespace, pictures: list, names: dict) -> No
         records[framework] = read_json(out / "detections.json")
     total = alone = 0
     for picture in pictures:
-        found = [found_in(records[f], picture) for f in FRAMEWORKS]
-        image, sheets = load_image(picture.path), []
+        found = [found_in(records[f], picture, known) for f in FRAMEWORKS]
+        image, sheets = look_at(picture, config), []
         for title, own, same in zip(("PyTorch", "Jittor"), found, partners(*found)):
             colours = np.full(len(own["scores"]), RED, dtype=object)
             colours[same] = GREEN
@@ -198,6 +245,8 @@ def main() -> None:
     parser.add_argument("--framework", choices=(*FRAMEWORKS, "both"), required=True)
     add_config_options(parser)
     parser.add_argument("--weights", type=Path, required=True, help="as for scripts.evaluate")
+    add_source_options(parser)
+    add_pixel_limit(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of pictures and JSON")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threshold", type=float, default=0.5, help="least score that is drawn")
@@ -217,11 +266,11 @@ def main() -> None:
         str(fetch(image, options.out / "fetched")) if image.startswith(ADDRESSES) else image
         for image in options.images
     ]
-    pictures, labels = pictures_of(options, config)
+    pictures, known = pictures_of(options, config)
     if options.framework == "both":
-        predict_both(options, pictures, labels)
+        predict_both(options, config, pictures, known)
     else:
-        predict_one(options, config, pictures, labels)
+        predict_one(options, config, pictures, known)
 
 
 if __name__ == "__main__":

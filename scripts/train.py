@@ -29,6 +29,7 @@ from scripts.common import (
     make_progress,
     open_datasets,
     open_session,
+    print_notes,
     run_main,
 )
 from scripts.ranks import Ranks, check_ranks
@@ -36,7 +37,10 @@ from scripts.ranks import Ranks, check_ranks
 
 def profile_memory(session, config: Config, dataset: CocoDataset, options) -> None:
     """One batch, watched; the table shows where most is kept."""
-    weights, _ = start_weights(session, config, RunOptions(options.out, weights=options.weights))
+    wanted = RunOptions(
+        options.out, weights=options.weights, source=options.source, inside=options.inside
+    )
+    weights, _ = start_weights(session, config, wanted)
     session.load(weights)
     path = options.out / "memory.json"
     events = memory_profile(session.watch(0), next(train_batches(dataset, config, 0)))
@@ -91,6 +95,7 @@ def main() -> int:
     )
     try:
         if options.json_progress:
+            print_notes(lambda text: json_report({"phase": "message", "text": text}))
             train(session, config, datasets, run, json_report)
             return 0
         with make_progress() as progress:

@@ -141,7 +141,7 @@ def compare(folder: Path, tube: int) -> tuple[Section, list[Verdict]]:
     ]
     if any(v is not None for found in scores for v in found.values()):
         charts["AP by class"] = folder / "classes.png"
-        class_bars(dict(zip(labels, scores)), "AP by class, last epoch", [charts["AP by class"]])
+        class_bars(list(zip(labels, scores)), "AP by class, last epoch", [charts["AP by class"]])
     streams = [read_stream(folder / framework / "stream.jsonl") for framework in FRAMEWORKS]
     verdicts = [compare_streams(name, *streams)]
     verdicts += judge_tube(name, *logs, copies) if tube else []

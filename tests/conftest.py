@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from neutral import notes
 from neutral.config import preset, with_overrides
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def nothing_said():
+    """What is said once in a run is said once in every test."""
+    notes.forget()
 
 
 @pytest.fixture

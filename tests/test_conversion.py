@@ -283,8 +283,11 @@ def test_fc6_and_fc7_really_arrive(tmp_path):
     path = tmp_path / "vgg16_caffe.pth"
     torch.save(state, path)
     config = preset("trzy_vgg16")
-    conversion = convert(read_checkpoint(path), config)
-    assert conversion.source.name == "caffe VGG16", "the preset feeds caffe's pixels"
+    with pytest.raises(InputError, match=r"torchvision VGG16 \(RGB.* and caffe VGG16 \(BGR"):
+        convert(read_checkpoint(path), config)
+    told = with_overrides(config, ["transform.channels=bgr"])
+    assert convert(read_checkpoint(path), told).source.name == "caffe VGG16"
+    conversion = convert(read_checkpoint(path), config, named_source("caffe VGG16"))
     for ours, theirs in (
         ("roi_heads.box_head.fc6.weight", "classifier.0.weight"),
         ("roi_heads.box_head.fc7.bias", "classifier.3.bias"),
@@ -609,7 +612,7 @@ def test_half_precision_widens_exactly(tmp_path):
             assert np.array_equal(found, tensor.float().numpy())
         proof = prove(conversion)
         assert proof["dtypes"] == {str(dtype).removeprefix("torch."): len(ours)}
-        assert "names without DataParallel's 'module.'" in proof["notes"]
+        assert "names without 'module.'" in proof["notes"]
 
 
 @pytest.mark.parametrize(

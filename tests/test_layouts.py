@@ -11,7 +11,7 @@ import pytest
 from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
 from neutral.data.batching import train_batches, val_batches
-from neutral.data.coco import ImageCache
+from neutral.data.images import ImageCache
 from neutral.errors import InputError
 from neutral.evaluation import evaluate, from_results, to_results
 from neutral.files import write_json

@@ -9,7 +9,14 @@ import torch
 from neutral.config import preset
 from neutral.errors import InputError
 from neutral.parameters import rates, trainable
-from neutral.weights import check_state, initial_weights, load_file, load_weights, save_weights
+from neutral.weights import (
+    check_state,
+    initial_weights,
+    load_file,
+    load_weights,
+    open_weights,
+    save_weights,
+)
 from torch_impl.session import Session
 
 
@@ -101,7 +108,7 @@ def test_backbone_is_torchvisions(tmp_path, dilation):
     torch.save(reference.state_dict(), path)
     config = with_overrides(preset("detr_r50"), [f"model.backbone.dilation={dilation}"])
     session = Session(config)
-    session.load(load_weights(path, config))
+    session.load(open_weights(path, config, "torchvision ResNet").weights())
     images = torch.randn(1, 3, 64, 96)
     body = torch.nn.Sequential(*list(reference.children())[:-2])
     with torch.no_grad():

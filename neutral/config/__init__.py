@@ -71,6 +71,9 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     seed: int = 42
     deterministic: bool = False  # only algorithms that give the same bits in every run
+    # fields that the user set (as "model.backbone.norm_eps"): what a file of weights does not tell, a default must not
+    # decide. No part of the configuration itself: to_dict leaves it out
+    stated: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 PRESETS = {
@@ -220,7 +223,9 @@ _VALIDATE = {"detr": _validate_detr, "faster_rcnn": _validate_faster_rcnn}
 
 def to_dict(config) -> dict:
     """Nested plain dictionaries, ready for JSON."""
-    return dataclasses.asdict(config)
+    values = dataclasses.asdict(config)
+    values.pop("stated", None)
+    return values
 
 
 def from_dict(values: dict, cls: type = Config, path: str = ""):
@@ -285,4 +290,5 @@ def with_overrides(config: Config, overrides: list[str]) -> Config:
                 f"--set {text}: not a configuration field; use section.field=value, as optimiser.lr=1e-3"
             )
         node[leaf] = value
-    return validate(from_dict(values))
+    stated = config.stated | {text.partition("=")[0] for text in overrides}
+    return validate(dataclasses.replace(from_dict(values), stated=stated))

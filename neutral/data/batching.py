@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -28,12 +29,13 @@ class Batch:
     targets: tuple[Target, ...]
 
 
-def collate(samples: list[tuple[np.ndarray, Target]], divisor: int = 1) -> Batch:
-    """Pads to the greatest height and width of the batch, rounded up to a multiple of `divisor`."""
+def collate(samples: list[tuple[np.ndarray, Target]], divisor: int = 1, least: int = 1) -> Batch:
+    """Pads to the greatest height and width of the batch, rounded up to a multiple of `divisor`, at least `least`."""
     if not samples:
         raise InputError("cannot make a batch of no images")
     height, width = (
-        -(-max(image.shape[axis] for image, _ in samples) // divisor) * divisor for axis in (1, 2)
+        -(-max(least, *(image.shape[axis] for image, _ in samples)) // divisor) * divisor
+        for axis in (1, 2)
     )
     images = np.zeros((len(samples), 3, height, width), dtype=np.float32)
     mask = np.ones((len(samples), height, width), dtype=bool)
@@ -41,6 +43,24 @@ def collate(samples: list[tuple[np.ndarray, Target]], divisor: int = 1) -> Batch
         images[i, :, : image.shape[1], : image.shape[2]] = image
         mask[i, : image.shape[1], : image.shape[2]] = False
     return Batch(images, mask, tuple(target for _, target in samples))
+
+
+# what a backbone needs on either side: VGG16's pools leave nothing of less, other maps have at least one cell
+LEAST = {"vgg16": 16}
+
+
+def make_batch(samples: list[tuple[np.ndarray, Target]], config: Config) -> Batch:
+    """As the configuration's model wants it."""
+    least = LEAST.get(config.model.backbone.name, 1)
+    return collate(samples, config.transform.size_divisor, least)
+
+
+def named(path: Path, transform: Callable, *arguments):
+    """transform(*arguments); the InputError of an image names its file."""
+    try:
+        return transform(*arguments)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -85,8 +105,10 @@ def train_batches(
         for index in order[start : start + size]:
             image, target = dataset[int(index)]
             generator = stream(config.seed, "augment", epoch, target.image_id)
-            samples.append(train_transform(image, target, config.transform, generator))
-        return collate(samples, config.transform.size_divisor)
+            path = dataset.path(dataset.images[int(index)])
+            arguments = (image, target, config.transform, generator)
+            samples.append(named(path, train_transform, *arguments))
+        return make_batch(samples, config)
 
     return ahead(make, range(skip * size, len(order) - size + 1, size), workers)
 
@@ -99,9 +121,11 @@ def val_batches(
     size = config.optimiser.batch_size
 
     def make(start: int) -> Batch:
-        samples = [dataset[i] for i in range(start, min(start + size, count))]
-        samples = [val_transform(image, target, config.transform) for image, target in samples]
-        return collate(samples, config.transform.size_divisor)
+        samples = []
+        for index in range(start, min(start + size, count)):
+            path = dataset.path(dataset.images[index])
+            samples.append(named(path, val_transform, *dataset[index], config.transform))
+        return make_batch(samples, config)
 
     return ahead(make, range(0, count, size), workers)
 

@@ -3,27 +3,30 @@
 Follows facebookresearch/detr datasets/coco.py (ConvertCocoPolysToMask): crowds are left out, boxes
 become xyxy and are clipped to the image, those that clipping leaves empty are dropped, and labels
 are the category ids themselves, or consecutive numbers as in detectron2. Unlike there, an annotation that is
-itself degenerate (no area, or not finite) is an error that names it, unless `degenerate_boxes = "drop"`.
+itself degenerate (no area within its image, or not finite) is an error that names it, unless
+`degenerate_boxes = "drop"`, which leaves it out of everything: training, evaluation, fingerprint, statistics.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pycocotools import mask as coco_masks
 
+from neutral.data.categories import Categories, told_apart
+from neutral.data.images import ImageCache, is_turned
 from neutral.errors import InputError
 from neutral.files import read_json
 from neutral.geometry import xywh_to_xyxy
+from neutral.notes import say
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Target:
 class CocoDataset:
     """One split; `dataset[i]` loads image i (sorted by id) as a PIL RGB image and its Target.
 
-    An image's record has COCO's keys and "folder", where it lies below `root`. `cache` keeps images as they were read.
+    An image's record has COCO's keys and "folder", where it lies below `root`; "annotated" names the file that says
+    its size, where that is not `source`. `cache` keeps images as they were read.
     """
 
     split: str
@@ -67,7 +71,7 @@ class CocoDataset:
     categories: dict[int, str]
     labels: dict[int, int]  # by category id
     masks: bool = False  # whether targets have them
-    cache: ImageCache = field(default_factory=lambda: ImageCache(0), compare=False)
+    cache: ImageCache = field(default_factory=ImageCache, compare=False)
 
     @classmethod
     def open(
@@ -86,11 +90,9 @@ class CocoDataset:
         Without sets, {split}2017 or, where that is absent, {split}2014. Labels, which are the category ids or,
         `contiguous`, first_label and so on in the order of ids, must lie in first_label..num_classes - 1.
         """
-        known = (f"{split}2017", f"{split}2014")
-        present = [name for name in known if locate_set(root, name)[0].is_file()]
         records, by_image, categories = {}, {}, {}
-        for name in sets or present[:1] or known[:1]:
-            file, folder = locate_set(root, name)
+        for file, folder in locate_coco(root, split, sets):
+            check_present(file)
             content = read_annotations(file)
             found = {int(c["id"]): c["name"] for c in content["categories"]}
             if categories and found != categories:
@@ -99,6 +101,7 @@ class CocoDataset:
             images = {int(i["id"]): i | {"folder": folder} for i in content["images"]}
             for record in images.values():
                 check_image(record, file)
+            find_images(root, file, images)
             if twice := sorted(images.keys() & records.keys()):
                 raise InputError(f"{file}: image {twice[0]} is in another set of the split, too")
             records |= images
@@ -107,10 +110,9 @@ class CocoDataset:
                 check_annotation(annotation, images, categories, file, degenerate_boxes)
                 if masks:
                     check_mask(annotation, file)
+            for annotation in with_area(content["annotations"], images, file, degenerate_boxes):
                 by_image[annotation["image_id"]].append(annotation)
-        order = sorted(categories)
-        numbers = range(first_label, first_label + len(order)) if contiguous else order
-        labels = dict(zip(order, numbers))
+        labels = number(categories, first_label, contiguous)
         check_labels(labels, first_label, num_classes, file)
         return cls.checked(
             split,
@@ -141,15 +143,16 @@ class CocoDataset:
         image = self.cache.get(self.path(record))
         width, height = image.size
         if (width, height) != (record["width"], record["height"]):
+            turned = (height, width) == (record["width"], record["height"])
+            why = " Its EXIF orientation swaps them for viewers, annotations are of the stored pixels: "
+            why += "store it upright, or annotate what is stored."
             raise InputError(
-                f"{self.path(record)}: is {width}x{height}, but {Path(self.source).name} "
-                f"says {record['width']}x{record['height']} (width x height)"
+                f"{self.path(record)}: is {width}x{height}, but {record.get('annotated') or Path(self.source).name} "
+                f"says {record['width']}x{record['height']} (width x height)."
+                + (why if turned and is_turned(self.path(record)) else "")
             )
         wanted = self.wanted(record["id"])
-        boxes = np.array([a["bbox"] for a in wanted], dtype=np.float32).reshape(-1, 4)
-        boxes = xywh_to_xyxy(boxes)
-        boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
-        boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
+        boxes = clipped(wanted, np.array([[width, height]]))
         target = Target(
             boxes=boxes,
             labels=np.array([self.labels[a["category_id"]] for a in wanted], dtype=np.int64),
@@ -161,6 +164,15 @@ class CocoDataset:
         if self.masks:
             target = replace(target, masks=self.decode(wanted, target))
         return image, target.select((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+
+    @property
+    def known(self) -> Categories:
+        return Categories(self.categories, self.labels)
+
+    @property
+    def titles(self) -> dict[int, str]:
+        """Names by category id; those that are the same have their ids behind them."""
+        return told_apart(self.categories)
 
     @property
     def has_codes(self) -> bool:
@@ -215,48 +227,61 @@ class CocoDataset:
         }
 
 
-class ImageCache:
-    """Decoded images by path, `limit_mib` of pixels at most: the longest unused is dropped. Safe between threads."""
-
-    def __init__(self, limit_mib: float):
-        self.limit = limit_mib * 2**20
-        self.images: OrderedDict[Path, Image.Image] = OrderedDict()
-        self.size = 0
-        self.lock = threading.Lock()
-
-    def get(self, path: Path) -> Image.Image:
-        """The image, from memory or, as `load_image`, from its file."""
-        with self.lock:
-            if path in self.images:
-                self.images.move_to_end(path)
-                return self.images[path]
-        image = load_image(path)
-        with self.lock:
-            if path not in self.images and _bytes(image) <= self.limit:
-                self.images[path] = image
-                self.size += _bytes(image)
-                while self.size > self.limit:
-                    self.size -= _bytes(self.images.popitem(last=False)[1])
-        return image
-
-
-def _bytes(image: Image.Image) -> int:
-    return image.width * image.height * len(image.getbands())
-
-
 # parts of COCO 2014's validation images that ruotianluo's port and others train and evaluate on
 PARTS_OF = {"minival2014": "val2014", "valminusminival2014": "val2014"}
+
+
+def locate_coco(root: Path, split: str, sets: Sequence[str] = ()) -> list[tuple[Path, str]]:
+    """Annotation file and folder of images of each of `sets` or, without any, of {split}2017, else {split}2014."""
+    if sets:
+        return [locate_set(root, name) for name in sets]
+    known = [locate_set(root, f"{split}{year}") for year in (2017, 2014)]
+    return [next((place for place in known if place[0].is_file()), known[0])]
 
 
 def locate_set(root: Path, name: str) -> tuple[Path, str]:
     """Annotation file and folder of images, below `root`, of a set.
 
-    "val2017" stands for annotations/instances_val2017.json and val2017; "FILE.json:FOLDER" names both, below `root`.
+    "val2017" stands for annotations/instances_val2017.json and val2017; "FILE.json:FOLDER" names both, below `root`;
+    of "FILE.json" alone the images lie where its names lead from `root` or from beside it.
     """
     file, colon, folder = name.rpartition(":")
     if colon:
         return root / file, folder
+    if name.endswith(".json"):
+        return root / name, ""
     return root / "annotations" / f"instances_{name}.json", PARTS_OF.get(name, name)
+
+
+def check_present(file: Path) -> None:
+    """InputError unless there is such a file of annotations; names what says where it is."""
+    if not file.is_file():
+        raise InputError(
+            f"{file}: no such file; --data names a folder with annotations/instances_train2017.json and so on, "
+            "--set data.train_sets=mine.json:photos and data.val_sets name other files; "
+            "a folder of VOC is asked for with --set data.kind=voc"
+        )
+
+
+def find_images(root: Path, file: Path, images: dict[int, dict]) -> None:
+    """Puts right where records say that images lie: separators of Windows, names that begin at `root` or `file`."""
+    for record in images.values():
+        name = str(record["file_name"])
+        if "\\" in name and not (root / record["folder"] / name).exists():
+            record["file_name"] = name.replace("\\", "/")
+    first = next(iter(images.values()))
+    beside = os.path.relpath(file.parent, root)
+    for folder in (first["folder"], "", beside):
+        if (root / folder / first["file_name"]).exists():
+            if folder != first["folder"]:
+                images |= {i: record | {"folder": folder} for i, record in images.items()}
+            return
+
+
+def number(categories: dict[int, str], first: int, contiguous: bool) -> dict[int, int]:
+    """Labels by category id: the ids themselves or, `contiguous`, from `first` on in the order of ids."""
+    order = sorted(categories)
+    return dict(zip(order, range(first, first + len(order)) if contiguous else order))
 
 
 def read_annotations(file: Path) -> dict:
@@ -283,7 +308,8 @@ def check_labels(labels: dict[int, int], first: int, num_classes: int, file: Pat
     bad = [c for c, label in labels.items() if not first <= label < num_classes]
     if bad and labels[bad[0]] < first:
         raise InputError(
-            f"{file}: category id {bad[0]}: Faster R-CNN needs ids from {first} on, 0 is the background"
+            f"{file}: category id {bad[0]}: Faster R-CNN needs ids from {first} on, 0 is the background; "
+            f"--set data.labels=contiguous numbers them from {first} on, with --set model.num_classes={len(labels) + 1}"
         )
     if bad:
         raise InputError(
@@ -292,19 +318,36 @@ def check_labels(labels: dict[int, int], first: int, num_classes: int, file: Pat
         )
 
 
-def load_image(path: Path) -> Image.Image:
-    """The image as RGB; InputError names a file that is missing, no image, or cut short."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image") from None
-    except UnidentifiedImageError:
+def clipped(annotations: Sequence[dict], sizes: np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] float32, xyxy, within their images, whose (width, height) are `sizes` [N or 1, 2]."""
+    boxes = np.array([a["bbox"] for a in annotations], dtype=np.float32).reshape(-1, 4)
+    corners = xywh_to_xyxy(boxes).reshape(-1, 2, 2)
+    return np.clip(corners, 0, sizes[:, None].astype(np.float32)).reshape(-1, 4)
+
+
+def with_area(
+    annotations: Sequence[dict], images: dict[int, dict], file: Path, degenerate_boxes: str
+) -> Sequence[dict]:
+    """Those with an area within their image, which is all that counts of a data set.
+
+    InputError names the first other one, unless these are to be dropped.
+    """
+    records = [images[a["image_id"]] for a in annotations]
+    sizes = np.array([(r["width"], r["height"]) for r in records], dtype=float).reshape(-1, 2)
+    boxes = clipped(annotations, sizes)
+    lost = ~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    if not lost.any():
+        return annotations
+    first = annotations[int(lost.argmax())]
+    which = f"annotation {first.get('id', '(without id)')} (image {first['image_id']})"
+    if degenerate_boxes == "error":
+        width, height = sizes[int(lost.argmax())]
         raise InputError(
-            f"{path}: not an image that Pillow can read; replace or remove it"
-        ) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: corrupt image ({error}); replace or remove it") from None
+            f"{file}: {which}: box {first['bbox']} has no area within its image of {width:g}x{height:g}; mend it, or "
+            "leave such boxes out with --set data.degenerate_boxes=drop"
+        )
+    say(f"{file}: {lost.sum()} objects without an area are left out, the first is {which}")
+    return [a for a, gone in zip(annotations, lost, strict=True) if not gone]
 
 
 def encode_mask(mask: np.ndarray) -> dict:
@@ -315,12 +358,19 @@ def encode_mask(mask: np.ndarray) -> dict:
 
 def check_mask(annotation: dict, file: Path) -> None:
     """InputError unless the annotation has polygons or a run-length code."""
-    found = annotation.get("segmentation")
+    found, which = annotation.get("segmentation"), annotation.get("id", "(without id)")
     if not found or not isinstance(found, (list, dict)):
         raise InputError(
-            f"{file}: annotation {annotation.get('id', '(without id)')} has no segmentation; "
+            f"{file}: annotation {which} has no segmentation; "
             "model.masks.enabled=true needs one for every object"
         )
+    for polygon in found if isinstance(found, list) else ():
+        if not isinstance(polygon, list) or len(polygon) % 2 or len(polygon) < 6:
+            count = f"{len(polygon)} numbers" if isinstance(polygon, list) else repr(polygon)[:40]
+            raise InputError(
+                f"{file}: annotation {which}: a polygon of {count}; x and y of three corners at least are wanted, "
+                "as [[x1, y1, x2, y2, x3, y3]]"
+            )
 
 
 def decode_masks(annotations: list[dict], height: int, width: int) -> np.ndarray:

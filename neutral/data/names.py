@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from neutral.config import Config
+from neutral.data.categories import Categories
+from neutral.data.coco import number
 from neutral.data.scenes import CATEGORIES
 from neutral.data.voc import CLASSES
 
@@ -43,14 +45,24 @@ COCO_STUFF = {
 
 
 def label_names(config: Config) -> dict[int, str]:
-    """Names by label of the data that the configuration is for, as far as these are known."""
-    if config.data.kind == "voc":
-        return dict(enumerate(CLASSES, start=1))
-    if config.data.kind == "scenes":
-        return dict(CATEGORIES)
-    if config.data.kind == "coco_panoptic":
-        return COCO | COCO_STUFF
-    if config.data.labels == "contiguous":
-        first = 1 if config.model.detector == "faster_rcnn" else 0
-        return dict(enumerate(COCO_NAMES, start=first))
-    return dict(COCO)
+    """Names by label of the public data that the configuration is for; {} when it has another number of classes."""
+    known = standard(config)
+    return known.by_label() if known else {}
+
+
+def standard(config: Config) -> Categories | None:
+    """The categories of the public data set that a preset is for; None where the number of classes is another's."""
+    data, first = config.data, 1 if config.model.detector == "faster_rcnn" else 0
+    names, contiguous = COCO, data.labels == "contiguous"
+    if data.kind == "scenes":
+        names, contiguous = dict(CATEGORIES), False
+    elif data.kind == "voc":
+        names, contiguous = dict(enumerate(CLASSES, start=1)), False
+    elif data.kind == "coco_panoptic":
+        names, contiguous = COCO | COCO_STUFF, False
+    labels = number(names, first, contiguous)
+    classes = PANOPTIC_CLASSES if data.kind == "coco_panoptic" else max(labels.values()) + 1
+    return Categories(names, labels) if config.model.num_classes == classes else None
+
+
+PANOPTIC_CLASSES = 250  # of the published models, for ids up to 200

@@ -19,8 +19,11 @@ from neutral.data.coco import (
     check_annotation,
     check_image,
     check_labels,
+    check_present,
     read_annotations,
+    with_area,
 )
+from neutral.data.images import MAX_PIXELS, check_size
 from neutral.errors import InputError
 
 
@@ -37,7 +40,7 @@ class PanopticDataset(CocoDataset):
         return list(self.annotations[image_id])
 
     def decode(self, annotations: list[dict], target: Target) -> np.ndarray:
-        ids = read_segments(self.segments[target.image_id])
+        ids = read_segments(self.segments[target.image_id], self.cache.max_pixels)
         if ids.shape != target.original_size:
             raise InputError(
                 f"{self.segments[target.image_id]}: is {ids.shape[1]}x{ids.shape[0]}, its image "
@@ -51,9 +54,9 @@ def open_panoptic(
     root: Path, split: str, num_classes: int, degenerate_boxes: str, masks: bool
 ) -> PanopticDataset:
     """annotations/panoptic_{split}2017.json; its PNG files lie in a folder called so, beside it or below `root`."""
-    name = f"panoptic_{split}2017"
-    file = root / "annotations" / f"{name}.json"
-    content = read_annotations(file)
+    file = locate_panoptic(root, split)
+    check_present(file)
+    name, content = file.stem, read_annotations(file)
     categories = {int(c["id"]): c["name"] for c in content["categories"]}
     labels = {category: category for category in sorted(categories)}
     check_labels(labels, 0, num_classes, file)
@@ -72,7 +75,7 @@ def open_panoptic(
         found = [segment | {"image_id": image_id} for segment in entry["segments_info"]]
         for segment in found:
             check_annotation(segment, images, categories, file, degenerate_boxes)
-        annotations[image_id] = tuple(found)
+        annotations[image_id] = tuple(with_area(found, images, file, degenerate_boxes))
     if missing := sorted(images.keys() - segments.keys()):
         raise InputError(f"{file}: image {missing[0]} has no annotation")
     if absent := [path for path in segments.values() if not path.is_file()]:
@@ -85,10 +88,16 @@ def open_panoptic(
     return dataset
 
 
-def read_segments(file: Path | bytes) -> np.ndarray:
+def locate_panoptic(root: Path, split: str) -> Path:
+    return root / "annotations" / f"panoptic_{split}2017.json"
+
+
+def read_segments(file: Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """A PNG file -> ids int64 [H, W], R + 256 G + 256^2 B; InputError names one that cannot be read."""
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+        opened = io.BytesIO(file) if isinstance(file, bytes) else file
+        with Image.open(opened, formats=("PNG",)) as image:
+            check_size(image.size, file, max_pixels)
             colours = np.asarray(image.convert("RGB"), dtype=np.int64)
     except FileNotFoundError:
         raise InputError(f"{file}: no such file of segments") from None

@@ -14,19 +14,24 @@ from PIL import Image
 
 from neutral.config import TransformConfig
 from neutral.data.coco import Target
+from neutral.errors import InputError
 from neutral.geometry import resize_nearest, xyxy_to_cxcywh
+
+MOST_PIXELS = 25_000_000  # of a resized image: 300 MB as float32, and many times that in a network
 
 
 def resized_size(size: tuple[int, int], short: int, longest: int | None) -> tuple[int, int]:
     """(width, height) -> (width, height) with the short side at `short`, the long side at most `longest`.
 
     Rounding as transforms.py:76-95: Python's round (half to even) for the cap, truncation for the
-    other side.
+    other side. Where that gives 0, 1 pixel, and the long side `longest`.
     """
     width, height = size
     low, high = float(min(size)), float(max(size))
     if longest is not None and high / low * short > longest:
         short = round(longest * low / high)
+        if short < 1:
+            return (1, longest) if width < height else (longest, 1)
     if (width <= height and width == short) or (height <= width and height == short):
         return width, height
     if width < height:
@@ -35,7 +40,13 @@ def resized_size(size: tuple[int, int], short: int, longest: int | None) -> tupl
 
 
 def resize(image: Image.Image, target: Target, short: int, longest: int | None = None):
+    """InputError when an image this long would have more than MOST_PIXELS."""
     size = resized_size(image.size, short, longest)
+    if size[0] * size[1] > MOST_PIXELS:
+        raise InputError(
+            f"{image.width} x {image.height} pixels would be resized to {size[0]} x {size[1]}; cut the image up, or "
+            "limit its long side with --set transform.max_size=1333"
+        )
     resized = image.resize(size, Image.Resampling.BILINEAR)
     ratio_w, ratio_h = size[0] / image.size[0], size[1] / image.size[1]
     target = replace(
@@ -99,9 +110,13 @@ def train_transform(image, target: Target, config: TransformConfig, generator: n
     if generator.random() < config.flip_probability:
         image, target = flip(image, target, config.flip_offset)
     if generator.random() < config.crop_probability:
-        image, target = resize(image, target, _choice(generator, config.crop_resize_sizes))
-        width = _inclusive(generator, config.crop_min, min(image.size[0], config.crop_max))
-        height = _inclusive(generator, config.crop_min, min(image.size[1], config.crop_max))
+        short = _choice(generator, config.crop_resize_sizes)
+        # the reference has no limit here: strips would fill the memory
+        image, target = resize(image, target, short, MOST_PIXELS // short)
+        width, height = (
+            _inclusive(generator, min(config.crop_min, side), min(side, config.crop_max))
+            for side in image.size
+        )
         top = _inclusive(generator, 0, image.size[1] - height)
         left = _inclusive(generator, 0, image.size[0] - width)
         image, target = crop(image, target, top, left, height, width)

@@ -1,17 +1,22 @@
 """PASCAL VOC directories (a year: Annotations, ImageSets/Main, JPEGImages; or several below VOCdevkit), read as COCO's.
 
-Boxes become 0-based by subtracting 1 from all four numbers, as trzy, chenyuntc and ruotianluo do. The
-20 classes are numbered from 1 in alphabetical order. Objects marked difficult are not trained on and
-do not count in the evaluation, neither as found nor as missed; they are carried as COCO's crowds.
+An image is its name in the list: its annotation and its file are called so, whatever `<filename>` says. Boxes become
+0-based by subtracting 1 from all four numbers, as trzy, chenyuntc and ruotianluo do. The 20 classes are numbered from 1
+in alphabetical order. Objects marked difficult are not trained on and do not count in the evaluation, neither as found
+nor as missed; they are carried as COCO's crowds.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PureWindowsPath
 from xml.etree import ElementTree
 
-from neutral.data.coco import CocoDataset, check_annotation
+from neutral.data.coco import CocoDataset, check_annotation, with_area
+from neutral.data.images import stored_size
 from neutral.errors import InputError
+from neutral.notes import say
+from neutral.text import decode_xml, read_text
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -21,6 +26,10 @@ CLASSES = (
 
 
 DEFAULT_LISTS = {"train": "trainval", "val": "test"}
+ENDINGS = (".jpg", ".jpeg", ".JPG", ".JPEG", ".png", ".PNG", ".bmp", ".webp", ".tif", ".tiff")
+LABEL = re.compile(
+    r"\s+(-1|0|1)\Z"
+)  # behind a name in the lists of a class: absent, difficult, there
 
 
 def open_voc(
@@ -44,17 +53,19 @@ def open_voc(
     for name in sets or (DEFAULT_LISTS[split],):
         year, listing = locate_list(root, name)
         listed.append(str(listing))
-        for stem in read_list(listing):
+        for stem in read_list(listing, year / "Annotations"):
             number = len(images) + 1
             file = year / "Annotations" / f"{stem}.xml"
-            record, objects = _read_annotation(file, number, classes)
+            record, objects = _read_annotation(file, stem, year / "JPEGImages", number, classes)
             folder = (year / "JPEGImages").relative_to(root)
             images.append(record | {"folder": str(folder)})
             for annotation in objects:
                 identifier += 1
                 annotation["id"] = identifier
                 check_annotation(annotation, {number: record}, categories, file, degenerate_boxes)
-            annotations[number] = tuple(objects)
+            annotations[number] = tuple(
+                with_area(objects, {number: record}, file, degenerate_boxes)
+            )
     labels = {category: category for category in categories}
     source = " and ".join(listed)
     return CocoDataset.checked(split, root, source, tuple(images), annotations, categories, labels)
@@ -67,17 +78,29 @@ def locate_list(root: Path, name: str) -> tuple[Path, Path]:
     return folder, folder / "ImageSets" / "Main" / f"{name}.txt"
 
 
-def read_list(listing: Path) -> list[str]:
+def read_list(listing: Path, annotations: Path) -> list[str]:
     """Names of images without their endings; InputError when there is no such list or nothing in it."""
     if not listing.is_file():
         raise InputError(
             f"{listing}: no such file; --data names one year of VOC, as VOCdevkit/VOC2007, or VOCdevkit, and "
-            "data.train_sets and data.val_sets name the lists, as trainval or 2007/trainval,2012/trainval"
+            "data.train_sets and data.val_sets name the lists, as trainval or 2007/trainval,2012/trainval; "
+            "a folder of COCO is asked for with --set data.kind=coco"
         )
-    stems = [line.split()[0] for line in listing.read_text().splitlines() if line.strip()]
-    if not stems:
+    lines = [line.strip() for line in read_text(listing).splitlines()]
+    names = [listed_name(line, annotations) for line in lines if line]
+    if not names:
         raise InputError(f"{listing}: no images")
-    return stems
+    return names
+
+
+def listed_name(line: str, annotations: Path) -> str:
+    """The name in a line: without the label and the image's ending that some lists have behind it.
+
+    A name may hold blanks, and end as a label does: what has an annotation is the name.
+    """
+    plain = LABEL.sub("", line)
+    names = [plain, *(plain.removesuffix(e) for e in ENDINGS if plain.endswith(e)), line]
+    return next((name for name in names if (annotations / f"{name}.xml").is_file()), plain)
 
 
 def discovered(root: Path, sets: tuple[str, ...]) -> tuple[str, ...]:
@@ -90,7 +113,7 @@ def discovered(root: Path, sets: tuple[str, ...]) -> tuple[str, ...]:
     }
     if not found:
         for year, listing in located:
-            for stem in read_list(listing):
+            for stem in read_list(listing, year / "Annotations"):
                 tree = _parse(year / "Annotations" / f"{stem}.xml")
                 found |= {(o.findtext("name") or "").strip() for o in tree.iter("object")}
     return tuple(sorted(found))
@@ -98,23 +121,49 @@ def discovered(root: Path, sets: tuple[str, ...]) -> tuple[str, ...]:
 
 def _parse(file: Path) -> ElementTree.Element:
     try:
-        return ElementTree.parse(file).getroot()
+        return ElementTree.fromstring(decode_xml(file.read_bytes(), file))
     except FileNotFoundError:
         raise InputError(f"{file}: no such annotation") from None
     except ElementTree.ParseError as error:
         raise InputError(f"{file}: not a VOC annotation ({error})") from None
 
 
-def _read_annotation(file: Path, number: int, classes: tuple[str, ...]) -> tuple[dict, list[dict]]:
-    """An image record and its annotations, without ids, in COCO's form."""
+def _read_annotation(
+    file: Path, stem: str, folder: Path, number: int, classes: tuple[str, ...]
+) -> tuple[dict, list[dict]]:
+    """The record of the image called `stem` in `folder` and its annotations, without ids, in COCO's form."""
     tree = _parse(file)
+    told = PureWindowsPath(
+        (tree.findtext("filename") or "").strip()
+    ).name  # some tools write the whole path
+    name = image_name(folder, stem, told, file)
     try:
-        size = {side: int(tree.findtext(f"size/{side}")) for side in ("width", "height")}
+        sides = [tree.findtext(f"size/{side}") for side in ("width", "height")]
+        width, height = (int(float(side or 0)) for side in sides)
         objects = [_read_object(element, file, number, classes) for element in tree.iter("object")]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{file}: not a VOC annotation ({error})") from None
-    name = tree.findtext("filename") or f"{file.stem}.jpg"
-    return {"id": number, "file_name": name} | size, objects
+    if width < 1 or height < 1:
+        given = f"{width}x{height}" if all(sides) else "not there"
+        width, height = stored_size(folder / name)
+        say(f"{file}: <size> is {given}; read from the picture, as of others like it", "voc size")
+    record = {"id": number, "file_name": name, "width": width, "height": height}
+    return record | {"annotated": str(file)}, objects
+
+
+def image_name(folder: Path, stem: str, told: str, file: Path) -> str:
+    """The file of an image: its name in the list with .jpg or another ending, else what `<filename>` tells."""
+    names = [f"{stem}{ending}" for ending in ENDINGS]
+    found = next((name for name in names if (folder / name).is_file()), None)
+    if found is None and told and (folder / told).is_file():
+        found = told
+    if told and told != (found or names[0]):
+        say(
+            f"{file}: <filename> is {told!r}, the image {found or names[0]!r}: the list's names count, here and "
+            "wherever else they differ",
+            "voc filename",
+        )
+    return found or names[0]
 
 
 def _read_object(element, file: Path, number: int, classes: tuple[str, ...]) -> dict:
@@ -130,5 +179,5 @@ def _read_object(element, file: Path, number: int, classes: tuple[str, ...]) -> 
         "image_id": number,
         "category_id": classes.index(name) + 1,
         "bbox": [left, top, right - left, bottom - top],
-        "iscrowd": int(element.findtext("difficult") or 0),
+        "iscrowd": int((element.findtext("difficult") or "0").strip() == "1"),
     }

@@ -5,7 +5,8 @@ Canonical names are those of facebookresearch/detr ("backbone.0.body.layer1.0.co
 ("backbone.body.layer1.0.conv1.weight", "rpn.head.cls_logits.weight", ...); both implementations use
 them, so conversion between the frameworks is the identity and what needs care is the import.
 
-readers.py reads files, pickles.py without running them; sources.py knows the public systems' names, layout.py ours;
+readers.py reads files, pickles.py without running them, wrappers.py looks through what tools put around a model;
+sources.py knows the public systems' names, layout.py ours;
 conversion.py plans and proves a conversion; writers.py writes; initial.py draws what begins anew.
 """
 
@@ -16,18 +17,21 @@ from pathlib import Path
 import numpy as np
 
 from neutral.config import Config
+from neutral.notes import say
 from neutral.tensorfile import Item
-from neutral.weights.conversion import FORMAT, convert
+from neutral.weights.conversion import CATEGORIES, FORMAT, Conversion, convert, named_source
 from neutral.weights.initial import Weights, check_state, initial_weights
 from neutral.weights.readers import read_checkpoint
 from neutral.weights.writers import write_weights
 
 __all__ = [
+    "CATEGORIES",
     "Weights",
     "check_state",
     "initial_weights",
     "load_file",
     "load_weights",
+    "open_weights",
     "save_weights",
 ]
 
@@ -49,10 +53,25 @@ def load_file(path: Path | str) -> tuple[Weights, dict[str, str]]:
     return {name: np.array(t.values()) for name, t in found.tensors.items()}, found.metadata
 
 
-def load_weights(path: Path | str, config: Config, reset_heads: bool = False) -> Weights:
-    """Canonical weights from a file of any known source (sources.py), told by its keys.
+def open_weights(
+    path: Path | str,
+    config: Config,
+    source: str | None = None,
+    inside: str | None = None,
+    reset_heads: bool = False,
+) -> Conversion:
+    """The conversion of a file of any known source (sources.py), told by its keys, or by the `source` of that name.
 
     A file with a backbone only fills that, and the rest gets its initial values; with `reset_heads` so does a class
     head for another number of classes. InputError names the file and the keys when it does not fit.
     """
-    return convert(read_checkpoint(path), config, reset_heads=reset_heads).weights()
+    known = named_source(source) if source else None
+    found = convert(read_checkpoint(path), config, known, reset_heads, inside=inside or "")
+    if found.prefix:
+        say(f"{path}: read without {found.prefix!r} before the names")
+    return found
+
+
+def load_weights(path: Path | str, config: Config, reset_heads: bool = False) -> Weights:
+    """Canonical weights from a file, as `open_weights`."""
+    return open_weights(path, config, reset_heads=reset_heads).weights()

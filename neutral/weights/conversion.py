@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from neutral.config import Config, to_dict
+from neutral.data.categories import Categories
 from neutral.errors import InputError
 from neutral.files import digest
 from neutral.parameters import MASK_HEAD
@@ -34,8 +35,10 @@ from neutral.weights.sources import (
     find_rule,
     their_names,
 )
+from neutral.weights.wrappers import Unwrapped, first_of, readings, unwrap
 
 FORMAT = "detector-parity/weights/1"  # of our own files, in their metadata
+CATEGORIES = "categories"  # what a file was trained on, in its metadata: Categories.to_text
 CONVERTER = "1"  # version of the rules in sources.py; goes into every file that they made
 OWN = Source(
     "detector-parity",
@@ -43,7 +46,6 @@ OWN = Source(
     (Rule("optimiser/{rest}", reason="the state of the optimiser"), Rule("{rest}", "{rest}")),
     may_lack=MASK_HEAD,
 )
-PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,13 @@ class Piece:
 class Conversion:
     """Where every tensor comes from and goes to; `array` makes a canonical tensor when it is asked for.
 
-    pieces: canonical name -> what it is made of; left_out: their name -> reason; begun: canonical name -> reason
-    for those that begin anew.
+    names: theirs, without `prefix`, which a wrapper put before them; pieces: canonical name -> what it is made of;
+    left_out: their name -> reason; begun: canonical name -> reason for those that begin anew.
     """
 
     checkpoint: Checkpoint
+    names: Mapping[str, StoredTensor]
+    prefix: str
     source: Source
     config: Config
     shapes: dict[str, tuple[int, ...]]
@@ -97,13 +101,23 @@ class Conversion:
         ]
 
     def plan(self) -> dict[str, list[str]]:
-        """Their names by ours; several are joined along the first axis."""
-        return {key: [piece.name for piece in parts] for key, parts in self.pieces.items()}
+        """Their names, as the file has them, by ours; several are joined along the first axis."""
+        return {key: [self.prefix + p.name for p in parts] for key, parts in self.pieces.items()}
 
-    def metadata(self) -> dict[str, str]:
-        """What our own file says of where it comes from."""
+    @property
+    def categories(self) -> Categories | None:
+        """Those that the file says it was trained on; not when its class head begins anew."""
+        text = self.checkpoint.metadata.get(CATEGORIES)
+        if text is None or any(key.startswith(class_heads(self.config)) for key in self.begun):
+            return None
+        return Categories.from_text(text, str(self.checkpoint.path))
+
+    def metadata(self, naming: Source | None = None) -> dict[str, str]:
+        """What a file of ours, under canonical names or another system's, says of where it comes from."""
+        carried = self.categories
         return {
-            "format": FORMAT,
+            **({"format": FORMAT} if naming is None else {"naming": naming.name}),
+            **({CATEGORIES: carried.to_text()} if carried else {}),
             "system": self.source.name,
             "config": json.dumps(to_dict(self.config)),
             "source_file": self.checkpoint.path.name,
@@ -131,46 +145,69 @@ def named_source(name: str) -> Source:
 
 
 def candidates(checkpoint: Checkpoint) -> list[Source]:
-    """Every source whose keys these are; one alone when a digest of a published file tells."""
+    """Every source whose keys these are, whatever wraps them; one alone when a digest of a published file tells."""
     if checkpoint.metadata.get("format") == FORMAT:
         return [OWN]
-    keys = set(plain_names(checkpoint))
-    found = [s for s in SOURCES if s.matches(keys, checkpoint.layout)]
-    if len(found) > 1 and checkpoint.layout != MEMORY:
-        digests = tuple(digest(checkpoint.path, kind) for kind in ("sha1", "sha256"))
-        told = [s for s in found if any(d.startswith(s.digests) for d in digests if s.digests)]
-        found = told or found
-    return found
+    found = readings(checkpoint.tensors, checkpoint.layout, SOURCES)
+    return by_digest(checkpoint, list(dict.fromkeys(s for fits in found.values() for s in fits)))
 
 
-def detect(checkpoint: Checkpoint, config: Config | None = None) -> Source:
-    """The one source that fits the keys and, where two have the same keys, the configuration's colours.
+def by_digest(checkpoint: Checkpoint, found: list[Source]) -> list[Source]:
+    """Of several sources with the same keys the one that published this very file, if one did."""
+    told = [s for s in found if is_published(checkpoint, s)] if len(found) > 1 else []
+    return told or found
 
-    InputError when none does, or several do.
+
+def is_published(checkpoint: Checkpoint, source: Source) -> bool:
+    """Whether the file is one whose digest is known."""
+    if not source.digests or checkpoint.layout == MEMORY:
+        return False
+    digests = (digest(checkpoint.path, kind) for kind in ("sha1", "sha256"))
+    return any(d.startswith(source.digests) for d in digests)
+
+
+def unwrapped(checkpoint: Checkpoint, source: Source | None = None, inside: str = "") -> Unwrapped:
+    """The model in the file, without what wraps it; see wrappers.py. `source`: the one that it is known to be of."""
+    known = (source,) if source else SOURCES
+    if checkpoint.metadata.get("format") == FORMAT:
+        return Unwrapped(checkpoint.tensors, "", [OWN])
+    try:
+        return unwrap(checkpoint.tensors, checkpoint.layout, checkpoint.nests, known, inside)
+    except InputError as error:
+        raise InputError(f"{checkpoint.path}: {error}") from None
+
+
+def detect(checkpoint: Checkpoint, config: Config | None = None, inside: str = "") -> Source:
+    """The one source that fits the keys. InputError when none does, or several do and nothing tells which it is.
+
+    Two that want other colours are told apart by a digest, or by `transform.channels` where the user set it.
     """
-    found = candidates(checkpoint)
-    if config is not None and len(found) > 1:
+    return _the_one(checkpoint, unwrapped(checkpoint, None, inside), config)
+
+
+def _the_one(checkpoint: Checkpoint, model: Unwrapped, config: Config | None) -> Source:
+    found = by_digest(checkpoint, model.sources)
+    # arrays in memory are the caller's own, who knows what the configuration has to be
+    is_told = config is not None and (
+        checkpoint.layout == MEMORY or "transform.channels" in config.stated
+    )
+    if is_told and len(found) > 1:
         found = [s for s in found if s.channels in ("", config.transform.channels)] or found
     if len(found) == 1:
         return found[0]
     names = list(checkpoint.tensors)
     if found:
-        both = " and ".join(s.name for s in found)
+        both = " and ".join(
+            s.name + (f" ({s.channels.upper()} images)" if s.channels else "") for s in found
+        )
         raise InputError(
             f"{checkpoint.path}: {both} have the same names; say which it is with --source NAME"
         )
     raise InputError(
-        f"{checkpoint.path}: of no known source: its {len(names)} tensors begin with {', '.join(names[:3])}; known are "
-        f"{known_names()}. If it is one of them under other names, say which with --source NAME"
+        f"{checkpoint.path}: of no known source: its {len(names)} tensors begin with {first_of(names)}; known are "
+        f"{known_names()}. If it is one of them under other names, say which with --source NAME; a wrapper before "
+        "the names is passed over with --inside PREFIX"
     )
-
-
-def plain_names(checkpoint: Checkpoint) -> dict[str, StoredTensor]:
-    """Tensors by name, without what DataParallel puts before every one."""
-    tensors = checkpoint.tensors
-    if all(name.startswith(PARALLEL) for name in tensors):
-        return {name.removeprefix(PARALLEL): t for name, t in tensors.items()}
-    return tensors
 
 
 def convert(
@@ -179,16 +216,21 @@ def convert(
     source: Source | None = None,
     reset_heads: bool = False,
     round_values: bool = False,
+    inside: str = "",
 ) -> Conversion:
     """The plan of a conversion, checked; no value has been copied yet.
 
     `reset_heads`: a class head for another number of classes begins anew; `round_values`: float64 values that float32
-    cannot hold are rounded. InputError lists everything that does not fit.
+    cannot hold are rounded; `inside`: a beginning of names, the model behind which is meant. InputError lists
+    everything that does not fit.
     """
-    source, path = source or detect(checkpoint, config), checkpoint.path
+    path = checkpoint.path
+    model = unwrapped(checkpoint, source, inside)
+    source = source or _the_one(checkpoint, model, config)
     _check_source(path, source, config)
+    _check_eps(checkpoint, source, config)
     shapes, problems = canonical_shapes(config), []
-    pieces, left_out = _assign(checkpoint, source, config, shapes, problems)
+    pieces, left_out = _assign(model.tensors, source, config, shapes, problems)
     begun = _check_shapes(pieces, shapes, config, reset_heads, problems)
     for key in [key for key in pieces if key in begun]:
         left_out |= {p.name: "a class head for another number of classes" for p in pieces.pop(key)}
@@ -212,13 +254,15 @@ def convert(
     order = [key for key in shapes if key in pieces]
     return Conversion(
         checkpoint,
+        model.tensors,
+        model.prefix,
         source,
         config,
         shapes,
         {key: sorted(pieces[key], key=lambda p: p.part or (0, 1)) for key in order},
         left_out,
         begun,
-        _notes(checkpoint),
+        _notes(checkpoint, model),
     )
 
 
@@ -238,14 +282,37 @@ def _check_source(path: Path, source: Source, config: Config) -> None:
         )
 
 
+def _check_eps(checkpoint: Checkpoint, source: Source, config: Config) -> None:
+    """InputError unless the eps of frozen batch normalisation is known where a system's files differ in it."""
+    field, eps = "model.backbone.norm_eps", config.model.backbone.norm_eps
+    if not source.norm_eps or checkpoint.layout == MEMORY or config.model.backbone.norm == "group":
+        return
+    published, trained = (f"--set {field}={value:g}" for value in source.norm_eps)
+    if is_published(checkpoint, source):
+        if eps != source.norm_eps[0]:
+            raise InputError(
+                f"{checkpoint.path}: the published file of {source.name} goes with {published}"
+            )
+    elif field not in config.stated:
+        raise InputError(
+            f"{checkpoint.path}: {source.name}: its published file was made with another eps of batch normalisation "
+            f"than the checkpoints that people train, files do not say theirs, and scores depend on it. "
+            f"Say which it is: {published} (published on COCO, or fine-tuned from that) or {trained} (others)"
+        )
+
+
 def _assign(
-    checkpoint: Checkpoint, source: Source, config: Config, shapes: Mapping, problems: list[str]
+    names: Mapping[str, StoredTensor],
+    source: Source,
+    config: Config,
+    shapes: Mapping,
+    problems: list[str],
 ) -> tuple[dict[str, list[Piece]], dict[str, str]]:
     """Every tensor to its place, or out with a reason; appends to `problems` what has neither."""
     pieces: dict[str, list[Piece]] = {}
     left_out: dict[str, str] = {}
     mask_head = mask_head_names(config)
-    for name, tensor in plain_names(checkpoint).items():
+    for name, tensor in names.items():
         found = find_rule(source, name)
         if found is None:
             problems.append(f"{name} has no place")
@@ -321,13 +388,15 @@ def _unfit(piece: Piece, round_values: bool) -> str:
     return f"{piece.name} is float64 with digits that float32 does not have: --round drops them"
 
 
-def _notes(checkpoint: Checkpoint) -> list[str]:
+def _notes(checkpoint: Checkpoint, model: Unwrapped) -> list[str]:
     notes = [f"the same memory: {', '.join(names)}" for names in checkpoint.tied()]
-    if all(name.startswith(PARALLEL) for name in checkpoint.tensors):
-        notes.append("names without DataParallel's 'module.'")
-    if checkpoint.beside:
-        beside = ", ".join(f"{k} ({kind})" for k, kind in sorted(checkpoint.beside.items())[:12])
-        notes.append(f"beside the weights, not read: {beside}")
+    if model.prefix:
+        notes.append(f"names without {model.prefix!r}")
+    beside = [f"{k} ({kind})" for k, kind in sorted(checkpoint.beside.items())]
+    left = len(checkpoint.tensors) - len(model.tensors)
+    beside += [f"{left} tensors outside"] if left else []
+    if beside:
+        notes.append(f"beside the weights, not read: {', '.join(beside[-12:])}")
     return notes
 
 
@@ -384,7 +453,7 @@ def prove(
     `written`, when given, is the file that was made (under the names of `naming`): it is read back, and has to hold
     the same bits, name by name, too.
     """
-    path, names = conversion.checkpoint.path, plain_names(conversion.checkpoint)
+    path, names = conversion.checkpoint.path, conversion.names
     used, elements, dtypes = {}, 0, {}
     for key, parts in conversion.pieces.items():
         ours = conversion.array(key)

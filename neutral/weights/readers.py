@@ -27,23 +27,17 @@ from neutral.weights.pickles import (
     NUMBERS,
     Bounded,
     Names,
-    NumpyArray,
     Refused,
     StoredTensor,
-    TorchTensor,
     raw_dtype,
     unpickle,
 )
+from neutral.weights.wrappers import collect
 
+NOTES = "detector_parity.json"  # of our own .pth files: what other formats have as metadata
 MAGIC = 0x1950A86A20F9469CFC6C  # first object of PyTorch's old layout
 MEMORY = "memory"  # the layout of arrays that come from no file
 JITTOR_MARK = b"HCAJSLHD"  # the last bytes of jt.save's files, behind a SHA-1
-NESTS = (
-    "model",
-    "state_dict",
-    "model_state_dict",
-    "params",
-)  # where state dicts lie in checkpoints
 PICKLES = (".pkl", ".pickle", ".pth", ".pt", ".bin")
 PICKLE_LIMIT = 1 << 26  # bytes of the pickle in a PyTorch zip, which holds no values
 EXPANSION = 100  # a compressed member may be this many times as large as what is stored of it
@@ -64,7 +58,8 @@ SAFETENSORS = {
 
 @dataclass
 class Checkpoint:
-    """What a file holds. `beside`: what lies beside the tensors and is no tensor, by name and kind.
+    """What a file holds. `beside`: what lies beside the tensors and is no tensor, by name and kind. `nests`: where
+    several dictionaries of it hold tensors, the beginnings of names that are theirs ("model.", "ema.").
 
     `layout` is "safetensors", "PyTorch zip", "PyTorch pickle stream", "Jittor pickle", "pickle" or "NumPy zip".
     """
@@ -75,6 +70,7 @@ class Checkpoint:
     metadata: dict[str, str] = field(default_factory=dict)
     beside: dict[str, str] = field(default_factory=dict)
     mapping: mmap.mmap | None = None
+    nests: tuple[str, ...] = ()
 
     def release(self) -> None:
         """Lets the system take back the pages of the mapped file; they are read again when looked at."""
@@ -239,7 +235,19 @@ def _read_torch_zip(path: Path, members: Members, index: str) -> Checkpoint:
         if len(raw) < storage.count * dtype.itemsize:
             raise ValueError(f"{member} is shorter than it should be")
         storage.data = np.frombuffer(raw[: storage.count * dtype.itemsize], dtype)
-    return _checkpoint(path, "PyTorch zip", content)
+    return _checkpoint(path, "PyTorch zip", content, _read_notes(members, folder))
+
+
+def _read_notes(members: Members, folder: str) -> dict[str, str]:
+    """The metadata that write_pth puts beside the tensors; {} where there are none."""
+    name = f"{folder}{NOTES}"
+    if name not in members or members.entries[name].file_size > PICKLE_LIMIT:
+        return {}
+    try:
+        found = json.loads(bytes(members[name]))
+    except (ValueError, RecursionError):
+        raise ValueError(f"{name} is damaged") from None
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
 
 def _read_npy(name: str, content: memoryview) -> StoredTensor:
@@ -315,24 +323,16 @@ def _read_stream(file: Bounded):
     return content
 
 
-def _checkpoint(path: Path, layout: str, content) -> Checkpoint:
-    """The state dict within `content`, wherever it lies."""
+def _checkpoint(path: Path, layout: str, content, metadata: dict | None = None) -> Checkpoint:
+    """The tensors within `content`: a state dict, or dictionaries with one or several in them."""
+    groups: dict[str, dict[str, StoredTensor]] = {}
     beside: dict[str, str] = {}
-    for _ in range(3):
-        inner = next(
-            (k for k in NESTS if isinstance(content, dict) and isinstance(content.get(k), dict)),
-            None,
-        )
-        if inner is None:
-            break
-        beside |= {str(k): type(v).__name__ for k, v in content.items() if k != inner}
-        content = content[inner]
-    tensors = {}
-    for name, value in content.items() if isinstance(content, dict) else ():
-        if isinstance(value, TorchTensor):
-            tensors[str(name)] = value.resolve()
-        elif isinstance(value, NumpyArray) and value.stored is not None:
-            tensors[str(name)] = value.stored
-        else:
-            beside[str(name)] = type(value).__name__
-    return Checkpoint(path, layout, tensors, {}, beside)
+    collect(content, "", groups, beside, set())
+    if len(groups) == 1:
+        tensors, nests = next(iter(groups.values())), ()
+    else:
+        tensors = {
+            f"{place}{name}": t for place, group in groups.items() for name, t in group.items()
+        }
+        nests = tuple(groups)
+    return Checkpoint(path, layout, tensors, metadata or {}, beside, nests=nests)

@@ -46,6 +46,8 @@ class Source:
     begins anew, and so do, together, all names that begin as one of `may_lack` where it has none of them.
     `channels`: the order of colours that its first layer wants, "" where the preset decides.
     `digests`: beginnings of SHA-1 and SHA-256 of published files. `layouts`: of files; () for any.
+    `norm_eps`: where its files differ in the eps of their frozen batch normalisation and do not say so: that of the
+    published ones, whose digests these are, and of those that people train.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Source:
     may_lack: tuple[str, ...] = ()
     layouts: tuple[str, ...] = ()
     not_layouts: tuple[str, ...] = ()
+    norm_eps: tuple[float, float] | tuple[()] = ()
 
     def matches(self, keys, layout: str) -> bool:
         return (
@@ -484,6 +487,9 @@ SOURCES = (
         ),
         "faster_rcnn",
         absent=("rpn.head.conv.1.0.weight",),
+        digests=("258fb6c6",),
+        # torchvision sets eps to 0 when it loads its published file (overwrite_eps), and only then
+        norm_eps=(0.0, 1e-5),
     ),
     Source(
         "torchvision ResNet",

@@ -7,6 +7,7 @@ a .pkl is what jt.save writes, a pickle of NumPy arrays with a SHA-1 and Jittor'
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import struct
 import zipfile
@@ -18,7 +19,7 @@ import numpy as np
 from neutral.errors import InputError
 from neutral.files import replacing
 from neutral.tensorfile import Item, write_array, write_tensors
-from neutral.weights.readers import JITTOR_MARK
+from neutral.weights.readers import JITTOR_MARK, NOTES
 
 STORAGE_NAMES = {"float32": "FloatStorage", "int64": "LongStorage"}
 
@@ -40,13 +41,14 @@ def write_weights(path: Path | str, items: Sequence[Item], metadata: dict[str, s
 
 
 def write_pth(path: Path, items: Sequence[Item], metadata: dict[str, str]) -> Path:
-    """torch.load(path) gives a dictionary of tensors. There is no place for metadata."""
+    """torch.load(path) gives a dictionary of tensors; it passes over the metadata, a member of their own."""
     with (
         replacing(path) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
         archive.writestr("archive/data.pkl", _state_dict(items))
         archive.writestr("archive/byteorder", "little")
+        archive.writestr(f"archive/{NOTES}", json.dumps(metadata))
         for number, item in enumerate(items):
             info = zipfile.ZipInfo(f"archive/data/{number}")
             with archive.open(info, "w", force_zip64=item.nbytes > 1 << 30) as member:

@@ -196,12 +196,19 @@ def load_original(server: Server, path: Path, plan: dict[str, list[str]], begun:
 
 
 def find_names(content, first: str) -> Mapping:
-    """The dictionary, somewhere in a loaded file, that has the name `first`, without DataParallel's prefix."""
-    for prefix in ("", "module."):
-        if isinstance(content, Mapping) and prefix + first in content:
-            return {k.removeprefix(prefix): v for k, v in content.items()}
-    values = content.values() if isinstance(content, Mapping) else ()
-    return next((found for v in values if (found := find_names(v, first))), {})
+    """What a loaded file holds by name, dictionaries within it and wrappers' prefixes passed over up to `first`."""
+    named = flattened(content)
+    leads = [k.removesuffix(first) for k in named if k == first or k.endswith(f".{first}")]
+    lead = min(leads, key=len, default="")
+    return {k.removeprefix(lead): v for k, v in named.items() if k.startswith(lead)}
+
+
+def flattened(content, place: str = "") -> dict:
+    """Values of nested dictionaries by dotted names."""
+    if not isinstance(content, Mapping):
+        return {place.removesuffix("."): content}
+    parts = (flattened(value, f"{place}{key}.") for key, value in content.items())
+    return {key: value for part in parts for key, value in part.items()}
 
 
 def save(server: Server, path: Path) -> None:
