@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
+from door.display import plain
 from neutral.files import replacing
 from neutral.panoptic import OFFSET
 
@@ -36,11 +37,11 @@ def draw(image: Image.Image, marks: list[Mark]) -> Image.Image:
         left, top, right, bottom = (float(v) * scale for v in mark.box)
         box = [min(left, right), min(top, bottom), max(left, right), max(top, bottom)]
         pen.rectangle(box, outline=mark.colour, width=mark.width)
-        if mark.text:
-            x = max(min(left, picture.width - pen.textlength(mark.text, font=font) - 2), 0)
+        if text := plain(mark.text):
+            x = max(min(left, picture.width - pen.textlength(text, font=font) - 2), 0)
             y = max(top - 12, 0)
-            pen.rectangle(pen.textbbox((x + 1, y), mark.text, font=font), fill=mark.colour)
-            pen.text((x + 1, y), mark.text, fill="black", font=font)
+            pen.rectangle(pen.textbbox((x + 1, y), text, font=font), fill=mark.colour)
+            pen.text((x + 1, y), text, fill="black", font=font)
     return picture
 
 
@@ -81,7 +82,7 @@ def beside(pictures: list[tuple[str, Image.Image]]) -> Image.Image:
     sheet = Image.new("RGB", (sum(p.width for _, p in pictures) + 4 * (len(pictures) - 1), height))
     pen, font, left = ImageDraw.Draw(sheet), ImageFont.load_default(), 0
     for title, picture in pictures:
-        pen.text((left + 3, 2), title, fill="white", font=font)
+        pen.text((left + 3, 2), plain(title), fill="white", font=font)
         sheet.paste(picture, (left, bar))
         left += picture.width + 4
     return sheet

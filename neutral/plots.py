@@ -13,11 +13,14 @@ import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.text import Text
 
+from door.display import as_text, plain
 from neutral.errors import InputError
 from neutral.files import replacing
 from neutral.runlog import RunLog
 
+matplotlib.rcParams["text.parse_math"] = False  # a dollar in a name is a dollar
 COLOURS = ("#c44e52", "#4c72b0")  # PyTorch's red, Jittor's blue
 PANELS = (  # title and loss; of the losses of either detector, those that a log has are shown
     ("total loss", "loss"),
@@ -106,6 +109,8 @@ def check_outputs(outputs: list[Path]) -> None:
 
 
 def save(figure, outputs: list[Path]) -> None:
+    for text in figure.findobj(Text):
+        text.set_text(as_text(text.get_text()))
     for output in outputs:
         with replacing(output) as temporary:
             figure.savefig(temporary, dpi=100, format=output.suffix[1:].lower())
@@ -230,7 +235,9 @@ def class_bars(scores: dict[str, dict[str, float]], title: str, outputs: list[Pa
         colour = COLOURS[k] if k < len(COLOURS) else None
         mean = np.mean([v for n, v in run.items() if _is_number(v)])
         axes.bar(places, values, width, color=colour, label=f"{label} (mean {mean:.3f})")
-    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
+    axes.set_xticks(
+        range(len(names)), [plain(n) for n in names], rotation=60, ha="right", fontsize=8
+    )
     axes.set(title=title, ylim=(0, None))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize=8)

@@ -8,8 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
+from door.terminal import Console
 from parity.case import Case
 from parity.engine.environment import examine_environment
 from parity.engine.floors import SCHEMA, read_floors

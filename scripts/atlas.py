@@ -10,9 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from door.terminal import Console, Table, say
 from neutral.errors import InputError
 from neutral.files import replacing
 from parity.atlas.catalogue import BY_ID, ENTRIES
@@ -28,7 +26,7 @@ from parity.atlas.judge import (
     write_record,
 )
 from parity.atlas.page import explain, render, told
-from scripts.common import make_progress, run_main
+from scripts.common import Parser, make_progress, run_main
 
 KINDS = (SAME, DIFFERS, RAISES, CRASHES)
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "atlas.md"
@@ -80,9 +78,7 @@ def measure(entries: list[Entry], device: str, known: dict) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="operators or other words that must occur")
     parser.add_argument("--area", choices=AREAS)
     parser.add_argument("--kind", choices=KINDS)
@@ -102,10 +98,10 @@ def main() -> None:
             found = reader.read(entry)
         finally:
             reader.close()
-        print(f"{entry.id}: {found['kind']}")
+        say(f"{entry.id}: {found['kind']}")
         for side in ("torch", "jittor", "safe"):
             if side in found:
-                print(f"  {side}: {brief(found[side])}")
+                say(f"  {side}: {brief(found[side])}")
         return
     entries = matching(options, record)
     if options.record:
@@ -115,7 +111,7 @@ def main() -> None:
     if options.docs:
         with replacing(PAGE) as temporary:
             temporary.write_text(render(record))
-        print(f"written: {PAGE.name}")
+        say(f"written: {PAGE.name}")
     if options.record or options.docs:
         return
     table = Table("id", "kind", "what", "safe")
@@ -123,7 +119,7 @@ def main() -> None:
         kind = told(record, options.device, entry)
         table.add_row(entry.id, kind, entry.title, "yes" if entry.safe else "")
     Console().print(table)
-    print(f"{len(entries)} of {len(ENTRIES)} entries; --explain ID tells more")
+    say(f"{len(entries)} of {len(ENTRIES)} entries; --explain ID tells more")
 
 
 if __name__ == "__main__":

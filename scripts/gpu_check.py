@@ -16,14 +16,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from door import schema
+from door.ranges import Range, add_number
+from door.terminal import Console, Table
 from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
-from neutral.files import git_revision, read_json, write_json
+from neutral.files import git_revision, write_json
+from neutral.schemas import GpuCheck
 from parity.engine.environment import describe_machine
-from scripts.common import run_main
+from scripts.common import Parser, run_main
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 600  # seconds a stage
@@ -140,15 +141,15 @@ def left_out(stage: Stage, device: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("logs/gpu/check"))
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--stages", nargs="+", help=f"only these: {', '.join(BY_NAME)}")
     parser.add_argument("--again", nargs="+", default=[], help="also these, though they are done")
     parser.add_argument("--long", action="store_true", help="also the runs that train to the end")
-    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for a stage")
+    add_number(
+        parser, "--limit", float, Range(0, above=True), default=LIMIT, help="seconds for a stage"
+    )
     options = parser.parse_args()
     if options.device == "cuda" and not cuda_usable():
         raise InputError(
@@ -157,7 +158,7 @@ def main() -> int:
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     record_file = out / "check.json"
-    record = read_json(record_file) if record_file.exists() else {"stages": {}}
+    record = schema.read(record_file, GpuCheck) if record_file.exists() else {"stages": {}}
     record |= {
         "machine": describe_machine(),
         "revision": git_revision(ROOT),

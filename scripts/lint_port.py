@@ -8,18 +8,16 @@ there are warnings.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from pathlib import Path
 
+from door.terminal import say
 from parity.atlas.lint import lint_path
-from scripts.common import run_main
+from scripts.common import Parser, run_main
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", type=Path, help="files or folders")
     options = parser.parse_args()
     total, files = Counter(), 0
@@ -27,12 +25,12 @@ def main() -> int:
         warnings, count, broken = lint_path(path)
         files += count
         for line in broken:
-            print(f"not Python: {line}", file=sys.stderr)
+            say(f"not Python: {line}", error=True)
         for warning in warnings:
             total[warning.entry] += 1
-            print(warning)
+            say(warning)
     kinds = ", ".join(f"{entry} {count}" for entry, count in total.most_common())
-    print(
+    say(
         f"{total.total()} warnings in {files} files that use jittor"
         + (f": {kinds}" if kinds else "")
     )

@@ -17,7 +17,7 @@ from parity.engine.offline import record
 from parity.engine.workers import FRAMEWORKS
 from parity.errors import InputError
 from parity.suite.cases import CASES, FASTER_RCNN, DetectorCase
-from scripts.common import run_main
+from scripts.common import Parser, run_main
 
 DATA = Path(__file__).resolve().parent.parent / "logs" / "data"
 
@@ -39,7 +39,7 @@ def find_detector(name: str) -> DetectorCase:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("subject", nargs="?", help="a case's name, or a file FILE.py with a pair")

@@ -10,8 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
+from door import schema
 from neutral.data.coco import CocoDataset, check_annotation
 from neutral.errors import InputError
+from neutral.schemas import XML_LIMIT, VocRecord
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -48,6 +50,7 @@ def open_voc(
             number = len(images) + 1
             file = year / "Annotations" / f"{stem}.xml"
             record, objects = _read_annotation(file, number, classes)
+            schema.check(record | {"object": objects}, VocRecord, str(file))
             folder = (year / "JPEGImages").relative_to(root)
             images.append(record | {"folder": str(folder)})
             for annotation in objects:
@@ -97,11 +100,14 @@ def discovered(root: Path, sets: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _parse(file: Path) -> ElementTree.Element:
+    if not file.exists():
+        raise InputError(f"{file}: no such annotation")
+    data = schema.read_bytes(file, XML_LIMIT)
+    if b"<!ENTITY" in data:
+        raise InputError(f"{file}: defines entities, which no VOC annotation needs; remove them")
     try:
-        return ElementTree.parse(file).getroot()
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such annotation") from None
-    except ElementTree.ParseError as error:
+        return ElementTree.fromstring(data)
+    except (ElementTree.ParseError, LookupError, ValueError, RecursionError) as error:
         raise InputError(f"{file}: not a VOC annotation ({error})") from None
 
 
@@ -111,7 +117,7 @@ def _read_annotation(file: Path, number: int, classes: tuple[str, ...]) -> tuple
     try:
         size = {side: int(tree.findtext(f"size/{side}")) for side in ("width", "height")}
         objects = [_read_object(element, file, number, classes) for element in tree.iter("object")]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{file}: not a VOC annotation ({error})") from None
     name = tree.findtext("filename") or f"{file.stem}.jpg"
     return {"id": number, "file_name": name} | size, objects
