@@ -16,7 +16,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from neutral import panoptic, schema
+from door import schema
+from neutral import panoptic
 from neutral.data.coco import CocoDataset
 from neutral.data.masks import check_code, encode_mask
 from neutral.errors import InputError, NonFinite
