@@ -147,7 +147,7 @@ def test_results_of_a_file_are_judged_as_they_were(coco_folder, tmp_path):
     with pytest.raises(InputError, match="names image 99"):
         from_results(dataset, tmp_path / "found.json")
     write_json(tmp_path / "found.json", [{"image_id": 1}])
-    with pytest.raises(InputError, match=r"\[0\]: has no 'bbox'"):
+    with pytest.raises(InputError, match=r"\[0\]: has no 'category_id'"):
         from_results(dataset, tmp_path / "found.json")
 
 
