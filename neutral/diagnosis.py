@@ -50,8 +50,10 @@ def dump(session, batch: Batch, step: int, folder: Path) -> str:
 
 def bad_node(session, batch: Batch) -> str:
     """The first bad node of a forward pass, in words."""
+    if session.watch is None:
+        return "nothing watches which node it was"
     try:
-        nodes = session.trace(batch, gradients=False)["nodes"]
+        nodes = session.watch().trace(batch, gradients=False)["nodes"]
     except NonFinite as error:
         nodes = error.nodes
     bad = first_bad(nodes, nodes)

@@ -45,7 +45,9 @@ def main() -> None:
     for record in records:
         schema.check(record.about, ComparedRecord, f"{record.path}: about")
         if lacking := [k for k in ("nodes", "losses", "errors", "total") if k not in record]:
-            raise InputError(f"{record.path}: has no {lacking[0]}; make it anew with scripts/record")
+            raise InputError(
+                f"{record.path}: has no {lacking[0]}; make it anew with scripts/record"
+            )
     subject = records[0].about["subject"]
     floors = {device: read_floors(path).of(subject) for device, path in FLOORS.items()}
     result = compare(*records, floors=floors)
