@@ -9,6 +9,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from door.display import plain
 from neutral.runlog import numbers
 
 
@@ -23,7 +24,7 @@ class Board:
         for name, value in numbers(record).items():
             part = "val" if name.startswith("test_") else "train"
             tag = name.removeprefix("train_").removeprefix("test_")
-            summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+            summary = Summary(value=[Summary.Value(tag=plain(tag), simple_value=value)])
             event = Event(wall_time=time.time(), step=step, summary=summary)
             self.writers[part].add_event(event)
         for writer in self.writers.values():

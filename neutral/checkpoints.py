@@ -12,7 +12,11 @@ import re
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated, Any
 
+from msgspec import Meta
+
+from door import schema
 from neutral.config import Config, from_dict, to_dict
 from neutral.data.categories import Categories
 from neutral.errors import InputError
@@ -118,13 +122,39 @@ class Checkpoints:
             raise InputError(
                 f"{self.newest}: holds weights but no training state; start from it with --weights instead"
             )
-        check_config(self.newest, json.loads(metadata["config"]), config)
+        theirs = self.told(metadata, "config", dict[str, Any])
+        updates = self.told(metadata, "updates", Annotated[int, Meta(ge=0)])
+        place = self.told(metadata, "place", Place)
+        check_config(self.newest, theirs, config)
         session.load({k: v for k, v in arrays.items() if not k.startswith("optimiser/")})
         moments = {
             k.removeprefix("optimiser/"): v for k, v in arrays.items() if k.startswith("optimiser/")
         }
-        session.load_optimiser(moments, int(metadata["updates"]))
-        return Place(**json.loads(metadata["place"]))
+        self.check_moments(moments, session)
+        session.load_optimiser(moments, updates)
+        return place
+
+    def told(self, metadata: dict[str, str], key: str, shape):
+        """What the newest's metadata say under `key`; InputError when it is not there, or damaged."""
+        if key not in metadata:
+            raise InputError(
+                f"{self.newest}: its metadata lack {key!r}: it is damaged; resume from another"
+            )
+        return schema.parse(metadata[key], shape, f"{self.newest}: its metadata: {key}")
+
+    def check_moments(self, moments: dict, session) -> None:
+        """InputError unless the optimiser's state is of the shapes and types that the session has."""
+        wanted = session.optimiser_state()[0]
+        for name in dict.fromkeys([*wanted, *moments]):
+            ours, theirs = wanted.get(name), moments.get(name)
+            if ours is None or theirs is None:
+                where = "does not have" if theirs is None else "has, and this run not,"
+                raise InputError(f"{self.newest}: {where} optimiser/{name}; it cannot be resumed")
+            if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+                raise InputError(
+                    f"{self.newest}: optimiser/{name} is {theirs.dtype} {theirs.shape}, "
+                    f"wanted {ours.dtype} {ours.shape}"
+                )
 
     def load_best(self, session) -> None:
         """The best weights so far, with the optimiser's state as it is."""

@@ -5,7 +5,6 @@ And, when it is asked for, where memory goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +12,10 @@ import numpy as np
 from neutral.data.batching import Batch
 from neutral.errors import NonFinite
 from neutral.files import write_json
+from neutral.finite import first_bad
 from neutral.tensorfile import Item, write_tensors
 
 FOLDER = "non_finite"
-
-
-def first_bad(arrays: Mapping[str, np.ndarray | None], order: Iterable[str]) -> dict | None:
-    """The first array in `order` with NaN or infinity: name, shape, how many of which; None when all are finite."""
-    for name in order:
-        values = arrays[name]
-        if values is None or values.dtype.kind != "f" or np.isfinite(values).all():
-            continue
-        return {
-            "node": name,
-            "shape": list(values.shape),
-            "nan": int(np.isnan(values).sum()),
-            "infinite": int(np.isinf(values).sum()),
-        }
-    return None
 
 
 def dump(session, batch: Batch, step: int, folder: Path) -> str:
@@ -61,6 +46,20 @@ def dump(session, batch: Batch, step: int, folder: Path) -> str:
         return f"no single node shows it; see {folder}"
     kind, bad = found
     return f"the first bad {kind} is {bad['node']} ({bad['nan']} NaN, {bad['infinite']} infinite); see {folder}"
+
+
+def bad_node(session, batch: Batch) -> str:
+    """The first bad node of a forward pass, in words."""
+    if session.watch is None:
+        return "nothing watches which node it was"
+    try:
+        nodes = session.watch().trace(batch, gradients=False)["nodes"]
+    except NonFinite as error:
+        nodes = error.nodes
+    bad = first_bad(nodes, nodes)
+    if bad is None:
+        return "no single node shows it"
+    return f"{bad['node']} is the first with {bad['nan']} NaN and {bad['infinite']} infinite values"
 
 
 def watched(session, batch: Batch, step: int) -> dict:

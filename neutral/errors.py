@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-
-class InputError(ValueError):
-    """Bad input (file, image, annotation, key, shape, option). Scripts print it and exit with `exit_code`."""
-
-    exit_code = 2
+from door.errors import InputError as InputError
 
 
 class NonFinite(InputError):

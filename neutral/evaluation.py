@@ -16,11 +16,13 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from door import schema
 from neutral import panoptic
-from neutral.data.coco import CocoDataset, encode_mask
+from neutral.data.coco import CocoDataset
+from neutral.data.masks import check_code, encode_mask
 from neutral.errors import InputError, NonFinite
-from neutral.files import read_json
 from neutral.geometry import xywh_to_xyxy, xyxy_to_xywh
+from neutral.schemas import ANNOTATIONS_LIMIT, Detections
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
@@ -84,14 +86,19 @@ def from_results(
 
     `limit`: only of the first images. InputError when a record is not one, or names an unknown image.
     """
-    records = read_json(path)
-    rows = {record["id"]: [] for record in dataset.images}
-    for number, record in enumerate(records if isinstance(records, list) else [records]):
-        if not isinstance(record, dict) or not record.keys() >= RESULT_KEYS:
-            raise InputError(f"{path}: record {number} needs {', '.join(sorted(RESULT_KEYS))}")
-        if record["image_id"] not in rows:
+    records = schema.read(path, Detections, ANNOTATIONS_LIMIT)
+    rows, images = {r["id"]: [] for r in dataset.images}, {r["id"]: r for r in dataset.images}
+    for number, record in enumerate(records):
+        image = images.get(record["image_id"])
+        if image is None:
             raise InputError(
-                f"{path}: names image {record['image_id']}, which {dataset.source} does not have"
+                f"{path}: [{number}] names image {record['image_id']}, which {dataset.source} does not have"
+            )
+        if min(record["bbox"][2:]) < 0:
+            raise InputError(f"{path}: [{number}].bbox: {record['bbox']} has a negative size")
+        if record.get("segmentation"):
+            check_code(
+                record["segmentation"], image["height"], image["width"], f"{path}: [{number}]"
             )
         label = dataset.labels.get(record["category_id"], -1)
         rows[record["image_id"]].append(record | {"category_id": label})
@@ -105,12 +112,9 @@ def from_plain_results(records: list[dict]) -> dict:
         "labels": np.array([r["category_id"] for r in records], dtype=np.int64),
         "boxes": xywh_to_xyxy(np.array([r["bbox"] for r in records], float).reshape(-1, 4)),
     }
-    if records and all("segmentation" in r for r in records):
+    if records and all(r.get("segmentation") for r in records):
         found["masks"] = [r["segmentation"] for r in records]
     return found
-
-
-RESULT_KEYS = {"image_id", "category_id", "bbox", "score"}
 
 
 def evaluate(

@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from door.jsontext import dumps
 from neutral.errors import InputError
 from neutral.text import read_text
 
@@ -58,7 +59,7 @@ def remove_unfinished(path: Path | str) -> None:
 
 def write_json(path: Path | str, value, indent: int | None = 1) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=indent) + "\n")
+        temporary.write_text(dumps(value, indent=indent) + "\n")
 
 
 def read_json(path: Path | str):

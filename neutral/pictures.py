@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image, ImageDraw
 
+from door.display import plain
 from neutral.files import replacing
-from neutral.fonts import SIZE, font_for, one_line
+from neutral.fonts import SIZE, font_for
 from neutral.panoptic import OFFSET
 
 READABLE = 300  # pixels of the short side
@@ -37,8 +38,7 @@ def draw(image: Image.Image, marks: list[Mark]) -> Image.Image:
         left, top, right, bottom = (float(v) * scale for v in mark.box)
         box = [min(left, right), min(top, bottom), max(left, right), max(top, bottom)]
         pen.rectangle(box, outline=mark.colour, width=mark.width)
-        if mark.text:
-            text = one_line(mark.text)
+        if text := plain(mark.text):
             font = font_for(text)
             x = max(min(left, picture.width - pen.textlength(text, font=font) - 2), 0)
             y = max(top - SIZE - 2, 0)
@@ -84,7 +84,7 @@ def beside(pictures: list[tuple[str, Image.Image]]) -> Image.Image:
     sheet = Image.new("RGB", (sum(p.width for _, p in pictures) + 4 * (len(pictures) - 1), height))
     pen, left = ImageDraw.Draw(sheet), 0
     for title, picture in pictures:
-        pen.text((left + 3, 1), title, fill="white", font=font_for(title))
+        pen.text((left + 3, 1), plain(title), fill="white", font=font_for(plain(title)))
         sheet.paste(picture, (left, bar))
         left += picture.width + 4
     return sheet

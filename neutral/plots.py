@@ -14,7 +14,9 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 
+from door.display import as_text, plain
 from neutral import undefined
 from neutral.errors import InputError
 from neutral.files import replacing
@@ -22,6 +24,7 @@ from neutral.fonts import drawable, file_for
 from neutral.runlog import RunLog
 from neutral.undefined import defined, shown
 
+matplotlib.rcParams["text.parse_math"] = False  # a dollar in a name is a dollar
 COLOURS = ("#c44e52", "#4c72b0")  # PyTorch's red, Jittor's blue
 PANELS = (  # title and loss; of the losses of either detector, those that a log has are shown
     ("total loss", "loss"),
@@ -140,6 +143,8 @@ def check_outputs(outputs: list[Path]) -> None:
 
 
 def save(figure, outputs: list[Path]) -> None:
+    for text in figure.findobj(Text):
+        text.set_text(as_text(text.get_text()))
     for output in outputs:
         with replacing(output) as temporary:
             figure.savefig(temporary, dpi=100, format=output.suffix[1:].lower())
@@ -272,7 +277,8 @@ def class_bars(runs: list[tuple[str, dict]], title: str, outputs: list[Path]) ->
         colour = COLOURS[k] if k < len(COLOURS) else None
         average = shown(undefined.mean(run.values()), 3)
         axes.bar(places, values, width, color=colour, label=f"{label} (mean {average})")
-    shown_names = [drawable(n, n.encode("ascii", "backslashreplace").decode()) for n in names]
+    plain_names = [plain(n) for n in names]
+    shown_names = [drawable(n, n.encode("ascii", "backslashreplace").decode()) for n in plain_names]
     axes.set_xticks(range(len(names)), shown_names, rotation=60, ha="right", fontsize=8)
     for tick, name in zip(axes.get_xticklabels(), shown_names, strict=True):
         tick.set_parse_math(False)

@@ -26,6 +26,7 @@ from neutral.data.batching import Batch, train_batches, val_batches
 from neutral.data.categories import Categories
 from neutral.data.chain import DataChain
 from neutral.data.coco import CocoDataset
+from neutral.diagnosis import bad_node
 from neutral.errors import InputError, NonFinite
 from neutral.evaluation import METRICS, compact, evaluate
 from neutral.files import git_revision, remove_unfinished, replacing, sha256_of
@@ -158,7 +159,15 @@ def evaluation_run(
     total = math.ceil(min(len(dataset), limit or len(dataset)) / config.optimiser.batch_size)
     with session.averaged():
         for number, batch in enumerate(val_batches(dataset, config, limit, workers), start=1):
-            losses, found = session.evaluate(batch)
+            try:
+                losses, found = session.evaluate(batch)
+            except NonFinite as error:
+                raise NonFinite(f"{error}: {bad_node(session, batch)}") from None
+            if not math.isfinite(losses["loss"]):
+                ids = [target.image_id for target in batch.targets]
+                raise NonFinite(
+                    f"the loss of images {ids} is {losses['loss']}: {bad_node(session, batch)}"
+                )
             steps.append(losses)
             detections |= {
                 t.image_id: compact(d) for t, d in zip(batch.targets, found, strict=True)

@@ -19,10 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
+from door import schema
+from door.jsontext import dumps
 from neutral.errors import InputError
 from neutral.evaluation import METRICS
 from neutral.files import replacing
-from neutral.text import read_text
+from neutral.schemas import LoggedEpoch, RunHeader
+from neutral.text import decode
 from neutral.undefined import defined
 
 
@@ -85,7 +88,7 @@ def append_line(path: Path, record: dict) -> None:
 def append_lines(path: Path, records: Iterable[dict]) -> None:
     """Adds lines, all or none: what a full disk lets through of them is taken back."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = "".join(json.dumps(record) + "\n" for record in records).encode()
+    data = "".join(dumps(record) + "\n" for record in records).encode()
     with path.open("ab", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
         try:
@@ -120,7 +123,10 @@ def write_csv(log: Path, path: Path) -> None:
     """The epochs of a log as a table, one row each."""
     rows = [numbers(epoch) for epoch in read_log(log).epochs]
     columns = ["epoch", *sorted({key for row in rows for key in row} - {"epoch"})]
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
@@ -133,10 +139,10 @@ SUMMARY = re.compile(r"\[val\] epoch=\s*(\d+) AP=([\d.]+) \| AP50=([\d.]+) \| AP
 def read_log(path: Path | str) -> RunLog:
     """InputError names the file and line when it is not a run log."""
     path = Path(path)
-    try:
-        lines = read_text(path).split("\n")  # text of other languages has other ends of line within
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such log") from None
+    if not path.exists() or path.is_dir():
+        raise InputError(f"{path}: no such log")
+    # text of other languages has other ends of line within
+    lines = decode(schema.read_bytes(path), path).split("\n")
     header, epochs = {}, []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -148,19 +154,18 @@ def read_log(path: Path | str) -> RunLog:
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{path}, line {number}: not JSON ({error}); a run log has one object per line"
             ) from None
         if not isinstance(record, dict):
             raise InputError(f"{path}, line {number}: not a JSON object")
-        if isinstance(record.get("header"), dict):
+        place = f"{path}, line {number}"
+        if "header" in record:
             header = record["header"]
+            schema.check(header, RunHeader, f"{place}: header")
         elif "epoch" in record:
-            if _lacks(record["epoch"]):
-                raise InputError(
-                    f"{path}, line {number}: 'epoch' is {record['epoch']!r}, no number"
-                )
+            schema.check(record, LoggedEpoch, place)
             epochs.append(record)
         else:
             raise InputError(f"{path}, line {number}: has neither 'epoch' nor 'header'")

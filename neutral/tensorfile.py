@@ -6,7 +6,6 @@ that are fetched when their turn comes. Files are read with the library.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from door.jsontext import dumps
 from neutral.files import replacing
 
 DTYPES = {
@@ -58,7 +58,7 @@ def write_tensors(path: Path | str, items: Iterable[Item], metadata: dict[str, s
             "data_offsets": [start, end],
         }
         start = end
-    header = json.dumps(({"__metadata__": metadata} if metadata else {}) | entries).encode()
+    header = dumps(({"__metadata__": metadata} if metadata else {}) | entries).encode()
     header += b" " * (-len(header) % 8)
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)

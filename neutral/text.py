@@ -6,6 +6,7 @@ import codecs
 import re
 from pathlib import Path
 
+from door import schema
 from neutral.errors import InputError
 
 MARKS = (  # UTF-32 first: its mark begins as UTF-16's
@@ -26,6 +27,19 @@ DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*?encoding\s*=\s*["']([^"']*)["']""")
 def read_text(path: Path) -> str:
     """The file's text; InputError names the file and the encoding that it is not. OSError as `read_bytes`."""
     return decode(path.read_bytes(), path)
+
+
+def read_json_as(path: Path, shape, limit: int = schema.LIMIT):
+    """A JSON file of this shape (see door/schema.py), in whatever encoding its beginning says."""
+    data = schema.read_bytes(path, limit)
+    marked = data.startswith(tuple(mark for mark, _ in MARKS))
+    if marked or tuple(int(b == 0) for b in data[:4]) in ZEROS:
+        data = decode(data, path).encode()
+    try:
+        return schema.parse(data, shape, str(path))
+    except InputError:
+        decode(data, path)  # names the encoding where that is what is wrong
+        raise
 
 
 def decode(data: bytes, path: Path, declared: str = "") -> str:

@@ -8,8 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
+from door.terminal import Console, say
 from parity.case import Case
 from parity.engine.environment import examine_environment
 from parity.engine.floors import SCHEMA, read_floors
@@ -73,10 +72,10 @@ def map_names(options: argparse.Namespace) -> int:
     first, second = case.labels
     for pair in found.pairs:
         if pair.candidate != pair.reference or pair.transposed:
-            print(f"{pair.candidate} -> {pair.reference}  ({pair.sure}: {pair.why})")
+            say(f"{pair.candidate} -> {pair.reference}  ({pair.sure}: {pair.why})")
     for side, alone in ((first, found.only_reference), (second, found.only_candidate)):
         for parameter in alone:
-            print(f"only in {side}: {parameter.name} {list(parameter.shape)}")
+            say(f"only in {side}: {parameter.name} {list(parameter.shape)}")
     same = sum(p.candidate == p.reference for p in found.pairs)
     print(f"{same} names agree, {len(found.pairs) - same} proposed")
     if found.names():
@@ -95,7 +94,7 @@ def record_one(options: argparse.Namespace) -> int:
         replay=options.replay,
         rounded=options.rounded,
     )
-    print(f"{found.path}: {len(found['nodes'])} nodes")
+    say(f"{found.path}: {len(found['nodes'])} nodes")
     return 0
 
 
@@ -188,10 +187,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.function(options)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         return error.exit_code
     except (OSError, json.JSONDecodeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", error=True)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

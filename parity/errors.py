@@ -1,17 +1,10 @@
-"""Errors that tell a user what to do; nothing of the project is below this module."""
+"""Errors that tell a user what to do; of the project only `door` is below this module."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-
-class InputError(ValueError):
-    """Bad input (a file, a record, a shape, an option): the message names it and says what to do.
-
-    Commands print it and end with `exit_code`; a worker hands it to whoever asked (see engine/server.py).
-    """
-
-    exit_code = 2
+from door.errors import InputError as InputError
 
 
 class NonFinite(InputError):

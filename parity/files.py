@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from door.jsontext import dumps
 from parity.errors import InputError
 
 
@@ -31,7 +32,7 @@ def replacing(path: Path | str):
 
 def write_json(path: Path | str, value, indent: int | None = 1) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=indent) + "\n")
+        temporary.write_text(dumps(value, indent=indent) + "\n")
 
 
 def read_json(path: Path | str):

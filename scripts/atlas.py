@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from door.terminal import Console, Table, say
 from neutral.errors import InputError
 from neutral.files import replacing
 from parity.atlas.catalogue import BY_ID, ENTRIES
@@ -30,7 +28,7 @@ from parity.atlas.judge import (
 )
 from parity.atlas.namesakes import look, write_namesakes
 from parity.atlas.page import explain, render, told
-from scripts.common import make_progress, run_main
+from scripts.common import Parser, make_progress, run_main
 
 NAMES = {"torch": "PyTorch", "jittor": "Jittor"}
 KINDS = (SAME, DIFFERS, RAISES, CRASHES)
@@ -107,9 +105,7 @@ def compare_namesakes() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="operators or other words that must occur")
     parser.add_argument("--area", choices=AREAS)
     parser.add_argument("--kind", choices=KINDS)
@@ -132,10 +128,10 @@ def main() -> None:
             found = reader.read(entry)
         finally:
             reader.close()
-        print(f"{entry.id}: {found['kind']}")
+        say(f"{entry.id}: {found['kind']}")
         for side in ("torch", "jittor", "safe"):
             if side in found:
-                print(f"  {side}: {brief(found[side])}")
+                say(f"  {side}: {brief(found[side])}")
         return
     entries = matching(options, record)
     if options.record:
@@ -151,7 +147,7 @@ def main() -> None:
         kind = told(record, options.device, entry)
         table.add_row(entry.id, kind, entry.title, "yes" if entry.safe else "")
     Console().print(table)
-    print(f"{len(entries)} of {len(ENTRIES)} entries; --explain ID tells more")
+    say(f"{len(entries)} of {len(ENTRIES)} entries; --explain ID tells more")
 
 
 if __name__ == "__main__":

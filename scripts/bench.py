@@ -20,6 +20,8 @@ from pathlib import Path
 
 from rich.progress import track
 
+from door.ranges import Range, add_number
+from door.terminal import say
 from neutral.config import to_dict
 from neutral.files import write_json
 from parity.engine.environment import describe_machine
@@ -28,7 +30,7 @@ from parity.engine.verdicts import Status
 from parity.engine.weights import drawn_weights
 from parity.engine.workers import FRAMEWORKS, Workers
 from parity.suite.ask import ask
-from scripts.common import run_main
+from scripts.common import Parser, run_main
 from scripts.record import DATA, find_detector
 
 DEFAULT = ("scenes_detr on scenes", "scenes_frcnn on scenes")
@@ -67,7 +69,7 @@ def examined(case, pair: Workers) -> float:
     assert verdicts, "an examination without verdicts"
     failed = sum(v.status is Status.FAIL for v in verdicts)
     if failed:
-        print(f"{case.name}: {failed} comparisons failed; the times stand")
+        say(f"{case.name}: {failed} comparisons failed; the times stand")
     return seconds
 
 
@@ -117,11 +119,9 @@ def measure(case, rounds: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", default=DEFAULT, help="names of scripts/record --list")
-    parser.add_argument("--rounds", type=int, default=5)
+    add_number(parser, "--rounds", int, Range(1), default=5)
     parser.add_argument("--out", type=Path, help="a JSON file")
     options = parser.parse_args()
     cases, found = [find_detector(name) for name in options.cases], []
@@ -133,7 +133,7 @@ def main() -> None:
             f"{side} {m['bare']:.0f} -> {m['examined']:.0f}"
             for side, m in memory["workers"].items()
         )
-        print(
+        say(
             f"{row['case']}: {row['examination_seconds']:.2f} s against {row['bare_seconds']:.2f} s bare, "
             f"ratio {row['ratio']:.1f} (budget {BUDGET:g}); MiB: comparing {memory['comparing']:.0f}, largest trace "
             f"{memory['largest_trace']:.0f}, its largest node {memory['largest_node']:.0f}; workers {workers}; "

@@ -15,8 +15,8 @@ import os
 import time
 from pathlib import Path
 
-from rich.console import Console
-
+from door.ranges import Range, add_number
+from door.terminal import Console
 from jittor_setup.environment import cuda_usable
 from neutral.config import Config
 from neutral.data import open_dataset
@@ -24,7 +24,7 @@ from neutral.errors import InputError
 from neutral.files import git_revision, write_json
 from neutral.plots import system_times
 from parity.engine.environment import describe_machine
-from scripts.common import config_from, make_progress, run_main
+from scripts.common import Parser, config_from, make_progress, run_main
 from scripts.peers import SYSTEMS, check_installed, systems_of
 from scripts.peers.measure import Plan, measure
 from scripts.peers.report import chart_of, ratios, show
@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PHOTOGRAPHS = ROOT.parent / "shared" / "data"
 SAMPLES = {"coco": PHOTOGRAPHS / "coco_mini", "voc": PHOTOGRAPHS / "voc_mini"}
 LEAST = 32  # pixels: the stride of the last map
+MOST = 8192
 
 
 def listed(text: str) -> list[str]:
@@ -45,8 +46,8 @@ def size_of(text: str) -> tuple[int, int]:
         height, width = (int(part) for part in text.lower().split("x"))
     except ValueError:
         raise InputError(f"--size {text}: give HEIGHTxWIDTH, as 383x256") from None
-    if min(height, width) < LEAST:
-        raise InputError(f"--size {text}: no side may be below {LEAST} pixels")
+    if min(height, width) < LEAST or max(height, width) > MOST:
+        raise InputError(f"--size {text}: no side may be below {LEAST} or above {MOST} pixels")
     return height, width
 
 
@@ -66,19 +67,17 @@ def configured(name: str, options: argparse.Namespace) -> Config:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", default="detr_r50,torchvision_r50_fpn", type=listed)
     parser.add_argument("--systems", type=listed, help=f"only these of {', '.join(SYSTEMS)}")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--rounds", type=int, default=5, help="of training and of inference")
-    parser.add_argument("--batch", type=int, default=2, help="images of a batch")
+    add_number(parser, "--rounds", int, Range(1), default=5, help="of training and of inference")
+    add_number(parser, "--batch", int, Range(1), default=2, help="images of a batch")
     parser.add_argument("--size", default="383x256", help="of every image: HEIGHTxWIDTH")
-    parser.add_argument(
-        "--shapes", type=int, default=0, help="batches of other shapes, in training"
+    add_number(
+        parser, "--shapes", int, Range(0), default=0, help="batches of other shapes, in training"
     )
-    parser.add_argument("--threads", type=int, help="of every system, on the CPU")
+    add_number(parser, "--threads", int, Range(1, 1024), help="of every system, on the CPU")
     parser.add_argument(
         "--data", help="COCO directory or a year of VOC; without, samples or scenes"
     )
@@ -91,10 +90,6 @@ def checked(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple]]:
     """What is to be done: {preset: (its configuration, its systems, its images)}. InputError before work begins."""
     if options.device not in ("cpu", "cuda"):
         raise InputError(f"--device {options.device}: choose cpu or cuda")
-    for name, least in (("rounds", 1), ("batch", 1), ("shapes", 0), ("threads", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name} {value}: at least {least}")
     if options.device == "cuda" and not cuda_usable():
         raise InputError("--device cuda: no CUDA driver answers with a device; use cpu")
     plan = Plan(options.device, size_of(options.size), options.rounds, options.shapes)

@@ -19,16 +19,17 @@ import threading
 import time
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-
+from door import schema
+from door.terminal import Console
 from neutral.errors import InputError
-from neutral.files import read_json, write_json
+from neutral.files import write_json
 from neutral.parameters import rates
 from neutral.weights import initial_weights
 from parity.engine.environment import describe_machine
 from parity.suite.cases import COCO_MINI, Case, sizes
-from scripts.common import open_session, run_main
+from scripts.common import Parser, open_session, run_main
 from scripts.record import DATA
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -170,9 +171,7 @@ def measure_test(place: Place) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "logs" / "bench" / "times.json")
     parser.add_argument("--only", default=",".join(PARTS), help="some of " + ", ".join(PARTS))
     parser.add_argument("--steps", action="store_true", help=argparse.SUPPRESS)
@@ -185,7 +184,7 @@ def main() -> None:
         raise InputError(f"--only {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
     if "step" in options.only and not COCO_MINI.is_dir():
         raise InputError(f"the step is made on photographs, which are not at {COCO_MINI}")
-    record = read_json(options.out) if options.out.is_file() else {}
+    record = schema.read(options.out, dict[str, Any]) if options.out.is_file() else {}
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="bench-times-"))
     # the step comes into the clone of parity, whose environment is there by then

@@ -19,12 +19,14 @@ from pathlib import Path
 
 from rich.progress import track
 
+from door.ranges import Range, add_number
+from door.terminal import say
 from neutral.config import preset
 from neutral.files import write_json
 from neutral.weights import initial_weights, save_weights
 from neutral.weights.layout import canonical_shapes
 from parity.engine.environment import describe_machine
-from scripts.common import run_main
+from scripts.common import Parser, run_main
 
 LARGE, TINY = "detr_r50", "scenes_detr"
 
@@ -78,10 +80,8 @@ def memory(pid: int, field: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_number(parser, "--rounds", int, Range(1), default=5)
     parser.add_argument("--out", type=Path, help="a JSON file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
@@ -102,7 +102,7 @@ def main() -> None:
         "memory_in_files": times_file,
         "rounds": options.rounds,
     }
-    print(
+    say(
         f"{size:.0f} MiB: converted and proven in {convert:.2f} s, {base_seconds:.2f} s of which any file takes; "
         f"copied in {copy:.2f} s: ratio {found['ratio']:.1f}; memory {times_file['allocated']:.2f} times the file "
         f"allocated, {times_file['resident']:.2f} with mapped pages"

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
-from neutral.config import PRESETS, Config, preset, validate, with_overrides
+from door.jsontext import dumps
+from door.ranges import SEEDS, Range, add_number
+from door.terminal import Console, TextColumn, say
+from neutral.config import PRESETS, Config, preset, ranges, validate, with_overrides
 from neutral.data import SPLITS, open_dataset
 from neutral.data.coco import CocoDataset
 from neutral.data.images import MAX_PIXELS, ImageCache
@@ -31,7 +32,6 @@ from neutral.errors import InputError
 from neutral.notes import Note
 from neutral.run import SCORES
 from neutral.undefined import shown
-from parity import errors
 from parity.suite.subjects import runner_of
 
 FRAMEWORKS = ("torch", "jittor")
@@ -42,7 +42,28 @@ RUN_OPTIONS = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """A command line whose errors are one line each, as all of a script's are (see `run_main`)."""
+
+    def error(self, message: str):
+        raise InputError(f"{message}; see --help")
+
+
+def fields_help() -> str:
+    """The fields that --set takes, with their ranges or choices, group by group."""
+    groups: dict[str, list[str]] = {}
+    for name, (_, told) in ranges().items():
+        group, _, leaf = name.rpartition(".")
+        groups.setdefault(group, []).append(f"{leaf} ({told})" if told else leaf)
+    lines = ["fields of --set with their ranges; those of model are the preset's detector's:"]
+    for group, leaves in groups.items():
+        text = f"{group or 'by itself'}: {'; '.join(leaves)}"
+        lines += textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
 def add_config_options(parser: argparse.ArgumentParser) -> None:
+    parser.epilog, parser.formatter_class = fields_help(), argparse.RawDescriptionHelpFormatter
     parser.add_argument("--preset", required=True, help=f"one of {', '.join(PRESETS)}")
     parser.add_argument(
         "--data", help="COCO directory, a year of VOC (as VOC2007), or VOCdevkit; scenes need none"
@@ -54,8 +75,8 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="as optimiser.lr=1e-3; repeatable",
     )
-    parser.add_argument(
-        "--seed", type=int, help="one number for weights, order, augmentation and dropout"
+    add_number(
+        parser, "--seed", int, SEEDS, help="one number for weights, order, augmentation and dropout"
     )
     parser.add_argument(
         "--deterministic",
@@ -66,9 +87,11 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument(
+    add_number(
+        parser,
         "--ranks",
-        type=int,
+        int,
+        Range(1, 1024),
         default=1,
         metavar="N",
         help="processes, with a GPU each on --device cuda, that share the batches of every step (optimiser.accumulate)",
@@ -85,17 +108,23 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="begin the class head anew when --weights has another number of classes",
     )
-    parser.add_argument("--max-steps", type=int, help="training steps per epoch, at most")
-    parser.add_argument("--val-images", type=int, help="validation images, at most")
-    parser.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS")
+    add_number(parser, "--max-steps", int, Range(1), help="training steps per epoch, at most")
+    add_number(parser, "--val-images", int, Range(1), help="validation images, at most")
+    add_number(parser, "--evaluate-every", int, Range(1), default=1, metavar="EPOCHS")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument(
         "--full-evaluation",
         action="store_true",
         help="the last evaluation is of all images, --val-images or not",
     )
-    parser.add_argument(
-        "--keep", type=int, default=0, metavar="N", help="keep the checkpoints of the last N epochs"
+    add_number(
+        parser,
+        "--keep",
+        int,
+        Range(0),
+        default=0,
+        metavar="N",
+        help="keep the checkpoints of the last N epochs",
     )
     parser.add_argument(
         "--best-by",
@@ -119,15 +148,19 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_loading_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add_number(
+        parser,
         "--workers",
-        type=int,
+        int,
+        Range(0, 256),
         default=1,
         help="threads that prepare batches ahead (0: none); the batches are the same for any number",
     )
-    parser.add_argument(
+    add_number(
+        parser,
         "--cache-images",
-        type=float,
+        float,
+        Range(0),
         default=0,
         metavar="MIB",
         help="keep decoded images in memory, this much at most",
@@ -266,7 +299,7 @@ class ProgressReport:
 
 def json_report(event: dict) -> None:
     """Events as JSON lines on stdout, for train_pair."""
-    print(json.dumps(event), flush=True)
+    print(dumps(event), flush=True)
 
 
 def print_notes(show: Callable[[str], None] = lambda text: print(text, file=sys.stderr)) -> None:
@@ -288,18 +321,17 @@ def run_main(main: Callable[[], int | None]) -> None:
     print_notes()
     try:
         code = main() or 0
-    except (InputError, errors.InputError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except InputError as error:
+        say(f"error: {error}", error=True)
+        for line in error.details:
+            say(f"  {line}", error=True)
         code = error.exit_code
     except OSError as error:  # a full disk, a folder that cannot be written
         where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"error: {where}{error.strerror or error}; nothing was left half written",
-            file=sys.stderr,
-        )
+        say(f"error: {where}{error.strerror or error}; nothing was left half written", error=True)
         code = 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted", error=True)
         code = 130
     sys.stdout.flush()
     sys.stderr.flush()

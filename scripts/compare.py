@@ -15,23 +15,21 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from neutral.files import read_json
+from door import schema
+from door.terminal import Console, say
 from parity.engine.floors import read_floors
 from parity.engine.offline import compare
 from parity.engine.record import Record
+from parity.engine.shapes import ComparedRecord, ReportFile
 from parity.errors import InputError
 from parity.report.changes import changed_nodes
 from parity.report.report import Report
 from parity.suite.cases import FLOORS
-from scripts.common import run_main
+from scripts.common import Parser, run_main
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path, help="records, or two reports")
     parser.add_argument("--reports", action="store_true", help="the files are report.json's")
     parser.add_argument("--out", type=Path, help="folder for report.json and report.html")
@@ -39,10 +37,17 @@ def main() -> None:
     if options.reports:
         if len(options.files) != 2:
             raise InputError("--reports compares two files: the old one, then the new one")
-        changes = changed_nodes(*map(read_json, options.files))
-        print("\n".join(changes) or "no node changed")
+        changes = changed_nodes(*(schema.read(file, ReportFile) for file in options.files))
+        for line in changes or ["no node changed"]:
+            say(line)
         sys.exit(bool(changes))
     records = [Record(path) for path in options.files]
+    for record in records:
+        schema.check(record.about, ComparedRecord, f"{record.path}: about")
+        if lacking := [k for k in ("nodes", "losses", "errors", "total") if k not in record]:
+            raise InputError(
+                f"{record.path}: has no {lacking[0]}; make it anew with scripts/record"
+            )
     subject = records[0].about["subject"]
     floors = {device: read_floors(path).of(subject) for device, path in FLOORS.items()}
     result = compare(*records, floors=floors)
@@ -50,9 +55,9 @@ def main() -> None:
     report.add(result.verdicts)
     report.print(Console())
     for module, culprit in result.culprits.items():
-        print(f"{module}: {culprit.verdicts[0]}")
+        say(f"{module}: {culprit.verdicts[0]}")
     if options.out:
-        print("report:", *report.write())
+        say(f"report: {' '.join(map(str, report.write()))}")
     sys.exit(bool(result.failures))
 
 

@@ -12,19 +12,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
+from door.terminal import Console, say
 from neutral.files import write_json
 from parity.engine.verdicts import Status
 from parity.report.report import Report
 from parity.suite.runs import draw, judge_runs
-from scripts.common import run_main
+from scripts.common import Parser, run_main
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="folders that scripts/train_pair wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder of seeds.json, seeds.png")
     options = parser.parse_args()
@@ -33,10 +30,10 @@ def main() -> None:
     report.add(verdicts)
     report.print(Console())
     for verdict in verdicts:
-        print(verdict)
+        say(verdict)
     write_json(options.out / "seeds.json", report.to_dict())
     draw(curves, options.out / "seeds.png")
-    print(f"written: {options.out / 'seeds.json'}, {options.out / 'seeds.png'}")
+    say(f"written: {options.out / 'seeds.json'}, {options.out / 'seeds.png'}")
     sys.exit(any(v.status is Status.FAIL for v in verdicts))
 
 

@@ -13,16 +13,17 @@ totals, the round trip.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress, track
-from rich.table import Table
+from rich.text import Text
 from rich.tree import Tree
 
+from door.display import plain
+from door.jsontext import dumps
+from door.terminal import Console, Table
 from neutral.errors import InputError
 from neutral.files import digest, write_json
 from neutral.tensorfile import Item
@@ -33,9 +34,9 @@ from neutral.weights.sources import SOURCES
 from neutral.weights.writers import WRITERS, write_weights
 from parity.engine.verdicts import Status
 from parity.suite.verify import verify
-from scripts.common import add_config_options, add_source_options, config_from, run_main
+from scripts.common import Parser, add_config_options, add_source_options, config_from, run_main
 
-console = Console(highlight=False)
+console = Console()
 
 
 def statistics(tensor: StoredTensor) -> dict[str, float | int]:
@@ -102,14 +103,14 @@ def show(about: dict) -> None:
         for k in range(len(parts)):
             path = ".".join(parts[: k + 1])
             if path not in branches:
-                branches[path] = branches[".".join(parts[:k])].add(parts[k])
-        branches[folder].add(f"{leaf}: {shown(tensor)}".replace("[", r"\["))
+                branches[path] = branches[".".join(parts[:k])].add(plain(parts[k]))
+        branches[folder].add(plain(f"{leaf}: {shown(tensor)}"))
     console.print(branches[""], soft_wrap=True)
 
 
 def inspect(options: argparse.Namespace) -> None:
     about = describe(read_checkpoint(options.file))
-    print(json.dumps(about, indent=1)) if options.json else show(about)
+    print(dumps(about, indent=1)) if options.json else show(about)
 
 
 def list_sources(options: argparse.Namespace) -> None:
@@ -120,7 +121,7 @@ def list_sources(options: argparse.Namespace) -> None:
             fills = "a backbone" + (
                 f", {source.channels.upper()} images" if source.channels else ""
             )
-        table.add_row(source.name, "\n".join(source.marks), fills)
+        table.add_row(source.name, Text("\n".join(source.marks)), fills)
     console.print(table)
 
 
@@ -188,9 +189,7 @@ def run_conversion(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("inspect", help="what a file holds, and which system's it is")
     command.add_argument("file", type=Path)

@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from door.terminal import Console, Table
 from jittor_setup import cuda_home
 from jittor_setup.compiling import real_compiler
 from jittor_setup.environment import cuda_usable, jittor_cache
 from jittor_setup.onednn import PACKAGES as ONEDNN_PACKAGES
 from neutral.errors import InputError
-from scripts.common import FRAMEWORKS, run_main
+from scripts.common import FRAMEWORKS, Parser, run_main
 
 PROBE = """
 import json
@@ -134,9 +132,7 @@ def fix_cuda(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fix-cuda", action="store_true", help="make Jittor's CUDA home")
     parser.add_argument("--toolkit", type=Path, help="folder of a CUDA toolkit (default: found)")
     parser.add_argument("--prefer-wheels", action="store_true", help="pip's nvcc before others")

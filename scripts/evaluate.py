@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from door.ranges import Range, add_number
+from door.terminal import Console, Table
 from neutral.data import SPLITS
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
@@ -24,6 +22,7 @@ from neutral.voc_evaluation import VOC_RULES, evaluate_voc
 from neutral.weights import open_weights
 from scripts.common import (
     FRAMEWORKS,
+    Parser,
     ProgressReport,
     add_config_options,
     add_loading_options,
@@ -55,7 +54,7 @@ def voc_table(dataset: CocoDataset, detections: dict, metrics: list[str]) -> Tab
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--framework", choices=FRAMEWORKS)
     add_config_options(parser)
     parser.add_argument(
@@ -66,7 +65,7 @@ def main() -> None:
     add_source_options(parser)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--split", choices=SPLITS, default="val")
-    parser.add_argument("--val-images", type=int, help="images, at most")
+    add_number(parser, "--val-images", int, Range(1), help="images, at most")
     parser.add_argument(
         "--metric",
         action="append",

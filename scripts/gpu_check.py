@@ -17,12 +17,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from door.terminal import Console, Table
 from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
-from scripts.common import run_main
+from scripts.common import Parser, run_main
 from scripts.gpu.harness import Kernels, describe_machine
 from scripts.gpu.plan import BY_NAME, CLOSING, LEAST, Step, choose, left_out, named, next_step
 from scripts.gpu.results import LEFT_OUT, Results, read_results
@@ -113,9 +111,7 @@ class Check:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("logs/gpu/check"))
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--seconds", type=float, help="all in all; what fits is chosen")

@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from door import schema
+from door.terminal import say
 from neutral.errors import InputError
-from neutral.files import read_json
 from neutral.plots import class_bars, compare_runs, gap_notes, precision_recall
 from neutral.runlog import read_log
-from scripts.common import run_main
+from neutral.schemas import Curves
+from scripts.common import Parser, run_main
 
 
 def class_scores(path: Path) -> dict[str, float]:
@@ -30,16 +32,13 @@ def class_scores(path: Path) -> dict[str, float]:
 
 
 def read_curves(path: Path) -> dict:
-    content = read_json(path) if path.suffix == ".json" else None
-    if not isinstance(content, dict) or not {"curves", "per_class"} <= content.keys():
+    if path.suffix != ".json":
         raise InputError(f"{path}: not a file that scripts.evaluate --curves wrote")
-    return content
+    return schema.read(path, Curves)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "logs", nargs="+", type=Path, help="two logs, or files for the other charts"
     )
@@ -67,14 +66,13 @@ def main() -> None:
     else:
         logs = [read_log(path) for path in options.logs]
         noted = compare_runs(*logs, labels, options.out)
-        print(
-            "the runs differ in:" if noted else "the runs do not differ in what their logs record"
-        )
+        say("the runs differ in:" if noted else "the runs do not differ in what their logs record")
         for line in noted:
-            print(f"  {line}")
+            say(f"  {line}")
         for log, label in zip(logs, labels):
-            print("".join(f"{line}\n" for line in gap_notes(log, label)), end="")
-    print(f"charts: {', '.join(map(str, options.out))}")
+            for line in gap_notes(log, label):
+                say(line)
+    say(f"charts: {', '.join(map(str, options.out))}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from door import schema
+from door.ranges import Range, add_number
+from door.terminal import say
 from neutral.config import Config
 from neutral.data import SPLITS, open_categories
 from neutral.data.batching import Batch, make_batch, named
@@ -29,15 +32,19 @@ from neutral.data.coco import Target
 from neutral.data.images import is_image, load_image
 from neutral.data.names import standard
 from neutral.data.transforms import val_transform
-from neutral.errors import InputError
+from neutral.diagnosis import bad_node
+from neutral.errors import InputError, NonFinite
 from neutral.evaluation import compact, from_plain_results, plain_results
-from neutral.files import fetch, read_json, write_json
+from neutral.files import fetch, write_json
+from neutral.finite import first_bad
 from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, paint_segments, save
+from neutral.schemas import ANNOTATIONS_LIMIT, Detections
 from neutral.views import VIEWS
 from neutral.weights import open_weights
 from parity.engine.detections import partners
 from scripts.common import (
     FRAMEWORKS,
+    Parser,
     add_config_options,
     add_pixel_limit,
     add_source_options,
@@ -185,6 +192,10 @@ def predict_one(
                     save(view, options.out / f"{picture.name}-{name}.png")
             else:
                 found = session.detect(batch)[0]
+            if bad := first_bad(found, ("scores", "boxes")):
+                raise NonFinite(
+                    f"{picture.path}: its {bad['node']} hold NaN or infinity; {bad_node(session, batch)}"
+                )
             marks = detection_marks(found, names, options.threshold)
             covered = cover(image, found, options.threshold)
             save(draw(covered, marks), options.out / f"{picture.name}.png")
@@ -195,7 +206,7 @@ def predict_one(
             progress.update(task, advance=1, note=f"{len(marks)} objects in {picture.name}")
     write_json(options.out / "detections.json", records, indent=None)
     shown = sum(r["score"] >= options.threshold for r in records)
-    print(
+    say(
         f"{shown} detections of at least {options.threshold:g} in {len(pictures) - len(unusable)} images: {options.out}"
     )
     if unusable:
@@ -220,7 +231,7 @@ def predict_both(
         command += ["--views", *options.views, "--"] if options.views else ["--"]
         if subprocess.run([*command, *options.images], check=False).returncode:
             raise InputError(f"{framework} did not finish; see above")
-        records[framework] = read_json(out / "detections.json")
+        records[framework] = schema.read(out / "detections.json", Detections, ANNOTATIONS_LIMIT)
     total = alone = 0
     for picture in pictures:
         found = [found_in(records[f], picture, known) for f in FRAMEWORKS]
@@ -234,13 +245,11 @@ def predict_both(
                 (title, draw(image, detection_marks(own, names, options.threshold, colours)))
             )
         save(beside(sheets), options.out / f"{picture.name}.png")
-    print(f"{alone} of {total} detections have no partner on the other side (red in {options.out})")
+    say(f"{alone} of {total} detections have no partner on the other side (red in {options.out})")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", nargs="*", help="files, folders, globs, http(s) addresses")
     parser.add_argument("--framework", choices=(*FRAMEWORKS, "both"), required=True)
     add_config_options(parser)
@@ -249,9 +258,11 @@ def main() -> None:
     add_pixel_limit(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of pictures and JSON")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threshold", type=float, default=0.5, help="least score that is drawn")
+    add_number(
+        parser, "--threshold", float, Range(0, 1), default=0.5, help="least score that is drawn"
+    )
     parser.add_argument("--split", choices=SPLITS, help="the images of this split of the data set")
-    parser.add_argument("--count", type=int, help="of the split's images, the first ones")
+    add_number(parser, "--count", int, Range(1), help="of the split's images, the first ones")
     names = [f"{view} ({kind})" for kind, found in VIEWS.items() for view in found]
     parser.add_argument(
         "--views", nargs="+", default=[], metavar="VIEW", help=f"also draw: {', '.join(names)}"

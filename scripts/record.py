@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from door.terminal import say
 from parity.case import Case
 from parity.engine.offline import record
 from parity.engine.workers import FRAMEWORKS
 from parity.errors import InputError
 from parity.suite.cases import CASES, FASTER_RCNN, DetectorCase
-from scripts.common import run_main
+from scripts.common import Parser, run_main
 
 DATA = Path(__file__).resolve().parent.parent / "logs" / "data"
 
@@ -34,14 +35,12 @@ def find_detector(name: str) -> DetectorCase:
             if case.data is not None and not case.data.is_dir():
                 raise InputError(f"{name}: its data are not at ../shared/data/{case.data.name}")
             return case
-    names = "\n  ".join(case.name for case in CASES + FASTER_RCNN)
-    raise InputError(f"{name}: no such case, and no .py file; cases:\n  {names}")
+    names = [case.name for case in CASES + FASTER_RCNN]
+    raise InputError(f"{name}: no such case, and no .py file; cases:", *names)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("subject", nargs="?", help="a case's name, or a file FILE.py with a pair")
     parser.add_argument("--list", action="store_true", help="list the cases")
     parser.add_argument("--side", choices=FRAMEWORKS)
@@ -53,7 +52,8 @@ def main() -> None:
     parser.add_argument("--replay", type=Path, help="a record whose choices are repeated")
     options = parser.parse_args()
     if options.list:
-        print("\n".join(case.name for case in CASES + FASTER_RCNN))
+        for case in CASES + FASTER_RCNN:
+            say(case.name)
         return
     for name in ("subject", "side", "out"):
         if getattr(options, name) is None:
@@ -68,7 +68,7 @@ def main() -> None:
         replay=options.replay,
         rounded=options.rounded,
     )
-    print(f"{found.path}: {len(found['nodes'])} nodes")
+    say(f"{found.path}: {len(found['nodes'])} nodes")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 
-from rich.console import Console
-from rich.table import Table
-
+from door.ranges import Range, add_number
+from door.terminal import Console, Table, say
 from neutral.config import Config
 from neutral.data.batching import train_batches
 from neutral.data.coco import CocoDataset
@@ -21,6 +19,7 @@ from parity.engine.memory import memory_profile
 from scripts.common import (
     FRAMEWORKS,
     RUN_OPTIONS,
+    Parser,
     ProgressReport,
     add_config_options,
     add_run_options,
@@ -49,13 +48,11 @@ def profile_memory(session, config: Config, dataset: CocoDataset, options) -> No
     for module, growth in growths[:20]:
         table.add_row(module, f"{growth:.1f}")
     Console().print(table)
-    print(f"memory: {path}")
+    say(f"memory: {path}")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--framework", choices=FRAMEWORKS, required=True)
     add_config_options(parser)
     add_run_options(parser)
@@ -69,9 +66,11 @@ def main() -> int:
         action="store_true",
         help="no training: one batch, and the memory in use at every module, in OUT/memory.json",
     )
-    parser.add_argument(
+    add_number(
+        parser,
         "--perturb",
-        type=int,
+        int,
+        Range(0),
         default=0,
         metavar="K",
         help="move every initial weight to a neighbouring float, each K (from 1) in its own way",
@@ -101,12 +100,12 @@ def main() -> int:
         with make_progress() as progress:
             log = train(session, config, datasets, run, ProgressReport(progress, options.framework))
     except Stopped:
-        print(f"stopped by SIGTERM: --resume goes on from {options.out}", file=sys.stderr)
+        say(f"stopped by SIGTERM: --resume goes on from {options.out}", error=True)
         return 128 + signal.SIGTERM
     finally:
         if isinstance(session, Ranks):
             session.close()
-    print(f"log: {log}")
+    say(f"log: {log}")
     return 0
 
 

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from door.ranges import SEEDS, Range, add_number
+from door.terminal import say
 from neutral.errors import InputError
 from neutral.plots import class_bars, compare_runs, compare_steps
 from neutral.run import read_stream
@@ -31,6 +33,7 @@ from parity.suite.runs import draw, judge_runs, judge_tube
 from parity.suite.summary import Section, facts_of, write_summary
 from scripts.common import (
     FRAMEWORKS,
+    Parser,
     ProgressReport,
     add_config_options,
     add_run_options,
@@ -113,15 +116,17 @@ def run_group(
         for _, process, _, _ in running:
             process.terminate()
     if any(failures):
-        raise InputError("; ".join(f for f in failures if f))
+        told = [line for failure in failures for line in failure]
+        raise InputError(told[0], *told[1:])
 
 
-def _wait(name: str, process: subprocess.Popen, thread: threading.Thread, errors) -> str:
+def _wait(name: str, process: subprocess.Popen, thread: threading.Thread, errors) -> list[str]:
+    """What a run that failed said at its end; [] of one that did not."""
     code = process.wait()
     thread.join()
     errors.seek(0)
     tail = errors.read().strip().splitlines()[-8:]
-    return f"{name} ended with exit code {code}: " + "\n".join(tail) if code else ""
+    return [f"{name} ended with exit code {code}:", *tail] if code else []
 
 
 def compare(folder: Path, tube: int) -> tuple[Section, list[Verdict]]:
@@ -156,11 +161,11 @@ def compare(folder: Path, tube: int) -> tuple[Section, list[Verdict]]:
 
 
 def tell(section: Section) -> None:
-    print(f"{section.title}:")
+    say(f"{section.title}:")
     for framework, facts in section.facts.items():
-        print(f"  {framework}: " + ", ".join(f"{name} {value}" for name, value in facts.items()))
+        say(f"  {framework}: " + ", ".join(f"{name} {value}" for name, value in facts.items()))
     for line in section.notes:
-        print(f"  {line}")
+        say(f"  {line}")
 
 
 def read_seeds(text: str) -> list[int]:
@@ -168,29 +173,35 @@ def read_seeds(text: str) -> list[int]:
         seeds = [int(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"--seeds {text}: give numbers with commas, as 0,1,2") from None
+    for seed in seeds:
+        SEEDS.checked(seed, "--seeds: seed")
     if len(set(seeds)) != len(seeds):
         raise InputError(f"--seeds {text}: each seed once")
     return seeds
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_options(parser)
     add_run_options(parser)
     parser.add_argument("--seeds", help="several pairs of runs, as 0,1,2")
-    parser.add_argument(
-        "--tube", type=int, default=0, metavar="N", help="copies of PyTorch's run; 8 make a tube"
+    add_number(
+        parser,
+        "--tube",
+        int,
+        Range(0, 1000),
+        default=0,
+        metavar="N",
+        help="copies of PyTorch's run; 8 make a tube",
     )
     parser.add_argument(
         "--in-turn", action="store_true", help="one framework after the other, for fair throughput"
     )
     options = parser.parse_args()
     config = config_from(options)
+    seeds = read_seeds(options.seeds) if options.seeds else [None]
     # bad input shows now and once, and scenes are generated before both need them
     open_datasets(config, 0)
-    seeds = read_seeds(options.seeds) if options.seeds else [None]
     folders = [options.out if s is None else options.out / f"seed{s}" for s in seeds]
     groups = [group for s, f in zip(seeds, folders) for group in planned(options, s, f)]
     run_groups(groups, options)
@@ -207,9 +218,9 @@ def main() -> int:
         charts = {"all seeds": options.out / "seeds.png"}
         sections.insert(0, Section(f"{config.name}, {len(seeds)} seeds", {}, [], charts))
     for verdict in verdicts:
-        print(verdict)
+        say(verdict)
     summary = write_summary(options.out / "summary.html", config.name, sections, verdicts)
-    print(f"summary: {summary}; charts: {', '.join(str(f / 'curves.png') for f in folders)}")
+    say(f"summary: {summary}; charts: {', '.join(str(f / 'curves.png') for f in folders)}")
     return int(any(v.status is Status.FAIL for v in verdicts))
 
 

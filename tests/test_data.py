@@ -80,14 +80,17 @@ def edit_box(box):
     [
         (edit_box([5, 5, 0, 10]), "annotation 1 .*no area.*degenerate_boxes=drop"),
         (edit_box([5, 5, -3, 10]), "annotation 1 .*no area"),
-        (edit_box([5, float("nan"), 3, 10]), "annotation 1 .*finite"),
-        (edit_box([5, 5, 3]), "annotation 1 .*four"),
+        (
+            edit_box([5, float("nan"), 3, 10]),
+            r"annotations\[0\].bbox: expected 4 finite numbers, got \[5, NaN, 3, 10\]",
+        ),
+        (edit_box([5, 5, 3]), r"annotations\[0\].bbox: expected 4 finite numbers"),
         (lambda c: c["annotations"][1].update(image_id=99), "annotation 2 names image 99"),
         (
             lambda c: c["annotations"][1].update(category_id=2),
             "annotation 2 has unknown category 2",
         ),
-        (lambda c: c["annotations"][1].pop("bbox"), "annotation 2 has no 'bbox'"),
+        (lambda c: c["annotations"][1].pop("bbox"), r"annotations\[1\]: has no 'bbox'"),
         (
             lambda c: c["categories"].append({"id": 200, "name": "x"}),
             "category id 200 .*num_classes",

@@ -141,12 +141,13 @@ def test_results_of_a_file_are_judged_as_they_were(coco_folder, tmp_path):
     assert len(curves["recall"]) == len(curves["AP"]) == 101
     assert np.mean(curves["AP"]) == pytest.approx(1.0)
     write_json(
-        tmp_path / "found.json", [{"image_id": 99, "category_id": 1, "bbox": [], "score": 1}]
+        tmp_path / "found.json",
+        [{"image_id": 99, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}],
     )
     with pytest.raises(InputError, match="names image 99"):
         from_results(dataset, tmp_path / "found.json")
     write_json(tmp_path / "found.json", [{"image_id": 1}])
-    with pytest.raises(InputError, match="record 0 needs bbox"):
+    with pytest.raises(InputError, match=r"\[0\]: has no 'category_id'"):
         from_results(dataset, tmp_path / "found.json")
 
 

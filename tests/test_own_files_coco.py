@@ -299,16 +299,16 @@ def test_polygons_need_three_corners(coco_folder, polygon):
             a["segmentation"] = [[5, 5, 25, 5, 25, 15]]
         content["annotations"][1]["segmentation"].append(polygon)
 
-    with pytest.raises(InputError, match="annotation 2: a polygon of"):
+    with pytest.raises(InputError, match=r"annotation 2: .* a polygon of|annotations\[1\].*expected a polygon"):
         CocoDataset.open(coco_folder(edit), "val", 91, masks=True)
 
 
 # what others stumbled over: docs/compatibility.md
 
 
-@pytest.mark.parametrize("ids", [[0, 1], [1, 1], [7, 0]])
+@pytest.mark.parametrize("ids", [[0, 1], [7, 0]])
 def test_annotation_ids_do_not_change_the_score(coco_folder, ids):
-    """pycocotools takes an object with id 0 for a missed one, and keeps one of two with the same id."""
+    """pycocotools takes an object with id 0 for a missed one; two of one id are refused."""
 
     def edit(content):
         whole(content)

@@ -44,17 +44,14 @@ def whole(**more) -> dict:
 GAPS = {
     "one number": whole(test_coco_eval_bbox=[0.5]),
     "a bare number": whole(test_coco_eval_bbox=0.5),
-    "no list": whole(test_coco_eval_bbox="none"),
     "no numbers": whole(test_coco_eval_bbox=[None] * 12),
     "NaN and infinity": whole(test_coco_eval_bbox=[math.nan, math.inf, -math.inf]),
     "no learning rate": whole(train_lr=None),
-    "text": whole(train_lr="1e-4", train_loss="2.0"),
     "NaN losses": whole(train_loss=math.nan, test_loss=math.inf),
     "nothing": {},
     "no evaluation": {"train_loss": 1.0},
     "no step": whole(train_step_losses=[1.0, None, math.nan]),
     "a number of steps": whole(train_step_losses=3, n_parameters=None),
-    "lists": whole(train_loss=[1, 2], test_per_class=[1], images_per_second={"a": 1}),
 }
 
 
@@ -117,13 +114,12 @@ def test_a_gap_is_a_gap_and_is_said(tmp_path):
     assert gap_notes(write(tmp_path / "a.txt", whole(), whole()), "x") == []
 
 
-def test_headers_and_epochs_of_any_shape(tmp_path):
-    headers = ({"config": None}, {"data": [1]}, {"data": {"val": {"mean_objects": "7"}}}, {})
+def test_headers_that_say_little(tmp_path):
+    headers = ({"config": {}}, {"data": {}}, {})
     for header in headers:
         log = write(tmp_path / "a.txt", whole(), header=header)
         assert facts(log)["epochs"] == "1" and differences(log, log) == []
-    assert read_log(write(tmp_path / "a.txt", whole(epoch=1.0)).path).series("train_loss")[0] == [1]
-    with pytest.raises(InputError, match=r"a\.txt, line 1: 'epoch' is None"):
+    with pytest.raises(InputError, match=r"a\.txt, line 1: epoch: expected an integer"):
         write(tmp_path / "a.txt", {"epoch": None})
 
 

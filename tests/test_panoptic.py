@@ -193,7 +193,7 @@ def test_bad_annotations_are_named(root):
     try:
         del content["annotations"][2]["segments_info"]
         write_json(path, content)
-        with pytest.raises(InputError, match="image 3 needs a known image_id"):
+        with pytest.raises(InputError, match=r"annotations\[2\]: has no 'segments_info'"):
             opened(root)
         del content["annotations"][2]
         write_json(path, content)

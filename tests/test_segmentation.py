@@ -8,7 +8,7 @@ import torch
 
 from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
-from neutral.data.coco import decode_masks, encode_mask
+from neutral.data.masks import decode_masks, encode_mask
 from neutral.data.transforms import crop, flip, resize
 from neutral.errors import InputError
 from neutral.evaluation import compact, evaluate, from_results, to_results

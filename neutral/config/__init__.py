@@ -8,10 +8,10 @@ faster_rcnn.py hold the fields, presets.py the systems' values.
 from __future__ import annotations
 
 import dataclasses
-import typing
 from dataclasses import dataclass, field
 from functools import partial
 
+from door.ranges import Seed
 from neutral.config import presets
 from neutral.config.detr import (
     CriterionConfig,
@@ -22,8 +22,10 @@ from neutral.config.detr import (
     TransformerConfig,
 )
 from neutral.config.faster_rcnn import FasterRcnnConfig
+from neutral.config.fields import build, described
 from neutral.config.shared import (
     BLOCK_EXPANSION,
+    CROWD_SIZE,
     MOBILENET_LAYERS,
     RESNET_LAYOUTS,
     VGG16_BLOCKS,
@@ -56,6 +58,7 @@ __all__ = [
     "TransformerConfig",
     "from_dict",
     "preset",
+    "ranges",
     "to_dict",
     "validate",
     "with_overrides",
@@ -69,7 +72,7 @@ class Config:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    seed: int = 42
+    seed: Seed = 42
     deterministic: bool = False  # only algorithms that give the same bits in every run
     # fields that the user set (as "model.backbone.norm_eps"): what a file of weights does not tell, a default must not
     # decide. No part of the configuration itself: to_dict leaves it out
@@ -111,7 +114,8 @@ def preset(name: str) -> Config:
 
 
 def validate(config: Config) -> Config:
-    """Returns `config`; InputError names the field whose value cannot work."""
+    """Returns `config`; InputError names the field whose value cannot work, or the fields that do not go together."""
+    from_dict(to_dict(config))  # every number in its range
     backbone = config.model.backbone
     known = [*RESNET_LAYOUTS, "vgg16", "mobilenet_v1"]
     if backbone.name not in known:
@@ -124,22 +128,34 @@ def validate(config: Config) -> Config:
         raise InputError(
             f"model.backbone.dilation needs a bottleneck backbone, not {backbone.name} (as torchvision)"
         )
-    for name in ("batch_size", "epochs", "lr_drop", "accumulate"):
-        _at_least_one(f"optimiser.{name}", getattr(config.optimiser, name))
-    _at_least_one("model.num_classes", config.model.num_classes)
-    _fraction("optimiser.ema_decay", config.optimiser.ema_decay)
+    _validate_data(config)
     _VALIDATE[config.model.detector](config)
     return config
 
 
-def _at_least_one(path: str, value: int) -> None:
-    if value < 1:
-        raise InputError(f"{path}={value} must be at least 1")
-
-
-def _fraction(path: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise InputError(f"{path}={value} must be in [0, 1)")
+def _validate_data(config: Config) -> None:
+    """Sizes that have to fit into each other."""
+    transform, scenes = config.transform, config.data.scenes
+    if not (transform.train_sizes and transform.crop_resize_sizes):
+        raise InputError("transform.train_sizes and transform.crop_resize_sizes: give one at least")
+    if transform.crop_probability > 0:
+        least = min(transform.crop_max, *transform.crop_resize_sizes)
+        if transform.crop_min > least:
+            raise InputError(
+                f"transform.crop_min={transform.crop_min} must not be above crop_max and crop_resize_sizes, {least}"
+            )
+    if scenes.min_side > scenes.max_side or scenes.max_side > min(scenes.width, scenes.height):
+        raise InputError(
+            f"data.scenes: min_side={scenes.min_side} <= max_side={scenes.max_side} <= width={scenes.width} and "
+            f"height={scenes.height} must hold"
+        )
+    if scenes.empty_fraction + scenes.crowd_fraction > 1:
+        raise InputError("data.scenes: empty_fraction + crowd_fraction must not be above 1")
+    width, height = CROWD_SIZE
+    if scenes.crowd_fraction and (scenes.width < width or scenes.height < height):
+        raise InputError(
+            f"data.scenes: a crowd needs {width}x{height} pixels; or set crowd_fraction=0"
+        )
 
 
 def _validate_detr(config: Config) -> None:
@@ -151,8 +167,8 @@ def _validate_detr(config: Config) -> None:
             f"model.transformer.hidden_dim={transformer.hidden_dim} must be a multiple of 4 and of "
             f"heads={transformer.heads}"
         )
-    _at_least_one("model.num_queries", model.num_queries)
-    _fraction("model.transformer.dropout", transformer.dropout)
+    if not any(dataclasses.astuple(model.matcher)):
+        raise InputError("model.matcher: one of its costs must be above 0")
     _validate_masks(config)
     if config.transform.boxes != "relative_cxcywh":
         raise InputError("transform.boxes must be relative_cxcywh for DETR")
@@ -168,7 +184,7 @@ def _validate_masks(config: Config) -> None:
         return
     dim = model.transformer.hidden_dim
     for channels in (dim + model.transformer.heads, dim // 16):
-        if groups < 1 or channels % groups or not channels:
+        if channels % groups or not channels:
             raise InputError(
                 f"model.masks.norm_groups={groups} must divide hidden_dim + heads = {dim + model.transformer.heads} "
                 f"and hidden_dim / 16 = {dim // 16}"
@@ -202,12 +218,10 @@ def _validate_faster_rcnn(config: Config) -> None:
         )
     if roi.head == "layer4" and (model.fpn.channels or not is_resnet):
         raise InputError("model.roi.head=layer4 needs a ResNet without a pyramid (fpn.channels=0)")
-    if roi.size < 1:
-        raise InputError(f"model.roi.size={roi.size} must be at least 1")
     if model.num_classes < 2:
-        raise InputError(
-            f"model.num_classes={model.num_classes}: the background and one class at least"
-        )
+        raise InputError("model.num_classes=1: the background and one class at least")
+    if not all(rpn.anchors.sizes) or not rpn.anchors.ratios:
+        raise InputError("model.rpn.anchors: sizes and ratios of every level: give one at least")
     if config.transform.boxes != "absolute_xyxy":
         raise InputError("transform.boxes must be absolute_xyxy for Faster R-CNN")
     for path, labels in (("model.rpn.labels", rpn.labels), ("model.roi.labels", roi.labels)):
@@ -215,7 +229,6 @@ def _validate_faster_rcnn(config: Config) -> None:
             raise InputError(f"{path}: 0 <= negative_from <= negative <= positive <= 1 must hold")
     if rpn.sampler.refill:
         raise InputError("model.rpn.sampler.refill: only the RoI sampler can draw again")
-    _fraction("model.roi.dropout", roi.dropout)
 
 
 _VALIDATE = {"detr": _validate_detr, "faster_rcnn": _validate_faster_rcnn}
@@ -230,40 +243,12 @@ def to_dict(config) -> dict:
 
 def from_dict(values: dict, cls: type = Config, path: str = ""):
     """Inverse of `to_dict`; also what overrides go through. InputError names a bad field."""
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise InputError(
-            f"unknown configuration field {path}{unknown[0]}: choose one of {', '.join(hints)}"
-        )
-    built = {k: _coerce(v, hints[k], path + k) for k, v in values.items()}
-    return cls(**built)
+    return build(values, cls, path)
 
 
-def _coerce(value, hint, path: str):
-    if hint == DetrConfig | FasterRcnnConfig:
-        kinds = {"detr": DetrConfig, "faster_rcnn": FasterRcnnConfig}
-        return from_dict(value, kinds[value.get("detector", "detr")], path + ".")
-    if dataclasses.is_dataclass(hint):
-        return from_dict(value, hint, path + ".")
-    origin = typing.get_origin(hint)
-    if origin is typing.Literal:
-        choices = typing.get_args(hint)
-        if value not in choices:
-            raise InputError(f"{path}={value!r}: choose one of {', '.join(map(str, choices))}")
-        return value
-    try:
-        if origin is tuple:
-            inner = typing.get_args(hint)[0]
-            separator = ";" if typing.get_origin(inner) is tuple else ","
-            items = value.split(separator) if isinstance(value, str) else value
-            return tuple(_coerce(v, inner, path) for v in items)
-        if hint is bool and isinstance(value, str):
-            return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
-        return hint(value)
-    except (ValueError, TypeError, KeyError):
-        wanted = getattr(hint, "__name__", str(hint))
-        raise InputError(f"{path}={value!r} is not a valid {wanted}") from None
+def ranges() -> dict[str, tuple[str, str]]:
+    """Every field by name, as --set wants it: (its type, its range or choices), in words."""
+    return described(Config)
 
 
 def with_overrides(config: Config, overrides: list[str]) -> Config:

@@ -19,14 +19,15 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_masks
 
 from neutral.data.categories import Categories, told_apart
 from neutral.data.images import ImageCache, is_turned
+from neutral.data.masks import check_code, decode_masks
 from neutral.errors import InputError
-from neutral.files import read_json
 from neutral.geometry import xywh_to_xyxy
 from neutral.notes import say
+from neutral.schemas import ANNOTATIONS_LIMIT, CocoFile
+from neutral.text import read_json_as
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,6 @@ class CocoDataset:
                 raise InputError(f"{file}: its categories are not those of the set before it")
             categories = found
             images = {int(i["id"]): i | {"folder": folder} for i in content["images"]}
-            for record in images.values():
-                check_image(record, file)
             find_images(root, file, images)
             if twice := sorted(images.keys() & records.keys()):
                 raise InputError(f"{file}: image {twice[0]} is in another set of the split, too")
@@ -109,7 +108,9 @@ class CocoDataset:
             for annotation in content["annotations"]:
                 check_annotation(annotation, images, categories, file, degenerate_boxes)
                 if masks:
-                    check_mask(annotation, file)
+                    check_mask(annotation, images[annotation["image_id"]], file)
+                else:
+                    annotation.pop("segmentation", None)  # most of the file, and not needed
             for annotation in with_area(content["annotations"], images, file, degenerate_boxes):
                 by_image[annotation["image_id"]].append(annotation)
         labels = number(categories, first_label, contiguous)
@@ -284,23 +285,20 @@ def number(categories: dict[int, str], first: int, contiguous: bool) -> dict[int
     return dict(zip(order, range(first, first + len(order)) if contiguous else order))
 
 
-def read_annotations(file: Path) -> dict:
-    """The content of a COCO annotation file; InputError unless it has the three lists and an image."""
-    content = read_json(file)
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise InputError(
-                f"{file}: no list {key!r}; a COCO annotation file has images, annotations, categories"
-            )
+def read_annotations(file: Path, shape=CocoFile) -> dict:
+    """The content of a file of COCO's annotations or, `shape` PanopticFile, segments; its ids occur once."""
+    content = read_json_as(file, shape, ANNOTATIONS_LIMIT)
     if not content["images"]:
         raise InputError(f"{file}: no images")
+    for kind in ("images", "categories", "annotations"):
+        ids = [record["id"] for record in content[kind] if "id" in record]
+        if len(set(ids)) < len(ids):
+            seen: set[int] = set()
+            twice = next(i for i in ids if i in seen or seen.add(i))
+            raise InputError(
+                f"{file}: {kind}: id {twice} occurs {ids.count(twice)} times; ids must differ"
+            )
     return content
-
-
-def check_image(record: dict, file: Path) -> None:
-    missing = [k for k in ("file_name", "height", "width") if k not in record]
-    if missing:
-        raise InputError(f"{file}: image {record['id']} has no {missing[0]!r}")
 
 
 def check_labels(labels: dict[int, int], first: int, num_classes: int, file: Path) -> None:
@@ -350,72 +348,38 @@ def with_area(
     return [a for a, gone in zip(annotations, lost, strict=True) if not gone]
 
 
-def encode_mask(mask: np.ndarray) -> dict:
-    """bool [H, W] -> COCO's run-length code, ready for JSON."""
-    code = coco_masks.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": list(mask.shape), "counts": code["counts"].decode()}
-
-
-def check_mask(annotation: dict, file: Path) -> None:
-    """InputError unless the annotation has polygons or a run-length code."""
-    found, which = annotation.get("segmentation"), annotation.get("id", "(without id)")
-    if not found or not isinstance(found, (list, dict)):
+def check_mask(annotation: dict, image: dict, file: Path) -> None:
+    """InputError unless the annotation has polygons or a run-length code of its image's size."""
+    found = annotation.get("segmentation")
+    which = f"{file}: annotation {annotation.get('id', '(without id)')}"
+    if not found:
         raise InputError(
-            f"{file}: annotation {which} has no segmentation; "
-            "model.masks.enabled=true needs one for every object"
+            f"{which} has no segmentation; model.masks.enabled=true needs one for every object"
         )
-    for polygon in found if isinstance(found, list) else ():
-        if not isinstance(polygon, list) or len(polygon) % 2 or len(polygon) < 6:
-            count = f"{len(polygon)} numbers" if isinstance(polygon, list) else repr(polygon)[:40]
-            raise InputError(
-                f"{file}: annotation {which}: a polygon of {count}; x and y of three corners at least are wanted, "
-                "as [[x1, y1, x2, y2, x3, y3]]"
-            )
-
-
-def decode_masks(annotations: list[dict], height: int, width: int) -> np.ndarray:
-    """COCO's polygons and run-length codes -> bool [N, height, width]; parts of an object are joined.
-
-    InputError names an annotation whose code is none, or is that of an image of another size.
-    """
-    masks = np.zeros((len(annotations), height, width), dtype=bool)
-    for k, annotation in enumerate(annotations):
-        code = annotation["segmentation"]
-        try:
-            if isinstance(code, list) or isinstance(code["counts"], list):
-                code = coco_masks.frPyObjects(code, height, width)
-            parts = coco_masks.decode(code if isinstance(code, list) else [code])
-            masks[k] = parts.any(axis=2)
-        except Exception as error:  # pycocotools raises what it likes
-            which = f"annotation {annotation.get('id')} of image {annotation.get('image_id')}"
-            raise InputError(
-                f"{which}: its segmentation is no mask of {width}x{height} pixels ({error})"
-            ) from None
-    return masks
+    check_code(found, image["height"], image["width"], which)
 
 
 def check_annotation(
     annotation: dict, images: dict, categories: dict, file: Path, degenerate_boxes: str
 ) -> None:
-    """InputError unless the annotation is whole; gives it an area if it has none."""
-    name = f"{file}: annotation {annotation.get('id', '(without id)')}"
-    missing = [k for k in ("image_id", "category_id", "bbox") if k not in annotation]
-    if missing:
-        raise InputError(f"{name} has no {missing[0]!r}")
+    """InputError unless the annotation fits the file's other records; gives it an area if it has none."""
     if annotation["image_id"] not in images:
-        raise InputError(f"{name} names image {annotation['image_id']}, which is not in 'images'")
+        raise InputError(
+            f"{named(annotation, file)} names image {annotation['image_id']}, which is not in 'images'"
+        )
     if annotation["category_id"] not in categories:
         raise InputError(
-            f"{name} has unknown category {annotation['category_id']}; add it to 'categories' or remove it"
+            f"{named(annotation, file)} has unknown category {annotation['category_id']}; "
+            "add it to 'categories' or remove it"
         )
     box = annotation["bbox"]
-    if len(box) != 4 or not np.isfinite(np.asarray(box, dtype=float)).all():
-        raise InputError(
-            f"{name} (image {annotation['image_id']}): box {box} is not four finite numbers"
-        )
-    annotation.setdefault("area", float(box[2] * box[3]))
+    annotation.setdefault("area", abs(box[2] * box[3]))
     if degenerate_boxes == "error" and not (box[2] > 0 and box[3] > 0):
         raise InputError(
-            f"{name} (image {annotation['image_id']}): box {box} has no area; mend it, or leave such boxes out with "
-            "--set data.degenerate_boxes=drop"
+            f"{named(annotation, file)} (image {annotation['image_id']}): box {box} has no area; mend it, or leave "
+            "such boxes out with --set data.degenerate_boxes=drop"
         )
+
+
+def named(annotation: dict, file: Path) -> str:
+    return f"{file}: annotation {annotation.get('id', '(without id)')}"

@@ -17,7 +17,6 @@ from neutral.data.coco import (
     CocoDataset,
     Target,
     check_annotation,
-    check_image,
     check_labels,
     check_present,
     read_annotations,
@@ -25,6 +24,7 @@ from neutral.data.coco import (
 )
 from neutral.data.images import MAX_PIXELS, check_size
 from neutral.errors import InputError
+from neutral.schemas import PanopticFile
 
 
 @dataclass(frozen=True)
@@ -56,23 +56,25 @@ def open_panoptic(
     """annotations/panoptic_{split}2017.json; its PNG files lie in a folder called so, beside it or below `root`."""
     file = locate_panoptic(root, split)
     check_present(file)
-    name, content = file.stem, read_annotations(file)
+    name, content = file.stem, read_annotations(file, PanopticFile)
     categories = {int(c["id"]): c["name"] for c in content["categories"]}
     labels = {category: category for category in sorted(categories)}
     check_labels(labels, 0, num_classes, file)
     images = {int(i["id"]): i | {"folder": f"{split}2017"} for i in content["images"]}
-    for record in images.values():
-        check_image(record, file)
     folder = next((f for f in (file.parent / name, root / name) if f.is_dir()), file.parent / name)
     annotations, segments = {}, {}
     for entry in content["annotations"]:
-        image_id = entry.get("image_id")
-        if image_id not in images or "file_name" not in entry or "segments_info" not in entry:
+        image_id = entry["image_id"]
+        if image_id not in images:
             raise InputError(
-                f"{file}: the annotation of image {image_id} needs a known image_id, file_name and segments_info"
+                f"{file}: an annotation names image {image_id}, which is not in 'images'"
             )
+        if image_id in annotations:
+            raise InputError(f"{file}: image {image_id} has two annotations")
         segments[image_id] = folder / entry["file_name"]
         found = [segment | {"image_id": image_id} for segment in entry["segments_info"]]
+        if len({segment["id"] for segment in found}) < len(found):
+            raise InputError(f"{file}: two segments of image {image_id} have the same id")
         for segment in found:
             check_annotation(segment, images, categories, file, degenerate_boxes)
         annotations[image_id] = tuple(with_area(found, images, file, degenerate_boxes))

@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image
 
 from neutral.config import ScenesConfig
-from neutral.data.coco import encode_mask
+from neutral.config.shared import CROWD_SIZE
+from neutral.data.masks import encode_mask
 from neutral.files import write_json
 from neutral.randomness import stream
 
@@ -82,7 +83,7 @@ def _draw_scene(
     if kind < config.empty_fraction + config.crowd_fraction:
         category = identifiers[generator.integers(len(identifiers))]
         size, count = 10, 12
-        height, width = size * 4, size * 6
+        width, height = CROWD_SIZE
         top = int(generator.integers(0, config.height - height + 1))
         left = int(generator.integers(0, config.width - width + 1))
         drawn = 0

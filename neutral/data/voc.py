@@ -12,10 +12,12 @@ import re
 from pathlib import Path, PureWindowsPath
 from xml.etree import ElementTree
 
+from door import schema
 from neutral.data.coco import CocoDataset, check_annotation, with_area
 from neutral.data.images import stored_size
 from neutral.errors import InputError
 from neutral.notes import say
+from neutral.schemas import XML_LIMIT, VocRecord
 from neutral.text import decode_xml, read_text
 
 CLASSES = (
@@ -57,6 +59,7 @@ def open_voc(
             number = len(images) + 1
             file = year / "Annotations" / f"{stem}.xml"
             record, objects = _read_annotation(file, stem, year / "JPEGImages", number, classes)
+            schema.check(record | {"object": objects}, VocRecord, str(file))
             folder = (year / "JPEGImages").relative_to(root)
             images.append(record | {"folder": str(folder)})
             for annotation in objects:
@@ -120,11 +123,14 @@ def discovered(root: Path, sets: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _parse(file: Path) -> ElementTree.Element:
+    if not file.exists():
+        raise InputError(f"{file}: no such annotation")
+    text = decode_xml(schema.read_bytes(file, XML_LIMIT), file)
+    if "<!ENTITY" in text:
+        raise InputError(f"{file}: defines entities, which no VOC annotation needs; remove them")
     try:
-        return ElementTree.fromstring(decode_xml(file.read_bytes(), file))
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such annotation") from None
-    except ElementTree.ParseError as error:
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, LookupError, ValueError, RecursionError) as error:
         raise InputError(f"{file}: not a VOC annotation ({error})") from None
 
 

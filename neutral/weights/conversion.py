@@ -18,8 +18,9 @@ import numpy as np
 
 from neutral.config import Config, to_dict
 from neutral.data.categories import Categories
-from neutral.errors import InputError
+from neutral.errors import InputError, NonFinite
 from neutral.files import digest
+from neutral.finite import first_bad
 from neutral.parameters import MASK_HEAD
 from neutral.tensorfile import Item
 from neutral.weights.initial import initial_weights
@@ -88,8 +89,15 @@ class Conversion:
         return joined.reshape(self.shapes[key])
 
     def weights(self) -> dict[str, np.ndarray]:
-        """All of them, in memory of their own."""
-        return {key: np.array(self.array(key)) for key in self.shapes}
+        """All of them, in memory of their own. NonFinite names the first that holds NaN or infinity."""
+        found = {key: np.array(self.array(key)) for key in self.shapes}
+        if bad := first_bad(found, found):
+            theirs = ", ".join(piece.name for piece in self.pieces.get(bad["node"], ()))
+            raise NonFinite(
+                f"{self.checkpoint.path}: {theirs or bad['node']} holds {bad['nan']} NaN and "
+                f"{bad['infinite']} infinite values: nothing can be computed with such weights"
+            )
+        return found
 
     def items(self, naming: Source | None = None) -> list[Item]:
         """What is to be written, canonical or under another system's names (see `exported`)."""

@@ -25,7 +25,7 @@ Weights = dict[str, np.ndarray]
 def check_state(
     shapes: dict[str, tuple[int, ...]], weights: Weights, source: str = "the weights"
 ) -> None:
-    """InputError unless `weights` has exactly these keys and shapes; the message lists what differs."""
+    """InputError unless `weights` has exactly these keys and shapes, and floats; the message lists what differs."""
     missing = [k for k in shapes if k not in weights]
     unexpected = [k for k in weights if k not in shapes]
     wrong = [
@@ -33,12 +33,18 @@ def check_state(
         for k in shapes
         if k in weights and weights[k].shape != shapes[k]
     ]
+    kinds = [
+        f"{k} {weights[k].dtype}"
+        for k in shapes
+        if k in weights and np.asarray(weights[k]).dtype.kind != "f"
+    ]
     problems = [
         f"{len(found)} {what} ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})"
         for what, found in (
             ("missing", missing),
             ("unexpected", unexpected),
             ("of another shape", wrong),
+            ("not floating point", kinds),
         )
         if found
     ]

@@ -14,15 +14,17 @@ import json
 import math
 import mmap
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from door import schema
 from neutral.errors import InputError
+from neutral.weights.archives import Members, check_directory
 from neutral.weights.pickles import (
     NUMBERS,
     Bounded,
@@ -40,7 +42,6 @@ MEMORY = "memory"  # the layout of arrays that come from no file
 JITTOR_MARK = b"HCAJSLHD"  # the last bytes of jt.save's files, behind a SHA-1
 PICKLES = (".pkl", ".pickle", ".pth", ".pt", ".bin")
 PICKLE_LIMIT = 1 << 26  # bytes of the pickle in a PyTorch zip, which holds no values
-EXPANSION = 100  # a compressed member may be this many times as large as what is stored of it
 OVERLAP = 8  # all tensors together may be this many times as large as the file
 SAFETENSORS = {
     "F64": "float64",
@@ -109,7 +110,14 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise InputError(f"{path}: is a folder; name the weights file in it") from None
     except Refused as error:
         raise InputError(f"{path}: refused: {error}") from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (
+        ValueError,
+        EOFError,
+        OSError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        MemoryError,
+    ) as error:
         raise InputError(
             f"{path}: truncated, damaged or not a weights file ({error}); fetch it again"
         ) from None
@@ -142,7 +150,7 @@ def _read_safetensors(path: Path, data: memoryview) -> Checkpoint:
     except SafetensorError as error:
         raise ValueError(str(error)) from None
     length = int.from_bytes(data[:8], "little")
-    header = json.loads(bytes(data[8 : 8 + length]))
+    header = schema.parse(bytes(data[8 : 8 + length]), dict[str, Any], "its header")
     tensors = {}
     for name, entry in header.items():
         if name not in names:
@@ -160,6 +168,7 @@ def _read_safetensors(path: Path, data: memoryview) -> Checkpoint:
 
 
 def _read_zip(path: Path, data: memoryview) -> Checkpoint:
+    check_directory(data)
     with zipfile.ZipFile(path) as archive:
         members = Members(archive, data)
         index = next((n for n in members if n.endswith("/data.pkl") or n == "data.pkl"), None)
@@ -171,49 +180,6 @@ def _read_zip(path: Path, data: memoryview) -> Checkpoint:
     raise ValueError(
         "a zip without data.pkl (PyTorch) and with other things than .npy files (NumPy)"
     )
-
-
-class Members(Mapping):
-    """The files of a zip by name: views of it where they are stored, bytes where they are compressed."""
-
-    def __init__(self, archive: zipfile.ZipFile, data: memoryview):
-        self.archive, self.data = archive, data
-        self.entries = {entry.filename: entry for entry in archive.infolist()}
-
-    def __getitem__(self, name: str) -> memoryview:
-        entry = self.entries[name]
-        if entry.flag_bits & 1:
-            raise Refused(f"{name} is encrypted")
-        if entry.compress_type == zipfile.ZIP_STORED:
-            return self.stored(entry)
-        if entry.file_size > EXPANSION * max(entry.compress_size, 1024):
-            raise Refused(
-                f"{name} unpacks to {entry.file_size} bytes, {EXPANSION} times and more what is stored of it"
-            )
-        try:
-            with self.archive.open(entry) as file:
-                content = file.read(entry.file_size + 1)
-        except zlib.error as error:
-            raise ValueError(str(error)) from None
-        if len(content) != entry.file_size:
-            raise ValueError(f"{name} unpacks to another size than it says")
-        return memoryview(content)
-
-    def stored(self, entry: zipfile.ZipInfo) -> memoryview:
-        header = bytes(self.data[entry.header_offset : entry.header_offset + 30])
-        if len(header) < 30 or header[:4] != b"PK\x03\x04":
-            raise ValueError(f"{entry.filename} has no header")
-        names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-        start = entry.header_offset + 30 + names
-        if start + entry.file_size > len(self.data):
-            raise ValueError(f"{entry.filename} reaches beyond the file")
-        return self.data[start : start + entry.file_size]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.entries)
-
-    def __len__(self) -> int:
-        return len(self.entries)
 
 
 def _read_torch_zip(path: Path, members: Members, index: str) -> Checkpoint:

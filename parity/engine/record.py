@@ -15,9 +15,12 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from door import schema
+from parity.engine.shapes import RecordAbout, TraceTree
 from parity.engine.tensorfile import Item, MappedTensors, write_tensors
 from parity.errors import InputError
 
@@ -110,12 +113,34 @@ class Record(Branch):
                 f"{path}: its schema is {metadata.get('schema')!r}, not {SCHEMA!r}: not a trace, or another "
                 "version's; make it anew with scripts/record"
             )
-        super().__init__(json.loads(metadata["tree"]), arrays)
-        self.about = json.loads(metadata["about"])
+        tree, self.about = (self.told(metadata, key) for key in ("tree", "about"))
+        schema.check(tree, TraceTree, f"{path}: tree")
+        schema.check(self.about, RecordAbout, f"{path}: about")
+        super().__init__(tree, arrays)
+        if absent := next((key for key in _keys(tree) if key not in arrays), None):
+            raise InputError(f"{path}: its tree names {absent}, which is not there; make it anew")
         more = self.about.pop(CONTINUED, None)
         if more and not early:
             rest = Record(self.path.with_name(more), resident)
             self.tree, self.arrays = self.tree | rest.tree, ChainMap(arrays, rest.arrays)
+
+    def told(self, metadata: dict[str, str], key: str) -> dict:
+        if key not in metadata:
+            raise InputError(
+                f"{self.path}: its metadata lack {key!r}; make it anew with scripts/record"
+            )
+        return schema.parse(metadata[key], dict[str, Any], f"{self.path}: {key}")
+
+
+def _keys(tree) -> Iterator[str]:
+    """Keys of all arrays of a tree."""
+    waiting = [tree]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict) and value.keys() == {"array"}:
+            yield value["array"]
+        elif isinstance(value, (dict, list)):
+            waiting += value.values() if isinstance(value, dict) else value
 
 
 def _load(tree, arrays: Mapping[str, np.ndarray]):

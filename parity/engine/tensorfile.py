@@ -7,15 +7,18 @@ are looked at many times, through `MappedTensors`, which copies nothing.
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
+from door import schema
+from door.jsontext import dumps
+from parity.engine.shapes import StoredTensor
 from parity.files import replacing
 
 DTYPES = {
@@ -29,6 +32,7 @@ DTYPES = {
     "uint8": "U8",
     "bool": "BOOL",
 }
+HEADER_LIMIT = 100 << 20  # bytes, as the safetensors library has it
 NAMES = {name: dtype for dtype, name in DTYPES.items()}
 
 
@@ -61,7 +65,7 @@ def write_tensors(path: Path | str, items: Iterable[Item], metadata: dict[str, s
             "data_offsets": [start, end],
         }
         start = end
-    header = json.dumps(({"__metadata__": metadata} if metadata else {}) | entries).encode()
+    header = dumps(({"__metadata__": metadata} if metadata else {}) | entries).encode()
     header += b" " * (-len(header) % 8)
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
@@ -90,15 +94,21 @@ class MappedTensors(Mapping):
 
     def __init__(self, path: Path | str, resident: int | None = None):
         with Path(path).open("rb") as file:
+            self.start = 8 + int.from_bytes(file.read(8), "little")
+            if self.start > HEADER_LIMIT:
+                raise ValueError(f"its header has more than {HEADER_LIMIT >> 20} MiB")
             self.content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        self.start = 8 + int.from_bytes(self.content[:8], "little")
         if self.start > len(self.content):
             raise ValueError("its header is cut off")
-        self.entries = json.loads(self.content[8 : self.start])
-        self.metadata = self.entries.pop("__metadata__", {})
+        entries = schema.parse(self.content[8 : self.start], dict[str, msgspec.Raw], "its header")
+        metadata = entries.pop("__metadata__", msgspec.Raw(b"{}"))
+        self.metadata = schema.parse(bytes(metadata), dict[str, str], "its header: __metadata__")
+        self.entries = {k: schema.parse(bytes(v), StoredTensor, k) for k, v in entries.items()}
         self.resident, self.looked_at = resident, 0
         for name, entry in self.entries.items():
             begin, end = entry["data_offsets"]
+            if entry["dtype"] not in NAMES:
+                raise ValueError(f"{name} is of the unknown type {entry['dtype'][:20]}")
             size = math.prod(entry["shape"]) * np.dtype(NAMES[entry["dtype"]]).itemsize
             if not 0 <= begin <= end <= len(self.content) - self.start or end - begin != size:
                 raise ValueError(f"{name} does not lie in it")

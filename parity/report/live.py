@@ -10,8 +10,8 @@ import signal
 import time
 
 import pytest
-from rich.console import Console
 
+from door.terminal import Console
 from parity.engine.kernels import Kernels
 from parity.engine.verdicts import Status, Verdict
 from parity.errors import InputError, WorkerDied, WorkerError

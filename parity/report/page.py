@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import numpy as np
 from jinja2 import Environment
 from markupsafe import Markup
 
+from door.display import as_text, plain
+from door.jsontext import dumps
 from parity.atlas.catalogue import ENTRIES
 from parity.atlas.judge import brief, read_record
 from parity.atlas.page import told
@@ -22,6 +23,8 @@ from parity.engine.verdicts import Status, Verdict, first_divergence
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+
+matplotlib.rcParams["text.parse_math"] = False  # a dollar in a name is a dollar
 
 
 def summarise(verdicts: list[Verdict]) -> dict:
@@ -99,8 +102,8 @@ def node_data(verdicts: list[Verdict]) -> dict:
             continue
         entry = [short(v.measured), short(v.limit), statuses.index(v.status.value), short(v.floor)]
         if v.status is not Status.PASS:
-            entry += [v.guilty, v.message[:300]]
-        node = cases.setdefault(v.case, {}).setdefault(v.node, {})
+            entry += [plain(v.guilty or ""), plain(v.message[:300])]
+        node = cases.setdefault(plain(v.case), {}).setdefault(plain(v.node), {})
         node[NODE_CHECKS.index(v.check)] = entry
     return {"checks": NODE_CHECKS, "statuses": statuses, "cases": cases}
 
@@ -166,9 +169,11 @@ def render(report) -> str:
             {"case": case, "check": check, "row": summarise(found), "worst_status": worst}
         )
     sides, environment = environment_rows(report.environment)
-    page = Environment(autoescape=True).from_string((HERE / "report.html.j2").read_text())
-    # inside of a script element only "</" could end it early
-    data = json.dumps(node_data(verdicts), separators=(",", ":")).replace("</", "<\\/")
+    page = Environment(autoescape=True, finalize=as_text).from_string(
+        (HERE / "report.html.j2").read_text()
+    )
+    # inside of a script element "<" could end it, or begin a comment
+    data = dumps(node_data(verdicts), separators=(",", ":")).replace("<", "\\u003c")
     return page.render(
         report=report.heading(),
         groups=groups,

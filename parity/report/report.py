@@ -11,9 +11,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from door.terminal import Console, Table
 from parity.engine.verdicts import Status, Verdict
 from parity.files import peak_memory, replacing, write_json
 from parity.report.changes import SCHEMA

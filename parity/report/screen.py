@@ -7,6 +7,8 @@ import os
 import threading
 import time
 
+from door.display import plain
+
 ERASE = "\r\x1b[K"  # back to the start of the line, and empty it
 
 
@@ -27,11 +29,12 @@ class Screen:
 
     def line(self, text: str) -> None:
         with self.lock:
-            self._write(f"{ERASE if self.shown else ''}{text}\n")
+            self._write(f"{ERASE if self.shown else ''}{plain(text)}\n")
             self.shown = ""
 
     def change(self, text: str) -> None:
         """Another text in place; "" takes it away."""
+        text = plain(text)
         with self.lock:
             if text != self.shown:
                 self._write(ERASE + text[: self.width - 1])

@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from door.display import as_text
 from neutral.files import replacing
 from neutral.plots import PANELS
 from neutral.runlog import RunLog
@@ -81,7 +82,7 @@ img { max-width: 100%; height: auto }
 
 def write_summary(path: Path, name: str, sections: list[Section], verdicts: list[Verdict]) -> Path:
     """One page that needs no other file."""
-    environment = jinja2.Environment(autoescape=True)
+    environment = jinja2.Environment(autoescape=True, finalize=as_text)
     page = environment.from_string(TEMPLATE).render(
         name=name,
         sections=sections,

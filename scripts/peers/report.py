@@ -5,9 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
-from rich.console import Console
-from rich.table import Table
-
+from door.terminal import Console, Table
 from scripts.peers import SYSTEMS
 
 TIMED = ("training", "inference", "new shapes", "the same again")

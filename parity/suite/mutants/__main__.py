@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 from jinja2 import Environment
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,6 +23,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from door.ranges import Range, add_number
+from door.terminal import Console
 from neutral.files import replacing, write_json
 from parity.mutants import ROOT
 from parity.mutants.kill import Hunt
@@ -38,7 +39,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="mutants; all without any")
-    parser.add_argument("--seeds", type=int, default=20, help="sound runs per detector")
+    add_number(parser, "--seeds", int, Range(1), default=20, help="sound runs per detector")
     parser.add_argument("--out", type=Path, default=ROOT / "logs" / "mutants")
     parser.add_argument("--docs", action="store_true", help="write docs/mutants.md")
     options = parser.parse_args()

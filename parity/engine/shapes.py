@@ -1,0 +1,81 @@
+"""The declared shapes of the files that parity reads, see door/schema.py."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+from typing_extensions import NotRequired, TypedDict
+
+
+class ReportedVerdict(TypedDict):
+    case: str
+    check: str
+    node: str
+    status: str
+    measured: NotRequired[float | None]
+    limit: NotRequired[float | None]
+
+
+class ReportFile(TypedDict):
+    """report.json of the suite, as scripts.compare --reports reads it."""
+
+    schema: str
+    verdicts: list[ReportedVerdict]
+
+
+class StoredTensor(TypedDict):
+    """An entry of a safetensors header."""
+
+    dtype: str
+    shape: Annotated[list[Annotated[int, Meta(ge=0, le=2**62)]], Meta(max_length=64)]
+    data_offsets: Annotated[
+        list[Annotated[int, Meta(ge=0, le=2**62)]], Meta(min_length=2, max_length=2)
+    ]
+
+
+class StoredArray(TypedDict):
+    """A leaf of a record's tree."""
+
+    array: str
+
+
+Arrays = dict[str, StoredArray | None]
+
+
+class TraceTree(TypedDict):
+    """What a record holds, by kind; of other kinds nothing is said."""
+
+    nodes: NotRequired[Arrays]
+    node_gradients: NotRequired[Arrays]
+    gradients: NotRequired[Arrays]
+    losses: NotRequired[dict[str, StoredArray]]
+    total: NotRequired[StoredArray]
+    errors: NotRequired[dict[str, float | StoredArray]]
+    owners: NotRequired[dict[str, str]]
+    modules: NotRequired[dict[str, dict[str, Any]]]
+    decisions: NotRequired[dict[str, Any]]
+    detections: NotRequired[list[dict[str, Any]]]
+
+
+class RecordAbout(TypedDict):
+    """What was run, and where."""
+
+    side: NotRequired[str]
+    dtype: NotRequired[str]
+    subject: NotRequired[str]
+    forced: NotRequired[bool]
+    rounded: NotRequired[bool]
+    shapes: NotRequired[dict[str, list[int]]]
+    environment: NotRequired[dict[str, Any]]
+
+
+class ComparedRecord(TypedDict):
+    """What scripts.compare needs of it."""
+
+    side: str
+    dtype: str
+    subject: str
+    forced: bool
+    shapes: dict[str, list[int]]
+    environment: dict[str, Any]
