@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PAIR := logs/parity/pair
 
-.PHONY: parity parity-full mutants floors bench fuzz test lint format setup clean
+.PHONY: parity parity-full mutants floors bench fuzz hostile test lint format setup clean
 
 parity: setup
 	$(PY) -m pytest parity/
@@ -28,6 +28,9 @@ bench: setup
 fuzz: setup
 	PIP_FIND_LINKS= $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	$(PY) -m tests.fuzz_readers -max_total_time=600
+
+hostile: setup
+	$(PY) -m pytest tests/hostile -m ""
 
 test: setup lint
 	$(PY) -m pytest tests/ parity/

@@ -10,6 +10,7 @@ Q queries, C classes, S segments.
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,7 +194,9 @@ def write_predictions(
     folder: Path, name: str, dataset: PanopticDataset, encoded: dict[int, dict]
 ) -> None:
     """FOLDER/NAME/*.png and FOLDER/NAME.json, as COCO's panoptic evaluation wants them."""
-    names = {record["id"]: f"{Path(record['file_name']).stem}.png" for record in dataset.images}
+    stems = {record["id"]: Path(record["file_name"]).stem for record in dataset.images}
+    counts = Counter(stems.values())  # images of several folders may be called the same
+    names = {k: f"{s}.png" if counts[s] == 1 else f"{s}-{k}.png" for k, s in stems.items()}
     for image_id, prediction in encoded.items():
         with replacing(folder / name / names[image_id]) as temporary:
             temporary.write_bytes(prediction["png"])

@@ -1,8 +1,9 @@
 """Run logs in JSON lines, readable by facebookresearch/detr's own plot_utils.
 
-The first line is {"header": {...}} (configuration, seed, versions, data fingerprints); every
-further line is an epoch with DETR's keys: `train_loss`, `train_loss_ce` (weighted), `train_loss_ce_unscaled`,
-`test_...`, `test_coco_eval_bbox` and `test_coco_eval_masks` (12 numbers each), `epoch`, `n_parameters`.
+The first line is {"header": {...}} (configuration, seed, versions, data fingerprints); every further line is
+{"note": ...}, what happened to the run besides, or an epoch with DETR's keys: `train_loss`, `train_loss_ce` (weighted),
+`train_loss_ce_unscaled`, `test_...`, `test_coco_eval_bbox` and `test_coco_eval_masks` (12 numbers each), `epoch`,
+`n_parameters`.
 `read_log` also takes logs that other code wrote, with or without a header, and the published port's eval_summary.txt.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ import numpy as np
 
 from neutral.errors import InputError
 from neutral.evaluation import METRICS
-from neutral.files import replacing
+from neutral.files import append, regular, replacing
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,8 @@ def append_line(path: Path, record: dict) -> None:
 
 
 def append_lines(path: Path, records: Iterable[dict]) -> None:
-    """Adds lines, all or none: what a full disk lets through of them is taken back."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = "".join(json.dumps(record) + "\n" for record in records).encode()
-    with path.open("ab", buffering=0) as file:
-        before = file.seek(0, os.SEEK_END)
-        try:
-            while data:
-                data = data[file.write(data) :]
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(before)
-            raise
+    """Adds lines, all or none."""
+    append(path, "".join(json.dumps(record) + "\n" for record in records).encode())
 
 
 # of the 12 COCO numbers in tables
@@ -100,8 +90,8 @@ def read_log(path: Path | str) -> RunLog:
     """InputError names the file and line when it is not a run log."""
     path = Path(path)
     try:
-        lines = path.read_text().splitlines()
-    except (FileNotFoundError, IsADirectoryError):
+        lines = regular(path).read_text().splitlines()
+    except FileNotFoundError:
         raise InputError(f"{path}: no such log") from None
     header, epochs = {}, []
     for number, line in enumerate(lines, start=1):
@@ -124,8 +114,8 @@ def read_log(path: Path | str) -> RunLog:
             header = record["header"]
         elif "epoch" in record:
             epochs.append(record)
-        else:
-            raise InputError(f"{path}, line {number}: has neither 'epoch' nor 'header'")
+        elif "note" not in record:
+            raise InputError(f"{path}, line {number}: has neither 'epoch', 'header' nor 'note'")
     if not epochs:
         raise InputError(f"{path}: no epochs in this log")
     return RunLog(path, header, tuple(epochs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -25,7 +26,8 @@ from rich.progress import (
 from neutral.config import PRESETS, Config, preset, validate, with_overrides
 from neutral.data import SPLITS, open_dataset
 from neutral.data.coco import CocoDataset, ImageCache
-from neutral.errors import InputError
+from neutral.errors import Ended, InputError
+from neutral.processes import Terminated, end_politely, tie_to_parent
 from neutral.run import SCORES
 from parity import errors
 from parity.suite.subjects import runner_of
@@ -34,7 +36,7 @@ FRAMEWORKS = ("torch", "jittor")
 # options of a run that go to neutral.run as they are
 RUN_OPTIONS = (
     *("weights", "max_steps", "val_images", "full_evaluation", "evaluate_every", "resume"),
-    *("reset_heads", "workers", "keep", "best_by", "tensorboard", "perturb"),
+    *("resume_anyway", "reset_heads", "workers", "keep", "best_by", "tensorboard", "perturb"),
 )
 
 
@@ -84,6 +86,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val-images", type=int, help="validation images, at most")
     parser.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument(
+        "--resume-anyway",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="continue it though this differs from its checkpoint, as data.train or optimiser.lr; repeatable",
+    )
     parser.add_argument(
         "--full-evaluation",
         action="store_true",
@@ -158,14 +167,20 @@ def run_arguments(options: argparse.Namespace) -> list[str]:
         value, flag = getattr(options, name, None), f"--{name.replace('_', '-')}"
         if value is True:
             arguments.append(flag)
+        elif isinstance(value, list):
+            arguments += [part for text in value for part in (flag, text)]
         elif value is not None and value is not False:
             arguments += [flag, str(value)]
     return arguments
 
 
 def open_session(framework: str, config: Config, device: str):
-    """A session of the framework; only that framework is imported."""
-    session = importlib.import_module(f"{framework}_impl.session").Session(config, device)
+    """A session of the framework; only that framework is imported. InputError when it cannot be."""
+    try:
+        module = importlib.import_module(f"{framework}_impl.session")
+    except ImportError as error:
+        raise InputError(f"{framework} cannot be used here: {error}; see scripts.doctor") from None
+    session = module.Session(config, device)
     session.watch = partial(runner_of, framework, session)
     return session
 
@@ -223,24 +238,33 @@ def json_report(event: dict) -> None:
 
 
 def run_main(main: Callable[[], int | None]) -> None:
-    """Runs a command; bad input becomes one line on stderr and exit code 2."""
+    """Runs a command; bad input becomes one line on stderr and exit code 2.
+
+    SIGTERM and SIGHUP end it after clearing up, with 128 and their number; a command that another one started ends
+    with that.
+    """
+    tie_to_parent()
     try:
+        end_politely()
         code = main() or 0
     except (InputError, errors.InputError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = error.exit_code
+        code = told(f"error: {error}", error.exit_code)
     except OSError as error:  # a full disk, a folder that cannot be written
         where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"error: {where}{error.strerror or error}; nothing was left half written",
-            file=sys.stderr,
-        )
-        code = 2
+        code = told(f"error: {where}{error.strerror or error}; nothing was left half written", 2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = 130
-    sys.stdout.flush()
-    sys.stderr.flush()
+        code = told("interrupted", 130)
+    except (Ended, Terminated) as error:
+        code = told(str(error), error.code)
+    with contextlib.suppress(OSError):  # whoever read them has gone
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code) if "jittor" in sys.modules else sys.exit(
         code
     )  # Jittor's own exit handlers print
+
+
+def told(message: str, code: int) -> int:
+    with contextlib.suppress(OSError):
+        print(message, file=sys.stderr)
+    return code

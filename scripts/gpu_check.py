@@ -22,6 +22,7 @@ from rich.table import Table
 from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
 from neutral.files import git_revision, read_json, write_json
+from neutral.processes import end, start
 from parity.engine.environment import describe_machine
 from scripts.common import run_main
 
@@ -94,7 +95,7 @@ def run_stage(stage: Stage, device: str, out: Path, limit: float) -> dict:
     started = time.time()
     log = out / f"{stage.name}.log"
     with log.open("w") as file:
-        process = subprocess.Popen(
+        process = start(
             [sys.executable, "-m", *arguments],
             cwd=ROOT,
             stdout=file,
@@ -113,6 +114,8 @@ def run_stage(stage: Stage, device: str, out: Path, limit: float) -> dict:
                 os.killpg(process.pid, 9)
                 process.wait()
             code = 124
+        finally:
+            end([process])
     tail = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-6:]
     return {
         "command": " ".join(arguments),

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from neutral.errors import InputError
-from neutral.files import read_json
+from neutral.files import check_ours, keep_apart, read_json, regular
 from neutral.plots import class_bars, compare_runs, precision_recall
 from neutral.runlog import read_log
 from scripts.common import run_main
@@ -35,6 +35,11 @@ def read_curves(path: Path) -> dict:
     return content
 
 
+def is_chart(path: Path) -> bool:
+    """Whether Matplotlib wrote the file, which says so in its first lines."""
+    return b"matplotlib" in regular(path).read_bytes()[:4096].lower()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -55,6 +60,9 @@ def main() -> None:
     labels = tuple(options.labels or default)
     if len(labels) != len(options.logs):
         raise InputError(f"--labels: {len(labels)} for {len(options.logs)} runs")
+    keep_apart(options.out, options.logs)
+    for path in options.out:
+        check_ours(path, is_chart)
     if options.classes:
         scores = {label: class_scores(p) for label, p in zip(labels, options.logs)}
         class_bars(scores, options.title or "AP by class", options.out)

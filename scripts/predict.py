@@ -4,7 +4,8 @@
 
 Takes images, folders, globs, addresses, or `--split val` of --data (with its objects, which the views of anchors,
 samples and matches need). Leaves OUT/NAME.png with boxes, labels and scores, and OUT/detections.json (COCO results
-with names).
+with names). Pictures of one name in several folders or formats are called NAME.png, NAME-2.png and so on; "picture" in
+detections.json says which is whose. No photograph is written over, and no file that predict did not make.
 `--framework both` runs both, in processes of their own, into OUT/torch and OUT/jittor, and sets them side by side in
 OUT/NAME.png: what only one of them found is red. `--views` draws what the detector looked at on the way.
 """
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import glob
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,21 @@ from neutral.data.batching import Batch, collate
 from neutral.data.coco import Target, load_image
 from neutral.data.names import label_names
 from neutral.data.transforms import val_transform
-from neutral.errors import InputError
+from neutral.errors import Ended, InputError
 from neutral.evaluation import compact, from_plain_results, plain_results
 from neutral.files import fetch, read_json, write_json
-from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, paint_segments, save
+from neutral.locks import owned
+from neutral.pictures import (
+    GREEN,
+    RED,
+    beside,
+    cover,
+    detection_marks,
+    draw,
+    paint_segments,
+    save,
+)
+from neutral.processes import call, how_ended
 from neutral.views import VIEWS
 from neutral.weights import load_weights
 from parity.engine.detections import partners
@@ -44,6 +55,7 @@ from scripts.common import (
     open_session,
     run_main,
 )
+from scripts.outputs import RESULTS, apart, check_outputs
 
 ADDRESSES = ("http://", "https://")
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -84,16 +96,19 @@ def pictures_of(options: argparse.Namespace, config: Config) -> tuple[list[Pictu
         if not options.images:
             raise InputError("no images: give files, folders or globs, or --split val")
         files = find_files(options.images)
-        names = [f.stem for f in files]
-        unique = [n if names.count(n) == 1 else f"{k:04d}-{n}" for k, n in enumerate(names)]
-        pictures = [Picture(n, f, k) for k, (n, f) in enumerate(zip(unique, files), start=1)]
+        names = apart(files, options.views)
+        pictures = [Picture(n, f, k) for k, (n, f) in enumerate(zip(names, files), start=1)]
         return pictures, label_names(config)
     dataset = open_datasets(config, 0)[options.split]
     names = {dataset.labels[k]: name for k, name in dataset.categories.items()}
-    pictures = []
-    for index, record in enumerate(dataset.images[: options.count]):
-        path = dataset.path(record)
-        pictures.append(Picture(path.stem, path, record["id"], dataset[index][1]))
+    records = dataset.images[: options.count]
+    paths = [dataset.path(record) for record in records]
+    pictures = [
+        Picture(name, path, record["id"], dataset[index][1])
+        for index, (name, path, record) in enumerate(
+            zip(apart(paths, options.views), paths, records)
+        )
+    ]
     return pictures, names
 
 
@@ -111,6 +126,7 @@ def records_of(picture: Picture, found: dict, names: dict[int, str]) -> list[dic
         {
             "file_name": str(picture.path),
             "image_id": picture.image_id,
+            "picture": f"{picture.name}.png",
             "name": names.get(record["category_id"], str(record["category_id"])),
             **record,
         }
@@ -152,7 +168,7 @@ def predict_one(options: argparse.Namespace, config: Config, pictures: list, nam
                 save(paint_segments(image, segments), options.out / f"{picture.name}-panoptic.png")
             records += records_of(picture, found, names)
             progress.update(task, advance=1, note=f"{len(marks)} objects in {picture.name}")
-    write_json(options.out / "detections.json", records, indent=None)
+    write_json(options.out / RESULTS, records, indent=None)
     shown = sum(r["score"] >= options.threshold for r in records)
     print(
         f"{shown} detections of at least {options.threshold:g} in {len(pictures)} images: {options.out}"
@@ -171,9 +187,11 @@ def predict_both(options: argparse.Namespace, pictures: list, names: dict) -> No
         command += ["--split", options.split] if options.split else []
         command += ["--count", str(options.count)] if options.count else []
         command += ["--views", *options.views, "--"] if options.views else ["--"]
-        if subprocess.run([*command, *options.images], check=False).returncode:
-            raise InputError(f"{framework} did not finish; see above")
-        records[framework] = read_json(out / "detections.json")
+        code = call([*command, *options.images])
+        if code:
+            message = f"{framework} {how_ended(code)}; what it said is above"
+            raise InputError(message) if code == 2 else Ended(f"error: {message}", 1)
+        records[framework] = read_json(out / RESULTS)
     total = alone = 0
     for picture in pictures:
         found = [found_in(records[f], picture) for f in FRAMEWORKS]
@@ -213,12 +231,25 @@ def main() -> None:
         if name not in VIEWS[config.model.detector]:
             known = ", ".join(VIEWS[config.model.detector])
             raise InputError(f"--views {name}: {config.name} has {known}")
-    options.images = [
-        str(fetch(image, options.out / "fetched")) if image.startswith(ADDRESSES) else image
-        for image in options.images
-    ]
+    with owned(options.out) as notes:
+        for text in notes:
+            print(text, file=sys.stderr)
+        options.images = [
+            str(fetch(image, options.out / "fetched")) if image.startswith(ADDRESSES) else image
+            for image in options.images
+        ]
+        predict(options, config)
+
+
+def predict(options: argparse.Namespace, config: Config) -> None:
     pictures, labels = pictures_of(options, config)
-    if options.framework == "both":
+    both = options.framework == "both"
+    for folder in (options.out, *(options.out / f for f in FRAMEWORKS if both)):
+        check_outputs(folder, {p.name: p.path for p in pictures}, options.views)
+    for picture in pictures:
+        if picture.name != picture.path.stem:
+            print(f"{picture.path}: its pictures are called {picture.name}", file=sys.stderr)
+    if both:
         predict_both(options, pictures, labels)
     else:
         predict_one(options, config, pictures, labels)

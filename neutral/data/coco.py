@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco_masks
 
 from neutral.errors import InputError
-from neutral.files import read_json
+from neutral.files import read_json, regular
 from neutral.geometry import xywh_to_xyxy
 
 
@@ -295,8 +295,10 @@ def check_labels(labels: dict[int, int], first: int, num_classes: int, file: Pat
 def load_image(path: Path) -> Image.Image:
     """The image as RGB; InputError names a file that is missing, no image, or cut short."""
     try:
-        with Image.open(path) as image:
+        with Image.open(regular(path)) as image:
             return image.convert("RGB")
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such image") from None
     except UnidentifiedImageError:

@@ -22,6 +22,7 @@ from neutral.data.coco import (
     read_annotations,
 )
 from neutral.errors import InputError
+from neutral.files import regular
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def open_panoptic(
 def read_segments(file: Path | bytes) -> np.ndarray:
     """A PNG file -> ids int64 [H, W], R + 256 G + 256^2 B; InputError names one that cannot be read."""
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else regular(file)) as image:
             colours = np.asarray(image.convert("RGB"), dtype=np.int64)
     except FileNotFoundError:
         raise InputError(f"{file}: no such file of segments") from None

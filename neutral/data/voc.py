@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from neutral.data.coco import CocoDataset, check_annotation
 from neutral.errors import InputError
+from neutral.files import regular
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -69,12 +70,12 @@ def locate_list(root: Path, name: str) -> tuple[Path, Path]:
 
 def read_list(listing: Path) -> list[str]:
     """Names of images without their endings; InputError when there is no such list or nothing in it."""
-    if not listing.is_file():
+    if not listing.exists():
         raise InputError(
             f"{listing}: no such file; --data names one year of VOC, as VOCdevkit/VOC2007, or VOCdevkit, and "
             "data.train_sets and data.val_sets name the lists, as trainval or 2007/trainval,2012/trainval"
         )
-    stems = [line.split()[0] for line in listing.read_text().splitlines() if line.strip()]
+    stems = [line.split()[0] for line in regular(listing).read_text().splitlines() if line.strip()]
     if not stems:
         raise InputError(f"{listing}: no images")
     return stems
@@ -98,7 +99,7 @@ def discovered(root: Path, sets: tuple[str, ...]) -> tuple[str, ...]:
 
 def _parse(file: Path) -> ElementTree.Element:
     try:
-        return ElementTree.parse(file).getroot()
+        return ElementTree.parse(regular(file)).getroot()
     except FileNotFoundError:
         raise InputError(f"{file}: no such annotation") from None
     except ElementTree.ParseError as error:

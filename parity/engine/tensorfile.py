@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity.files import replacing
+from parity.files import regular, replacing
 
 DTYPES = {
     "float64": "F64",
@@ -89,7 +89,7 @@ class MappedTensors(Mapping):
     """
 
     def __init__(self, path: Path | str, resident: int | None = None):
-        with Path(path).open("rb") as file:
+        with regular(path).open("rb") as file:
             self.content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         self.start = 8 + int.from_bytes(self.content[:8], "little")
         if self.start > len(self.content):
