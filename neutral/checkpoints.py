@@ -112,6 +112,14 @@ class Checkpoints:
             raise InputError(
                 f"{self.newest}: holds weights but no training state; start from it with --weights instead"
             )
+        try:
+            Place(**json.loads(metadata["place"]))
+            int(metadata["updates"])
+            parts = [json.loads(metadata[key]) for key in ("config", "run") if key in metadata]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.newest}: its training state is damaged ({error!r})") from None
+        if "config" not in metadata or not all(isinstance(part, dict) for part in parts):
+            raise InputError(f"{self.newest}: does not say which configuration it is of")
         return arrays, metadata
 
     def load(self, session, arrays: dict, metadata: dict[str, str]) -> Place:

@@ -96,9 +96,13 @@ class Ranks:
                 process.start()
             theirs.close()
             self.helpers.append((ours, process))
-        claim(device, 0, count)
         self.count = count
-        self.session = open_session(framework, config, device)
+        try:
+            claim(device, 0, count)
+            self.session = open_session(framework, config, device)
+        except BaseException:
+            self.close()
+            raise
 
     def __getattr__(self, name: str):
         return getattr(self.session, name)

@@ -85,7 +85,7 @@ def judged(
         "images_per_second": len(place.losses) * config.optimiser.batch_size / place.seconds,
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "epoch": place.epoch,
-        "n_parameters": sum(math.prod(shapes[name]) for name in session.trained_names()),
+        "n_parameters": sum(math.prod(shapes[name]) for name in session.trained),
     }
 
 
@@ -159,7 +159,7 @@ def train_epoch(
             if not place.step:  # there is nothing to keep
                 raise
             raise DataError(error) from None
-        rates = parameters.rates(session.trained_names(), config, epoch, place.step // accumulate)
+        rates = parameters.rates(session.trained, config, epoch, place.step // accumulate)
         found = finite_steps(session, together, place, rates, options.folder, number)
         for k, (batch, losses) in enumerate(zip(together, found, strict=True)):
             link = chain.add(batch, epoch, number + k - 1)

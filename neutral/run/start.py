@@ -96,7 +96,7 @@ def resume(
     changed = differences(metadata, config, identity)
     notes = accept(checkpoints.newest, changed, options.resume_anyway)
     if "start" not in changed and "run" in metadata:
-        identity["start"] = json.loads(metadata["run"])["start"]
+        identity["start"] = json.loads(metadata["run"]).get("start")
     place = checkpoints.load(session, arrays, metadata)
     if any(name in SCORING for name in changed):
         place.best = place.best_epoch = None

@@ -283,3 +283,23 @@ def test_a_checkpoint_of_the_other_framework(tmp_path):
         assert len(notes) == 1 and "framework" in notes[0]
         arrays, _ = load_file(tmp_path / first / "checkpoint.safetensors")
         assert all(np.isfinite(values).all() for values in arrays.values())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("place", "{"),
+        ("place", '{"colour": 1}'),
+        ("updates", "many"),
+        ("config", "[]"),
+        ("run", "1"),
+    ],
+)
+def test_a_damaged_training_state_is_named(folder, key, value):
+    path = folder / "checkpoint.safetensors"
+    arrays, metadata = load_file(path)
+    save_weights(path, arrays, metadata | {key: value})
+    with pytest.raises(
+        InputError, match=r"checkpoint\.safetensors: (its training state is|does not say)"
+    ):
+        trained(folder, "optimiser.epochs=2", resume=True)
