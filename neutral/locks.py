@@ -53,6 +53,8 @@ def owned(folder: Path) -> Iterator[list[str]]:
     in which nothing was written is gone in the end.
     """
     is_new = not folder.exists()
+    if not is_new and not folder.is_dir():
+        raise InputError(f"{folder}: is no folder; name one to write into")
     folder.mkdir(parents=True, exist_ok=True)
     place = folder.resolve()
     if place in HELD:

@@ -73,10 +73,12 @@ def names_of(fields: dict, path: str = "") -> list[str]:
     return found
 
 
-def check_known(names: tuple[str, ...], config: Config, identity: dict) -> None:
-    """InputError unless each of these is something that can differ."""
+def check_accepted(options: RunOptions, config: Config, identity: dict) -> None:
+    """InputError unless what is accepted can differ, of a run that goes on."""
+    if options.resume_anyway and not options.resume:
+        raise InputError("--resume-anyway goes with --resume")
     known = [*identity, *names_of(to_dict(config))]
-    for name in names:
+    for name in options.resume_anyway:
         if name not in known:
             few = ", ".join(identity)
             raise InputError(

@@ -25,7 +25,7 @@ from neutral.run.folder import (
     note,
     read_lines,
 )
-from neutral.run.identity import SCORING, accept, check_known, differences, identity_of
+from neutral.run.identity import SCORING, accept, check_accepted, differences, identity_of
 from neutral.run.options import Report, RunOptions
 from neutral.runlog import append_line
 from neutral.weights import Weights, initial_weights
@@ -50,10 +50,8 @@ def begin(
     """
     folder = options.folder
     log, links = folder / LOG, folder / STREAM
-    if options.resume_anyway and not options.resume:
-        raise InputError("--resume-anyway goes with --resume")
     checkpoints.run = identity = identity_of(session, datasets, options)
-    check_known(options.resume_anyway, config, identity)
+    check_accepted(options, config, identity)
     has_checkpoint = checkpoints.newest.exists()
     if options.resume and not has_checkpoint and not log.exists():
         raise InputError(f"{folder}: no run to resume; start one without --resume")

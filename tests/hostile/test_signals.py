@@ -150,6 +150,25 @@ def test_several_ranks_end_in_silence(tmp_path, number):
     load_file(tmp_path / "checkpoint.safetensors")
 
 
+def test_a_second_signal_does_not_cost_the_checkpoint(tmp_path):
+    """SIGTERM to a whole group comes twice, from outside and from the parent."""
+    process = small.start(
+        "train",
+        "--framework=torch",
+        *TINY,
+        "--set=optimiser.epochs=1000",
+        f"--out={tmp_path}",
+        "--json-progress",
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143 and "stopped by SIGTERM" in errors
+    load_file(tmp_path / "checkpoint.safetensors")
+    assert not list(tmp_path.glob(".*"))
+
+
 def pair(folder, *more) -> subprocess.Popen:
     """Both frameworks in training, each past its first epoch."""
     process = small.start(
