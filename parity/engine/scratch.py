@@ -30,7 +30,8 @@ def scratch(name: str) -> Path:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"parity-{os.getpid()}-{name}-", dir=base))
         descriptor = os.open(folder, os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             OWN[folder] = descriptor
             return folder
