@@ -15,7 +15,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from jittor_setup import compiling, cuda_home, onednn
+from jittor_setup import compiling, cuda_home, home, onednn
 from jittor_setup.files import replacing
 
 SWITCHES_OFF = ("use_cutt", "use_cutlass", "use_nccl", "use_mpi")  # each would download something
@@ -74,7 +74,8 @@ def write_python_config(cache: Path) -> Path:
     if not path.is_file():
         with replacing(path) as temporary:
             temporary.write_text(script + "exit 0\n")
-            temporary.chmod(0o755)
+            mode = temporary.stat().st_mode  # to be run by whoever may read it
+            temporary.chmod(mode | (mode & 0o444) >> 2)
     return path
 
 
@@ -93,6 +94,8 @@ def prepare_environment() -> dict[str, str]:
     if os.environ.get(IEEE_VARIABLE) == "1":
         decided |= {"cc_flags": " -O2 ", "cache_name": "ieee"}
     decided = _decide(decided)
+    decided |= (moved := home.settle(jittor_home()))
+    os.environ.update(moved)
     cache = jittor_cache()
     decided |= (prepared := compiling.prepare(cache))
     os.environ.update(prepared)

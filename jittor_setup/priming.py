@@ -50,7 +50,9 @@ def prime(mended: Path | None = None) -> bool:
         message = "Jittor compiles its core for this environment, once: one to two minutes ..."
         print(message, file=sys.stderr, flush=True)
         for _ in range(2):
-            command = [sys.executable, "-W", "ignore", "-c", "import jittor"]
+            # PR_SET_PDEATHSIG: it ends with this process, however that ends
+            code = "import ctypes; ctypes.CDLL(None).prctl(1, 9); import jittor"
+            command = [sys.executable, "-W", "ignore", "-c", code]
             result = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=False
             )

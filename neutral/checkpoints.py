@@ -17,13 +17,15 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from door import schema
-from neutral.config import Config, from_dict, to_dict
+from neutral.config import Config, to_dict
 from neutral.data.categories import Categories
 from neutral.errors import InputError
-from neutral.files import remove_unfinished, replacing
+from neutral.files import replacing
 from neutral.weights import CATEGORIES, load_file, save_weights
 
 NUMBERED = re.compile(r"checkpoint-epoch-(\d+)\.safetensors")
+UPDATES = Annotated[int, Meta(ge=0)]
+MOMENTS = "optimiser/"  # how names of the optimiser's state begin
 
 
 @dataclass
@@ -52,13 +54,14 @@ class Place:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoints:
     """The checkpoints in a run's folder. `categories`: what it is trained on, which every file carries."""
 
     folder: Path
     keep: int = 0
     categories: Categories | None = None
+    run: dict = field(default_factory=dict)  # what the run is, see run/identity.py
 
     @property
     def carried(self) -> dict[str, str]:
@@ -72,19 +75,21 @@ class Checkpoints:
     def best(self) -> Path:
         return self.folder / "best.safetensors"
 
-    def clear_unfinished(self) -> None:
-        for path in (self.newest, self.best):
-            remove_unfinished(path)
+    def numbered(self) -> dict[Path, int]:
+        """The kept checkpoints of epochs, and whose they are."""
+        found = ((p, NUMBERED.fullmatch(p.name)) for p in self.folder.glob("checkpoint-epoch-*"))
+        return {path: int(match[1]) for path, match in found if match}
 
     def save(self, session, config: Config, place: Place) -> None:
         """Weights under their canonical names, optimiser moments under optimiser/..., the place in metadata."""
         moments, updates = session.optimiser_state()
-        arrays = session.state() | {f"optimiser/{k}": v for k, v in moments.items()}
+        arrays = session.state() | {MOMENTS + k: v for k, v in moments.items()}
         metadata = {
             "epoch": str(place.epoch),
             "place": json.dumps(asdict(place)),
             "updates": str(updates),
             "config": json.dumps(to_dict(config)),
+            "run": json.dumps(self.run),
         }
         save_weights(self.newest, arrays, metadata | self.carried)
 
@@ -107,32 +112,31 @@ class Checkpoints:
                 os.link(self.newest, temporary)
             except OSError:
                 shutil.copyfile(self.newest, temporary)
-        for path in self.folder.glob("checkpoint-epoch-*.safetensors"):
-            found = NUMBERED.fullmatch(path.name)
-            if found and not epoch - self.keep < int(found[1]) <= epoch:
+        for path, of in self.numbered().items():
+            if not epoch - self.keep < of <= epoch:
                 path.unlink()
 
-    def load(self, session, config: Config) -> Place:
-        """Puts the session where the newest left it; returns the place.
-
-        InputError when the configuration is not the one it was written with.
-        """
+    def read(self) -> tuple[dict, dict[str, str]]:
+        """Arrays and metadata of the newest; InputError when it is no checkpoint of a run."""
         arrays, metadata = load_file(self.newest)
         if "place" not in metadata:
             raise InputError(
                 f"{self.newest}: holds weights but no training state; start from it with --weights instead"
             )
-        theirs = self.told(metadata, "config", dict[str, Any])
-        updates = self.told(metadata, "updates", Annotated[int, Meta(ge=0)])
-        place = self.told(metadata, "place", Place)
-        check_config(self.newest, theirs, config)
-        session.load({k: v for k, v in arrays.items() if not k.startswith("optimiser/")})
-        moments = {
-            k.removeprefix("optimiser/"): v for k, v in arrays.items() if k.startswith("optimiser/")
-        }
+        self.told(metadata, "place", Place)
+        self.told(metadata, "updates", UPDATES)
+        self.told(metadata, "config", dict[str, Any])
+        if "run" in metadata:
+            self.told(metadata, "run", dict[str, Any])
+        return arrays, metadata
+
+    def load(self, session, arrays: dict, metadata: dict[str, str]) -> Place:
+        """Puts the session where the newest, which `read` gave, left it; returns the place."""
+        session.load({k: v for k, v in arrays.items() if not k.startswith(MOMENTS)})
+        moments = {k.removeprefix(MOMENTS): v for k, v in arrays.items() if k.startswith(MOMENTS)}
         self.check_moments(moments, session)
-        session.load_optimiser(moments, updates)
-        return place
+        session.load_optimiser(moments, self.told(metadata, "updates", UPDATES))
+        return self.told(metadata, "place", Place)
 
     def told(self, metadata: dict[str, str], key: str, shape):
         """What the newest's metadata say under `key`; InputError when it is not there, or damaged."""
@@ -149,7 +153,10 @@ class Checkpoints:
             ours, theirs = wanted.get(name), moments.get(name)
             if ours is None or theirs is None:
                 where = "does not have" if theirs is None else "has, and this run not,"
-                raise InputError(f"{self.newest}: {where} optimiser/{name}; it cannot be resumed")
+                raise InputError(
+                    f"{self.newest}: {where} optimiser/{name}: its optimiser's state is another one's; "
+                    "optimiser.kind and optimiser.ema_decay cannot change within a run"
+                )
             if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
                 raise InputError(
                     f"{self.newest}: optimiser/{name} is {theirs.dtype} {theirs.shape}, "
@@ -159,32 +166,3 @@ class Checkpoints:
     def load_best(self, session) -> None:
         """The best weights so far, with the optimiser's state as it is."""
         session.load(load_file(self.best)[0])
-
-
-def check_config(path: Path, theirs: dict, config: Config) -> None:
-    """InputError names the fields that differ, epochs excepted: a longer run may continue a shorter one.
-
-    Fields that are newer than the file have their defaults in it.
-    """
-    ours, theirs = (json.loads(json.dumps(to_dict(c))) for c in (config, from_dict(theirs)))
-    theirs["optimiser"]["epochs"] = ours["optimiser"]["epochs"]
-    changed = [
-        f"{name} ({old} then, {new} now)"
-        for name, old, new in differing(theirs, ours)
-        if old != new
-    ]
-    if changed:
-        raise InputError(
-            f"{path}: was written with another configuration: {', '.join(changed)}; it cannot be resumed. "
-            "Begin a new run from its weights with --weights"
-        )
-
-
-def differing(theirs, ours, path: str = "") -> list[tuple]:
-    """(name, old, new) of the fields of two nested dictionaries that are not the same."""
-    if not (isinstance(theirs, dict) and isinstance(ours, dict)):
-        return [(path, theirs, ours)] if theirs != ours else []
-    found = []
-    for key in dict.fromkeys([*theirs, *ours]):
-        found += differing(theirs.get(key), ours.get(key), f"{path}.{key}".lstrip("."))
-    return found

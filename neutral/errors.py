@@ -11,3 +11,11 @@ class NonFinite(InputError):
     """A loss, an output or a gradient is NaN or infinite; `nodes` are those of a trace that it ended."""
 
     nodes: Mapping = {}
+
+
+class Ended(Exception):
+    """What a command consists of ended without being finished: a process of it died, or was stopped."""
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message)
+        self.code = code

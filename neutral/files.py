@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half written: to a temporary name beside, then renamed."""
+"""Writing files so that nothing is ever half written: to a temporary name beside, then renamed. And reading them."""
 
 from __future__ import annotations
 
@@ -6,55 +6,154 @@ import contextlib
 import functools
 import hashlib
 import http.client
+import itertools
 import json
 import os
+import stat
 import subprocess
-import tempfile
+import threading
 import urllib.parse
 import urllib.request
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from door.jsontext import dumps
 from neutral.errors import InputError
+from neutral.locks import clear_unfinished, unfinished
 from neutral.text import read_text
+
+clear_once = functools.cache(clear_unfinished)  # what was there when this process began
 
 
 @contextlib.contextmanager
 def replacing(path: Path | str):
-    """Yields a temporary path beside `path` that takes its place when the block ends well."""
-    path = Path(path)
+    """Yields a temporary path beside `path` that takes its place when the block ends well.
+
+    A link stays one. InputError when something that is no file has the name.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is {kind_of(path)}; it is not replaced, choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    clear_once(path.parent)
+    temporary, descriptor = unfinished(path.parent, path.suffix)
     try:
         yield temporary
-        temporary.chmod(temporary.stat().st_mode | 0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def kind_of(path: Path | str) -> str:
+    """What lies at a path, if it is no file, else ""."""
+    return KINDS.get(stat.S_IFMT(os.stat(path).st_mode), "")
+
+
+def regular(path: Path | str) -> Path:
+    """The path. InputError when it is no file: reading a pipe, a socket or a device may never end."""
+    kind = kind_of(path)
+    if kind:
+        raise InputError(f"{path}: is {kind}, not a file; name a file, or copy into one")
+    return Path(path)
+
+
+def keep_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """InputError when two outputs are one file, or an output is an input, by whatever names."""
+    real_inputs = {os.path.realpath(path): path for path in inputs}
+    seen: dict[str, Path] = {}
+    for path in outputs:
+        real = os.path.realpath(path)
+        if real in real_inputs:
+            raise InputError(
+                f"{path}: would be written over {real_inputs[real]}, which is read; choose another name"
+            )
+        if real in seen:
+            raise InputError(f"{path}: would be written twice; give each output a name of its own")
+        seen[real] = path
+
+
+def check_ours(path: Path, is_ours: Callable[[Path], bool]) -> None:
+    """InputError when a file is there that the caller did not make and would write over."""
+    if path.exists() and not is_ours(path):
+        raise InputError(
+            f"{path}: is there, and this command did not make it; move it away, or choose another name"
+        )
+
+
+FETCHING = 60.0  # seconds for one address, all of it
 
 
 def fetch(url: str, folder: Path, limit_mib: int = 64) -> Path:
-    """What an http or https address gives, as a file in `folder` named as the address ends; InputError when nothing."""
-    name = Path(urllib.parse.urlparse(url).path).name or "image"
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            content = answer.read((limit_mib << 20) + 1)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise InputError(f"{url}: cannot be fetched ({error}); give a file instead") from None
-    if len(content) > limit_mib << 20:
+    """What an http or https address gives, as a file in `folder` called as the address ends, apart from what is there.
+
+    InputError when there is nothing, more than `limit_mib`, or it takes longer than FETCHING seconds.
+    """
+    content = download(url, limit_mib)
+    name = Path(urllib.parse.urlparse(url).path).name[-100:].strip(".") or "image"
+    for path in (folder / other for other in alternatives(name)):
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
+            return path
+        if regular(path).read_bytes() == content:
+            return path
+
+
+def alternatives(name: str) -> Iterator[str]:
+    """The name, then the same with -2, -3 and so on before its ending."""
+    yield name
+    path = Path(name)
+    for number in itertools.count(2):
+        yield f"{path.stem}-{number}{path.suffix}"
+
+
+def download(url: str, limit_mib: int) -> bytes:
+    """In a thread of its own, since a server may drip: each byte in time, the whole never."""
+    found: list = []
+
+    def read() -> None:
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                found.append(answer.read((limit_mib << 20) + 1))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            found.append(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(FETCHING)
+    if not found:
+        raise InputError(
+            f"{url}: cannot be fetched (not there after {FETCHING:.0f} s); give a file instead"
+        )
+    if isinstance(found[0], Exception):
+        raise InputError(f"{url}: cannot be fetched ({found[0]}); give a file instead")
+    if len(found[0]) > limit_mib << 20:
         raise InputError(f"{url}: has more than {limit_mib} MiB; give a file instead")
-    with replacing(folder / name) as temporary:
-        temporary.write_bytes(content)
-    return folder / name
+    return found[0]
 
 
-def remove_unfinished(path: Path | str) -> None:
-    """Deletes what `replacing(path)` left when its process was killed; nobody may be writing."""
-    path = Path(path)
-    for left in path.parent.glob(f".{path.name}.*"):
-        left.unlink(missing_ok=True)
+def append(path: Path, data: bytes) -> None:
+    """Adds bytes to a file and sees them onto the disk, all or none: what a full one lets through is taken back."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            while data:
+                data = data[file.write(data) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
 
 
 def write_json(path: Path | str, value, indent: int | None = 1) -> None:
@@ -63,10 +162,10 @@ def write_json(path: Path | str, value, indent: int | None = 1) -> None:
 
 
 def read_json(path: Path | str):
-    """The parsed file; InputError names it when it is absent or not JSON."""
+    """The parsed file; InputError names it when it is absent, no file or not JSON."""
     path = Path(path)
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(regular(path)))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except json.JSONDecodeError as error:
@@ -80,7 +179,7 @@ def sha256_of(path: Path | str) -> str:
 def digest(path: Path | str, kind: str) -> str:
     """Hex digest of a file's content; `kind` as hashlib names it."""
     found = hashlib.new(kind)
-    with Path(path).open("rb") as file:
+    with regular(path).open("rb") as file:
         while chunk := file.read(1 << 20):
             found.update(chunk)
     return found.hexdigest()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, PngImagePlugin
 
 from door.display import plain
-from neutral.files import replacing
+from neutral.files import regular, replacing
 from neutral.fonts import SIZE, font_for
 from neutral.panoptic import OFFSET
 
@@ -112,7 +112,21 @@ def heat(image: Image.Image, weights: np.ndarray) -> Image.Image:
     return Image.fromarray((mixed * 255).astype(np.uint8))
 
 
+OURS = "detector-parity"  # what a PNG file that is written here says of its origin
+
+
 def save(picture: Image.Image, path: Path) -> Path:
+    mark = PngImagePlugin.PngInfo()
+    mark.add_text("Software", OURS)
     with replacing(path) as temporary:
-        picture.save(temporary, format="PNG")
+        picture.save(temporary, format="PNG", pnginfo=mark)
     return path
+
+
+def is_ours(path: Path) -> bool:
+    """Whether `save` wrote the file."""
+    try:
+        with Image.open(regular(path)) as image:
+            return image.format == "PNG" and image.info.get("Software") == OURS
+    except (OSError, SyntaxError, ValueError):
+        return False

@@ -1,8 +1,9 @@
 """Run logs in JSON lines, readable by facebookresearch/detr's own plot_utils.
 
-The first line is {"header": {...}} (configuration, seed, versions, data fingerprints); every
-further line is an epoch with DETR's keys: `train_loss`, `train_loss_ce` (weighted), `train_loss_ce_unscaled`,
-`test_...`, `test_coco_eval_bbox` and `test_coco_eval_masks` (12 numbers each), `epoch`, `n_parameters`.
+The first line is {"header": {...}} (configuration, seed, versions, data fingerprints); every further line is
+{"note": ...}, what happened to the run besides, or an epoch with DETR's keys: `train_loss`, `train_loss_ce` (weighted),
+`train_loss_ce_unscaled`, `test_...`, `test_coco_eval_bbox` and `test_coco_eval_masks` (12 numbers each), `epoch`,
+`n_parameters`.
 `read_log` also takes logs that other code wrote, with or without a header, and the published port's eval_summary.txt.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from door import schema
 from door.jsontext import dumps
 from neutral.errors import InputError
 from neutral.evaluation import METRICS
-from neutral.files import replacing
+from neutral.files import append, regular, replacing
 from neutral.schemas import LoggedEpoch, RunHeader
 from neutral.text import decode
 from neutral.undefined import defined
@@ -86,18 +86,8 @@ def append_line(path: Path, record: dict) -> None:
 
 
 def append_lines(path: Path, records: Iterable[dict]) -> None:
-    """Adds lines, all or none: what a full disk lets through of them is taken back."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = "".join(dumps(record) + "\n" for record in records).encode()
-    with path.open("ab", buffering=0) as file:
-        before = file.seek(0, os.SEEK_END)
-        try:
-            while data:
-                data = data[file.write(data) :]
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(before)
-            raise
+    """Adds lines, all or none."""
+    append(path, "".join(dumps(record) + "\n" for record in records).encode())
 
 
 # of the 12 COCO numbers in tables
@@ -142,7 +132,7 @@ def read_log(path: Path | str) -> RunLog:
     if not path.exists() or path.is_dir():
         raise InputError(f"{path}: no such log")
     # text of other languages has other ends of line within
-    lines = decode(schema.read_bytes(path), path).split("\n")
+    lines = decode(schema.read_bytes(regular(path)), path).split("\n")
     header, epochs = {}, []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -167,8 +157,8 @@ def read_log(path: Path | str) -> RunLog:
         elif "epoch" in record:
             schema.check(record, LoggedEpoch, place)
             epochs.append(record)
-        else:
-            raise InputError(f"{path}, line {number}: has neither 'epoch' nor 'header'")
+        elif "note" not in record:
+            raise InputError(f"{path}, line {number}: has neither 'epoch', 'header' nor 'note'")
     if not epochs:
         raise InputError(f"{path}: no epochs in this log")
     return RunLog(path, header, tuple(epochs))

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
+import stat
 from pathlib import Path
 
 from door.jsontext import dumps
@@ -17,17 +17,25 @@ from parity.errors import InputError
 @contextlib.contextmanager
 def replacing(path: Path | str):
     """Yields a temporary path beside `path` that takes its place when the block ends well."""
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays one
+    if path.exists():
+        regular(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".unfinished-{os.urandom(4).hex()}{path.suffix}")
+    # the user's umask decides about permissions
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         yield temporary
-        temporary.chmod(temporary.stat().st_mode | 0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def regular(path: Path | str) -> Path:
+    """The path. InputError when it is no file: reading a pipe, a socket or a device may never end."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise InputError(f"{path}: is a folder, a pipe, a socket or a device, not a file")
+    return Path(path)
 
 
 def write_json(path: Path | str, value, indent: int | None = 1) -> None:
@@ -39,7 +47,7 @@ def read_json(path: Path | str):
     """The parsed file; InputError names it when it is absent or not JSON."""
     path = Path(path)
     try:
-        return json.loads(path.read_text())
+        return json.loads(regular(path).read_text())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

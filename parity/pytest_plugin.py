@@ -7,6 +7,7 @@ this file is imported then. Read parity/report/live.py for what is told while a 
 from __future__ import annotations
 
 import importlib
+import signal
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Only with items of ours is anything of a run touched."""
     ours = [item for item in session.items if is_ours(item)]
     if ours and not session.config.option.collectonly:
+        # fixtures are torn down then, workers end, their folders go
+        signal.signal(
+            signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", 128 + signal.SIGTERM)
+        )
         live = live_of(session.config)
         live.expect(ours)
         session.config.pluginmanager.register(live, "parity-live")

@@ -161,7 +161,7 @@ def take_steps() -> None:
     session.load(initial_weights(session.shapes(), config))
     for number in range(2):
         started = time.perf_counter()
-        session.train_step(batch, number, rates(session.trained_names(), config, 0))
+        session.train_step(batch, number, rates(session.trained, config, 0))
         print(f"STEP {time.perf_counter() - started:.2f}", flush=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -28,8 +29,9 @@ from neutral.config import PRESETS, Config, preset, ranges, validate, with_overr
 from neutral.data import SPLITS, open_dataset
 from neutral.data.coco import CocoDataset
 from neutral.data.images import MAX_PIXELS, ImageCache
-from neutral.errors import InputError
+from neutral.errors import Ended, InputError
 from neutral.notes import Note
+from neutral.processes import Terminated, end_politely, tie_to_parent
 from neutral.run import SCORES
 from neutral.undefined import shown
 from parity.suite.subjects import runner_of
@@ -38,7 +40,8 @@ FRAMEWORKS = ("torch", "jittor")
 # options of a run that go to neutral.run as they are
 RUN_OPTIONS = (
     *("weights", "max_steps", "val_images", "full_evaluation", "evaluate_every", "resume"),
-    *("source", "inside", "reset_heads", "workers", "keep", "best_by", "tensorboard", "perturb"),
+    *("source", "inside", "resume_anyway", "reset_heads", "workers", "keep", "best_by"),
+    *("tensorboard", "perturb"),
 )
 
 
@@ -112,6 +115,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_number(parser, "--val-images", int, Range(1), help="validation images, at most")
     add_number(parser, "--evaluate-every", int, Range(1), default=1, metavar="EPOCHS")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument(
+        "--resume-anyway",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="continue it though this differs from its checkpoint, as data.train or optimiser.lr; repeatable",
+    )
     parser.add_argument(
         "--full-evaluation",
         action="store_true",
@@ -238,14 +248,20 @@ def run_arguments(options: argparse.Namespace) -> list[str]:
         value, flag = getattr(options, name, None), f"--{name.replace('_', '-')}"
         if value is True:
             arguments.append(flag)
+        elif isinstance(value, list):
+            arguments += [part for text in value for part in (flag, text)]
         elif value is not None and value is not False:
             arguments += [flag, str(value)]
     return arguments
 
 
 def open_session(framework: str, config: Config, device: str):
-    """A session of the framework; only that framework is imported."""
-    session = importlib.import_module(f"{framework}_impl.session").Session(config, device)
+    """A session of the framework; only that framework is imported. InputError when it cannot be."""
+    try:
+        module = importlib.import_module(f"{framework}_impl.session")
+    except ImportError as error:
+        raise InputError(f"{framework} cannot be used here: {error}; see scripts.doctor") from None
+    session = module.Session(config, device)
     session.watch = partial(runner_of, framework, session)
     return session
 
@@ -317,24 +333,36 @@ def print_notes(show: Callable[[str], None] = lambda text: print(text, file=sys.
 
 
 def run_main(main: Callable[[], int | None]) -> None:
-    """Runs a command; bad input becomes one line on stderr and exit code 2, notes a line each."""
+    """Runs a command; bad input becomes one line on stderr and exit code 2, notes a line each.
+
+    SIGTERM and SIGHUP end it after clearing up, with 128 and their number; a command that another one started ends
+    with that.
+    """
     print_notes()
+    tie_to_parent()
     try:
+        end_politely()
         code = main() or 0
     except InputError as error:
-        say(f"error: {error}", error=True)
-        for line in error.details:
-            say(f"  {line}", error=True)
-        code = error.exit_code
+        code = told(f"error: {error}", error.exit_code, error.details)
     except OSError as error:  # a full disk, a folder that cannot be written
         where = f"{error.filename}: " if error.filename else ""
-        say(f"error: {where}{error.strerror or error}; nothing was left half written", error=True)
-        code = 2
+        code = told(f"error: {where}{error.strerror or error}; nothing was left half written", 2)
     except KeyboardInterrupt:
-        say("interrupted", error=True)
-        code = 130
-    sys.stdout.flush()
-    sys.stderr.flush()
+        code = told("interrupted", 130)
+    except (Ended, Terminated) as error:
+        code = told(str(error), error.code, getattr(error, "details", ()))
+    with contextlib.suppress(OSError):  # whoever read them has gone
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code) if "jittor" in sys.modules else sys.exit(
         code
     )  # Jittor's own exit handlers print
+
+
+def told(message: str, code: int, details: Sequence[str] = ()) -> int:
+    with contextlib.suppress(OSError):
+        say(message, error=True)
+        for line in details:
+            say(f"  {line}", error=True)
+    return code

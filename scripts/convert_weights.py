@@ -25,7 +25,7 @@ from door.display import plain
 from door.jsontext import dumps
 from door.terminal import Console, Table
 from neutral.errors import InputError
-from neutral.files import digest, write_json
+from neutral.files import check_ours, digest, keep_apart, read_json, write_json
 from neutral.tensorfile import Item
 from neutral.weights.conversion import candidates, convert, named_source, prove
 from neutral.weights.pickles import StoredTensor
@@ -160,6 +160,10 @@ def run_conversion(options: argparse.Namespace) -> int:
     config = config_from(options)
     if options.out.suffix not in WRITERS:
         raise InputError(f"--out {options.out}: weights are written as {', '.join(WRITERS)}")
+    proven = options.out.with_name(options.out.name + ".json")
+    keep_apart([options.out, proven], [options.file])
+    check_ours(options.out, lambda path: proven.exists())
+    check_ours(proven, lambda path: "round_trip" in read_json(path))
     checkpoint = read_checkpoint(options.file)
     source = named_source(options.source) if options.source else None
     naming = named_source(options.naming) if options.naming else None
@@ -183,7 +187,7 @@ def run_conversion(options: argparse.Namespace) -> int:
             console.print(
                 f"both frameworks compute the same from both files: {len(verdicts)} comparisons"
             )
-    write_json(options.out.with_name(options.out.name + ".json"), proof)
+    write_json(proven, proof)
     console.print(f"written: {options.out} and {options.out.name}.json")
     return code
 

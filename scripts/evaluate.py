@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from door.ranges import Range, add_number
@@ -13,7 +14,7 @@ from neutral.data import SPLITS
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.evaluation import METRICS, evaluate, from_results, to_results
-from neutral.files import write_json
+from neutral.files import check_ours, keep_apart, read_json, write_json
 from neutral.notes import say
 from neutral.panoptic import PanopticQuality, encoded_segments, panoptic_quality, write_predictions
 from neutral.run import evaluation_run
@@ -51,6 +52,27 @@ def voc_table(dataset: CocoDataset, detections: dict, metrics: list[str]) -> Tab
     for name in dataset.titles.values():
         table.add_row(name, *(shown(result.per_class[name]) for result in found))
     return table
+
+
+def check_outputs(options: argparse.Namespace, dataset: CocoDataset) -> None:
+    """InputError when what is written would take the place of what is read, or of what evaluate did not write."""
+    outputs = [path for path in (options.out, options.curves) if path]
+    keep_apart(outputs, [p for p in (options.detections, options.weights) if p])
+    for path in outputs:
+        if path.exists() and path.resolve().is_relative_to(dataset.root.resolve()):
+            raise InputError(f"{path}: is a file of the data set; choose another name")
+    if options.out:
+        check_ours(options.out, are_results)
+    if options.curves:
+        check_ours(options.curves, lambda path: "curves" in read_json(path))
+
+
+def are_results(path: Path) -> bool:
+    records = read_json(path)
+    return isinstance(records, list) and all(
+        isinstance(r, dict) and r.keys() >= {"image_id", "category_id", "bbox", "score"}
+        for r in records
+    )
 
 
 def main() -> None:
@@ -96,6 +118,7 @@ def main() -> None:
             raise InputError(f"{name} {path}: is written as .json")
     config = config_from(options)
     dataset = open_datasets(config, options.cache_images)[options.split]
+    check_outputs(options, dataset)
     if options.detections:
         detections = from_results(dataset, options.detections, options.val_images)
         evaluation, losses = evaluate(dataset, detections), None

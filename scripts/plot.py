@@ -14,6 +14,7 @@ from pathlib import Path
 from door import schema
 from door.terminal import say
 from neutral.errors import InputError
+from neutral.files import check_ours, keep_apart, regular
 from neutral.plots import class_bars, compare_runs, gap_notes, precision_recall
 from neutral.runlog import read_log
 from neutral.schemas import Curves
@@ -37,6 +38,11 @@ def read_curves(path: Path) -> dict:
     return schema.read(path, Curves)
 
 
+def is_chart(path: Path) -> bool:
+    """Whether Matplotlib wrote the file, which says so in its first lines."""
+    return b"matplotlib" in regular(path).read_bytes()[:4096].lower()
+
+
 def main() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -55,6 +61,9 @@ def main() -> None:
     labels = tuple(options.labels or default)
     if len(labels) != len(options.logs):
         raise InputError(f"--labels: {len(labels)} for {len(options.logs)} runs")
+    keep_apart(options.out, options.logs)
+    for path in options.out:
+        check_ours(path, is_chart)
     if options.classes:
         scores = [(label, class_scores(p)) for label, p in zip(labels, options.logs)]
         class_bars(scores, options.title or "AP by class", options.out)

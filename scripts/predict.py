@@ -5,6 +5,8 @@
 Takes images, folders, globs, addresses, or `--split val` of --data (with its objects, which the views of anchors,
 samples and matches need). Leaves OUT/NAME.png with boxes, labels and scores, and OUT/detections.json (COCO results
 with names). Images are turned upright as their EXIF says; those of a split stay as stored, as they are annotated.
+Pictures of one name in several folders or formats are called NAME.png, NAME-2.png and so on; "picture" in
+detections.json says which is whose. No photograph is written over, and no file that predict did not make.
 `--framework both` runs both, in processes of their own, into OUT/torch and OUT/jittor, and sets them side by side in
 OUT/NAME.png: what only one of them found is red. `--views` draws what the detector looked at on the way.
 """
@@ -13,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import glob
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,13 @@ from neutral.data.images import is_image, load_image
 from neutral.data.names import standard
 from neutral.data.transforms import val_transform
 from neutral.diagnosis import bad_node
-from neutral.errors import InputError, NonFinite
+from neutral.errors import Ended, InputError, NonFinite
 from neutral.evaluation import compact, from_plain_results, plain_results
 from neutral.files import fetch, write_json
 from neutral.finite import first_bad
+from neutral.locks import owned
 from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, paint_segments, save
+from neutral.processes import call, how_ended
 from neutral.schemas import ANNOTATIONS_LIMIT, Detections
 from neutral.views import VIEWS
 from neutral.weights import open_weights
@@ -55,6 +58,7 @@ from scripts.common import (
     open_session,
     run_main,
 )
+from scripts.outputs import RESULTS, apart, check_outputs
 
 ADDRESSES = ("http://", "https://")
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
@@ -107,17 +111,20 @@ def pictures_of(options: argparse.Namespace, config: Config) -> tuple[list[Pictu
         if not options.images:
             raise InputError("no images: give files, folders or globs, or --split val")
         files = find_files(options.images)
-        names = [f.stem for f in files]
-        unique = [n if names.count(n) == 1 else f"{k:04d}-{n}" for k, n in enumerate(names)]
-        pictures = [Picture(n, f, k) for k, (n, f) in enumerate(zip(unique, files), start=1)]
+        names = apart(files, options.views)
+        pictures = [Picture(n, f, k) for k, (n, f) in enumerate(zip(names, files), start=1)]
         given = open_categories(config) if options.data else None
         return pictures, agreed(options, carried, given) or standard(config) or Categories({}, {})
     dataset = open_datasets(config, 0)[options.split]
     known = agreed(options, carried, dataset.known)
-    pictures = []
-    for index, record in enumerate(dataset.images[: options.count]):
-        path = dataset.path(record)
-        pictures.append(Picture(path.stem, path, record["id"], dataset[index][1]))
+    records = dataset.images[: options.count]
+    paths = [dataset.path(record) for record in records]
+    pictures = [
+        Picture(name, path, record["id"], dataset[index][1])
+        for index, (name, path, record) in enumerate(
+            zip(apart(paths, options.views), paths, records)
+        )
+    ]
     return pictures, known
 
 
@@ -144,6 +151,7 @@ def records_of(picture: Picture, found: dict, known: Categories) -> list[dict]:
         {
             "file_name": str(picture.path),
             "image_id": picture.image_id,
+            "picture": f"{picture.name}.png",
             "name": names.get(record["category_id"], str(record["category_id"])),
             **record,
             "category_id": ids.get(record["category_id"], record["category_id"]),
@@ -204,7 +212,7 @@ def predict_one(
                 save(paint_segments(image, segments), options.out / f"{picture.name}-panoptic.png")
             records += records_of(picture, found, known)
             progress.update(task, advance=1, note=f"{len(marks)} objects in {picture.name}")
-    write_json(options.out / "detections.json", records, indent=None)
+    write_json(options.out / RESULTS, records, indent=None)
     shown = sum(r["score"] >= options.threshold for r in records)
     say(
         f"{shown} detections of at least {options.threshold:g} in {len(pictures) - len(unusable)} images: {options.out}"
@@ -229,9 +237,11 @@ def predict_both(
         command += ["--split", options.split] if options.split else []
         command += ["--count", str(options.count)] if options.count else []
         command += ["--views", *options.views, "--"] if options.views else ["--"]
-        if subprocess.run([*command, *options.images], check=False).returncode:
-            raise InputError(f"{framework} did not finish; see above")
-        records[framework] = schema.read(out / "detections.json", Detections, ANNOTATIONS_LIMIT)
+        code = call([*command, *options.images])
+        if code:
+            message = f"{framework} {how_ended(code)}; what it said is above"
+            raise InputError(message) if code == 2 else Ended(f"error: {message}", 1)
+        records[framework] = schema.read(out / RESULTS, Detections, ANNOTATIONS_LIMIT)
     total = alone = 0
     for picture in pictures:
         found = [found_in(records[f], picture, known) for f in FRAMEWORKS]
@@ -273,12 +283,25 @@ def main() -> None:
         if name not in VIEWS[config.model.detector]:
             known = ", ".join(VIEWS[config.model.detector])
             raise InputError(f"--views {name}: {config.name} has {known}")
-    options.images = [
-        str(fetch(image, options.out / "fetched")) if image.startswith(ADDRESSES) else image
-        for image in options.images
-    ]
+    with owned(options.out) as notes:
+        for text in notes:
+            say(text, error=True)
+        options.images = [
+            str(fetch(image, options.out / "fetched")) if image.startswith(ADDRESSES) else image
+            for image in options.images
+        ]
+        predict(options, config)
+
+
+def predict(options: argparse.Namespace, config: Config) -> None:
     pictures, known = pictures_of(options, config)
-    if options.framework == "both":
+    both = options.framework == "both"
+    for folder in (options.out, *(options.out / f for f in FRAMEWORKS if both)):
+        check_outputs(folder, {p.name: p.path for p in pictures}, options.views)
+    for picture in pictures:
+        if picture.name != picture.path.stem:
+            say(f"{picture.path}: its pictures are called {picture.name}", error=True)
+    if both:
         predict_both(options, config, pictures, known)
     else:
         predict_one(options, config, pictures, known)

@@ -7,6 +7,7 @@ with one process. Gradients go through the machine's memory, by pipes: any frame
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -18,6 +19,7 @@ import numpy as np
 from neutral.config import Config
 from neutral.data.batching import Batch
 from neutral.errors import InputError
+from neutral.processes import ENDINGS, die_with, how_ended
 from scripts.common import open_session
 
 
@@ -47,7 +49,9 @@ def serve(
     connection: Connection, framework: str, config: Config, device: str, rank: int, count: int
 ) -> None:
     """A helper's life: calls of its session's methods, until the connection closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides
+    die_with(multiprocessing.parent_process().pid)
+    for number in (signal.SIGINT, *ENDINGS):  # the first process decides
+        signal.signal(number, signal.SIG_IGN)
     session = None
     while True:
         try:
@@ -61,7 +65,20 @@ def serve(
             reply = ("ok", getattr(session, name)(*arguments))
         except Exception as error:
             reply = (type(error).__name__, f"{error}\n{traceback.format_exc()}")
-        connection.send(reply)
+        try:
+            connection.send(reply)
+        except OSError:  # the first process did not wait for it
+            os._exit(0)
+
+
+@contextlib.contextmanager
+def ignored_by_children(number: int):
+    """Processes that are started inside ignore this signal from their first moment."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 class Ranks:
@@ -75,20 +92,29 @@ class Ranks:
             ours, theirs = context.Pipe()
             arguments = (theirs, framework, config, device, rank, count)
             process = context.Process(target=serve, args=arguments, daemon=True)
-            process.start()
+            with ignored_by_children(signal.SIGINT):
+                process.start()
             theirs.close()
             self.helpers.append((ours, process))
-        claim(device, 0, count)
         self.count = count
-        self.session = open_session(framework, config, device)
+        try:
+            claim(device, 0, count)
+            self.session = open_session(framework, config, device)
+        except BaseException:
+            self.close()
+            raise
 
     def __getattr__(self, name: str):
         return getattr(self.session, name)
 
     def close(self) -> None:
-        for connection, process in self.helpers:
+        """Ends the helpers; one in the middle of a step is not waited for."""
+        for connection, _ in self.helpers:
             connection.close()
-            process.join(timeout=30)
+        for _, process in self.helpers:
+            process.join(timeout=2)
+            process.kill()
+            process.join()
 
     def describe(self) -> dict:
         return self.session.describe() | {"ranks": self.count}
@@ -97,16 +123,22 @@ class Ranks:
         try:
             self.helpers[rank - 1][0].send((name, arguments))
         except OSError:
-            raise InputError(f"rank {rank} of {self.count} has died") from None
+            raise self.obituary(rank) from None
 
     def answer(self, rank: int):
         try:
             status, value = self.helpers[rank - 1][0].recv()
         except (EOFError, OSError):
-            raise InputError(f"rank {rank} of {self.count} has died") from None
+            raise self.obituary(rank) from None
         if status != "ok":
             raise InputError(f"rank {rank} of {self.count}: {status}: {value}")
         return value
+
+    def obituary(self, rank: int) -> InputError:
+        process = self.helpers[rank - 1][1]
+        process.join(timeout=5)
+        how = how_ended(process.exitcode) if process.exitcode is not None else "does not answer"
+        return InputError(f"rank {rank} of {self.count} has died: it {how}")
 
     def everywhere(self, name: str, *arguments):
         """A method of every session; the first process's answer."""

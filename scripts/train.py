@@ -1,12 +1,13 @@
 """Trains one framework: `python -m scripts.train --framework jittor --preset scenes_detr --out logs/mine`.
 
-SIGTERM ends the run after the step in progress, with a checkpoint from which --resume goes on bit for bit.
+SIGTERM, SIGHUP or Ctrl-C end the run after the step in progress, with a checkpoint from which --resume goes on bit for
+bit; Ctrl-C again ends it at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
+import sys
 
 from door.ranges import Range, add_number
 from door.terminal import Console, Table, say
@@ -14,6 +15,8 @@ from neutral.config import Config
 from neutral.data.batching import train_batches
 from neutral.data.coco import CocoDataset
 from neutral.diagnosis import write_memory
+from neutral.locks import owned
+from neutral.processes import Request, stoppable
 from neutral.run import RunOptions, Stopped, start_weights, train
 from parity.engine.memory import memory_profile
 from scripts.common import (
@@ -77,20 +80,36 @@ def main() -> int:
     )
     options = parser.parse_args()
     config = config_from(options)
-    datasets = open_datasets(config, options.cache_images)
     check_ranks(config, options.ranks)
+    datasets = open_datasets(config, options.cache_images)
+    with owned(options.out) as notes:
+        for text in notes:
+            print(text, file=sys.stderr)
+        session = session_from(options, config)
+        try:
+            if options.profile_memory:
+                return profile_memory(session, config, datasets["train"], options)
+            with stoppable() as request:
+                return run_training(session, config, datasets, options, request)
+        finally:
+            if isinstance(session, Ranks):
+                session.close()
+
+
+def session_from(options: argparse.Namespace, config: Config):
     if options.ranks > 1:
-        session = Ranks(options.framework, config, options.device, options.ranks)
-    else:
-        session = open_session(options.framework, config, options.device)
-    if options.profile_memory:
-        return profile_memory(session, config, datasets["train"], options)
-    asked: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+        return Ranks(options.framework, config, options.device, options.ranks)
+    return open_session(options.framework, config, options.device)
+
+
+def run_training(
+    session, config: Config, datasets: dict, options: argparse.Namespace, request: Request
+) -> int:
+    """Until the end, or until `request` is there."""
     run = RunOptions(
         options.out,
         **{name: getattr(options, name) for name in RUN_OPTIONS},
-        stop=lambda: bool(asked),
+        stop=lambda: bool(request),
     )
     try:
         if options.json_progress:
@@ -100,11 +119,8 @@ def main() -> int:
         with make_progress() as progress:
             log = train(session, config, datasets, run, ProgressReport(progress, options.framework))
     except Stopped:
-        say(f"stopped by SIGTERM: --resume goes on from {options.out}", error=True)
-        return 128 + signal.SIGTERM
-    finally:
-        if isinstance(session, Ranks):
-            session.close()
+        say(f"stopped by {request.name}: --resume goes on from {options.out}", error=True)
+        return request.code
     say(f"log: {log}")
     return 0
 

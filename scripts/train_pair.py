@@ -4,29 +4,35 @@
 log.csv, checkpoints), the charts OUT/curves.png, curves.svg and steps.png, and OUT/summary.html with all of it: curves,
 losses, throughput, verdicts. `--seeds 0,1,2` does so for every seed, in OUT/seed0 and so on, and judges the
 runs over the seeds, too; `--tube 8` runs that many copies of PyTorch, from weights moved by one unit in the last
-place, as a measure of how far apart two runs may be. Exit code 1 when a verdict is FAIL.
+place, as a measure of how far apart two runs may be. Exit code 1 when a verdict is FAIL. SIGTERM, SIGHUP and Ctrl-C
+are passed on: every run writes a checkpoint and ends. When a run dies the others of its time do so, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
+from subprocess import PIPE
 
 from rich.progress import Progress
 
 from door.ranges import SEEDS, Range, add_number
 from door.terminal import say
-from neutral.errors import InputError
+from neutral.errors import Ended, InputError
+from neutral.locks import owned
 from neutral.plots import class_bars, compare_runs, compare_steps
+from neutral.processes import Request, end, how_ended, start, stoppable
 from neutral.run import read_stream
 from neutral.runlog import read_log
+from parity.engine.scratch import scratch_folder
 from parity.engine.statistics import compare_streams
 from parity.engine.verdicts import Status, Verdict
 from parity.suite.runs import draw, judge_runs, judge_tube
@@ -77,56 +83,86 @@ def command(run: Run, options: argparse.Namespace) -> list[str]:
     return [*base, *run.more]
 
 
-def follow(process: subprocess.Popen, report: ProgressReport) -> None:
-    """Reads a run's events until it ends; lines that are no events (compiler chatter) are passed over."""
-    for line in process.stdout:
-        if line.startswith("{"):
-            report(json.loads(line))
-
-
 def run_groups(groups: list[list[Run]], options: argparse.Namespace) -> None:
-    """Group after group, each run with its share of the cores."""
-    with make_progress() as progress, tempfile.TemporaryDirectory() as folder:
-        for group in groups:
-            run_group(group, options, progress, Path(folder))
+    """Group after group, each run with its share of the cores. Ended when one dies, or this process is told to stop."""
+    running: list[Running] = []
+    with make_progress() as progress, scratch_folder("pair") as errors:
+        with stoppable(lambda: [r.process.terminate() for r in running]) as request:
+            for group in groups:
+                running[:] = []
+                run_group(group, options, progress, errors, running, request)
+        if request:
+            raise Ended(f"stopped by {request.name}: --resume goes on", request.code)
+
+
+@dataclass
+class Running:
+    """A run on its way; `stopped`: it was told to, because another one had died."""
+
+    run: Run
+    process: subprocess.Popen
+    errors: Path
+    stopped: bool = False
+
+    def follow(self, report: ProgressReport, ended: Queue) -> None:
+        """Reads its events until it ends; lines that are no events (compiler chatter, half ones) are passed over."""
+        for line in self.process.stdout:
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict):
+                    report(event)
+        self.process.wait()
+        ended.put(self)
+
+    def obituary(self) -> list[str]:
+        """How it ended, and the last that it said, in lines."""
+        tail = self.errors.read_text(errors="replace").strip().splitlines()[-8:]
+        return [f"{self.run.name} {how_ended(self.process.returncode)}:", *tail]
 
 
 def run_group(
-    group: list[Run], options: argparse.Namespace, progress: Progress, folder: Path
+    group: list[Run],
+    options: argparse.Namespace,
+    progress: Progress,
+    folder: Path,
+    running: list[Running],
+    request: Request,
 ) -> None:
+    """Runs of one time; when one fails the others are told at once, and an error says which one and why."""
     threads = max(1, (os.cpu_count() or 2) // len(group))
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    running = []
-    for run in group:
-        errors = (folder / run.name).open("w+")
-        process = subprocess.Popen(
-            command(run, options),
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=environment,
-        )
-        report = ProgressReport(progress, run.name)
-        thread = threading.Thread(target=follow, args=(process, report), daemon=True)
-        thread.start()
-        running.append((run.name, process, thread, errors))
+    ended: Queue = Queue()
+    failed: list[Running] = []
     try:
-        failures = [_wait(*entry) for entry in running]
+        for number, run in enumerate(group):
+            if request:
+                break
+            errors = folder / f"{run.name}-{number}"
+            with errors.open("w") as file:
+                process = start(
+                    command(run, options), stdout=PIPE, stderr=file, text=True, env=environment
+                )
+            running.append(one := Running(run, process, errors))
+            if request:  # it came before this run was in the list
+                process.terminate()
+            report = ProgressReport(progress, run.name)
+            threading.Thread(target=one.follow, args=(report, ended), daemon=True).start()
+        for _ in list(running):
+            one = ended.get()
+            if one.process.returncode and not one.stopped and not request:
+                failed.append(one)
+                for other in running:
+                    other.stopped = other.stopped or other.process.poll() is None
+                    other.process.terminate()
     finally:
-        for _, process, _, _ in running:
-            process.terminate()
-    if any(failures):
-        told = [line for failure in failures for line in failure]
-        raise InputError(told[0], *told[1:])
-
-
-def _wait(name: str, process: subprocess.Popen, thread: threading.Thread, errors) -> list[str]:
-    """What a run that failed said at its end; [] of one that did not."""
-    code = process.wait()
-    thread.join()
-    errors.seek(0)
-    tail = errors.read().strip().splitlines()[-8:]
-    return [f"{name} ended with exit code {code}:", *tail] if code else []
+        end([r.process for r in running])
+    if failed:
+        others = [f"{r.run.name} was told to stop; --resume goes on" for r in running if r.stopped]
+        first, *more = failed[0].obituary()
+        code = failed[0].process.returncode
+        if code == 2:
+            raise InputError(first, *more, *others)
+        raise Ended("\n".join([f"error: {first}", *more, *others]), 1)
 
 
 def compare(folder: Path, tube: int) -> tuple[Section, list[Verdict]]:
@@ -204,7 +240,15 @@ def main() -> int:
     open_datasets(config, 0)
     folders = [options.out if s is None else options.out / f"seed{s}" for s in seeds]
     groups = [group for s, f in zip(seeds, folders) for group in planned(options, s, f)]
-    run_groups(groups, options)
+    with owned(options.out) as notes:
+        for text in notes:
+            print(text, file=sys.stderr)
+        run_groups(groups, options)
+        return judge(options, config.name, seeds, folders)
+
+
+def judge(options: argparse.Namespace, name: str, seeds: list, folders: list[Path]) -> int:
+    """Charts, verdicts and the summary of finished runs; the exit code."""
     sections, verdicts = [], []
     for folder in folders:
         section, found = compare(folder, options.tube)
@@ -216,10 +260,10 @@ def main() -> int:
         verdicts += [v for v in found if v.check != "data streams"]
         draw(curves, options.out / "seeds.png")
         charts = {"all seeds": options.out / "seeds.png"}
-        sections.insert(0, Section(f"{config.name}, {len(seeds)} seeds", {}, [], charts))
+        sections.insert(0, Section(f"{name}, {len(seeds)} seeds", {}, [], charts))
     for verdict in verdicts:
         say(verdict)
-    summary = write_summary(options.out / "summary.html", config.name, sections, verdicts)
+    summary = write_summary(options.out / "summary.html", name, sections, verdicts)
     say(f"summary: {summary}; charts: {', '.join(str(f / 'curves.png') for f in folders)}")
     return int(any(v.status is Status.FAIL for v in verdicts))
 

@@ -299,7 +299,9 @@ def test_polygons_need_three_corners(coco_folder, polygon):
             a["segmentation"] = [[5, 5, 25, 5, 25, 15]]
         content["annotations"][1]["segmentation"].append(polygon)
 
-    with pytest.raises(InputError, match=r"annotation 2: .* a polygon of|annotations\[1\].*expected a polygon"):
+    with pytest.raises(
+        InputError, match=r"annotation 2: .* a polygon of|annotations\[1\].*expected a polygon"
+    ):
         CocoDataset.open(coco_folder(edit), "val", 91, masks=True)
 
 

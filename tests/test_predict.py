@@ -50,7 +50,8 @@ def test_files_folders_and_globs(weights, image, tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.png", "b.png", "detections.json"}
     records = json.loads((tmp_path / "out" / "detections.json").read_text())
     assert len(records) == 2 * 12, "a detection for every query"
-    assert {"image_id", "category_id", "bbox", "score", "file_name", "name"} == records[0].keys()
+    wanted = {"image_id", "category_id", "bbox", "score", "file_name", "name", "picture"}
+    assert wanted == records[0].keys()
     first = [r for r in records if r["file_name"].endswith("a.bmp")]
     others = json.loads((tmp_path / "two" / "detections.json").read_text())
     again = [r for r in others if r["file_name"] == str(image)]

@@ -22,6 +22,7 @@ from PIL import (
 )
 
 from neutral.errors import InputError
+from neutral.files import regular
 from neutral.notes import say
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
@@ -44,7 +45,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # abou
 def load_image(path: Path, upright: bool = False, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The image as RGB; InputError names a file that is missing, no image, too large, or cut short."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(regular(path), formats=FORMATS) as image:
             check_size(image.size, path, max_pixels)
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                 say(f"{path}: of its {image.n_frames} frames the first is used", "frames")
@@ -119,8 +120,10 @@ def scaled(values: np.ndarray, path: Path) -> Image.Image:
 def stored_size(path: Path) -> tuple[int, int]:
     """(width, height) from the file's header; InputError as load_image."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(regular(path), formats=FORMATS) as image:
             return image.size
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"{path}: {reason(error)}") from None
 

@@ -24,6 +24,7 @@ from neutral.data.coco import (
 )
 from neutral.data.images import MAX_PIXELS, check_size
 from neutral.errors import InputError
+from neutral.files import regular
 from neutral.schemas import PanopticFile
 
 
@@ -97,7 +98,7 @@ def locate_panoptic(root: Path, split: str) -> Path:
 def read_segments(file: Path | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """A PNG file -> ids int64 [H, W], R + 256 G + 256^2 B; InputError names one that cannot be read."""
     try:
-        opened = io.BytesIO(file) if isinstance(file, bytes) else file
+        opened = io.BytesIO(file) if isinstance(file, bytes) else regular(file)
         with Image.open(opened, formats=("PNG",)) as image:
             check_size(image.size, file, max_pixels)
             colours = np.asarray(image.convert("RGB"), dtype=np.int64)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from neutral.config import ScenesConfig
 from neutral.config.shared import CROWD_SIZE
 from neutral.data.masks import encode_mask
 from neutral.files import write_json
+from neutral.locks import clear_unfinished, remove_unheld, unfinished
 from neutral.randomness import stream
 
 CATEGORIES = {1: "disc", 2: "square", 4: "triangle", 7: "cross"}
@@ -151,14 +152,17 @@ def ensure_scenes(folder: Path, config: ScenesConfig, seed: int) -> Path:
     root = folder / f"scenes-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     if not root.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".scenes-", dir=folder))
+        clear_unfinished(folder)
+        for left in folder.glob(".scenes-*"):  # as earlier versions called them
+            remove_unheld(left)
+        staging, descriptor = unfinished(folder, is_folder=True)
         try:
             write_scenes(staging, config, seed)
-            staging.chmod(0o755)
             staging.rename(root)
         except OSError:
             if not root.is_dir():  # otherwise another process was faster; its bytes are the same
                 raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+            os.close(descriptor)
     return root

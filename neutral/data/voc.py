@@ -16,6 +16,7 @@ from door import schema
 from neutral.data.coco import CocoDataset, check_annotation, with_area
 from neutral.data.images import stored_size
 from neutral.errors import InputError
+from neutral.files import regular
 from neutral.notes import say
 from neutral.schemas import XML_LIMIT, VocRecord
 from neutral.text import decode_xml, read_text
@@ -83,13 +84,13 @@ def locate_list(root: Path, name: str) -> tuple[Path, Path]:
 
 def read_list(listing: Path, annotations: Path) -> list[str]:
     """Names of images without their endings; InputError when there is no such list or nothing in it."""
-    if not listing.is_file():
+    if not listing.exists():
         raise InputError(
             f"{listing}: no such file; --data names one year of VOC, as VOCdevkit/VOC2007, or VOCdevkit, and "
             "data.train_sets and data.val_sets name the lists, as trainval or 2007/trainval,2012/trainval; "
             "a folder of COCO is asked for with --set data.kind=coco"
         )
-    lines = [line.strip() for line in read_text(listing).splitlines()]
+    lines = [line.strip() for line in read_text(regular(listing)).splitlines()]
     names = [listed_name(line, annotations) for line in lines if line]
     if not names:
         raise InputError(f"{listing}: no images")

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 
 from door import schema
 from neutral.errors import InputError
+from neutral.files import regular
 from neutral.weights.archives import Members, check_directory
 from neutral.weights.pickles import (
     NUMBERS,
@@ -97,7 +98,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     """The tensors of a file, and what lies beside them. InputError when it is absent, damaged, hostile or empty."""
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             size = file.seek(0, io.SEEK_END)
             if not size:
                 raise ValueError("it is empty")
@@ -106,8 +107,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         found.mapping = mapping
     except FileNotFoundError:
         raise InputError(f"{path}: no such weights file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; name the weights file in it") from None
+    except InputError:
+        raise
     except Refused as error:
         raise InputError(f"{path}: refused: {error}") from None
     except (

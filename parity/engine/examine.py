@@ -7,7 +7,6 @@ sides in float32, free with the reference's choices, and forced.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from parity.engine.localise import compare_local_32, compare_local_64, culprits
 from parity.engine.precision import PrecisionGate
 from parity.engine.record import Record
 from parity.engine.reproduce import write_scripts
-from parity.engine.scratch import scratch
+from parity.engine.scratch import discard, scratch
 from parity.engine.semantic import compare_backward_64, compare_forward_64
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.weights import compare_names, compare_state
@@ -57,7 +56,7 @@ class Examination:
 
     def __exit__(self, *_) -> None:
         self.records.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
 
     def run(self, told: Callable = lambda stage, verdicts: None) -> list[Verdict]:
         """Every verdict; told(stage, verdicts) hears of each stage as soon as it is judged.

@@ -26,7 +26,7 @@ from parity.engine import stepper
 from parity.engine.record import Record, write_in_two, write_record
 from parity.engine.runner import Runner
 from parity.engine.transport import receive, send
-from parity.engine.workers import REPLY, REQUEST
+from parity.engine.workers import PARENT, REPLY, REQUEST
 from parity.files import peak_memory
 
 
@@ -107,7 +107,6 @@ class Server:
         child = os.fork()
         if not child:
             try:
-                die_with_parent()
                 os.close(receiver)
                 with open(sender, "wb") as file:
                     pickle.dump(self.run(target, *arguments), file)
@@ -207,12 +206,23 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG
 
 
+def follow_parent() -> None:
+    """A worker, and copies of it, never outlive who started them."""
+    parent = os.environ.pop(PARENT, "")
+    if parent and Path("/proc/self").exists():
+        die_with_parent()
+        if not Path("/proc", parent).exists():  # it had ended before
+            os._exit(1)
+        os.register_at_fork(after_in_child=die_with_parent)
+
+
 def serve(connection: Connection, handle: Callable, folder: Path) -> None:
     """Answers requests with handle(method, arguments, options) until nobody asks any more.
 
     folder: where large arrays of requests and answers lie (transport.py). An error that has an `exit_code` is the
     user's input.
     """
+    follow_parent()
     while True:
         try:
             method, args, options = receive(connection, folder / REQUEST)

@@ -19,7 +19,7 @@ import numpy as np
 from door import schema
 from door.jsontext import dumps
 from parity.engine.shapes import StoredTensor
-from parity.files import replacing
+from parity.files import regular, replacing
 
 DTYPES = {
     "float64": "F64",
@@ -93,7 +93,7 @@ class MappedTensors(Mapping):
     """
 
     def __init__(self, path: Path | str, resident: int | None = None):
-        with Path(path).open("rb") as file:
+        with regular(path).open("rb") as file:
             self.start = 8 + int.from_bytes(file.read(8), "little")
             if self.start > HEADER_LIMIT:
                 raise ValueError(f"its header has more than {HEADER_LIMIT >> 20} MiB")

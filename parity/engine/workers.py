@@ -3,23 +3,24 @@
 A request is sent with `submit` and its answer fetched with `result`, so that both sides can
 work at the same time; `call` does both. A worker that dies or hangs raises WorkerDied, which says
 which node it had entered last and what it wrote to stderr; the next request gets a new process.
+It ends with the thread that started it (Linux: PR_SET_PDEATHSIG): the first request comes from a lasting one.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from parity.case import Side
-from parity.engine.scratch import scratch
+from parity.engine.scratch import discard, scratch
 from parity.engine.transport import receive, send
 from parity.errors import InputError, WorkerDied, WorkerError
 
 FRAMEWORKS = ("torch", "jittor")
+PARENT = "PARITY_PARENT"  # variable of a worker: the process with which it ends
 REQUEST, REPLY = "request", "reply"  # files of a worker's folder, for large arrays
 # two workers share the cores: threads that wait should not keep the other's from running
 PASSIVE = {"OMP_WAIT_POLICY": "passive", "PARITY_GPU_SHARE": "0.45"}
@@ -83,8 +84,8 @@ class Worker:
         before = os.environ.get("PYTHONPATH")
         # another interpreter's packages are not this one's
         paths += [before] if before and self.side.python is None else []
-        path = {"PYTHONPATH": os.pathsep.join(paths)}
-        return self.variables | os.environ | path | dict(self.side.env)
+        given = {"PYTHONPATH": os.pathsep.join(paths), PARENT: str(os.getpid())}
+        return self.variables | os.environ | given | dict(self.side.env)
 
     def submit(self, method: str, *args, **options) -> None:
         if self.process is None or self.process.poll() is not None:
@@ -139,7 +140,7 @@ class Worker:
                 self.process.kill()
                 self.process.wait()
             self.process = None
-        shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
 
     def kill(self) -> None:
         """Ends the process in the middle of what it does."""

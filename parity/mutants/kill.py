@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from parity.engine.scratch import scratch
+from parity.engine.scratch import discard, scratch
 from parity.engine.transport import pack, unpack
 from parity.engine.verdicts import Status, Verdict, first_divergence
 from parity.engine.workers import FRAMEWORKS, Worker
@@ -60,7 +59,7 @@ class Hunt:
     def close(self) -> None:
         for worker in self.sound.values():
             worker.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
 
     def sound_answers(self, name: str, probe: Probe) -> dict:
         if name not in self.answers:

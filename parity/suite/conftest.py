@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from neutral.processes import tie_to_parent
 from parity.engine.floors import read_floors
 from parity.files import read_json
 from parity.pytest_plugin import is_ours, live_of
 from parity.suite.cases import FLOORS
 from parity.suite.order import in_order
 
+tie_to_parent()  # gpu_check starts the suite
 ROOT = Path(__file__).resolve().parent.parent.parent
 KILL_MATRIX = ROOT / "logs" / "reference" / "mutants.json"
 FOLDED = ("test_semantics.py",)  # hundreds of short cases, told together as long as they pass

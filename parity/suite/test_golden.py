@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -14,7 +12,7 @@ from parity.engine import gates
 from parity.engine.examine import RESIDENT
 from parity.engine.judging import judge, judge_equal, relative_l2
 from parity.engine.record import Record
-from parity.engine.scratch import scratch
+from parity.engine.scratch import discard, scratch
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.weights import drawn_weights
 from parity.engine.workers import FRAMEWORKS
@@ -32,7 +30,7 @@ LIMITS = {  # forward, gradients
 def folder():
     found = scratch("golden")
     yield found
-    shutil.rmtree(found, ignore_errors=True)
+    discard(found)
 
 
 @pytest.mark.parametrize("name", ["detr_r50", "detr_r50_dc5"])

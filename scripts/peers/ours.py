@@ -21,7 +21,7 @@ class Model:
         self.config, self.framework = config, framework
         self.ops = importlib.import_module(f"{framework}_impl.ops")
         self.session = importlib.import_module(f"{framework}_impl.session").Session(config, device)
-        self.rates = parameters.rates(self.session.trained_names(), config, 0)
+        self.rates = parameters.rates(self.session.trained, config, 0)
         self.steps = 0
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
@@ -52,7 +52,7 @@ class Model:
         return self.ops.surround(head, around)
 
     def describe(self) -> dict:
-        trained = self.session.trained_names()
+        trained = self.session.trained
         shapes = self.session.shapes()
         return {
             "environment": self.session.describe(),

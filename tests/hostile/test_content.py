@@ -185,7 +185,10 @@ def test_splits_that_disagree_on_categories(coco_folder, monkeypatch):
     file = root / "annotations" / "instances_val2017.json"
     content = json.loads(file.read_text())
     for changed, told in (
-        ([{"id": 1, "name": "three"}, {"id": 3, "name": "one"}], "has category 1 as 'three', .*'one'"),
+        (
+            [{"id": 1, "name": "three"}, {"id": 3, "name": "one"}],
+            "has category 1 as 'three', .*'one'",
+        ),
         (
             [*content["categories"], {"id": 9, "name": "nine"}],
             r"has category 9 \('nine'\), which .* does not have",

@@ -11,7 +11,7 @@ from parity.mutants import Mutant, install
 
 FORWARD, LOSSES, GRADIENTS = "float64 forward", "float64 losses", "float64 node gradients"
 MATCHES = "float64 choices"
-DECISIONS, DETECTIONS, NAMES = "float64 choices", "float64 detections", "trained parameters"
+CHOICES, DETECTIONS, NAMES = "float64 choices", "float64 detections", "trained parameters"
 J, T = "jittor", "torch"
 
 _ALL = (
@@ -84,7 +84,7 @@ _ALL = (
         "    scores, labels = (x[:, : logits.shape[1]] for x in ops.sort_descending(flat))\n"
         "    labels = labels % (logits.shape[2] - 1)\n",
         "detr",
-        DECISIONS,
+        CHOICES,
         "max in (outside)",
         "port 6",
     ),
@@ -234,8 +234,8 @@ _ALL = (
         "    T width = greater(lesser(a[2], b[2]) - greater(a[0], b[0]), (T)0);\n",
         "    T width = greater(lesser(a[2], b[2]) - greater(a[0], b[0]) + 1, (T)0);\n",
         "frcnn",
-        FORWARD,
-        "proposals",
+        CHOICES,
+        "proposals_kept",
         "trap 7",
         fast=True,
     ),
@@ -333,8 +333,8 @@ _ALL = (
         "            x = layer(x) if index == 0 else layer(ops.relu(x))\n",
         "            x = layer(x) if index < 2 else layer(ops.relu(x))\n",
         "detr",
-        FORWARD,
-        "bbox_embed.layers.1/in[0]",
+        CHOICES,
+        "relu in bbox_embed",
     ),
     Mutant(
         "square_matrix_transposed",
@@ -402,7 +402,7 @@ _ALL = (
         "        return relu6(self.pointwise(relu6(self.depthwise(x))))\n",
         "        return relu6(self.pointwise(ops.relu(self.depthwise(x))))\n",
         "frcnn mobilenet",
-        DECISIONS,
+        CHOICES,
         "relu in backbone.body.Conv2d_1#2",
         "ReLU for ReLU6",
     ),
@@ -501,7 +501,7 @@ _ALL = (
         "    inner = ops.clamp_min(inner, 0)\n",
         "    inner = ops.clamp_min(inner + 1, 0)\n",
         "frcnn",
-        DECISIONS,
+        CHOICES,
         "anchor_labels",
         "box +1",
     ),
@@ -512,8 +512,8 @@ _ALL = (
         "(np.arange(cells) + config.offset)",
         "(np.arange(cells) + 0.0)",
         "frcnn",
-        FORWARD,
-        "proposals",
+        CHOICES,
+        "anchor_labels",
         "anchor offset",
     ),
     Mutant(
@@ -523,8 +523,8 @@ _ALL = (
         '    if config.order == "size_major":\n',
         '    if config.order != "size_major":\n',
         "frcnn as tf",
-        FORWARD,
-        "proposals",
+        CHOICES,
+        "anchor_labels",
         "anchor order",
     ),
     Mutant(
@@ -557,8 +557,8 @@ _ALL = (
         "        if self.clamp > 0:\n",
         "        if self.clamp < 0:\n",
         "frcnn as trzy",
-        FORWARD,
-        "proposals",
+        CHOICES,
+        "proposals_large",
     ),
     Mutant(
         "ties_of_the_best_lost",
@@ -567,7 +567,7 @@ _ALL = (
         "        ties = ops.logical_and(overlap == highest[:, None], pairs > 0)\n",
         "        ties = ops.logical_and(overlap > highest[:, None], pairs > 0)\n",
         "frcnn",
-        DECISIONS,
+        CHOICES,
         "anchor_labels",
         "low-quality matches",
     ),
@@ -578,7 +578,7 @@ _ALL = (
         "ops.ranks(row_keys * candidate + (1 - candidate) * LAST)",
         "ops.ranks((1 - row_keys) * candidate + (1 - candidate) * LAST)",
         "frcnn",
-        DECISIONS,
+        CHOICES,
         "anchor_sample",
         "sampler",
     ),
@@ -589,7 +589,7 @@ _ALL = (
         "        if self.config.append_gt:\n",
         "        if not self.config.append_gt:\n",
         "frcnn",
-        DECISIONS,
+        CHOICES,
         "roi_labels",
         "GT among the proposals",
     ),
@@ -633,7 +633,7 @@ _ALL = (
         "        level = ops.clamp_min(exact.floor() - self.lowest, 0)\n",
         "        level = ops.clamp_min(exact.floor() - self.lowest + 1, 0)\n",
         "frcnn",
-        DECISIONS,
+        CHOICES,
         "roi_levels",
         "FPN level",
     ),
@@ -710,7 +710,7 @@ _ALL = (
         "ops.nms(wide, ops.array(label), allowed",
         "ops.nms(wide, ops.array(label * 0), allowed",
         "frcnn",
-        DECISIONS,
+        CHOICES,
         "detection_kept/0",
         "per-class NMS",
     ),

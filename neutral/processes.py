@@ -1,0 +1,139 @@
+"""Processes that belong together: a parent passes signals on, a child never outlives its parent. Linux.
+
+A command that others start calls `tie_to_parent` first; `start` begins such a command. A child dies with the *thread*
+that began it (PR_SET_PDEATHSIG): call `start` from the main one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+PARENT = "RUN_PARENT"  # environment variable: the process with which this one ends
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+GRACE = 30.0  # seconds that a child has for clearing up when its parent gives up
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP: everything is cleared up on the way out."""
+
+    def __init__(self, number: int):
+        super().__init__(f"ended by {signal.Signals(number).name}")
+        self.code = 128 + number
+
+
+def terminate(number: int, frame) -> None:
+    for ending in ENDINGS:  # what follows would cut the clearing up short
+        signal.signal(ending, signal.SIG_IGN)
+    raise Terminated(number)
+
+
+def end_politely() -> None:
+    """From now on SIGTERM and SIGHUP raise Terminated; SIGHUP not under nohup."""
+    for number in ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, terminate)
+
+
+def tie_to_parent() -> None:
+    """A process that `start` began is killed when that one ends, which also decides about Ctrl-C."""
+    parent = os.environ.pop(PARENT, "")
+    if parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        die_with(int(parent))
+
+
+def die_with(parent: int) -> None:
+    """This process is killed as soon as `parent`, which made it, has ended; so are copies of it with itself."""
+    set_death_signal()
+    if os.getppid() != parent:  # it was faster
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.register_at_fork(after_in_child=set_death_signal)
+
+
+def set_death_signal() -> None:
+    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG
+
+
+def start(command: list[str], **options) -> subprocess.Popen:
+    """subprocess.Popen of a command that calls `tie_to_parent`."""
+    environment = (options.pop("env", None) or os.environ) | {PARENT: str(os.getpid())}
+    return subprocess.Popen(command, env=environment, **options)
+
+
+def call(command: list[str]) -> int:
+    """Runs a command that calls `tie_to_parent`; its exit code. When this process is ended, so is that one."""
+    process = start(command)
+    try:
+        return process.wait()
+    finally:
+        end([process])
+
+
+def end(processes: list[subprocess.Popen]) -> None:
+    """SIGTERM to those that still run, and SIGKILL to those that have not ended after GRACE."""
+    running = [p for p in processes if p.poll() is None]
+    for process in running:
+        process.terminate()
+    limit = time.monotonic() + GRACE
+    for process in running:
+        try:
+            process.wait(max(0.0, limit - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def how_ended(code: int) -> str:
+    """An exit code of `subprocess` in words."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
+class Request:
+    """Whether this process was asked to stop: the signal's number, else 0."""
+
+    number = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.number)
+
+    @property
+    def name(self) -> str:
+        return signal.Signals(self.number).name
+
+    @property
+    def code(self) -> int:
+        return 128 + self.number
+
+
+@contextlib.contextmanager
+def stoppable(tell: Callable[[], None] = lambda: None) -> Iterator[Request]:
+    """Inside, the first SIGTERM, SIGHUP or SIGINT is a request, and calls `tell`; a second Ctrl-C interrupts."""
+    request = Request()
+
+    def ask(number: int, frame) -> None:
+        if not request:
+            request.number = number
+            tell()
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (*ENDINGS, signal.SIGINT)}
+    before = {number: how for number, how in before.items() if how is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield request
+    finally:
+        for number, how in before.items():
+            signal.signal(number, how)
