@@ -39,7 +39,7 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
     """The whole of a file of at most `limit` bytes."""
     try:
         if not path.is_file() and path.exists():
-            raise InputError(f"{path}: is not a file")
+            raise InputError(f"{path}: is {_kind_of(path)}, not a file")
         size = path.stat().st_size
         if size > limit:
             raise InputError(
@@ -52,6 +52,11 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
         raise
     except ValueError:  # a zero byte
         raise InputError(f"{str(path)!r}: no file can be called so") from None
+
+
+def _kind_of(path: Path) -> str:
+    kinds = (("is_dir", "a folder"), ("is_fifo", "a named pipe"), ("is_socket", "a socket"))
+    return next((name for test, name in kinds if getattr(path, test)()), "a device")
 
 
 def parse(data: bytes | str, shape, name: str):

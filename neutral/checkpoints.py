@@ -12,7 +12,7 @@ import re
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
 
@@ -52,6 +52,13 @@ class Place:
             best=self.best,
             best_epoch=self.best_epoch,
         )
+
+
+class Begun(TypedDict):
+    """What a place must say: nothing of it may be left to a default."""
+
+    epoch: int
+    step: int
 
 
 @dataclass
@@ -123,6 +130,7 @@ class Checkpoints:
             raise InputError(
                 f"{self.newest}: holds weights but no training state; start from it with --weights instead"
             )
+        self.told(metadata, "place", Begun)
         self.told(metadata, "place", Place)
         self.told(metadata, "updates", UPDATES)
         self.told(metadata, "config", dict[str, Any])

@@ -129,7 +129,7 @@ SUMMARY = re.compile(r"\[val\] epoch=\s*(\d+) AP=([\d.]+) \| AP50=([\d.]+) \| AP
 def read_log(path: Path | str) -> RunLog:
     """InputError names the file and line when it is not a run log."""
     path = Path(path)
-    if not path.exists() or path.is_dir():
+    if not path.exists():
         raise InputError(f"{path}: no such log")
     # text of other languages has other ends of line within
     lines = decode(schema.read_bytes(regular(path)), path).split("\n")

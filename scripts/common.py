@@ -179,12 +179,8 @@ def add_loading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_pixel_limit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--max-pixels",
-        type=int,
-        metavar="N",
-        help=f"refuse images of more pixels (default {MAX_PIXELS:,})",
-    )
+    text = f"refuse images of more pixels (default {MAX_PIXELS:,})"
+    add_number(parser, "--max-pixels", int, Range(1, 10**12), metavar="N", help=text)
 
 
 def open_datasets(config: Config, cache_mib: float) -> dict[str, CocoDataset]:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from door.ranges import Range, add_number
 from door.terminal import Console, Table
 from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
@@ -114,7 +115,8 @@ def parse() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("logs/gpu/check"))
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--seconds", type=float, help="all in all; what fits is chosen")
+    text = "all in all; what fits is chosen"
+    add_number(parser, "--seconds", float, Range(0, above=True), help=text)
     parser.add_argument(
         "--resume-from", type=Path, help="check.json of an earlier check, or its folder"
     )

@@ -143,6 +143,8 @@ class DataConfig:
     val_sets: tuple[str, ...] = ()
     # "discovered": the classes that the training sets have, sorted, as trzy finds them
     voc_classes: Literal["standard", "discovered"] = "standard"
-    max_pixels: int = 100_000_000  # of an image; larger ones are refused
+    max_pixels: Annotated[int, Range(1, 10**12)] = (
+        100_000_000  # of an image; larger ones are refused
+    )
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
     scenes_seed: Seed = 0

@@ -142,7 +142,7 @@ def made_weights(config: Config, device: str, batch: Batch, out: Path) -> dict:
 
 def first_passes(worker: BenchWorker, config: Config, plan: Plan, weights, batch, report) -> dict:
     """Builds the model in its process and lets it do everything twice, compilations included."""
-    report(f"{worker.framework}: first passes")
+    report(f"{worker.label}: first passes")
     before = gpu_memory_used()
     found = worker.call("build", to_dict(config), plan.device, weights)
     for kind, method in WORK.items():

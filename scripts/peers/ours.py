@@ -38,7 +38,7 @@ class Model:
         self.ops.finish(list(self.session.tensors.values()))
 
     def watch(self, seen: list[int]):
-        head = self.session.modules().get("roi_heads.box_head")
+        head = dict(self.session.model.named_modules()).get("roi_heads.box_head")
         if head is None:
             return lambda: None
 
@@ -84,7 +84,7 @@ def calibrate(session, ops, batch: Batch) -> int:
 
         return surround
 
-    for name, module in session.modules().items():
+    for name, module in dict(session.model.named_modules()).items():
         if f"{name}.running_var" in tensors:
             release.append(ops.surround(module, around(name)))
     with ops.no_grad():

@@ -140,7 +140,7 @@ TRAIN = ("--framework", "torch", "--preset", "scenes_detr", "--out", "nowhere")
         ("predict", ("--threshold", "nan", "x.jpg"), "--threshold: 'nan': give a number, 0 to 1"),
         ("predict", ("--threshold", "2", "x.jpg"), "--threshold: '2'"),
         ("predict", ("--count", "0"), "--count: '0'"),
-        ("gpu_check", ("--limit", "0"), "--limit: '0': give a number, above 0"),
+        ("gpu_check", ("--seconds", "-1"), "--seconds: '-1': give a number, above 0"),
         ("bench", ("--rounds", "0"), "--rounds: '0'"),
         ("bench_weights", ("--rounds", "0"), "--rounds: '0'"),
         ("bench_peers", ("--size", "1000000x64"), "--size 1000000x64"),

@@ -154,9 +154,9 @@ def test_summary(name, tmp_path):
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_charts(tmp_path):
     out = [tmp_path / "a.svg", tmp_path / "a.png"]
-    class_bars({"run": dict.fromkeys(NAMES, 0.5)}, "".join(NAMES), out)
+    class_bars([("run", dict.fromkeys(NAMES, 0.5))], "".join(NAMES), out)
     assert "script" not in {e.tag.rpartition("}")[2] for e in ElementTree.parse(out[0]).iter()}
-    curves = {name: {"recall": [0, 1], "AP": [1, 0]} for name in NAMES}
+    curves = [(name, {"recall": [0, 1], "AP": [1, 0]}) for name in NAMES]
     precision_recall(curves, "".join(NAMES), out)
     ElementTree.parse(out[0])
     assert sound(out[0].read_text())
@@ -188,7 +188,14 @@ def test_tensors_are_called_what_they_are_called(tmp_path, monkeypatch, capsys):
     for name in NAMES[:-1]:
         assert plain(name.rpartition(".")[2]) in told
     line = refused(
-        monkeypatch, "convert_weights", "convert", path, "--preset", "detr_r50", "--out", path
+        monkeypatch,
+        "convert_weights",
+        "convert",
+        path,
+        "--preset",
+        "detr_r50",
+        "--out",
+        tmp_path / "b.pth",
     )
     assert "of no known source" in line or "does not fit" in line
 
