@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def write_run(folder: Path, seed: int, ap: float, jitter: np.random.Generator) -> None:
     folder.mkdir(parents=True)
-    header = {"header": {"config": {"name": "made up", "seed": seed}, "data": {"train": {"sha256": "x"}}}}
+    header = {
+        "header": {"config": {"name": "made up", "seed": seed}, "data": {"train": {"sha256": "x"}}}
+    }
     lines = [header]
     for epoch in range(6):
         noise = jitter.normal(0, 0.001)

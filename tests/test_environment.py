@@ -173,7 +173,7 @@ def test_setup_with_a_too_new_python_says_what_to_install(tmp_path):
     new = '#!/bin/bash\nif [ "$1" = --version ]; then echo Python 3.14.1; exit 0; fi\nexit 1\n'
     result = run_setup(tmp_path, python3=new)
     assert result.returncode == 1
-    assert "Python 3.10 to 3.13" in result.stderr
+    assert "Python 3.10, 3.11 or 3.12" in result.stderr
     assert "3.14.1" in result.stderr
 
 

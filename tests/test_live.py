@@ -45,7 +45,7 @@ def test_a_line_for_every_case_and_stage_in_the_declared_order(lines):
         f"PASS     free 64: {one} 2.0e-15, limit 1.0e-12",
         f"1/10 PASS     detectors: scenes_detr_on_scenes: {one} 3.0e-15, limit 1.0e-12",
         f"2/10 PASS     ops: {one} 1.0e-15, limit 1.0e-12",
-        "3/10 NOT RUN  ops: skipped: nothing compared",
+        "3/10 NOT RUN  ops: skipped: 1 compared, 1 NOT RUN",
         "8/10 PASS     5 entries of the atlas: 5 compared, worst 1.0e-15, limit 1.0e-12",
         f"9/10 FAIL     detectors: wrong: {one} 1.0e+00, limit 1.0e-12, 1 FAIL, first n",
         f"PASS     free 64: {one} 2.0e-15, limit 1.0e-12",

@@ -47,7 +47,7 @@ def test_torch_against_torch(parity_conclude):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
-    for name in ("parity", "jittor_setup"):  # a build leaves files behind, so not in the clone
+    for name in ("parity", "jittor_setup", "door"):  # a build leaves files behind, so not in the clone
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -84,7 +84,7 @@ def run(python: Path, folder: Path, *command: str) -> subprocess.CompletedProces
 def test_it_has_the_library_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
-    assert tops == {"parity", "jittor_setup"}
+    assert tops == {"parity", "jittor_setup", "door"}
     assert not [name for name in names if name.startswith("parity/suite")]
     for wanted in ("report/report.html.j2", "report/report.css", "atlas/atlas.json", "cli.py"):
         assert f"parity/{wanted}" in names

@@ -74,10 +74,10 @@ class Worker:
         paths = [*self.side.path]
         if self.side.python is None:
             paths.append(str(PACKAGES))
-        else:  # nothing but these two: the other interpreter has its own site-packages
+        else:  # nothing but these: the other interpreter has its own site-packages
             bridge = self.folder / "packages"
             bridge.mkdir(exist_ok=True)
-            for name in ("parity", "jittor_setup"):
+            for name in ("parity", "jittor_setup", "door"):
                 if not (bridge / name).exists():
                     (bridge / name).symlink_to(PACKAGES / name)
             paths.insert(0, str(bridge))

@@ -189,7 +189,9 @@ class Live:
     def write(self, text: str, status: str = "") -> None:
         begun, self.line_begun = self.line_begun, False
         text = self.reporter._tw.markup(text, **MARKS.get(status, {}))
-        self.screen.line(f"\n{text}" if begun else text)
+        if begun:
+            self.screen.line("")
+        self.screen.line(text)
 
     def rest(self) -> None:
         """No case runs for the moment, and pytest may write."""
