@@ -139,10 +139,12 @@ _ALL = (
         "crop_draws_height_first",
         J,
         "neutral/data/transforms.py",
-        "        width = _inclusive(generator, config.crop_min, min(image.size[0], config.crop_max))\n"
-        "        height = _inclusive(generator, config.crop_min, min(image.size[1], config.crop_max))\n",
-        "        height = _inclusive(generator, config.crop_min, min(image.size[1], config.crop_max))\n"
-        "        width = _inclusive(generator, config.crop_min, min(image.size[0], config.crop_max))\n",
+        "        width, height = (\n"
+        "            _inclusive(generator, min(config.crop_min, side), min(side, config.crop_max))\n"
+        "            for side in image.size\n",
+        "        height, width = (\n"
+        "            _inclusive(generator, min(config.crop_min, side), min(side, config.crop_max))\n"
+        "            for side in image.size[::-1]\n",
         "data",
         "data",
         "train0/boxes",
