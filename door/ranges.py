@@ -68,7 +68,7 @@ Count0 = Annotated[int, Range(0, 10**6)]
 Layers = Annotated[int, Range(1, 1000)]
 Channels = Annotated[int, Range(1, 65536)]
 Channels0 = Annotated[int, Range(0, 65536)]
-Rate = Annotated[float, Range(0, 1e6)]
+Rate = Annotated[float, Range(0, 1e30)]
 Epochs = Annotated[int, Range(0, 10**6)]
 
 

@@ -113,8 +113,12 @@ class Ranks:
             connection.close()
         for _, process in self.helpers:
             process.join(timeout=2)
-            process.kill()
-            process.join()
+            if process.is_alive():
+                # Jittor takes a child that was killed for one that ran out of memory, and ends this process
+                with contextlib.suppress(ValueError):  # not the main thread
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                process.kill()
+                process.join()
 
     def describe(self) -> dict:
         return self.session.describe() | {"ranks": self.count}

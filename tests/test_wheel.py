@@ -47,7 +47,11 @@ def test_torch_against_torch(parity_conclude):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
-    for name in ("parity", "jittor_setup", "door"):  # a build leaves files behind, so not in the clone
+    for name in (
+        "parity",
+        "jittor_setup",
+        "door",
+    ):  # a build leaves files behind, so not in the clone
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):

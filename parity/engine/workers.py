@@ -8,10 +8,12 @@ It ends with the thread that started it (Linux: PR_SET_PDEATHSIG): the first req
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from parity.case import Side
@@ -26,6 +28,17 @@ REQUEST, REPLY = "request", "reply"  # files of a worker's folder, for large arr
 PASSIVE = {"OMP_WAIT_POLICY": "passive", "PARITY_GPU_SHARE": "0.45"}
 TIMEOUT = 1800.0  # seconds for one request; a cold Jittor compiles for minutes
 PACKAGES = Path(__file__).resolve().parent.parent.parent  # where parity and jittor_setup lie
+
+
+@functools.cache
+def launcher() -> ThreadPoolExecutor:
+    """The thread that starts all workers: the kernel ends a worker with the thread that made it, and this one lives
+    as long as the process."""
+    return ThreadPoolExecutor(1, "parity-launcher")
+
+
+def launched(*arguments, **options) -> subprocess.Popen:
+    return launcher().submit(subprocess.Popen, *arguments, **options).result()
 
 
 class Worker:
@@ -52,7 +65,7 @@ class Worker:
         command = [python, "-m", self.module, self.side.backend, str(theirs.fileno()), str(node)]
         try:
             with (self.folder / "stderr").open("wb") as stderr:
-                self.process = subprocess.Popen(
+                self.process = launched(
                     [*command, *self.preload],
                     pass_fds=[theirs.fileno()],
                     stdout=stderr,
