@@ -54,8 +54,8 @@ class TraceTree(TypedDict):
     errors: NotRequired[dict[str, float | StoredArray]]
     owners: NotRequired[dict[str, str]]
     modules: NotRequired[dict[str, dict[str, Any]]]
-    decisions: NotRequired[dict[str, Any]]
-    detections: NotRequired[list[dict[str, Any]]]
+    choices: NotRequired[dict[str, Any]]
+    detections: NotRequired[Any]  # whatever post-processing gives
 
 
 class RecordAbout(TypedDict):
