@@ -6,35 +6,40 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import importlib.util
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from matplotlib import font_manager, get_data_path
-from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
 
-OWN = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 PACKAGE, FILE = "manimgx_fonts_cjk", "NotoSansCJK-VF.otf.ttc"
 SIZE = 11
 
 
+@functools.cache
+def own() -> str:
+    """The font that is always there. matplotlib is imported when a font is asked for, and not by every command."""
+    data = importlib.import_module("matplotlib").get_data_path()
+    return str(Path(data) / "fonts" / "ttf" / "DejaVuSans.ttf")
+
+
 def files() -> Iterator[str]:
     """Font files, the ones that are always there first."""
-    yield str(OWN)
+    yield own()
     package = importlib.util.find_spec(PACKAGE)
     for folder in package.submodule_search_locations or () if package else ():
         if (Path(folder) / FILE).is_file():
             yield str(Path(folder) / FILE)
-    yield from sorted(font_manager.findSystemFonts())
+    yield from sorted(importlib.import_module("matplotlib.font_manager").findSystemFonts())
 
 
 @functools.cache
 def characters(file: str) -> frozenset[int]:
     """Codes of the characters that a font has; none when it cannot be read."""
     try:
-        return frozenset(FT2Font(file).get_charmap())
+        return frozenset(importlib.import_module("matplotlib.ft2font").FT2Font(file).get_charmap())
     except (RuntimeError, OSError):
         return frozenset()
 
@@ -58,7 +63,7 @@ def font(file: str) -> ImageFont.FreeTypeFont:
 
 def font_for(text: str) -> ImageFont.FreeTypeFont:
     """A font to draw the text in, the usual one where no font has all of it."""
-    return font(file_for(text) or str(OWN))
+    return font(file_for(text) or own())
 
 
 def one_line(text: str) -> str:
@@ -71,5 +76,5 @@ def drawable(name: str, beside: str) -> str:
     name = one_line(name)
     if name and file_for(name):
         return name
-    rest = "".join(c for c in name if c.isspace() or ord(c) in characters(str(OWN))).strip()
+    rest = "".join(c for c in name if c.isspace() or ord(c) in characters(own())).strip()
     return f"{rest} {beside}".strip()

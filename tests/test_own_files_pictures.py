@@ -231,7 +231,7 @@ def text_pixels(name: str) -> bytes:
 def test_no_two_names_look_alike(has_cjk, monkeypatch):
     """With whatever fonts this machine has, and with matplotlib's alone, which lacks Chinese."""
     if not has_cjk:
-        monkeypatch.setattr(fonts, "files", lambda: iter([str(fonts.OWN)]))
+        monkeypatch.setattr(fonts, "files", lambda: iter([fonts.own()]))
     fonts.file_for.cache_clear()
     categories = Categories(dict(enumerate(NAMES, 1)), {k: k for k in range(1, len(NAMES) + 1)})
     shown = categories.drawable()

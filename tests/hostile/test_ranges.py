@@ -173,7 +173,9 @@ def test_help_and_the_docs_list_the_ranges(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         importlib.import_module("scripts.train").main()
     told = " ".join(capsys.readouterr().out.split())
-    assert "lr (0 to 1000000000000000019884624838656)" in told and "flip_probability (0 to 1)" in told
+    assert (
+        "lr (0 to 1000000000000000019884624838656)" in told and "flip_probability (0 to 1)" in told
+    )
     assert "training steps per epoch, at most (1 or more)" in told
     assert fields.PAGE.read_text() == fields.page(), (
         "python -m scripts.fields --docs writes it anew"
@@ -184,5 +186,8 @@ def test_a_command_says_one_line_and_ends_with_2(tmp_path):
     out = tmp_path / "out"
     arguments = ("--framework", "torch", "--preset", "scenes_detr", "--out", out)
     code, errors, _ = exit_of("train", *arguments, "--set", "optimiser.lr=nan")
-    assert (code, len(errors)) == (2, 1) and "optimiser.lr=nan: give 0 to 1000000000000000019884624838656" in errors[0]
+    assert (code, len(errors)) == (
+        2,
+        1,
+    ) and "optimiser.lr=nan: give 0 to 1000000000000000019884624838656" in errors[0]
     assert not out.exists()
