@@ -220,3 +220,33 @@ def test_layouts_are_each_others_inverse():
     with pytest.raises(InputError, match="every axis once"):
         transposed(1, 1)
     assert Subject(None).layout == {}
+
+
+COUNTING = """
+from parity import Subject
+
+
+def counting():
+    import torch
+
+    class Counts(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("table", torch.arange(3))
+            self.fc = torch.nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.fc(x).argmax(1)
+
+    return Subject(Counts(), skip=("fc",))
+"""
+
+
+def test_what_was_not_compared_is_told(tmp_path):
+    (tmp_path / "counting.py").write_text(COUNTING)
+    side = Side(f"{tmp_path / 'counting.py'}:counting", "torch")
+    result = examine(Case("counting", side, side, inputs, float32=False))
+    result.raise_for_failures()
+    told = {(v.check, v.node) for v in result.verdicts if v.status == "NOT_RUN"}
+    assert {("not looked into", f"{n} (reference)") for n in ("fc", "table")} <= told
+    assert ("float64 losses", "(all)") in told and ("float64 gradients", "(all)") in told

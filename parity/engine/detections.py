@@ -72,7 +72,9 @@ def compare_detections_32(
     Only detections: what another post-processing makes of float32 is judged through what it was given.
     """
     if not all(map(are_detections, (exact, reference, candidate))):
-        return []
+        message = "not detections: in float32 judged through what post-processing was given"
+        status = Status.NOT_RUN
+        return [Verdict(case, checks.DETECTIONS_32, "(all)", status, message=message)]
     check, name = checks.DETECTIONS_32, {"torch": "PyTorch"}.get(sides[0], sides[0])
     own = match_detections(case, check, exact, reference)[0]
     return [

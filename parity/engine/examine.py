@@ -15,6 +15,7 @@ import numpy as np
 from parity.case import Case, Side
 from parity.engine.arrays import Selection
 from parity.engine.chain import Chain
+from parity.engine.checks import GRADIENTS_64, NOT_LOOKED_INTO
 from parity.engine.floors import Floors
 from parity.engine.localise import compare_local_32, compare_local_64, culprits
 from parity.engine.precision import PrecisionGate
@@ -49,7 +50,7 @@ class Examination:
         self.inputs = self.targets = None
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
-        self.given: dict[str, tuple[list, dict]] = {}  # trained names and state, by side
+        self.given: dict[str, tuple[list, dict, dict]] = {}  # names, state, what is left out
 
     def __enter__(self) -> Examination:
         return self
@@ -157,7 +158,9 @@ class Examination:
                 after[0].wait_for(after[1])
             if given:
                 worker = self.workers[chain.side]
-                self.given[chain.side] = worker.call("trained_names"), worker.call("state")
+                self.given[chain.side] = tuple(
+                    worker.call(request) for request in ("trained_names", "state", "left_out")
+                )
             self.workers.collect(self.submit(name, (chain.side,), **options))
 
         chain.add(run, name=name)
@@ -179,7 +182,14 @@ class Examination:
         if not self.case.float64:
             return []
         two = (self[f"{side} free 64"] for side in self.sides)
-        return compare_backward_64(self.case.name, *two, self.sides)
+        found = compare_backward_64(self.case.name, *two, self.sides)
+        if not found and self.case.gradients:
+            message = "neither side has a total that anything trained leads to"
+            return [self.not_run(GRADIENTS_64, "(all)", message)]
+        return found
+
+    def not_run(self, check: str, node: str, message: str) -> Verdict:
+        return Verdict(self.case.name, check, node, Status.NOT_RUN, message=message)
 
     def judge_forced_64(self) -> list[Verdict]:
         if not self.case.float64:
@@ -252,7 +262,12 @@ class Examination:
         names = [self.given[side][0] for side in self.sides]
         verdicts = [compare_names(self.case.name, *names, self.sides)]
         for side in self.sides:  # one state after the other: they are as large as a record
-            verdicts += compare_state(self.case.name, side, wanted, self.given.pop(side)[1])
+            _, state, left_out = self.given.pop(side)
+            verdicts += compare_state(self.case.name, side, wanted, state)
+            verdicts += [
+                self.not_run(NOT_LOOKED_INTO, f"{name} ({side})", why)
+                for name, why in left_out.items()
+            ]
         return verdicts
 
     def submit(self, name: str, sides: tuple[str, ...], **options) -> tuple[str, ...]:

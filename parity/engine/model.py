@@ -62,19 +62,27 @@ class Model:
         for part, model in self.models.items():
             for name, module in self.backend.named_modules(model).items():
                 own = ".".join(filter(None, (part, name)))
-                if not any(fnmatch.fnmatchcase(own, pattern) for pattern in self.subject.skip):
+                if not self.is_skipped(own):
                     found[self.name_of(own)] = module
         return found
 
-    def skipped(self) -> list[str]:
-        """Modules that the subject asks not to look into."""
-        return sorted(
-            own
-            for part, model in self.models.items()
-            for name in self.backend.named_modules(model)
-            for own in [".".join(filter(None, (part, name)))]
-            if any(fnmatch.fnmatchcase(own, pattern) for pattern in self.subject.skip)
-        )
+    def is_skipped(self, own: str) -> bool:
+        return any(fnmatch.fnmatchcase(own, pattern) for pattern in self.subject.skip)
+
+    def left_out(self) -> dict[str, str]:
+        """Why by own name: modules that are not looked into, parameters and buffers that are not compared."""
+        found = {}
+        for part, model in self.models.items():
+            for name in self.backend.named_modules(model):
+                own = ".".join(filter(None, (part, name)))
+                if self.is_skipped(own):
+                    found[own] = "the subject asks not to look into it"
+            for name, tensor in self.backend.named_tensors(model).items():
+                own = ".".join(filter(None, (part, name)))
+                bookkeeping = name.rpartition(".")[2] == "num_batches_tracked"
+                if "float" not in str(tensor.dtype) and not bookkeeping:
+                    found[own] = f"of dtype {tensor.dtype}: only floats are given and compared"
+        return found
 
     def trained_names(self) -> list[str]:
         return list(self.trained)

@@ -91,7 +91,7 @@ def compare_losses(
     limit: float,
     sides: tuple[str, str] = SIDES,
 ) -> list[Verdict]:
-    """Every component; one that is 0 on both sides proves nothing, and none on either side is none to compare."""
+    """Every component; one that is 0 on both sides proves nothing, none on either side is NOT_RUN."""
 
     def judge_one(node, a, b):
         verdict = judge(case, check, node, b, a, limit)
@@ -100,7 +100,10 @@ def compare_losses(
         return verdict
 
     ours, theirs = flatten_losses(reference), flatten_losses(candidate)
-    return judge_nodes(case, check, ours, theirs, judge_one, sides) if ours or theirs else []
+    if not ours and not theirs:
+        message = "no loss on either side: nothing that floats comes out"
+        return [Verdict(case, check, "(all)", Status.NOT_RUN, message=message)]
+    return judge_nodes(case, check, ours, theirs, judge_one, sides)
 
 
 def compare_backward_64(

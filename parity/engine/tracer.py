@@ -85,6 +85,8 @@ class Tracer:
         """
         self.backend = backend
         self.reference = reference
+        # a run without a total has no gradients, and nothing is asked for where it forces another
+        self.wanted = reference.get("node_gradients", {}) if reference is not None else {}
         self.rounded = rounded
         self.is_constant = is_constant
         self.entered = entered
@@ -170,7 +172,7 @@ class Tracer:
 
     def is_leaf(self, node: str) -> bool:
         """Whether `node` holds a replaced value that a gradient is asked for."""
-        return self.reference is not None and node in self.reference["node_gradients"]
+        return self.reference is not None and node in self.wanted
 
     def leaf(self, node: str, tensor):
         values = self.reference["nodes"][node]
@@ -206,7 +208,7 @@ class Tracer:
     def computed(self, total) -> tuple[list, list]:
         """What the pieces of code compute, and the reference's gradients of it; the total has gradient 1."""
         tensors, cotangents = [total], [None]
-        given = self.reference["node_gradients"]
+        given = self.wanted
         for node, tensor in self.arrived.items():
             if node not in given or not self.backend.is_differentiable(tensor):
                 continue
