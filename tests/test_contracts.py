@@ -62,3 +62,11 @@ def test_every_backend_has_every_function_with_the_same_parameters():
         }
         for name, parameters in wanted.items():
             assert found.get(name) == parameters, f"{backend}.{name}"
+
+
+def test_every_public_name_is_there():
+    import parity
+
+    assert all(getattr(parity, name) is not None for name in parity.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = parity.nothing

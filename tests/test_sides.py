@@ -10,7 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import Case, InputError, Layout, Side, Subject, examine, transposed
+from parity import (
+    Case,
+    InputError,
+    Layout,
+    Side,
+    Subject,
+    Workers,
+    check_steps,
+    examine,
+    transposed,
+)
 from parity.engine.workers import Worker
 
 HALF = """
@@ -48,6 +58,12 @@ def halves(tmp_path) -> dict[str, Path]:
         (tmp_path / name).mkdir()
         (tmp_path / name / "models.py").write_text(MODELS.format(layer))
     return {name: tmp_path / name for name in ("ours", "theirs", "wrong")} | {"root": tmp_path}
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers() as both:
+        yield both
 
 
 def inputs():
@@ -250,3 +266,39 @@ def test_what_was_not_compared_is_told(tmp_path):
     told = {(v.check, v.node) for v in result.verdicts if v.status == "NOT_RUN"}
     assert {("not looked into", f"{n} (reference)") for n in ("fc", "table")} <= told
     assert ("float64 losses", "(all)") in told and ("float64 gradients", "(all)") in told
+
+
+KINDS = """
+import numpy as np
+
+
+def half(framework, kind):
+    if framework == "torch":
+        import torch as fw
+        from torch import nn
+    else:
+        import jittor as fw
+        from jittor import nn
+    forwards = {
+        "no parameters": lambda self, x: x * 2 + 1,
+        "several": lambda self, x: (x.sum(1), None, "word", 3, {"a": [x * 3]}),
+        "detached": lambda self, x: (x * x).detach(),
+        "its input": lambda self, x: x,
+        "nothing": lambda self, x: {},
+    }
+    return type("Half", (nn.Module,), {"forward": forwards[kind], "execute": forwards[kind]})()
+"""
+
+
+@pytest.mark.parametrize("kind", ["no parameters", "several", "detached", "its input", "nothing"])
+def test_whatever_a_module_returns_is_no_alarm(kind, tmp_path, workers):
+    (tmp_path / "kinds.py").write_text(KINDS)
+    sides = [
+        Side(f"{tmp_path / 'kinds.py'}:half", fw, arguments={"framework": fw, "kind": kind})
+        for fw in ("torch", "jittor")
+    ]
+    case = Case(kind, *sides, inputs)
+    for result in (examine(case, workers), check_steps(case, workers, steps=2)):
+        result.raise_for_failures()
+    compared = {v.check for v in examine(case, workers).verdicts}
+    assert ("float64 node gradients" in compared) == (kind not in ("detached", "nothing"))

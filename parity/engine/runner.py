@@ -33,7 +33,7 @@ class Run:
 class Runner(Model):
     """What is asked of one half."""
 
-    def prepare(self, inputs):
+    def prepare(self, inputs, differentiable: bool = False):
         """What forward is given for these inputs."""
         if self.subject.cast:
             inputs = tree.replaced(
@@ -44,8 +44,14 @@ class Runner(Model):
         if self.subject.prepare is not None:
             return self.subject.prepare(inputs)
         return tree.replaced(
-            inputs, lambda x: isinstance(x, np.ndarray), lambda _, x: self.backend.array(x)
+            inputs, lambda x: isinstance(x, np.ndarray), lambda _, x: self.tensor(x, differentiable)
         )
+
+    def tensor(self, values: np.ndarray, differentiable: bool = False):
+        tensor = self.backend.array(values)
+        if differentiable and values.dtype.kind == "f":
+            self.backend.set_trainable({"input": tensor}, {"input"})
+        return tensor
 
     def forward(self, prepared, run: Run):
         if self.subject.forward is not None:
@@ -141,7 +147,8 @@ class Runner(Model):
                 if subject.watch is not None:
                     stack.enter_context(subject.watch(choices))
                 stack.enter_context(tracer)
-                outputs = self.forward(self.prepare(inputs), run)
+                # where nothing is trained, gradients are those of the inputs
+                outputs = self.forward(self.prepare(inputs, differentiable=not self.trained), run)
                 total, losses = self.losses(outputs, targets, run)
                 found = subject.postprocess and subject.postprocess(outputs, inputs, run)
         except ValueError as error:

@@ -211,3 +211,24 @@ def compare_streams(case: str, torch: list[dict], jittor: list[dict]) -> Verdict
         )
         return Verdict(case, check, "(length)", Status.FAIL, message=message)
     return Verdict(case, check, f"{len(torch)} batches", Status.PASS)
+
+
+def judge_seeds(
+    case: str,
+    metric: str,
+    reference: np.ndarray,
+    candidate: np.ndarray,
+    margin: float,
+    paired: bool = True,
+) -> list[Verdict]:
+    """Runs of both sides over seeds: values [seeds] at the end, or whole curves [seeds, epochs].
+
+    margin: the difference that would matter, fixed beforehand, in the metric's unit. Equivalence at the end, and of
+    curves whether they part anywhere.
+    """
+    reference, candidate = (np.asarray(x, dtype=np.float64) for x in (reference, candidate))
+    ends = [x if x.ndim == 1 else x[:, -1] for x in (reference, candidate)]
+    verdicts = [judge_equivalence(case, f"{metric} at the end", *ends, margin, paired)]
+    if reference.ndim == 2:
+        verdicts.append(judge_curves(case, metric, reference, candidate, paired))
+    return verdicts

@@ -12,7 +12,7 @@ import numpy as np
 
 from parity.engine import gates
 from parity.engine.judging import SIDES, judge, judge_nodes, total_norm
-from parity.engine.verdicts import Verdict
+from parity.engine.verdicts import Status, Verdict
 from parity.engine.weights import compare_names
 
 
@@ -23,6 +23,9 @@ def compare_steps(
     weights, names, losses, state = reference
     _, names_too, losses_too, state_too = candidate
     verdicts = [compare_names(case, names, names_too, sides)]
+    if not names and not names_too and not any(losses) and not any(losses_too):
+        message = "nothing is trained, and no loss comes out"
+        return [*verdicts, Verdict(case, "steps", "(all)", Status.NOT_RUN, message=message)]
     check = "float64 losses"
     for step, (a, b) in enumerate(zip(losses, losses_too, strict=True)):
         boxed = [{k: np.array([v]) for k, v in found.items()} for found in (a, b)]

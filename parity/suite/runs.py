@@ -15,8 +15,7 @@ from neutral.runlog import RunLog, read_log
 from parity.engine import gates
 from parity.engine.statistics import (
     compare_streams,
-    judge_curves,
-    judge_equivalence,
+    judge_seeds,
     permutation_band,
 )
 from parity.engine.verdicts import Status, Verdict
@@ -68,9 +67,7 @@ def judge_runs(
         margin = gates.AP_MARGIN
         if isinstance(metric, str):
             margin = gates.LOSS_MARGIN * float(np.mean(ours[:, -1]))
-        ends = (ours[:, -1], theirs[:, -1])
-        verdicts.append(judge_equivalence(case, f"{name} at the end", *ends, margin, paired=True))
-        verdicts.append(judge_curves(case, name, ours, theirs, paired=True))
+        verdicts += judge_seeds(case, name, ours, theirs, margin)
     return verdicts, curves
 
 
