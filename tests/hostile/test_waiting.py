@@ -135,7 +135,7 @@ def test_a_full_disk_at_every_writer(tmp_path, monkeypatch):
     """Of a run: what was there stays, and the run goes on once there is room."""
     trained(tmp_path)
     writers = (
-        "neutral.tensorfile.write_array",
+        "door.tensorfile.write_array",
         "neutral.files.os.fsync",
         "neutral.runlog.csv.DictWriter.writerows",
     )
