@@ -2,14 +2,19 @@
 
 setup    jittor_setup by itself, without PyTorch, with NumPy 1.26 and NumPy 2
 engine   the harness's own tests, PyTorch and Jittor in one environment
+wheel    the wheel as pip installs it with its extras, where nothing else is
+apart    one side in an interpreter of its own: another PyTorch, or Jittor with NumPy 2
 
-Each environment compiles Jittor's core once, for a minute or two; `nox -r` keeps environments. Interpreters that are
-not there are left out. Jittor's metadata asks for NumPy 1, so that it is installed without its dependencies here.
+The last two run their tests with the Python that runs nox (`.venv/bin/nox`). Each environment compiles
+Jittor's core once, for a minute or two; `nox -r` keeps environments. Interpreters that are not there are left
+out. Jittor's metadata asks for NumPy 1, so that it is installed without its dependencies here.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import nox
@@ -20,7 +25,7 @@ nox.options.sessions = ["setup"]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 JITTOR = ("astunparse", "tqdm", "six", "wheel", "Pillow")  # what it asks for beside NumPy
 HARNESS = (
-    *("scipy", "rich", "pytest>=8", "hypothesis", "safetensors", "matplotlib", "jinja2"),
+    *("scipy", "rich", "pytest>=8", "hypothesis", "safetensors", "matplotlib", "jinja2", "msgspec"),
     *("pycocotools", "tensorboard"),
 )
 SETUP = ("test_jittor_setup", "test_environment", "test_compiling", "test_cuda_home")
@@ -29,6 +34,9 @@ ENGINE = (
     *("test_oracle", "test_floors", "test_pairs", "test_offline", "test_float64"),
 )
 FOLDER = Path(__file__).resolve().parent
+# pyenv's python3.x find nothing unless they are told of all that it has
+_PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+os.environ.setdefault("PYENV_VERSION", ":".join(sorted(x.name for x in _PYENV.glob("3.*"))))
 
 
 def pinned(name: str) -> str:
@@ -65,3 +73,33 @@ def engine(session: nox.Session) -> None:
     numpy = "numpy>=2" if session.python == "3.13" else pinned("numpy")
     install(session, numpy, "torch", "torchvision")
     test(session, ENGINE)
+
+
+@nox.session(python=False)
+def wheel(session: nox.Session) -> None:
+    """Extras from the registry, nothing pinned by us."""
+    folder = session.create_tmp()
+    session.run(sys.executable, "-m", "venv", "--clear", f"{folder}/bare", external=True)
+    python = f"{folder}/bare/bin/python"
+    pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    session.run(*pip, "wheel", "--no-deps", "-w", folder, str(FOLDER), external=True)
+    (built,) = Path(folder).glob("*.whl")
+    extras = f"{built}[torch,jittor,pytest]"
+    session.run(*pip, "install", extras, env={"PIP_FIND_LINKS": ""}, external=True)
+    found = {"PARITY_WHEEL_PYTHON": python}
+    session.run(
+        *(sys.executable, "-m", "pytest", "-q", "tests/test_wheel.py"), env=found, external=True
+    )
+
+
+@nox.session(python="3.12")
+@nox.parametrize("what", ["torch", "jittor"], ids=["torch", "jittor"])
+def apart(session: nox.Session, what: str) -> None:
+    session.env["PIP_FIND_LINKS"] = ""
+    session.install("numpy>=2", "msgspec", *(["torch<2.12"] if what == "torch" else JITTOR))
+    if what == "jittor":
+        session.install(pinned("onednn-cpu-gomp"), pinned("onednn-devel-cpu-gomp"))
+        session.install("--no-deps", pinned("jittor"))
+    found = {"PARITY_OTHER_PYTHON": f"{session.bin}/python", "PARITY_OTHER_FRAMEWORK": what}
+    command = (sys.executable, "-m", "pytest", "-q", "tests/test_apart.py")
+    session.run(*command, env=found, external=True)

@@ -6,10 +6,12 @@ there where the user has switched that on.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
 import importlib
 import os
+import signal
 import sys
 import tempfile
 import warnings
@@ -80,14 +82,31 @@ class Loader(SourceFileLoader):
             with warnings.catch_warnings(), quiet():
                 warnings.simplefilter("ignore")  # SyntaxWarnings from Jittor's own docstrings
                 super().exec_module(module)
+                end_compilers()
         except SystemExit:
             raise ImportError("Jittor has rebuilt itself; run the command again") from None
         finally:
             if hidden and sys.modules.get(hidden, ()) is None:
                 del sys.modules[hidden]
         module.flags.python_path = compiling.tuner() or module.flags.python_path
+        with contextlib.suppress(ValueError):  # Jittor's handler of Ctrl-C ends the process at once
+            signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))  # main thread only
         # Jittor's own handler of a crash may hang in a compiler thread; this one prints where Python was, and dies
         faulthandler.enable()
+
+
+def end_compilers() -> None:
+    """Ends the processes that compiled, or looked through, Jittor's core; it starts others when it wants them again.
+
+    They stay for good otherwise. A signal to the whole group then ends them, and Jittor, which takes that for a
+    lack of memory, ends the process in the middle of whatever it does.
+    """
+    jittor_utils = sys.modules["jittor_utils"]
+    if jittor_utils.pool_size:
+        atexit.unregister(jittor_utils.pool_cleanup)
+        jittor_utils.p.close()
+        jittor_utils.p.join()
+        jittor_utils.pool_size = 0
 
 
 @contextlib.contextmanager

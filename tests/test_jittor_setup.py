@@ -54,6 +54,22 @@ def test_every_way_in_is_prepared_and_quiet(code, tmp_path):
     assert not result.stderr
 
 
+def test_signals_are_the_programs_own_and_nothing_stays_behind():
+    """Ctrl-C is Python's again, and Jittor's compiling processes have ended."""
+    code = """
+import os, signal, sys, jittor_setup
+jittor_setup.import_jittor()
+print(open(f"/proc/self/task/{os.getpid()}/children").read().split())
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    result = python(code)
+    assert (result.returncode, result.stdout) == (0, "[]\ninterrupted\n"), result.stderr
+
+
 def test_the_start_up_file_costs_nothing_until_jittor_is_imported(tmp_path):
     (tmp_path / startup.NAME).write_text(startup.LINE)
     code = (

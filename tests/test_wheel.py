@@ -68,6 +68,8 @@ def wheel(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory) -> Path:
     """An interpreter with the wheel installed, and this environment's other packages on its path."""
+    if "PARITY_WHEEL_PYTHON" in os.environ:  # `nox -s wheel`: pip installed it, with its extras
+        return Path(os.environ["PARITY_WHEEL_PYTHON"]).absolute()
     folder = tmp_path_factory.mktemp("bare")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     site = next((folder / "lib").glob("python*")) / "site-packages"

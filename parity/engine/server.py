@@ -12,12 +12,15 @@ import ctypes
 import gc
 import os
 import pickle
+import platform
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+import numpy as np
 
 from parity import loading
 from parity.backends import base
@@ -81,7 +84,8 @@ class Server:
 
     def describe(self, device: str, dtype: str = "float32") -> dict:
         self.configure(device, dtype)
-        return self.backend.describe()
+        about = self.backend.describe()
+        return about | {"python": platform.python_version(), "numpy": np.__version__}
 
     def vary(self, variant: str) -> None:
         self.environment = None

@@ -10,9 +10,10 @@ greatest difference (Westfall and Young 1993).
 
 from __future__ import annotations
 
-import itertools
 import math
+import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -20,6 +21,8 @@ from scipy import stats
 from parity.engine import gates
 from parity.engine.randomness import stream
 from parity.engine.verdicts import Status, Verdict
+
+RELABELLINGS = 10_000  # at most, of a permutation test
 
 
 @dataclass(frozen=True)
@@ -46,29 +49,26 @@ def tost(
     torch, jittor = np.asarray(torch, float), np.asarray(jittor, float)
     if min(len(torch), len(jittor)) < 2 or (paired and len(torch) != len(jittor)):
         raise ValueError("TOST needs two runs or more per side, pairs when paired")
+    test = stats.ttest_rel if paired else partial(stats.ttest_ind, equal_var=False)
     difference = float(jittor.mean() - torch.mean())
-    if paired:
-        error = float((jittor - torch).std(ddof=1)) / math.sqrt(len(torch))
-        freedom = len(torch) - 1.0
-    else:
-        parts = [x.var(ddof=1) / len(x) for x in (torch, jittor)]
-        error = math.sqrt(sum(parts))
-        squares = sum(p**2 / (len(x) - 1) for p, x in zip(parts, (torch, jittor)))
-        freedom = sum(parts) ** 2 / squares if squares else len(torch) + len(jittor) - 2.0
-    if error == 0:
+    with warnings.catch_warnings():  # of runs that are all alike
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = test(jittor, torch)
+    low, high = map(float, found.confidence_interval(1 - 2 * alpha))
+    if not low < high:
         inside = abs(difference) < margin
         return Equivalence(difference, (difference,) * 2, 0.0 if inside else 1.0, 1.0, 2)
+    error = (high - low) / 2 / stats.t.ppf(1 - alpha, found.df)
     p = max(
-        stats.t.sf((difference + margin) / error, freedom),
-        stats.t.cdf((difference - margin) / error, freedom),
+        stats.t.sf((difference + margin) / error, found.df),
+        stats.t.cdf((difference - margin) / error, found.df),
     )
-    half = stats.t.ppf(1 - alpha, freedom) * error
     count = min(len(torch), len(jittor))
     return Equivalence(
         difference,
-        (difference - half, difference + half),
+        (low, high),
         float(p),
-        tost_power(error, freedom, margin, alpha),
+        tost_power(error, found.df, margin, alpha),
         _seeds_needed(error * math.sqrt(count), margin, alpha, paired),
     )
 
@@ -129,40 +129,27 @@ def permutation_band(torch: np.ndarray, jittor: np.ndarray, alpha: float, paired
     """Curves [seeds, epochs] of both sides: a simultaneous band for the difference of their means.
 
     Under the null hypothesis the framework's name is arbitrary: per seed when paired, over all runs
-    otherwise. All relabellings are tried, or 10000 of them. Epochs count by their own spread.
+    otherwise. All relabellings are tried, or RELABELLINGS of them. Epochs count by their own spread.
     """
-    runs = np.concatenate([torch, jittor])
-    labels = _relabellings(len(torch), len(jittor), paired)
-    differences = np.array([runs[~m].mean(0) - runs[m].mean(0) for m in labels])
-    spread = np.sqrt((differences**2).mean(0))
-    spread = np.where(spread > 0, spread, 1.0)
-    greatest = np.abs(differences / spread).max(axis=1)
     observed = jittor.mean(0) - torch.mean(0)
+    null = stats.permutation_test(
+        (torch, jittor),
+        lambda a, b, axis: b.mean(axis) - a.mean(axis),
+        permutation_type="samples" if paired else "independent",
+        vectorized=True,
+        n_resamples=RELABELLINGS,
+        axis=0,
+        rng=stream(0, "curves", *torch.shape, *jittor.shape),
+    ).null_distribution
+    if len(null) == RELABELLINGS:  # drawn: the actual labels are one more of them
+        null = np.concatenate([observed[None], null])
+    spread = np.sqrt((null**2).mean(0))
+    spread = np.where(spread > 0, spread, 1.0)
+    greatest = np.abs(null / spread).max(axis=1)
     reached = np.abs(observed / spread).max()
     p = float((greatest >= reached * (1 - 1e-12)).mean())
     width = np.quantile(greatest, 1 - alpha, method="higher") * spread
-    return Band(observed, width, p, len(labels))
-
-
-def _relabellings(first: int, second: int, paired: bool) -> np.ndarray:
-    """bool [relabellings, runs], True where a run is taken for PyTorch's; the actual labels come first."""
-    limit = 10_000
-    actual = np.arange(first + second) < first
-    if paired:
-        if 2**first <= limit:
-            swaps = np.array(list(itertools.product((False, True), repeat=first)))
-        else:
-            swaps = stream(0, "curves", first).random((limit, first)) < 0.5
-            swaps[0] = False
-        return np.concatenate([~swaps, swaps], axis=1)
-    if math.comb(first + second, first) <= limit:
-        masks = np.zeros((math.comb(first + second, first), first + second), dtype=bool)
-        chosen = itertools.combinations(range(first + second), first)
-        for row, columns in zip(masks, chosen):
-            row[list(columns)] = True
-        return masks
-    generator = stream(0, "curves", first, second)
-    return np.array([actual, *(generator.permutation(actual) for _ in range(limit - 1))])
+    return Band(observed, width, p, len(null))
 
 
 def judge_curves(
