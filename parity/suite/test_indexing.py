@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from neutral.files import read_json
 from parity.atlas.catalogue import BY_ID
@@ -24,10 +25,35 @@ BY_FRAMEWORK = "parity.atlas.conformance:by_framework"
 FEW, MANY = 30, 400
 
 
+def axis_index(length: int, joint: tuple[int, ...]) -> st.SearchStrategy[list[list]]:
+    """What may stand for one axis, as items: an integer, a slice, new axes, an array of shape `joint`, a mask."""
+    basic = npst.basic_indices((length,), allow_newaxis=True, allow_ellipsis=False, max_dims=2)
+    array = npst.integer_array_indices((length,), result_shape=st.just(joint or (2,)))
+    mask = npst.arrays(bool, length).map(lambda mask: (mask,))
+    choices = (basic, basic, array) if joint else (basic, basic, array, mask)
+    return st.one_of(*choices).map(items_of)
+
+
+def items_of(index) -> list[list]:
+    """A NumPy index of one axis as conformance.py writes it."""
+    parts = index if isinstance(index, tuple) else (index,)
+    items = []
+    for part in parts or (slice(None),):
+        if part is None:
+            items.append(["none"])
+        elif isinstance(part, slice):
+            items.append(["slice", part.start, part.stop, part.step])
+        elif isinstance(part, np.ndarray):
+            items.append(["mask" if part.dtype == bool else "array", part.tolist()])
+        else:
+            items.append(["int", int(part)])
+    return items
+
+
 @st.composite
 def expressions(draw, writing: bool):
     """(shape, dtype, items, value)."""
-    shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
+    shape = draw(npst.array_shapes(min_dims=1, max_dims=3, max_side=4))
     items, axis = [], 0
     count = draw(st.integers(1, len(shape)))
     if draw(st.integers(0, 5)) == 0:
@@ -36,23 +62,7 @@ def expressions(draw, writing: bool):
         axis = len(shape) - count
     joint = draw(st.sampled_from([(), (2,), (3,), (2, 1)]))  # arrays broadcast against each other
     for length in shape[axis : axis + count]:
-        kind = draw(st.sampled_from(["int", "slice", "slice", "array", "mask", "none"]))
-        whole = st.integers(-length, length - 1)
-        if kind == "none":
-            items.append(["none"])
-            kind = "slice"
-        if kind == "int":
-            items.append(["int", draw(whole)])
-        elif kind == "slice":
-            bound = st.none() | st.integers(-length - 1, length + 1)
-            step = draw(st.sampled_from([None, None, 1, 2, -1]))
-            items.append(["slice", draw(bound), draw(bound), step])
-        elif kind == "mask" and not joint:
-            items.append(["mask", draw(st.lists(st.booleans(), min_size=length, max_size=length))])
-        else:
-            size = int(np.prod(joint or (2,)))
-            values = draw(st.lists(whole, min_size=size, max_size=size))
-            items.append(["array", np.array(values).reshape(joint or (2,)).tolist()])
+        items += draw(axis_index(length, joint))
     dtype = draw(st.sampled_from(["float32", "int32", "bool"]))
     value = None
     if writing:
