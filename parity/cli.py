@@ -10,6 +10,7 @@ from pathlib import Path
 
 from door.terminal import Console, say
 from parity.case import Case
+from parity.engine.causes import told
 from parity.engine.environment import examine_environment
 from parity.engine.floors import SCHEMA, read_floors
 from parity.engine.mapping import propose_names
@@ -46,19 +47,20 @@ def run(options: argparse.Namespace) -> int:
             if options.steps:
                 verdicts += check_steps(case, workers, steps=options.steps).verdicts
     report.add(verdicts)
-    return conclude(report, Result(verdicts, report.environment), console)
+    return conclude(report, Result(verdicts, report.environment), console, options.table)
 
 
-def conclude(report: Report, result: Result, console: Console) -> int:
-    """The table, the modules to blame, and where the report is."""
-    report.print(console)
-    for module, culprit in result.culprits.items():
-        console.print(f"{module}: {culprit.kind} {culprit.guilty}", markup=False, style="red")
-        console.print(f"    {culprit.verdicts[0]}", markup=False)
-        if culprit.script:
-            console.print(
-                f"    python {report.folder / 'reproduce' / culprit.script}", markup=False
-            )
+def conclude(report: Report, result: Result, console: Console, table: bool = True) -> int:
+    """The table, the causes, and where the report is."""
+    if table:
+        report.print(console)
+    causes = result.causes
+    for line in told(causes, result.counts()[Status.KNOWN.value]):
+        console.print(line, markup=False, style="red" if line[:1].isdigit() else None)
+    for cause in causes:
+        if cause.script:
+            script = report.folder / "reproduce" / cause.script
+            console.print(f"shown by: python {script}", markup=False)
     html = report.write()[1]
     counts = ", ".join(f"{count} {status}" for status, count in result.counts().items())
     console.print(f"{counts}; report: {html}", markup=False)
@@ -145,6 +147,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("case", type=Path, help="FILE.py with a pair (docs/pairs.md)")
     one.add_argument("--out", type=Path, default=OUT, help="folder of the report")
     one.add_argument("--floors", help="a file of measured noise, see `parity floors`")
+    one.add_argument("--table", action="store_true", help="print every check, too")
     one.add_argument("--steps", type=whole, default=8, help="training steps; 0 leaves them out")
     device(one)
     one = command("map", map_names, "propose which parameter of the candidate is which")

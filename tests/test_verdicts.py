@@ -285,7 +285,7 @@ def test_report_counts_and_writes_everything(tmp_path):
     report.add([Verdict("other", "case", "(all)", Status.NOT_RUN, message="no GPU")])
     steps = [{"loss": 3.0}, {"loss": 2.0}]
     report.curves["some steps"] = {"torch": steps, "jittor": steps, "copies": [steps] * 8}
-    assert report.counts() == {"PASS": 12, "FAIL": 1, "INCONCLUSIVE": 0, "NOT_RUN": 1}
+    assert report.counts() == {"PASS": 12, "FAIL": 1, "INCONCLUSIVE": 0, "NOT_RUN": 1, "KNOWN": 0}
     json_path, html_path = report.write()
     page = html_path.read_text()
     assert "why &amp; how" in page

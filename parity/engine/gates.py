@@ -13,6 +13,8 @@ SEMANTIC_FORWARD = 1e-12  # relative L2, float64 Jittor against float64 PyTorch
 SEMANTIC_GRADIENT = 1e-11
 # a gradient that is zero in exact arithmetic is rounding noise on both sides: errors below one
 # float64 epsilon (float32: u) of the norm of all gradients together are no difference
+# float64 errors up to here, where float32 agrees: a constant that one side rounds to float32
+ROUNDED = 4 * U32
 PRECISION_FACTOR, PRECISION_FLOOR = 4.0, 16 * U32  # e <= max(4 e_other, 16 u)
 FLOOR_FACTOR = 4.0  # times the measured noise floor (floors.json), where there is one
 # K independent terms added one after another in float32 are expected to be wrong by u sqrt(K / 6): the order that

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from parity.engine import gates
+from parity.engine import gates, kinds
 from parity.engine.blame import name_the_guilty
 from parity.engine.checks import (
     LOCAL_FORWARD_32,
@@ -27,7 +27,7 @@ from parity.engine.judging import (
     judge_nodes,
     semantic_gradient_floor,
 )
-from parity.engine.nodes import OUTSIDE, callers_of, module_of, parameter_owner
+from parity.engine.nodes import OUTSIDE, call_of, callers_of, module_of, parameter_owner
 from parity.engine.precision import PrecisionGate
 from parity.engine.rounding import summation_errors
 from parity.engine.semantic import compare_losses
@@ -72,9 +72,41 @@ def compare_local_64(
                     case, LOCAL_GRADIENTS_64, ours, theirs, judge_backward, sides
                 )
     return [
-        name_the_guilty(v, reference, forced, weights, sides) if v.status is Status.FAIL else v
+        explained(name_the_guilty(v, reference, forced, weights, sides), reference, forced)
+        if v.status is Status.FAIL
+        else v
         for v in verdicts
     ]
+
+
+def explained(verdict: Verdict, reference: Mapping, forced: Mapping) -> Verdict:
+    """A local FAIL with its kind, and where in both sides' code it is."""
+    node, backward = verdict.node, verdict.check == LOCAL_GRADIENTS_64
+    if node.startswith(("loss/", "error/")):
+        return verdict.but(kind=kinds.FORMULA)
+    section = "nodes"
+    if backward:
+        section = "gradients" if node in reference.get("gradients", {}) else "node_gradients"
+    pair = [t.get(section, {}).get(node) for t in (reference, forced)]
+    kind, text = kinds.tell(*pair)
+    if backward and (pair[1] is None or not pair[1].any()):
+        kind, text = kinds.DETACHED, "the candidate's is absent: detached, frozen, or in place"
+    if "the layers differ in" in verdict.message:
+        kind = kinds.CONSTANT
+    message = "; ".join(filter(None, (text, verdict.message)))
+    code = tuple(place_of(verdict, t) for t in (reference, forced))
+    return verdict.but(kind=kind, message=message, code=code)
+
+
+def place_of(verdict: Verdict, trace: Mapping) -> str:
+    """FILE:LINE of a verdict's owner on one side: the line of the call for what a module was called with, else the
+    owner's code."""
+    called = trace.get("called", {})
+    if verdict.check in (LOCAL_FORWARD_64, LOCAL_FORWARD_32) and "/in" in verdict.node:
+        place = called.get(call_of(verdict.node), "")
+        if place:
+            return place
+    return trace["modules"].get(verdict.owner, {}).get("code", "")
 
 
 def gradient_owner(reference: Mapping) -> Callable[[str, str], str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from parity.case import Case, FunctionCase, Side
+from parity.engine.causes import Cause, causes_of, told
 from parity.engine.environment import examine_environment
 from parity.engine.examine import Examination
 from parity.engine.floors import Floors
@@ -53,13 +54,19 @@ class Result:
             found[module] = Culprit(classify(verdicts), guilty, verdicts, script)
         return found
 
+    @property
+    def causes(self) -> list[Cause]:
+        """What to mend, the likeliest first; see causes.py for what each says."""
+        return causes_of(self.verdicts)
+
     def counts(self) -> dict[str, int]:
         """By status; every status is there."""
         counter = Counter(v.status.value for v in self.verdicts)
         return {status.value: counter[status.value] for status in Status}
 
     def raise_for_failures(self) -> None:
-        """AssertionError that names the first FAILs, and the modules to blame; also when nothing was compared."""
+        """AssertionError that names the causes, the modules to blame and the first FAILs; also when nothing was
+        compared."""
         if not self.verdicts:
             raise AssertionError("nothing was compared")
         if not self.failures:
@@ -67,6 +74,7 @@ class Result:
         blamed = [f"{m}: {c.kind} {c.guilty}".rstrip() for m, c in self.culprits.items()]
         lines = [f"{len(self.failures)} of {len(self.verdicts)} comparisons failed"]
         lines += ["the modules to blame: " + "; ".join(blamed[:8])] if blamed else []
+        lines += told(self.causes)
         raise AssertionError("\n".join([*lines, *map(str, self.failures[:8])]))
 
 

@@ -160,6 +160,7 @@ class Runner(Model):
             "order": tracer.order,
             "owners": tracer.owners,
             "arguments": tracer.arguments,
+            "called": tracer.called,
             "modules": tracer.describe(),
             "evidence": list(subject.evidence),
             "losses": {name: backend.to_numpy(loss) for name, loss in losses.items()},

@@ -26,6 +26,7 @@ from parity import loading
 from parity.backends import base
 from parity.case import Side, Subject
 from parity.engine import stepper
+from parity.engine.places import watch_constructors
 from parity.engine.record import Record, write_in_two, write_record
 from parity.engine.runner import Runner
 from parity.engine.transport import receive, send
@@ -51,6 +52,7 @@ class Server:
         need not go through it again."""
         if self._backend is None:
             self._backend = base.load(self.backend_name)
+            watch_constructors(self._backend.nn.Module)
             gc.freeze()
         return self._backend
 

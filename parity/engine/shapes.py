@@ -53,6 +53,7 @@ class TraceTree(TypedDict):
     total: NotRequired[StoredArray]
     errors: NotRequired[dict[str, float | StoredArray]]
     owners: NotRequired[dict[str, str]]
+    called: NotRequired[dict[str, str]]
     modules: NotRequired[dict[str, dict[str, Any]]]
     choices: NotRequired[dict[str, Any]]
     detections: NotRequired[Any]  # whatever post-processing gives

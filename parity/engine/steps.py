@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.engine import gates
+from parity.engine import checks, gates
 from parity.engine.judging import SIDES, judge, judge_nodes, total_norm
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.weights import compare_names
@@ -26,7 +26,7 @@ def compare_steps(
     if not names and not names_too and not any(losses) and not any(losses_too):
         message = "nothing is trained, and no loss comes out"
         return [*verdicts, Verdict(case, "steps", "(all)", Status.NOT_RUN, message=message)]
-    check = "float64 losses"
+    check = checks.STEP_LOSSES
     for step, (a, b) in enumerate(zip(losses, losses_too, strict=True)):
         boxed = [{k: np.array([v]) for k, v in found.items()} for found in (a, b)]
 
@@ -43,6 +43,6 @@ def compare_steps(
     floor = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state[k] for k in names})
 
     def judge_moved(node, a, b):
-        return judge(case, "float64 displacement", node, b, a, gates.STEPS_STATE, floor)
+        return judge(case, checks.DISPLACEMENT, node, b, a, gates.STEPS_STATE, floor)
 
-    return verdicts + judge_nodes(case, "float64 displacement", *moved, judge_moved, sides)
+    return verdicts + judge_nodes(case, checks.DISPLACEMENT, *moved, judge_moved, sides)

@@ -11,12 +11,13 @@ values, one backward pass gives the gradients of all pieces, each from its own c
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from parity.backends.base import Backend
-from parity.engine import tree
+from parity.engine import places, tree
 from parity.engine.nodes import OUTSIDE, ROOT
 
 WIDER = {"bfloat16": "float32", "float16": "float32"}  # what NumPy and records have instead
@@ -96,6 +97,7 @@ class Tracer:
         self.used: dict[str, object] = {}
         self.owners: dict[str, str] = {}
         self.arguments: dict[str, list] = {}
+        self.called: dict[str, str] = {}  # FILE:LINE from which each call came
         self.stack = [OUTSIDE]
         self.calls: dict[str, int] = {}
         self.modules = {name or ROOT: module for name, module in modules.items()}
@@ -117,6 +119,7 @@ class Tracer:
                 suffix = "" if number == 1 else f"#{number}"
                 if self.entered is not None:
                     self.entered(name + suffix)
+                self.called[name + suffix] = places.caller(sys._getframe(1))
                 self.arguments[name + suffix] = [
                     tree.outline(
                         value, self.backend.is_tensor, lambda part: f"{name}/in{part}{suffix}"
@@ -225,11 +228,12 @@ class Tracer:
 
 
 def describe_module(module) -> dict:
-    """{"type": class name, "leaf": whether it has no modules inside, ATTRIBUTE: plain value}."""
+    """{"type": class name, "leaf": whether it has no modules inside, "code": FILE:LINE, ATTRIBUTE: plain value}."""
     plain = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in vars(module).items()
         if not name.startswith("_") and tree.is_plain(value)
     }
     leaf = not any(True for _ in module.children())
-    return plain | {"type": type(module).__name__, "leaf": leaf}
+    about = {"type": type(module).__name__, "leaf": leaf, "code": places.of_module(module)}
+    return plain | about

@@ -16,6 +16,9 @@ class Status(str, enum.Enum):
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
     NOT_RUN = "NOT_RUN"
+    KNOWN = (
+        "KNOWN"  # differs, in a way that is known and no defect (known.py); a FAIL with --strict
+    )
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Verdict:
 
     owner: the module whose code is responsible, where that is known; guilty: "torch", "jittor", or "" when
     the evidence does not tell; sides: errors of PyTorch and of Jittor against float64; floor: the noise floor
-    measured there; script: a file that reproduces the failure.
+    measured there; script: a file that reproduces the failure; kind: in what way a FAIL differs (kinds.py); code: where
+    in the code of each side, "FILE:LINE" or "".
     """
 
     case: str
@@ -39,6 +43,8 @@ class Verdict:
     sides: tuple[float, float] | None = None
     floor: float | None = None
     script: str = ""
+    kind: str = ""
+    code: tuple[str, str] | None = None
 
     def to_dict(self) -> dict:
         """Without what is empty."""

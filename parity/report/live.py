@@ -244,7 +244,9 @@ def line_of(status: str, name: str, verdicts: list[Verdict], seconds: float) -> 
     parts = [f"{len(verdicts)} compared"] if verdicts else []
     if row["worst"]:
         parts.append(f"worst {row['worst']}, limit {row['limit']}")
-    for count, what in zip(row["counts"][1:], ("FAIL", "INCONCLUSIVE", "NOT RUN"), strict=True):
+    for count, what in zip(
+        row["counts"][1:], ("FAIL", "INCONCLUSIVE", "NOT RUN", "KNOWN"), strict=True
+    ):
         parts += [f"{count} {what}"] if count != "0" else []
     if row["first"]:
         parts.append(f"first {row['first'].strip()}")

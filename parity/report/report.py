@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from door.terminal import Console, Table
+from parity.engine.causes import causes_of
 from parity.engine.verdicts import Status, Verdict
 from parity.files import peak_memory, replacing, write_json
 from parity.report.changes import SCHEMA
@@ -86,7 +87,10 @@ class Report:
         }
 
     def to_dict(self) -> dict:
-        return self.heading() | {"verdicts": [v.to_dict() for v in self.known()]}
+        """report.json: "causes" is the list that parity/engine/causes.py describes."""
+        verdicts = self.known()
+        causes = [cause.to_dict() for cause in causes_of(verdicts)]
+        return self.heading() | {"causes": causes, "verdicts": [v.to_dict() for v in verdicts]}
 
     def write(self) -> tuple[Path, Path]:
         """report.json and report.html."""
@@ -108,7 +112,7 @@ class Report:
         table = Table(title="parity: PyTorch and Jittor", title_justify="left")
         for name in ("case", "check"):
             table.add_column(name)
-        for name in ("PASS", "FAIL", "INCONCL.", "NOT RUN", "worst", "limit"):
+        for name in ("PASS", "FAIL", "INCONCL.", "NOT RUN", "KNOWN", "worst", "limit"):
             table.add_column(name, justify="right")
         table.add_column("first divergence")
         for case, check, verdicts in self.groups():

@@ -1,0 +1,65 @@
+"""Where in a user's code something is: FILE:LINE of the frames that ran, of constructors, of classes."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from types import FrameType
+
+# packages whose frames are passed over: a place is in the code of whoever uses them
+FOREIGN = ("parity", "torch", "jittor", "torchvision", "jittor_setup", "importlib", "contextlib")
+BUILT = "_parity_built"  # attribute of a module: where it was constructed
+
+
+def is_foreign(module: str) -> bool:
+    package = module.partition(".")[0]
+    return package in FOREIGN and not module.startswith("parity.suite")
+
+
+def caller(frame: FrameType | None) -> str:
+    """The nearest place of the user's at or above a frame; "" when there is none."""
+    while frame is not None:
+        if not is_foreign(frame.f_globals.get("__name__", "")):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+def watch_constructors(base: type) -> None:
+    """From now on every object of `base` remembers where it was made; again does nothing."""
+    if "__new__" in vars(base):
+        return
+
+    def remembering(cls, *args, **named):
+        new = super(base, cls).__new__
+        made = new(cls) if new is object.__new__ else new(cls, *args, **named)
+        made.__dict__[BUILT] = caller(sys._getframe(1))
+        return made
+
+    base.__new__ = remembering
+
+
+def of_module(module) -> str:
+    """Where the code of a module is: its class's forward, or for a framework's own layer where it was constructed."""
+    kind = type(module)
+    function = getattr(module, "_parity_function", None)
+    function = function or getattr(kind, "forward", None) or getattr(kind, "execute", None)
+    if not is_foreign(kind.__module__) or getattr(module, "_parity_function", None):
+        return of_function(function)
+    return vars(module).get(BUILT, "")
+
+
+def of_function(function) -> str:
+    """Where it is defined; "" for what is not Python."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if function else None
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
+
+
+def of_error(error: BaseException) -> str:
+    """Where an exception came up: the innermost place of the user's in its traceback."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        if not is_foreign(trace.tb_frame.f_globals.get("__name__", "")):
+            found = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found

@@ -1,0 +1,135 @@
+"""The table of causes: kinds told by numbers, consequences counted, the likeliest first."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from parity import Case, Side, Workers, examine
+from parity.engine import checks, kinds
+from parity.engine.causes import causes_of, told
+from parity.engine.verdicts import Status, Verdict
+from parity.report.report import Report
+
+A = np.random.default_rng(0).standard_normal((4, 5, 6))
+CUBE = np.random.default_rng(1).standard_normal((4, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("other", "kind", "text"),
+    [
+        (2 * A, kinds.CONSTANT, "2 times"),
+        (A / np.sqrt(3), kinds.CONSTANT, "sqrt(1/3)"),
+        (-A, kinds.SIGN, "other sign"),
+        (A + 0.25, kinds.TERM, "plus 0.25"),
+        (A + np.arange(5)[:, None], kinds.TERM, "axis 1"),
+        (A * (1 + np.arange(6)), kinds.CONSTANT, "factor by axis 2"),
+        (A[:, ::-1], kinds.ORDER, "axis 1 runs the other way"),
+        (A[[2, 0, 1, 3]], kinds.ORDER, "along axis 0"),
+        (A.transpose(0, 2, 1), kinds.AXIS, "axes in another order"),
+        (A.transpose(0, 2, 1).reshape(A.shape), kinds.AXIS, "reshaped"),
+        (np.minimum(A, 0.7), kinds.BRANCH, "held at 0.7"),
+        (np.where(A > 1, A + 1, A), kinds.BRANCH, "all others agree"),
+        (A * (1 + 3e-8), kinds.PRECISION, "rounded to float32"),
+        (np.tanh(A), kinds.FORMULA, ""),
+        (A[:3], kinds.SHAPE, "(3, 5, 6)"),
+        (A > 0, kinds.DTYPE, "bool"),
+        (0 * A, kinds.TERM, "0 everywhere"),
+        (None, kinds.MISSING, ""),
+    ],
+)
+def test_kinds_are_told_by_numbers(other, kind, text):
+    found = kinds.tell(A, other)
+    assert found[0] == kind and text in found[1]
+
+
+def test_a_turned_cube_is_a_wrong_axis():
+    assert kinds.tell(CUBE, CUBE.transpose(2, 1, 0))[0] == kinds.AXIS
+
+
+def fail(check: str, node: str, **more) -> Verdict:
+    return Verdict("pair", check, node, Status.FAIL, 1.0, 1e-12, **more)
+
+
+def test_causes_come_before_their_consequences():
+    verdicts = [
+        fail(checks.FORWARD_64, "a"),
+        fail(checks.FORWARD_64, "b"),
+        fail(checks.GRADIENTS_64, "a.weight"),
+        fail(checks.LOCAL_FORWARD_32, "a", owner="a", guilty="jittor"),
+        fail(checks.LOCAL_FORWARD_64, "a", owner="a", kind=kinds.CONSTANT, guilty="torch"),
+        fail(checks.LOCAL_GRADIENTS_64, "c/in[0]", owner="c", kind=kinds.CONSTANT),
+        fail(checks.LOCAL_GRADIENTS_64, "a/in[0]", owner="a"),
+        Verdict("pair: training steps", checks.DISPLACEMENT, "a.weight", Status.FAIL),
+    ]
+    first, second = causes_of(verdicts[4:] + verdicts[:4])
+    assert (first.where, first.kind, first.side) == ("a", kinds.CONSTANT, "torch")
+    assert first.confidence == "sure" and first.consequences == 6
+    assert (second.where, second.kind) == ("c", kinds.BACKWARD)
+    assert told([first, second])[-1] == "2 causes, 6 consequences"
+    (alone,) = causes_of(verdicts[:3])
+    assert (alone.where, alone.confidence, alone.consequences) == ("a", "a guess", 2)
+
+
+def test_one_mistake_at_several_places_is_one_cause():
+    code = ("ref.py:3", "port.py:9")
+    verdicts = [
+        fail(checks.LOCAL_FORWARD_64, name, owner=name, kind=kinds.AXIS, code=code)
+        for name in ("layer1", "layer2", "layer3")
+    ]
+    (cause,) = causes_of(verdicts)
+    assert cause.where == "layer1" and cause.also == ("layer2", "layer3")
+    assert cause.candidate_code == "port.py:9"
+
+
+HALVES = """
+import torch
+from torch import nn
+
+
+class Head(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.fc, self.factor = nn.Linear(8, 4), [factor]
+
+    def forward(self, x):
+        return self.fc(x.flatten(2).transpose(1, 2)) * self.factor[0]
+
+
+def half(eps=1e-5, factor=0.5):
+    norm = nn.BatchNorm2d(8, eps=eps)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), norm, nn.ReLU(), Head(factor))
+"""
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers(Side("", "torch"), Side("", "torch")) as both:
+        yield both
+
+
+def inputs():
+    return (np.random.default_rng(0).standard_normal((2, 3, 8, 9)),)
+
+
+def test_places_in_the_code_of_both_sides(tmp_path, workers):
+    path = tmp_path / "halves.py"
+    path.write_text(HALVES)
+    wrong = {"eps": 1e-3, "factor": 0.25}
+    sides = [Side(f"{path}:half", "torch"), Side(f"{path}:half", "torch", arguments=wrong)]
+    result = examine(Case("two", *sides, inputs), workers, scripts=tmp_path)
+    norm, head = result.causes
+    lines = HALVES.splitlines()
+    built = next(k for k, line in enumerate(lines, 1) if "BatchNorm2d" in line)
+    assert (norm.where, norm.kind, norm.confidence) == ("1", kinds.CONSTANT, "sure")
+    assert norm.reference_code == norm.candidate_code == f"{path}:{built}"
+    assert (tmp_path / norm.script).is_file()
+    assert (head.where, head.kind) == ("3", kinds.CONSTANT)
+    assert "0.5 (1/2) times" in head.summary
+    report = Report(tmp_path / "out")
+    report.add(result.verdicts)
+    stored = json.loads(report.write()[0].read_text())["causes"]
+    assert [c["where"] for c in stored] == ["1", "3"]
+    assert {"side", "kind", "confidence", "summary", "script", "consequences"} <= stored[0].keys()
