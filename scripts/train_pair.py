@@ -51,6 +51,8 @@ from scripts.common import (
     run_main,
 )
 
+LAST_WORDS = 5.0  # seconds in which the events of a run that has ended are read to their end
+
 
 @dataclass(frozen=True)
 class Run:
@@ -105,14 +107,20 @@ class Running:
     stopped: bool = False
 
     def follow(self, report: ProgressReport, ended: Queue) -> None:
-        """Reads its events until it ends; lines that are no events (compiler chatter, half ones) are passed over."""
+        """Reads its events until it ends; what it started and left behind may hold the pipe open for longer."""
+        reader = threading.Thread(target=self.read, args=(report,), daemon=True)
+        reader.start()
+        self.process.wait()
+        reader.join(LAST_WORDS)
+        ended.put(self)
+
+    def read(self, report: ProgressReport) -> None:
+        """Lines that are no events (compiler chatter, half ones) are passed over."""
         for line in self.process.stdout:
             with contextlib.suppress(ValueError):
                 event = json.loads(line)
                 if isinstance(event, dict):
                     report(event)
-        self.process.wait()
-        ended.put(self)
 
     def obituary(self) -> list[str]:
         """How it ended, and the last that it said, in lines."""

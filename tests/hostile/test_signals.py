@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
 from neutral.processes import PARENT, call, end, how_ended, start, stoppable
 from neutral.weights import load_file, save_weights
+from scripts import train_pair
 from tests.hostile import small
 from tests.hostile.small import alive, descendants, wait_for
 from tests.test_scripts import ROOT, TINY, run
@@ -192,6 +195,16 @@ def child_with(process: subprocess.Popen, *words: str) -> int:
         if all(word in command for word in words):
             return child
     raise AssertionError(words)
+
+
+def test_what_a_run_left_behind_is_not_waited_for(tmp_path):
+    """Its pipe stays open in a process that outlived it."""
+    code = "import subprocess; subprocess.Popen(['sleep', '60']); print('{\"step\": 1}', flush=True)"
+    process, events, ended = python(code), [], Queue()
+    began = time.monotonic()
+    train_pair.Running(None, process, tmp_path).follow(events.append, ended)
+    assert ended.get_nowait().process.returncode == 0 and events == [{"step": 1}]
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.hostile
