@@ -199,7 +199,9 @@ def child_with(process: subprocess.Popen, *words: str) -> int:
 
 def test_what_a_run_left_behind_is_not_waited_for(tmp_path):
     """Its pipe stays open in a process that outlived it."""
-    code = "import subprocess; subprocess.Popen(['sleep', '60']); print('{\"step\": 1}', flush=True)"
+    code = (
+        "import subprocess; subprocess.Popen(['sleep', '60']); print('{\"step\": 1}', flush=True)"
+    )
     process, events, ended = python(code), [], Queue()
     began = time.monotonic()
     train_pair.Running(None, process, tmp_path).follow(events.append, ended)
