@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator
 
 PARENT = "RUN_PARENT"  # environment variable: the process with which this one ends
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
-GRACE = 30.0  # seconds that a child has for clearing up when its parent gives up
+GRACE = (
+    30.0  # seconds for clearing up: of a process that is ended, of a child whose parent gives up
+)
 
 
 class Terminated(BaseException):
@@ -30,11 +32,14 @@ class Terminated(BaseException):
 def terminate(number: int, frame) -> None:
     for ending in ENDINGS:  # what follows would cut the clearing up short
         signal.signal(ending, signal.SIG_IGN)
+    # where Python is called from C, as in a destructor, an exception may come to nothing
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, GRACE)
     raise Terminated(number)
 
 
 def end_politely() -> None:
-    """From now on SIGTERM and SIGHUP raise Terminated; SIGHUP not under nohup."""
+    """From now on SIGTERM and SIGHUP raise Terminated, and end the process after GRACE; SIGHUP not under nohup."""
     for number in ENDINGS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, terminate)

@@ -87,6 +87,27 @@ def test_a_command_that_waits_for_another_passes_signals_on(number, tmp_path):
     assert "Traceback" not in errors and not alive(process) and (tmp_path / "cleared").exists()
 
 
+def test_a_termination_that_comes_to_nothing():
+    """A destructor swallows the exception; the process ends nevertheless."""
+    code = """
+import os, signal, time
+from neutral import processes
+processes.GRACE = 0.5
+processes.end_politely()
+class Swallows:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+found = Swallows()
+del found
+print("alive", flush=True)
+time.sleep(60)
+"""
+    process = python(code, stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGALRM and output == "alive\n" and "Terminated" in errors
+
+
 def test_ctrl_c_is_the_parents_to_decide():
     child = start(
         [sys.executable, "-c", CHILD.format(then="time.sleep(60)")],
