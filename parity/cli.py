@@ -10,7 +10,6 @@ from pathlib import Path
 
 from door.terminal import Console, say
 from parity.case import Case
-from parity.engine.causes import told
 from parity.engine.environment import examine_environment
 from parity.engine.floors import SCHEMA, read_floors
 from parity.engine.mapping import propose_names
@@ -22,6 +21,8 @@ from parity.engine.verdicts import Status
 from parity.errors import InputError
 from parity.files import write_json
 from parity.report.report import Report
+from parity.report.terminal import conclude as tell
+from parity.report.terminal import on_terminal, print_table, shown
 
 OUT = Path("logs") / "parity"
 
@@ -51,19 +52,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def conclude(report: Report, result: Result, console: Console, table: bool = True) -> int:
-    """The table, the causes, and where the report is."""
+    """What it came to, and where the report is; 1 when anything failed or nothing was compared."""
+    report.write()
+    found = report.to_dict()
     if table:
-        report.print(console)
-    causes = result.causes
-    for line in told(causes, result.counts()[Status.KNOWN.value]):
-        console.print(line, markup=False, style="red" if line[:1].isdigit() else None)
-    for cause in causes:
-        if cause.script:
-            script = report.folder / "reproduce" / cause.script
-            console.print(f"shown by: python {script}", markup=False)
-    html = report.write()[1]
-    counts = ", ".join(f"{count} {status}" for status, count in result.counts().items())
-    console.print(f"{counts}; report: {html}", markup=False)
+        print_table(found, console)
+    tell(found, shown(report.folder), console, on_terminal(console))
     return int(bool(result.failures) or not result.verdicts)
 
 

@@ -24,6 +24,8 @@ from parity.engine.shapes import ComparedRecord, ReportFile
 from parity.errors import InputError
 from parity.report.changes import changed_nodes
 from parity.report.report import Report
+from parity.report.terminal import conclude as tell
+from parity.report.terminal import on_terminal
 from parity.suite.cases import FLOORS
 from scripts.common import Parser, run_main
 
@@ -53,11 +55,10 @@ def main() -> None:
     result = compare(*records, floors=floors)
     report = Report(options.out or Path(), environment=result.environment)
     report.add(result.verdicts)
-    report.print(Console())
-    for module, culprit in result.culprits.items():
-        say(f"{module}: {culprit.verdicts[0]}")
     if options.out:
-        say(f"report: {' '.join(map(str, report.write()))}")
+        report.write()
+    console = Console()
+    tell(report.to_dict(), str(options.out or ""), console, on_terminal(console))
     sys.exit(bool(result.failures))
 
 

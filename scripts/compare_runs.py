@@ -12,9 +12,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from door.terminal import Console, say
+from door.terminal import say
 from neutral.files import write_json
 from parity.engine.verdicts import Status
+from parity.report.gist import answer
 from parity.report.report import Report
 from parity.suite.runs import draw, judge_runs
 from scripts.common import Parser, run_main
@@ -28,7 +29,7 @@ def main() -> None:
     verdicts, curves = judge_runs(options.runs)
     report = Report(options.out)
     report.add(verdicts)
-    report.print(Console())
+    say(answer(report.to_dict()).text)
     for verdict in verdicts:
         say(verdict)
     write_json(options.out / "seeds.json", report.to_dict())

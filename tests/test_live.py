@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -17,7 +20,7 @@ import pytest
 from parity.engine import kernels
 from parity.engine.verdicts import Status, Verdict
 from parity.report import screen
-from parity.report.live import name_of
+from parity.report.lines import name_of
 from parity.report.report import Report
 from parity.suite.order import ORDER, in_order, place
 from tests.small_suites import ROOT, SLOW, SUITE, command, run, write_suite
@@ -145,12 +148,14 @@ def test_progress_is_told_and_the_report_grows(tmp_path):
     assert "run in progress" not in (tmp_path / "out" / "report.html").read_text().lower()
 
 
-def test_a_terminal_shows_it_in_place(tmp_path):
-    write_suite(tmp_path, {"test_steps.py": SLOW.replace("SECONDS", "3")})
+def on_a_terminal(folder: Path, *options: str, **variables: str) -> str:
+    """What a person with a terminal sees of a run."""
     main, other = pty.openpty()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "xterm"}
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    kept = {k: v for k, v in os.environ.items() if k not in ("CI", "NO_COLOR", "COLUMNS", "LINES")}
+    environment = kept | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"} | variables
     process = subprocess.Popen(
-        command(tmp_path), cwd=tmp_path, env=environment, stdout=other, stderr=other
+        [*command(folder), *options], cwd=folder, env=environment, stdout=other, stderr=other
     )
     os.close(other)
     output = b""
@@ -160,11 +165,49 @@ def test_a_terminal_shows_it_in_place(tmp_path):
         except OSError:  # the other end is closed
             break
     os.close(main)
-    assert process.wait() == 0, output
-    text = output.decode()
-    assert re.search(r"\r\x1b\[K +steps: slow, for [\d.]+ s: compiling", text), text
-    assert "\n        steps: slow" not in text, "in place, not line after line"
-    assert re.search(r"2/2 PASS     steps: slow", text)
+    process.wait()
+    return output.decode().replace("\r\n", "\n")
+
+
+def text_of(output: str) -> str:
+    """Without escape codes."""
+    return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]|\r", "", output)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("terminal")
+    write_suite(folder, SUITE | {"test_steps.py": SLOW.replace("SECONDS", "3")})
+    return on_a_terminal(folder)
+
+
+def test_a_terminal_shows_a_table_that_changes(seen):
+    text = text_of(seen)
+    assert re.search(r"detectors +2/3 +\d+ +1 ", text), "a row for each group"
+    assert re.search(r"steps: slow, for [\d.]+ s: compiling", text)
+    assert re.search(r"\d+/12 cases, \d+ compared", text)
+    assert "\x1b[1A\x1b[2K" in seen, "in place"
+    assert len(re.findall(r"^ *\d+/12 PASS", text, re.MULTILINE)) == 0, "no line for what passes"
+    assert len(re.findall(r"9/12 FAIL +detectors: wrong|FAIL +detectors: wrong", text)) == 1
+
+
+def test_at_the_end_one_screen(seen):
+    end = seen[seen.rfind("comparisons fail") - 40 :]
+    text = text_of(end)
+    assert "1 of 12 comparisons fail, first wrong, float64 forward: n; 1 NOT RUN." in text
+    assert re.search(r"48;5;\d+m ✕", end), "blocks of colour"
+    assert text.index("wrong  ") < text.index("scenes_detr_on_scenes  "), "what fails comes first"
+    assert "report: out/report.html" in text and len(text.splitlines()) < 40
+
+
+def test_plain_lines_where_colours_or_tables_are_not_wanted(tmp_path):
+    write_suite(tmp_path, {"test_ops.py": SUITE["test_ops.py"]})
+    plain = on_a_terminal(tmp_path, NO_COLOR="1")
+    assert "48;5;" not in plain and "ops    " in text_of(plain) and "▃" in plain
+    for options, variables in ((("-q",), {}), (("-v",), {}), ((), {"CI": "true"})):
+        lines = on_a_terminal(tmp_path, *options, **variables)
+        assert "fwd" not in lines and "Jittor" not in lines.replace("PyTorch", "")
+        assert "the candidate agrees" in lines.lower()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -92,7 +92,12 @@ def test_it_has_the_library_and_nothing_else(wheel):
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"parity", "jittor_setup", "door"}
     assert not [name for name in names if name.startswith("parity/suite")]
-    for wanted in ("report/report.html.j2", "report/report.css", "atlas/atlas.json", "cli.py"):
+    for wanted in (
+        "templates/report.html.j2",
+        "templates/vendor/uplot.js",
+        "atlas/atlas.json",
+        "cli.py",
+    ):
         assert f"parity/{wanted}" in names
     assert "jittor_setup/compiler.sh" in names
     entry_points = next(name for name in names if name.endswith("entry_points.txt"))

@@ -23,6 +23,8 @@ from parity.engine.record import Record
 from parity.engine.reproduce import write_scripts
 from parity.engine.scratch import discard, scratch
 from parity.engine.semantic import compare_backward_64, compare_forward_64
+from parity.engine.stopwatch import COMPARING
+from parity.engine.values import with_values
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.weights import compare_names, compare_state
 from parity.engine.workers import Workers
@@ -83,7 +85,8 @@ class Examination:
                 for name, judge in stages:
                     for chain in (reference, candidate):
                         chain.wait_for(name)
-                    found = judge()
+                    with COMPARING:
+                        found = judge()
                     verdicts += found
                     told(f"{name}, backward" if name == "free 64" else name, found)
                     self.forget(
@@ -92,9 +95,8 @@ class Examination:
             except (WorkerDied, WorkerError) as error:
                 node = getattr(error, "node", "run")
                 message = str(error)
-                verdicts.append(
-                    Verdict(self.case.name, "worker", node, Status.FAIL, message=message)
-                )
+                died = Verdict(self.case.name, "worker", node, Status.FAIL, message=message)
+                verdicts.append(died)
             except BaseException:  # interrupted: nobody waits for what the workers are at
                 self.workers.kill()
                 raise
@@ -174,15 +176,17 @@ class Examination:
             given = self.compare_given("float64")
         if not self.case.float64:
             return given
-        two = [Record(self.path(s, "free 64"), RESIDENT, early=True) for s in self.sides]
-        return given + compare_forward_64(self.case.name, *two, self.sides)
+        with COMPARING:
+            two = [Record(self.path(s, "free 64"), RESIDENT, early=True) for s in self.sides]
+            found = compare_forward_64(self.case.name, *two, self.sides)
+            return given + with_values(found, *two)
 
     def judge_gradients_64(self) -> list[Verdict]:
         """The semantic gate, backward."""
         if not self.case.float64:
             return []
-        two = (self[f"{side} free 64"] for side in self.sides)
-        found = compare_backward_64(self.case.name, *two, self.sides)
+        two = [self[f"{side} free 64"] for side in self.sides]
+        found = with_values(compare_backward_64(self.case.name, *two, self.sides), *two)
         if not found and self.case.gradients:
             message = "neither side has a total that anything trained leads to"
             return [self.not_run(GRADIENTS_64, "(all)", message)]
@@ -196,21 +200,21 @@ class Examination:
             return []
         first, second = self.sides
         two = (self[f"{first} free 64"], self[f"{second} forced 64"])
-        return compare_local_64(self.case.name, *two, self.weights, self.sides)
+        return with_values(compare_local_64(self.case.name, *two, self.weights, self.sides), *two)
 
     def judge_free_32(self) -> list[Verdict]:
         """The precision gate, choices replayed."""
         first, second = self.sides
-        three = (
-            self[name] for name in (f"{first} free 64", f"{first} free 32", f"{second} free 32")
-        )
+        names = (f"{first} free 64", f"{first} free 32", f"{second} free 32")
+        three = [self[name] for name in names]
         given = self.compare_given("float32")
-        return given + self.gate.compare(*three)
+        return given + with_values(self.gate.compare(*three), *three[1:])
 
     def judge_forced_32(self) -> list[Verdict]:
         first, second = self.sides
         names = (f"{first} forced 64", f"{first} forced 32", f"{second} forced 32")
-        return compare_local_32(self.gate, *(self[name] for name in names))
+        three = [self[name] for name in names]
+        return with_values(compare_local_32(self.gate, *three), *three[1:])
 
     def with_scripts(self, verdicts: list[Verdict]) -> list[Verdict]:
         """What fails in a module gets the script that reproduces it."""
@@ -239,10 +243,8 @@ class Examination:
     def variant_32(self) -> list[tuple[Record, Record, str]]:
         """The float32 reference once more: (exact, run, prefix of the section) of a free and a forced run."""
         first = self.sides[0]
-        for name, replay, forced in (
-            ("free 32", "free 64", {}),
-            ("forced 32", "forced 64", self.forced),
-        ):
+        plans = (("free 32", "free 64", {}), ("forced 32", "forced 64", self.forced))
+        for name, replay, forced in plans:
             options = forced | {"replay": self.path(first, replay)}
             self.workers.collect(self.submit(f"{name} again", (first,), **options))
         runs = [

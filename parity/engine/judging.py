@@ -79,9 +79,13 @@ def judge(case: str, check: str, node: str, a, b, limit: float, floor: float = 0
     if problem:
         return Verdict(case, check, node, Status.FAIL, message=problem)
     measured = ratio(difference.norm, size.norm + floor)
-    return Verdict(
-        case, check, node, Status.PASS if measured <= limit else Status.FAIL, measured, limit
-    )
+    status = Status.PASS if measured <= limit else Status.FAIL
+    return Verdict(case, check, node, status, measured, limit, **told_of(b, size))
+
+
+def told_of(array: np.ndarray, size: Size) -> dict:
+    """What a verdict says of the reference's array."""
+    return {"shape": array.shape, "rms": float(f"{size.norm / math.sqrt(array.size):.3g}")}
 
 
 def judge_equal(case: str, check: str, node: str, a: np.ndarray, b: np.ndarray) -> Verdict:
@@ -156,6 +160,7 @@ def judge_precision(
         message,
         guilty="" if share <= 1 else guilty,
         sides=errors,
+        **told_of(reference, size),
     )
 
 

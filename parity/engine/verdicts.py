@@ -28,7 +28,8 @@ class Verdict:
     owner: the module whose code is responsible, where that is known; guilty: "torch", "jittor", or "" when
     the evidence does not tell; sides: errors of PyTorch and of Jittor against float64; floor: the noise floor
     measured there; script: a file that reproduces the failure; kind: in what way a FAIL differs (kinds.py); code: where
-    in the code of each side, "FILE:LINE" or "".
+    in the code of each side, "FILE:LINE" or ""; shape and rms: of the reference's array, and the root mean square of
+    its values; values: what values.py tells of both arrays.
     """
 
     case: str
@@ -45,6 +46,9 @@ class Verdict:
     script: str = ""
     kind: str = ""
     code: tuple[str, str] | None = None
+    shape: tuple[int, ...] | None = None
+    rms: float | None = None
+    values: dict | None = None
 
     def to_dict(self) -> dict:
         """Without what is empty."""

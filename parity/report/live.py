@@ -1,24 +1,29 @@
 """What a person sees of a run of the suite while it runs: pytest's part in it.
 
-A line per case as it ends, a line per stage of a long one, what is going on in between, and a report that is written
-anew as cases finish. Cases are run in the order of `order.py`.
+On a terminal a table that changes (board.py). Elsewhere, and with -v, a line per case as it ends, a line per stage of a
+long one, and what is going on in between. The report is written anew as cases finish. Cases are run in the order of
+`order.py`.
 """
 
 from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 
 import pytest
 
 from door.terminal import Console
 from parity.engine.kernels import Kernels
+from parity.engine.stopwatch import COMPARING
 from parity.engine.verdicts import Status, Verdict
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.files import peak_memory
-from parity.report.page import summarise
+from parity.report.board import Board
+from parity.report.lines import group_of, line_of, name_of, overall, readable
 from parity.report.report import FINISHED, INTERRUPTED, RUNNING, Progress, Report
 from parity.report.screen import Reminder, Screen, Ticker, duration
+from parity.report.terminal import conclude, on_terminal, shown
 
 EVERY = 10.0  # seconds between two lines about a case that goes on, where lines cannot be replaced
 MARKS = {"FAIL": {"red": True}, "PASS": {"green": True}}
@@ -33,13 +38,18 @@ class Live:
             str, ...
         ] = ()  # short cases of these are told together as long as they pass
         self.reporter = None  # pytest's own, which is not there yet
-        self.screen: Screen | None = None
+        self.screen: Screen | Board | None = None
         self.reminder = Reminder(EVERY)
         self.kernels = Kernels()
         self.running = ""
         self.case_began = time.monotonic()
         self.line_begun = False  # by pytest, with -v
         self.compiled, self.compiled_at = 0, -EVERY
+        self.before = (
+            0,
+            0.0,
+            0.0,
+        )  # kernels, seconds of compilers and of comparing, as the case began
         self.outcomes: dict[str, str] = {}  # of the case that runs, by phase
         self.folded: list[tuple[float, list[Verdict]]] = []
         self.seen = 0  # verdicts told so far
@@ -60,13 +70,24 @@ class Live:
         self.reporter = self.config.pluginmanager.getplugin("terminalreporter")
         # quiet is quiet, and a worker of pytest-xdist has no terminal
         if self.reporter is not None and self.config.option.verbose >= 0:
-            self.screen = Screen(self.reporter._tw._file, self.reporter._tw.fullwidth)
+            self.screen = self.make_screen(self.reporter._tw._file)
         before = signal.signal(signal.SIGTERM, terminated)
         try:
             with Ticker(self.tick, 1.0):
                 return (yield)
         finally:
             signal.signal(signal.SIGTERM, before)
+
+    def whole(self) -> bool:
+        """Whether a person looks at a terminal, and asked for neither more nor less."""
+        file = self.reporter._tw._file if self.reporter is not None else None
+        return self.config.option.verbose == 0 and on_terminal(Console(file=file))
+
+    def make_screen(self, file) -> Screen | Board:
+        if not self.whole():
+            return Screen(file, self.reporter._tw.fullwidth)
+        groups = Counter(group_of(name) for name in self.names.values())
+        return Board(file, groups)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session) -> None:
@@ -88,6 +109,7 @@ class Live:
         name = self.names[nodeid]
         self.outcomes, self.case_began = {}, time.monotonic()
         self.seen = len(self.report.verdicts)
+        self.before = self.spent()
         self.report.progress.running = readable(name)
         if self.folded and not name.startswith(self.folded_files):
             self.tell_folded()
@@ -126,18 +148,32 @@ class Live:
         self.report.early = []
         progress = self.report.progress
         progress.done, progress.running = progress.done + 1, ""
+        self.report.timings.append(self.timing(readable(name), seconds))
         if self.screen is not None:
             if self.config.option.verbose > 0:
                 self.reporter.ensure_newline()
             self.reporter.currentfspath, self.line_begun = None, False
             status = overall(verdicts, self.outcomes.values())
-            if name.startswith(self.folded_files) and status == "PASS":
+            if isinstance(self.screen, Board):
+                self.screen.add(group_of(name), status, verdicts, seconds)
+            if isinstance(self.screen, Board) and status != "FAIL":
+                pass  # the table has it
+            elif name.startswith(self.folded_files) and status == "PASS":
                 self.folded.append((seconds, verdicts))
             else:
                 self.tell(status, readable(name), verdicts, seconds)
             if progress.done == progress.cases:
                 self.tell_folded()
         self.report.write_when_due()
+
+    def spent(self) -> tuple[int, float, float]:
+        return self.kernels.fresh(), self.kernels.seconds(), COMPARING.seconds
+
+    def timing(self, name: str, seconds: float) -> dict:
+        """Where a case's seconds went, and how many kernels were compiled meanwhile."""
+        kernels, compiling, comparing = (a - b for a, b in zip(self.spent(), self.before))
+        told_of = {"seconds": seconds, "comparing": comparing, "compiling": compiling}
+        return {"case": name, "kernels": kernels} | {k: round(v, 2) for k, v in told_of.items()}
 
     def note_outcome(self, item: pytest.Item, call, result) -> None:
         """A worker that died, or a skipped case, becomes a verdict too."""
@@ -153,16 +189,12 @@ class Live:
             self.report.add([Verdict(case, "case", "(all)", Status.NOT_RUN, message=reason)])
 
     def summarise(self, terminal) -> None:
-        """The table at the end, and where the report is."""
+        """What the run came to, and where the report is."""
         terminal.write_line("")
-        self.report.print(Console(width=max(terminal._tw.fullwidth, 120)))
-        counts = ", ".join(f"{count} {status}" for status, count in self.report.counts().items())
-        paths = [self.report.folder / f"report.{kind}" for kind in ("html", "json")]
-        root = self.config.rootpath
-        shown = [p.relative_to(root) if p.is_relative_to(root) else p for p in paths]
-        terminal.write_line(
-            f"verdicts: {counts}; report: {shown[0]} and {shown[1]}; this process took {peak_memory():.0f} MiB at most"
-        )
+        width = terminal._tw.fullwidth if self.whole() else max(terminal._tw.fullwidth, 120)
+        console = Console(file=terminal._tw._file, width=width)
+        conclude(self.report.to_dict(), shown(self.report.folder), console, self.whole())
+        terminal.write_line(f"this process took {peak_memory():.0f} MiB at most")
 
     # what is told
 
@@ -171,7 +203,11 @@ class Live:
         self.report.add_early(verdicts)
         if self.screen is not None and verdicts:
             seconds = time.monotonic() - self.case_began
-            self.write(f"      {line_of(overall(verdicts, ()), name, verdicts, seconds)}")
+            line = line_of(overall(verdicts, ()), name, verdicts, seconds)
+            if isinstance(self.screen, Board):
+                self.screen.stage = line
+            else:
+                self.write(f"      {line}")
             self.reminder.restart()
         self.report.write_when_due()
 
@@ -188,6 +224,9 @@ class Live:
 
     def write(self, text: str, status: str = "") -> None:
         begun, self.line_begun = self.line_begun, False
+        if isinstance(self.screen, Board):
+            self.screen.line(text, status)
+            return
         text = self.reporter._tw.markup(text, **MARKS.get(status, {}))
         if begun:
             self.screen.line("")
@@ -207,6 +246,8 @@ class Live:
         fresh = self.kernels.fresh()
         if fresh != self.compiled:
             self.compiled, self.compiled_at = fresh, now
+        if isinstance(self.screen, Board):
+            self.screen.group = group_of(name)
         text = f"        {readable(name)}, for {duration(now - self.case_began)}"
         if now - self.compiled_at < (3.0 if self.screen.in_place else EVERY):
             text += f": compiling Jittor's kernels, {fresh} so far"
@@ -216,49 +257,6 @@ class Live:
             self.write(text)
 
 
-def name_of(item) -> str:
-    """ "parity/suite/test_ops.py::test_a[b]" -> "test_ops.py::test_a[b]"."""
-    path, separator, rest = item.nodeid.partition("::")
-    return path.rpartition("/")[2] + separator + rest
-
-
 def terminated(*_) -> None:
     """SIGTERM ends the run as Ctrl-C does: workers are closed and the report is written."""
     raise KeyboardInterrupt("SIGTERM")
-
-
-def overall(verdicts: list[Verdict], outcomes) -> str:
-    """One word for a case: the worst of its verdicts, and of what pytest says of it."""
-    statuses = {v.status for v in verdicts}
-    if "failed" in outcomes or Status.FAIL in statuses:
-        return "FAIL"
-    if "skipped" in outcomes:
-        return "NOT RUN"
-    only = statuses == {Status.INCONCLUSIVE}
-    return "INCONCLUSIVE" if only else "PASS"
-
-
-def line_of(status: str, name: str, verdicts: list[Verdict], seconds: float) -> str:
-    """ "PASS  NAME  812 compared, worst 2.1e-15, limit 1.0e-12  31 s"."""
-    row = summarise(verdicts)
-    parts = [f"{len(verdicts)} compared"] if verdicts else []
-    if row["worst"]:
-        parts.append(f"worst {row['worst']}, limit {row['limit']}")
-    for count, what in zip(
-        row["counts"][1:], ("FAIL", "INCONCLUSIVE", "NOT RUN", "KNOWN"), strict=True
-    ):
-        parts += [f"{count} {what}"] if count != "0" else []
-    if row["first"]:
-        parts.append(f"first {row['first'].strip()}")
-    return f"{status:<8} {name}: {', '.join(parts) or 'nothing compared'}; {duration(seconds)}"
-
-
-def readable(name: str) -> str:
-    """ "test_detectors.py::test_detector[one_map]" -> "detectors: one_map", "test_ops.py::test_ops_float64" -> "ops:
-    ops float64"."""
-    file, _, test = name.partition("::")
-    what, _, parameters = test.partition("[")
-    file = file.removesuffix(".py").removeprefix("test_")
-    what = what.removeprefix("test_").replace("_", " ")
-    named = [what] if what.rstrip("s") != file.rstrip("s") else []
-    return f"{file}: {' '.join([*named, parameters.removesuffix(']')])}".rstrip(" :")

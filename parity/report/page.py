@@ -1,153 +1,192 @@
-"""The page of a parity run: everything that report.html shows, as one string that needs no other file."""
+"""The page of a parity run: everything that report.html shows, from a report as report.json has it.
+
+Tables are made here, so that they are there without a script; pictures and long lists are drawn by
+templates/report.*.js from `payload`.
+"""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections import Counter
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 
-import matplotlib
-import numpy as np
-from jinja2 import Environment
-from markupsafe import Markup
-
-from door.display import as_text, plain
-from door.jsontext import dumps
 from parity.atlas.catalogue import ENTRIES
 from parity.atlas.judge import brief, read_record
 from parity.atlas.page import told
 from parity.engine import checks
-from parity.engine.localise import classify, culprits
-from parity.engine.verdicts import Status, Verdict, first_divergence
+from parity.pages import render as render_page
+from parity.report import gist
+from parity.report.gist import FAIL, INCONCLUSIVE, KINDS, NAMES, NOT_RUN, PASS, Cell
+from parity.report.payload import payload
 
-matplotlib.use("Agg")
-from matplotlib import pyplot
+CARDS = 24  # causes that get one
+ROWS = 24  # of a matrix that is not halved, to stand side by side
+CHOICES = (checks.CHOICES_32, "float32 decisions")
+LEVELS = (
+    *(("0", "1e-5"), ("1", "1e-4"), ("2", "1e-3"), ("3", "1e-2"), ("4", "0.1"), ("5", "1")),
+    *(("exact", "equal"), ("fail", "fails"), ("unsure", "inconclusive"), ("known", "known")),
+    ("left", "not run"),
+)
+SCRIPTS = tuple(f"report.{part}.js" for part in ("core", "depth", "tables", "main"))
 
-matplotlib.rcParams["text.parse_math"] = False  # a dollar in a name is a dollar
 
-
-def summarise(verdicts: list[Verdict]) -> dict:
-    """One row of the summary: counts per status, the worst measurement, the first FAIL."""
-    counter = Counter(v.status for v in verdicts)
-    measured = [v for v in verdicts if v.measured is not None and v.limit]
-    worst = max(measured, key=lambda v: v.measured / v.limit, default=None)
-    first = first_divergence(verdicts)
-    style = (
-        "red"
-        if counter[Status.FAIL]
-        else "yellow"
-        if counter[Status.INCONCLUSIVE] + counter[Status.NOT_RUN]
-        else ""
+def render(report: Mapping, folder: str = "logs/parity") -> str:
+    """The whole page as a string. `folder`: where its scripts that reproduce failures are, as a user would write it."""
+    verdicts, answer = report["verdicts"], gist.answer(report)
+    cells = gist.matrix(verdicts)
+    used = {kind for row in cells.values() for kind in row}
+    causes = [card(c, folder) for c in gist.what_is_wrong(report)]
+    size = len(cells) if len(cells) <= ROWS else (len(cells) + 1) // 2
+    rows = list(cells.items())
+    return render_page(
+        "report.html.j2",
+        report={"progress": {"state": "finished", "done": 0, "cases": 0, "running": ""}} | report,
+        answer=answer,
+        compared=compared(report),
+        columns=[kind for kind in KINDS if kind in used],
+        kinds=KINDS,
+        levels=LEVELS,
+        matrix=[rows[k : k + size] for k in range(0, len(rows), size or 1)],
+        causes=causes[:CARDS],
+        more_causes=max(0, len(causes) - CARDS),
+        sides=gist.sides_of(report),
+        depth=line_of(v for v in verdicts if v["check"] in checks.ON_NODES),
+        comparisons=", ".join(
+            f"{report['counts'][s]:,} {s.replace('_', ' ')}" for s in gist.STATUSES
+        ),
+        gradients=gradients(verdicts),
+        choices=choices(verdicts),
+        steps=line_of(v for v in verdicts if gist.kind_of(v["check"]) == "steps"),
+        floors=floors(report.get("floors") or {}),
+        mutants=mutants(report.get("mutants")),
+        atlas=atlas(verdicts),
+        environment=environment(report.get("environment", {})),
+        timings=timings(report),
+        others=others(verdicts),
+        number=lambda x: "" if x is None else f"{x:.2g}",
+        scripts=SCRIPTS,
+        data=payload(report),
     )
+
+
+def compared(report: Mapping) -> str:
+    """Versions, machine, date, commit: one line."""
+    found = report.get("environment", {})
+    parts = [
+        f"{NAMES.get(side, side)} {facts.get('version', '')}".strip()
+        for side, facts in found.items()
+        if side != "machine"
+    ]
+    machine = found.get("machine", {})
+    parts += [str(machine["cpu"])] if machine.get("cpu") else []
+    parts += [f"Python {machine['python']}"] if machine.get("python") else []
+    parts.append(str(report.get("created", "")))
+    if report.get("seconds") is not None:
+        parts.append(f"{report['seconds']:.0f} s")
+    parts += [f"commit {report['commit']}"] if report.get("commit") else []
+    return " · ".join(p for p in parts if p)
+
+
+def card(cause: Mapping, folder: str) -> dict:
+    """What a card shows of a cause."""
+    script, side = str(cause.get("script") or ""), cause.get("side") or ""
+    names = {"reference_code": "reference", "candidate_code": "candidate"}
+    tags = [cause.get("kind"), f"{NAMES.get(side, side)}'s side" if side else "side not told"]
+    tags += [cause["confidence"]] if cause.get("confidence") else []
+    follow = cause.get("consequences") or 0
     return {
-        "counts": [str(counter[status]) for status in Status],
-        "worst": f"{worst.measured:.1e}" if worst else "",
-        "limit": f"{worst.limit:.1e}" if worst else "",
-        "first": f"{first.node} {first.message[:100]}" if first else "",
-        "style": style,
+        "case": cause["case"],
+        "where": cause.get("where") or cause["case"],
+        "tags": [t for t in tags if t],
+        "summary": cause.get("summary", ""),
+        "also": cause.get("also", []),
+        "node": cause.get("node", ""),
+        "check": cause.get("check", ""),
+        "codes": [(label, cause[name]) for name, label in names.items() if cause.get(name)],
+        "consequences": f"{follow:,} other failures follow from it" if follow else "",
+        "command": f"python {path_of(script, folder)}" if script else "",
     }
 
 
-def tube_chart(name: str, runs: dict) -> str:
-    """Losses of both sides and of PyTorch's copies, and their distances from PyTorch, as a data URL of a PNG."""
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 2.6), dpi=80)
-    losses = {k: np.array([step["loss"] for step in runs[k]]) for k in ("torch", "jittor")}
-    copies = np.array([[step["loss"] for step in run] for run in runs["copies"]])
-    left.plot(losses["torch"], label="PyTorch", linewidth=3, alpha=0.5)
-    left.plot(losses["jittor"], "--", label="Jittor")
-    left.set(title=name, xlabel="step", ylabel="loss")
-    smallest = 1e-9
-    for copy in copies:
-        right.semilogy(np.abs(copy - losses["torch"]) + smallest, color="gray", linewidth=0.7)
-    right.semilogy([], color="gray", label="PyTorch, one ulp away")
-    right.semilogy(np.abs(losses["jittor"] - losses["torch"]) + smallest, "C1--", label="Jittor")
-    right.set(xlabel="step", ylabel="distance from PyTorch")
-    for axes in (left, right):
-        axes.legend(fontsize=7)
-    return as_data_url(figure)
+def path_of(script: str, folder: str) -> str:
+    """A script's name, or its path, from where a user stands."""
+    return script if "/" in script else str(PurePosixPath(folder) / "reproduce" / script)
 
 
-def as_data_url(figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight")
-    pyplot.close(figure)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-NODE_CHECKS = list(checks.ON_NODES)
-HERE = Path(__file__).resolve().parent
-SECTIONS = {
-    "summary": "Summary",
-    "environment": "Environment",
-    "nodes": "Nodes",
-    "ledger": "Choices",
-    "steps": "Steps and curves",
-    "mutants": "Kill matrix",
-    "atlas": "Semantics atlas",
-    "others": "What is not a node",
-}
-
-
-def node_data(verdicts: list[Verdict]) -> dict:
-    """What report.js reads: every verdict on a node, numbers to two digits."""
-
-    def short(x: float | None) -> float | None:
-        return None if x is None or not np.isfinite(x) else float(f"{x:.2g}")
-
-    statuses = [s.value for s in Status]
-    cases: dict[str, dict] = {}
-    for v in verdicts:
-        if v.check not in NODE_CHECKS:
-            continue
-        entry = [short(v.measured), short(v.limit), statuses.index(v.status.value), short(v.floor)]
-        if v.status is not Status.PASS:
-            entry += [plain(v.guilty or ""), plain(v.message[:300])]
-        node = cases.setdefault(plain(v.case), {}).setdefault(plain(v.node), {})
-        node[NODE_CHECKS.index(v.check)] = entry
-    return {"checks": NODE_CHECKS, "statuses": statuses, "cases": cases}
-
-
-def environment_rows(environment: dict) -> tuple[list[str], list[tuple[str, list]]]:
-    """Column titles, and for each property its value in every column."""
-    names = dict.fromkeys(name for values in environment.values() for name in values)
-    rows = [(name, [values.get(name, "") for values in environment.values()]) for name in names]
-    return list(environment), rows
-
-
-def culprit_rows(verdicts: list[Verdict]) -> list[dict]:
-    by_case: dict[str, list[Verdict]] = {}
+def line_of(verdicts: Iterable[Mapping]) -> dict:
+    """A section's verdict in a line."""
+    cell = Cell()
     for verdict in verdicts:
-        by_case.setdefault(verdict.case, []).append(verdict)
-    return [
-        {
-            "case": case,
-            "owner": owner,
-            "kind": classify(failed),
-            "message": f"{failed[0].node}: {failed[0].message}",
-            "script": next((v.script for v in failed if v.script), ""),
-        }
-        for case, found in by_case.items()
-        for owner, failed in culprits(found).items()
-    ]
+        cell.add(verdict)
+    if not cell.counts:
+        return {"status": NOT_RUN, "text": "nothing compared", "cell": cell}
+    near = "" if cell.share is None else f", worst at {gist.nearness(cell.share)}"
+    failed = f", {cell.counts[FAIL]:,} FAIL" if cell.counts[FAIL] else ""
+    text = f"{sum(cell.counts.values()):,} compared{near}{failed}"
+    return {"status": cell.status, "text": text, "cell": cell}
 
 
-def atlas_rows(verdicts: list[Verdict]) -> list[dict]:
+def gradients(verdicts: list[Mapping]) -> dict:
+    found = [v for v in verdicts if "gradient" in v["check"]]
+    rows: dict[str, Cell] = {}
+    for verdict in found:
+        rows.setdefault(verdict["case"], Cell()).add(verdict)
+    return line_of(found) | {"rows": list(rows.items())}
+
+
+def choices(verdicts: list[Mapping]) -> dict:
+    made = [v for v in verdicts if v["check"] in CHOICES]
+    other = [v for v in made if v.get("message") or v["status"] != PASS]
+    failed = sum(v["status"] == FAIL for v in made)
+    text = (
+        f"{len(made):,} kinds of float32 choices, {len(other)} made otherwise, {failed} unexplained"
+    )
+    rows = [{"measured": None, "limit": None, "message": ""} | v for v in other]
+    status = FAIL if failed else PASS if made else NOT_RUN
+    return {"status": status, "text": text if made else "none compared", "rows": rows}
+
+
+def floors(about: Mapping) -> dict:
+    if not about:
+        return {"text": "none measured", "about": "The priors of gates.py hold."}
+    machine, versions = about.get("machine", {}), about.get("versions", {})
+    told_of = (
+        f"Measured {about.get('measured', '')} on {machine.get('cpu', '')}, {machine.get('cores', '')} cores,"
+        f" torch {versions.get('torch', '')}, over: {', '.join(about.get('variants', ()))}."
+    )
+    return {"text": f"measured {about.get('measured', '')}", "about": told_of}
+
+
+def mutants(found: Mapping | None) -> dict:
+    if not found:
+        return {"status": NOT_RUN, "text": "not run", "rows": []}
+    rows = found["mutants"]
+    named, alarms = sum(m["as_named"] for m in rows), len(found.get("false_alarms", ()))
+    text = (
+        f"{named} of {len(rows)} caught by the named check at the named node, {alarms} false alarms in"
+        f" {found.get('sound_runs', 0)} sound runs ({found.get('created', '')[:10]})"
+    )
+    used = list(dict.fromkeys(m["check"] for m in rows if m["caught"]))
+    columns = sorted(used, key=lambda c: list(KINDS).index(gist.kind_of(c)))
+    sound = named == len(rows) and not alarms
+    return {"status": PASS if sound else FAIL, "text": text, "rows": rows, "checks": columns}
+
+
+def atlas(verdicts: list[Mapping]) -> dict:
     """The semantics atlas: what was recorded, and what this run found of each entry."""
     record = read_record()
-    now = {v.node: v for v in verdicts if v.case.startswith("semantics on ")}
+    now = {v["node"]: v for v in verdicts if v["case"].startswith("semantics on ")}
     rows = []
     for entry in ENTRIES:
         found = record.get("cpu", {}).get("entries", {}).get(entry.id, {})
-        verdict = now.get(entry.id)
+        verdict = now.get(entry.id, {"status": "not run"})
         rows.append(
             {
                 "id": entry.id,
                 "title": entry.title,
                 "cpu": told(record, "cpu", entry),
                 "cuda": told(record, "cuda", entry),
-                "status": verdict.status.value if verdict else "not run",
-                "message": verdict.message if verdict else "",
+                "status": verdict["status"],
+                "message": verdict.get("message", ""),
                 "torch": entry.torch,
                 "jittor": entry.jittor_code,
                 "gives_torch": brief(found["torch"]) if found else "",
@@ -156,46 +195,49 @@ def atlas_rows(verdicts: list[Verdict]) -> list[dict]:
                 "effect": entry.effect,
             }
         )
-    return rows
+    text = f"{len(rows)} entries" + ("" if now else ", as recorded; not run here")
+    found = line_of(now.values())
+    text += f", {len(now)} run, {found['cell'].counts[FAIL]} changed" if now else ""
+    return {"status": found["status"] if now else "", "text": text, "rows": rows}
 
 
-def render(report) -> str:
-    """The whole page as a string: no file, no network is needed to read it."""
-    verdicts, groups = report.known(), []
-    for case, check, found in report.groups():
-        statuses = {v.status.value for v in found} - {"PASS"}
-        worst = next((s for s in ("FAIL", "INCONCLUSIVE", "NOT_RUN") if s in statuses), "")
-        groups.append(
-            {"case": case, "check": check, "row": summarise(found), "worst_status": worst}
-        )
-    sides, environment = environment_rows(report.environment)
-    page = Environment(autoescape=True, finalize=as_text).from_string(
-        (HERE / "report.html.j2").read_text()
-    )
-    # inside of a script element "<" could end it, or begin a comment
-    data = dumps(node_data(verdicts), separators=(",", ":")).replace("<", "\\u003c")
-    return page.render(
-        report=report.heading(),
-        groups=groups,
-        sections=SECTIONS.items(),
-        culprits=culprit_rows(verdicts),
-        sides=sides,
-        environment=environment,
-        floors=report.floors,
-        decisions=[
-            v.to_dict()
-            for v in verdicts
-            if v.check == checks.CHOICES_32 and (v.message or v.status is not Status.PASS)
-        ],
-        charts=[(name, tube_chart(name, runs)) for name, runs in report.curves.items()],
-        mutants=report.mutants,
-        atlas=atlas_rows(verdicts),
-        others=[
-            v.to_dict() | {"message": v.message}
-            for v in verdicts
-            if v.status is not Status.PASS and v.check not in (*NODE_CHECKS, checks.CHOICES_32)
-        ],
-        css=Markup((HERE / "report.css").read_text()),
-        js=Markup((HERE / "report.js").read_text()),
-        data=Markup(data),
-    )
+def environment(found: Mapping) -> dict:
+    """Both sides' properties beside each other, and the machine's."""
+    sides = [side for side in found if side != "machine"]
+    names = dict.fromkeys(name for side in sides for name in found[side])
+    rows = []
+    for name in names:
+        values = [as_line(found[side].get(name, "")) for side in sides]
+        rows.append((name, values, len(set(values)) > 1 and name not in ("framework", "libraries")))
+    differing = sum(differs for *_, differs in rows)
+    return {
+        "status": "",
+        "text": f"{len(rows)} properties, {differing} differ" if rows else "not told",
+        "sides": [NAMES.get(side, side) for side in sides],
+        "rows": rows,
+        "machine": [(name, as_line(v)) for name, v in found.get("machine", {}).items()],
+    }
+
+
+def as_line(value) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "none"}[value]
+    return str(value)
+
+
+def timings(report: Mapping) -> dict:
+    rows = sorted(report.get("timings", ()), key=lambda t: -t["seconds"])
+    if not rows:
+        return {"text": "not measured", "rows": []}
+    comparing, kernels = (sum(t[name] for t in rows) for name in ("comparing", "kernels"))
+    text = f"{sum(t['seconds'] for t in rows):.0f} s, of which {comparing:.0f} s comparing; {kernels} kernels compiled"
+    return {"text": text, "rows": rows}
+
+
+def others(verdicts: list[Mapping]) -> dict:
+    rows = [{"message": ""} | v for v in verdicts if v["status"] in (NOT_RUN, INCONCLUSIVE)]
+    left = sum(v["status"] == NOT_RUN for v in rows)
+    text = f"{left} not run, {len(rows) - left} inconclusive"
+    return {"status": NOT_RUN if rows else PASS, "text": text, "rows": rows}

@@ -6,17 +6,19 @@ Both files can be written while the run goes on, and are whole at any time: `Pro
 from __future__ import annotations
 
 import platform
+import subprocess
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 
-from door.terminal import Console, Table
 from parity.engine.causes import causes_of
 from parity.engine.verdicts import Status, Verdict
 from parity.files import peak_memory, replacing, write_json
 from parity.report.changes import SCHEMA
-from parity.report.page import render, summarise
+from parity.report.page import render
+from parity.report.terminal import shown
 
 RUNNING, INTERRUPTED, FINISHED = "in progress", "interrupted", "finished"
 SHARE = 0.02  # of the run's time that writing the report over and over may take
@@ -48,6 +50,7 @@ class Report:
     early: list[Verdict] = field(default_factory=list)  # of a case that is not done yet
     floors: dict = field(default_factory=dict)  # where and with what floors were measured
     mutants: dict | None = None  # a kill matrix to show
+    timings: list[dict] = field(default_factory=list)  # by case, see Timing
     due: float = 0.0  # when it may be written again, by time.monotonic
 
     def add(self, verdicts: list[Verdict]) -> list[Verdict]:
@@ -62,13 +65,6 @@ class Report:
     def known(self) -> list[Verdict]:
         return self.verdicts + self.early
 
-    def groups(self) -> list[tuple[str, str, list[Verdict]]]:
-        """(case, check, verdicts) in the order in which they came."""
-        found: dict[tuple[str, str], list[Verdict]] = {}
-        for verdict in self.known():
-            found.setdefault((verdict.case, verdict.check), []).append(verdict)
-        return [(case, check, verdicts) for (case, check), verdicts in found.items()]
-
     def counts(self) -> dict[str, int]:
         counter = Counter(v.status.value for v in self.known())
         return {status.value: counter[status.value] for status in Status}
@@ -82,23 +78,27 @@ class Report:
             "progress": asdict(self.progress),
             "peak_memory_mib": round(peak_memory()),  # of this process, the workers left out
             "machine": platform.machine(),
+            "commit": commit(),
             "environment": self.environment,
             "counts": self.counts(),
         }
 
     def to_dict(self) -> dict:
-        """report.json: "causes" is the list that parity/engine/causes.py describes."""
+        """report.json, and all that the page shows: "causes" is the list that parity/engine/causes.py describes."""
         verdicts = self.known()
         causes = [cause.to_dict() for cause in causes_of(verdicts)]
-        return self.heading() | {"causes": causes, "verdicts": [v.to_dict() for v in verdicts]}
+        more = {"curves": self.curves, "floors": self.floors, "mutants": self.mutants}
+        more |= {"timings": self.timings, "causes": causes}
+        return self.heading() | more | {"verdicts": [v.to_dict() for v in verdicts]}
 
     def write(self) -> tuple[Path, Path]:
         """report.json and report.html."""
         started = time.monotonic()
         paths = self.folder / "report.json", self.folder / "report.html"
-        write_json(paths[0], self.to_dict(), indent=None)
+        found = self.to_dict()
+        write_json(paths[0], found, indent=None)
         with replacing(paths[1]) as temporary:
-            temporary.write_text(render(self))
+            temporary.write_text(render(found, shown(self.folder)))
         now = time.monotonic()
         self.due = now + max(OFTEN, (now - started) / SHARE)
         return paths
@@ -108,25 +108,13 @@ class Report:
         if time.monotonic() >= self.due:
             self.write()
 
-    def print(self, console: Console) -> None:
-        table = Table(title="parity: PyTorch and Jittor", title_justify="left")
-        for name in ("case", "check"):
-            table.add_column(name)
-        for name in ("PASS", "FAIL", "INCONCL.", "NOT RUN", "KNOWN", "worst", "limit"):
-            table.add_column(name, justify="right")
-        table.add_column("first divergence")
-        for case, check, verdicts in self.groups():
-            row = summarise(verdicts)
-            table.add_row(
-                case,
-                check,
-                *row["counts"],
-                row["worst"],
-                row["limit"],
-                row["first"],
-                style=row["style"],
-            )
-        console.print(table)
-        for verdict in self.verdicts:
-            if verdict.status is Status.NOT_RUN:
-                console.print(f"NOT RUN {verdict.case}: {verdict.message}")
+
+@cache
+def commit() -> str:
+    """Of the repository around the working directory, "" where there is none."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""
