@@ -267,7 +267,10 @@ def test_answers_and_levels():
     )
     assert told("PASS", "FAIL").status == "FAIL" and "first c" in told("PASS", "FAIL").text
     assert told().status == "NOT_RUN" and told("INCONCLUSIVE").status == "INCONCLUSIVE"
-    causes = [{"case": "c", "where": w, "side": "torch"} for w in "ab"]
+    causes = [
+        {"case": "c", "where": w, "side": "torch", "check": "float64 local forward", "also": []}
+        for w in "ab"
+    ]
     assert told("FAIL", causes=causes).text.startswith("2 modules are wrong, all on PyTorch's side")
     cell = matrix(
         [

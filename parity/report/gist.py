@@ -198,16 +198,13 @@ def answer(report: Mapping) -> Answer:
 def failing(report: Mapping, whole: Cell) -> str:
     """ "2 modules are wrong, all on Jittor's side: 40 of 812 comparisons fail"."""
     failed = f"{whole.counts[FAIL]:,} of {sum(whole.counts.values()):,} comparisons fail"
-    causes = report.get("causes")
-    if not causes:
+    causes = report.get("causes") or []
+    if not causes or not all(" local " in c["check"] for c in causes):
         first = whole.first
         return f"{failed}, first {first['case']}, {first['check']}: {first['node']}"
-    places = [
-        w for c in causes for w in ((c["case"], c["where"]), *((c["case"], a) for a in c["also"]))
-    ]
-    count = len(set(places))
-    noun = "module" if all(" local " in c["check"] for c in causes) else "thing"
-    what = f"1 {noun} is wrong" if count == 1 else f"{count} {noun}s are wrong"
+    places = {(c["case"], where) for c in causes for where in (c["where"], *c["also"])}
+    count = len(places)
+    what = "1 module is wrong" if count == 1 else f"{count} modules are wrong"
     sides = {c["side"] for c in causes}
     if len(sides) == 1 and (side := sides.pop()):
         what += f", {'' if count == 1 else 'all '}on {NAMES.get(side, side)}'s side"

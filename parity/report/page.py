@@ -51,7 +51,7 @@ def render(report: Mapping, folder: str = "logs/parity") -> str:
         sides=gist.sides_of(report),
         depth=line_of(v for v in verdicts if v["check"] in checks.ON_NODES),
         comparisons=", ".join(
-            f"{report['counts'][s]:,} {s.replace('_', ' ')}" for s in gist.STATUSES
+            f"{count:,} {status.replace('_', ' ')}" for status, count in report["counts"].items()
         ),
         gradients=gradients(verdicts),
         choices=choices(verdicts),

@@ -102,7 +102,7 @@ def conclude(report: Mapping, folder: str, console: Console, whole: bool) -> Non
         console.print(Text(plain(f"NOT RUN {case}: {message}")), soft_wrap=True)
     if len(left) > LISTED:
         console.print(f"... and {len(left) - LISTED} more that did not run")
-    counts = ", ".join(f"{report['counts'][s]} {s}" for s in STATUSES)
+    counts = ", ".join(f"{count} {status}" for status, count in report["counts"].items())
     where = f"; report: {plain(folder)}/report.html and report.json" if folder else ""
     console.print(Text(f"verdicts: {counts}{where}"), soft_wrap=True)
 
