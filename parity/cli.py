@@ -1,4 +1,4 @@
-"""The command `parity`: run, map, record, compare, floors, lint. Bad input is one line and exit code 2."""
+"""The command `parity`: run, map, record, compare, diff, floors, lint. Bad input is one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from door import schema
 from door.terminal import Console, say
 from parity.case import Case
 from parity.engine.environment import examine_environment
@@ -16,10 +17,14 @@ from parity.engine.mapping import propose_names
 from parity.engine.measure import measure, nearby
 from parity.engine.offline import compare, record
 from parity.engine.result import Result, examine, workers_of
+from parity.engine.shapes import ReportFile
 from parity.engine.training import check_steps
 from parity.engine.verdicts import Status
 from parity.errors import InputError
 from parity.files import write_json
+from parity.report.changes import BAD, changes
+from parity.report.difference import tell as tell_difference
+from parity.report.difference import write_page
 from parity.report.report import Report
 from parity.report.terminal import conclude as tell
 from parity.report.terminal import on_terminal, print_table, shown
@@ -101,6 +106,15 @@ def compare_records(options: argparse.Namespace) -> int:
     return conclude(report, result, Console())
 
 
+def compare_reports(options: argparse.Namespace) -> int:
+    """What changed from one report to another; 1 when anything turned red, got worse or disappeared."""
+    old, new = (schema.read(file, ReportFile) for file in (options.old, options.new))
+    found = changes(old, new)
+    tell_difference(old, new, found, Console())
+    say(f"page: {write_page(options.out, old, new, found)}")
+    return int(any(change.kind in BAD for change in found))
+
+
 def measure_noise(options: argparse.Namespace) -> int:
     """Measures the floors of a pair's reference and adds them to a file of floors."""
     case = Case.from_file(options.case)
@@ -159,6 +173,12 @@ def parser() -> argparse.ArgumentParser:
     one = command("compare", compare_records, "compare two or three records")
     one.add_argument("records", nargs="+", type=Path)
     one.add_argument("--out", type=Path, default=OUT, help="folder of the report")
+    one = command(
+        "diff", compare_reports, "compare two reports: what turned red, got worse, disappeared"
+    )
+    one.add_argument("old", type=Path, help="report.json of an earlier run")
+    one.add_argument("new", type=Path, help="report.json of a later one")
+    one.add_argument("--out", type=Path, default=OUT / "difference.html", help="the page of both")
     one = command("floors", measure_noise, "measure the noise of a pair's reference")
     one.add_argument("case", type=Path)
     one.add_argument("--out", type=Path, default=Path("floors.json"))

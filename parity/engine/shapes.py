@@ -15,12 +15,17 @@ class ReportedVerdict(TypedDict):
     status: str
     measured: NotRequired[float | None]
     limit: NotRequired[float | None]
+    floor: NotRequired[float | None]
+    message: NotRequired[str]
 
 
 class ReportFile(TypedDict):
-    """report.json of the suite, as scripts.compare --reports reads it."""
+    """report.json, as `parity diff` reads it."""
 
     schema: str
+    created: NotRequired[str]
+    commit: NotRequired[str]
+    environment: NotRequired[dict[str, dict[str, Any]]]
     verdicts: list[ReportedVerdict]
 
 
