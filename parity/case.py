@@ -18,7 +18,7 @@ class Side:
     """Where one half lives.
 
     build: target "package.module:function" or "file.py:function", called in this side's own process with `arguments`
-    (and with device and dtype, where it has parameters of these names); returns a module or a Subject.
+    (and with device and dtype, where it has parameters of these names); returns a module, a function or a Subject.
     backend: "torch" or "jittor". python: another interpreter. path: folders put on sys.path. cwd, env: of the process.
     label: what verdicts call it; the backend's name when empty.
     """
@@ -73,8 +73,8 @@ class Case:
 class Subject:
     """What a target may return instead of a bare module; everything but `model` may be left out.
 
-    model: a module, or several by name. prepare(inputs): a tree of arrays -> what this half takes; tensors of them
-    when nothing is said. cast: whether floats of the inputs get the run's dtype before.
+    model: a module or a plain function, or several by name. prepare(inputs): a tree of arrays -> what this half takes;
+    tensors of them when nothing is said. cast: whether floats of the inputs get the run's dtype before.
     forward(prepared, run) -> outputs; run has choices, step, training, dtype, device.
     losses(outputs, targets, run) -> {name: scalar}; without it a fixed weighting of all float outputs.
     loss_weights: {name: weight} of the total, 1 where nothing is said; total(outputs, losses) -> scalar instead.
@@ -186,6 +186,7 @@ def case_from_file(path: Path | str) -> Case:
         training=getattr(module, "TRAINING", False),
         float64=getattr(module, "FLOAT64", True),
         float32=getattr(module, "FLOAT32", True),
+        gradients=getattr(module, "GRADIENTS", True),
         **weights,
     )
 

@@ -13,6 +13,7 @@ from door.terminal import Console, say
 from parity.case import Case
 from parity.engine.environment import examine_environment
 from parity.engine.floors import SCHEMA, read_floors
+from parity.engine.known import strictly, with_known
 from parity.engine.mapping import propose_names
 from parity.engine.measure import measure, nearby
 from parity.engine.offline import compare, record
@@ -52,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
             verdicts += found.verdicts
             if options.steps:
                 verdicts += check_steps(case, workers, steps=options.steps).verdicts
+    verdicts = strictly(verdicts) if options.strict else with_known(verdicts)
     report.add(verdicts)
     return conclude(report, Result(verdicts, report.environment), console, options.table)
 
@@ -155,6 +157,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("case", type=Path, help="FILE.py with a pair (docs/pairs.md)")
     one.add_argument("--out", type=Path, default=OUT, help="folder of the report")
     one.add_argument("--floors", help="a file of measured noise, see `parity floors`")
+    one.add_argument("--strict", action="store_true", help="KNOWN differences fail, too")
     one.add_argument("--table", action="store_true", help="print every check, too")
     one.add_argument("--steps", type=whole, default=8, help="training steps; 0 leaves them out")
     device(one)

@@ -13,7 +13,8 @@ from torch import nn  # noqa: E402
 
 from parity.backends import torch as backend  # noqa: E402
 from parity.engine.choices import Choices, pool_cells  # noqa: E402
-from parity.engine.tracer import Lazy, Tracer  # noqa: E402
+from parity.engine.lazy import Lazy  # noqa: E402
+from parity.engine.tracer import Tracer  # noqa: E402
 from torch_impl import ops  # noqa: E402
 from torch_impl.detr.matcher import assignment_regret  # noqa: E402
 from torch_impl.faster_rcnn.labels import label_regret, match_regret  # noqa: E402

@@ -101,7 +101,7 @@ def is_tensor(value) -> bool:
 
 
 def array(values: np.ndarray, like: torch.Tensor | None = None) -> torch.Tensor:
-    tensor = torch.as_tensor(np.ascontiguousarray(values), device=torch.get_default_device())
+    tensor = torch.as_tensor(np.asarray(values, order="C"), device=torch.get_default_device())
     return tensor.to(like.dtype) if like is not None and tensor.is_floating_point() else tensor
 
 

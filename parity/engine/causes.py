@@ -15,6 +15,7 @@ also: other places with the same cause (the same lines of code); consequences: F
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,13 +25,24 @@ from parity.engine.nodes import OUTSIDE
 from parity.engine.verdicts import Status, Verdict
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
+# what blame.py says where it cannot tell: nothing that helps whoever mends
+IDLE = re.compile(
+    r"which side is INCONCLUSIVE: (?=the layers)|which side is INCONCLUSIVE: [^;]*(; )?"
+)
 LOCAL = (
-    *(checks.LOCAL_FORWARD_64, checks.LOCAL_LOSSES_64, checks.LOCAL_DETECTIONS_64),
+    *(checks.LOCAL_FORWARD_64, checks.LOCAL_PLAIN_64),
+    *(checks.LOCAL_LOSSES_64, checks.LOCAL_DETECTIONS_64),
     *(checks.LOCAL_GRADIENTS_64, checks.LOCAL_FORWARD_32, checks.LOCAL_GRADIENTS_32),
 )
 BACKWARD = (checks.LOCAL_GRADIENTS_64, checks.LOCAL_GRADIENTS_32)
 INHERITED = (  # of whole runs: what differs there was made somewhere
-    *(checks.FORWARD_64, checks.CHOICES_64, checks.LOSSES_64, checks.DETECTIONS_64),
+    *(
+        checks.FORWARD_64,
+        checks.PLAIN_64,
+        checks.CHOICES_64,
+        checks.LOSSES_64,
+        checks.DETECTIONS_64,
+    ),
     *(checks.NODE_GRADIENTS_64, checks.GRADIENTS_64),
     *(checks.FORWARD_32, checks.LOSSES_32, checks.CHOICES_32, checks.DETECTIONS_32),
     *(checks.GRADIENTS_32, checks.DISPLACEMENT),
@@ -115,6 +127,8 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
 
 def _group(verdict: Verdict) -> tuple:
     """What fails together: everything of one module, else of one check."""
+    if verdict.check in LOCAL and verdict.kind == kinds.MISSING:
+        return ("missing", verdict.message)  # which names the side
     if verdict.check in LOCAL and verdict.owner and verdict.owner != OUTSIDE:
         return ("module", verdict.owner)
     if verdict.check in LOCAL:

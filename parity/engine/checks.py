@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 NAMES = "trained parameters"
+INPUTS = "inputs"
+PLAIN_64 = "float64 plain results"
+LOCAL_PLAIN_64 = "float64 local plain results"
 FORWARD_64 = "float64 forward"
 CHOICES_64 = "float64 choices"
 LOSSES_64 = "float64 losses"

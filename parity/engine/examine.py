@@ -16,11 +16,13 @@ from parity.case import Case, Side
 from parity.engine.arrays import Selection
 from parity.engine.chain import Chain
 from parity.engine.checks import GRADIENTS_64, NOT_LOOKED_INTO
+from parity.engine.crashes import judge_crashes
 from parity.engine.floors import Floors
+from parity.engine.known import with_known
 from parity.engine.localise import compare_local_32, compare_local_64, culprits
 from parity.engine.precision import PrecisionGate
 from parity.engine.record import Record
-from parity.engine.reproduce import write_scripts
+from parity.engine.reproduce import with_scripts
 from parity.engine.scratch import discard, scratch
 from parity.engine.semantic import compare_backward_64, compare_forward_64
 from parity.engine.stopwatch import COMPARING
@@ -52,6 +54,7 @@ class Examination:
         self.inputs = self.targets = None
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
+        self.crashes: set = set()  # that were told
         self.given: dict[str, tuple[list, dict, dict]] = {}  # names, state, what is left out
 
     def __enter__(self) -> Examination:
@@ -80,27 +83,37 @@ class Examination:
                 reference.add(self.first_build).result()
                 self.plan_reference(reference)
                 self.plan_candidate(candidate, reference)
-                verdicts += self.judge_early(reference, candidate)
+                verdicts += self.survived(
+                    self.judge_early(reference, candidate), "free 64", early=True
+                )
                 told("free 64, forward", verdicts)
                 for name, judge in stages:
                     for chain in (reference, candidate):
                         chain.wait_for(name)
                     with COMPARING:
-                        found = judge()
+                        found = self.survived(judge(), name)
                     verdicts += found
                     told(f"{name}, backward" if name == "free 64" else name, found)
                     self.forget(
                         f"{second} {name}", *([f"{first} free 32"] if name == "free 32" else [])
                     )
             except (WorkerDied, WorkerError) as error:
-                node = getattr(error, "node", "run")
-                message = str(error)
-                died = Verdict(self.case.name, "worker", node, Status.FAIL, message=message)
-                verdicts.append(died)
+                where = (self.case.name, "worker", getattr(error, "node", "run"))
+                verdicts.append(Verdict(*where, Status.FAIL, message=str(error)))
             except BaseException:  # interrupted: nobody waits for what the workers are at
                 self.workers.kill()
                 raise
-        return self.with_scripts(verdicts)
+        verdicts = with_known(verdicts)
+        if self.scripts is None or not culprits(verdicts):
+            return verdicts
+        reference = self[f"{first} free 64"]
+        return with_scripts(self.case, reference, verdicts, self.weights, self.scripts)
+
+    def survived(self, found: list[Verdict], name: str, early: bool = False) -> list[Verdict]:
+        """The verdicts of a stage, after what raised in its runs."""
+        paths = {side: self.path(side, name) for side in self.sides}
+        traces = {s: Record(p, RESIDENT, early=early) for s, p in paths.items() if p.exists()}
+        return judge_crashes(self.case.name, traces, found, self.crashes, name)
 
     def first_build(self) -> None:
         """The reference, and what both sides are given."""
@@ -205,8 +218,7 @@ class Examination:
     def judge_free_32(self) -> list[Verdict]:
         """The precision gate, choices replayed."""
         first, second = self.sides
-        names = (f"{first} free 64", f"{first} free 32", f"{second} free 32")
-        three = [self[name] for name in names]
+        three = [self[n] for n in (f"{first} free 64", f"{first} free 32", f"{second} free 32")]
         given = self.compare_given("float32")
         return given + with_values(self.gate.compare(*three), *three[1:])
 
@@ -215,17 +227,6 @@ class Examination:
         names = (f"{first} forced 64", f"{first} forced 32", f"{second} forced 32")
         three = [self[name] for name in names]
         return with_values(compare_local_32(self.gate, *three), *three[1:])
-
-    def with_scripts(self, verdicts: list[Verdict]) -> list[Verdict]:
-        """What fails in a module gets the script that reproduces it."""
-        if self.scripts is None or not culprits(verdicts):
-            return verdicts
-        reference = self[f"{self.sides[0]} free 64"]
-        paths = write_scripts(self.case, reference, verdicts, self.weights, self.scripts)
-        return [
-            v.but(script=paths[v.owner].name) if v.status is Status.FAIL and v.owner in paths else v
-            for v in verdicts
-        ]
 
     @property
     def forced(self) -> dict:
@@ -277,6 +278,7 @@ class Examination:
         for side in sides:
             out = self.path(side, name)
             options = options | {"in_two": name == "free 64", "gradients": self.case.gradients}
+            options["survive"] = True
             self.workers[side].submit(
                 "trace", self.inputs, targets=self.targets, out=out, **options
             )

@@ -7,12 +7,13 @@ all is a FAIL that says so. All arithmetic here is in float64.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from parity.engine import gates
+from parity.engine import gates, kinds
 from parity.engine.arrays import Selection, Size, norm, ratio, sizes
 from parity.engine.verdicts import Status, Verdict
 
@@ -62,6 +63,27 @@ def relative_max(a: np.ndarray, b: np.ndarray, floor: float = 0.0) -> float:
     return ratio(difference.greatest, size.greatest + floor)
 
 
+SCALARS = {(), (1,)}
+SCALAR = "a scalar has shape (1,) on one side: Jittor has no other"
+
+
+def with_scalars(judge_one: Callable) -> Callable:
+    """judge_one(case, check, node, a, b, ...) of arrays of shapes () and (1,), which Jittor does not tell apart: KNOWN
+    where they agree."""
+
+    @functools.wraps(judge_one)
+    def judged(case, check, node, a, b, *rest, **named):
+        if a is None or b is None or {a.shape, b.shape} != SCALARS:
+            return judge_one(case, check, node, a, b, *rest, **named)
+        found = judge_one(case, check, node, a.reshape(1), b.reshape(1), *rest, **named)
+        if found.status is not Status.PASS:
+            return found
+        return found.but(status=Status.KNOWN, message=SCALAR)
+
+    return judged
+
+
+@with_scalars
 def judge(case: str, check: str, node: str, a, b, limit: float, floor: float = 0.0) -> Verdict:
     """PASS when relative_l2(a, b) <= limit; integers and booleans must be equal."""
     problem = difference_of_kind(a, b)
@@ -88,6 +110,7 @@ def told_of(array: np.ndarray, size: Size) -> dict:
     return {"shape": array.shape, "rms": float(f"{size.norm / math.sqrt(array.size):.3g}")}
 
 
+@with_scalars
 def judge_equal(case: str, check: str, node: str, a: np.ndarray, b: np.ndarray) -> Verdict:
     """PASS when bitwise equal (shape and dtype included)."""
     problem = structural_difference(a, b)
@@ -120,11 +143,13 @@ def judge_precision(
     The guilty side is named. `max_factor` and `max_floor`, when given, judge the greatest error too,
     and the worse side's goes into the dictionary `greatest`, by node.
     """
-    kinds = [
+    if jittor32 is not None and reference is not None and jittor32.shape in SCALARS:
+        jittor32 = jittor32.reshape(reference.shape) if reference.size == 1 else jittor32
+    found = [
         (side, difference_from_reference(values, reference))
         for side, values in zip(sides, (torch32, jittor32))
     ]
-    for side, problem in kinds:
+    for side, problem in found:
         if problem:
             return unlike(case, check, node, side, problem)
     if torch32 is None:  # all three of one shape and dtype by now, or all absent
@@ -234,7 +259,8 @@ def only_on_one_side(
 ) -> Verdict:
     """A FAIL: one side has the node, the other has not."""
     has, lacks = sides if in_reference else sides[::-1]
-    return Verdict(case, check, node, Status.FAIL, message=f"{has} has this node, {lacks} has not")
+    message = f"{has} has this node, {lacks} has not"
+    return Verdict(case, check, node, Status.FAIL, message=message, kind=kinds.MISSING)
 
 
 def absent_if_zero(gradients: Mapping) -> Selection:

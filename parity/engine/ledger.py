@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from parity.engine import checks, gates
+from parity.engine import checks, gates, kinds
 from parity.engine.judging import SIDES
 from parity.engine.verdicts import Status, Verdict
 
@@ -29,7 +29,8 @@ def compare_ledgers(
             verdicts.append(judge_choice(case, f"{name} ({side})", entry, noise))
     if len(reference["ledger"]) != len(candidate["ledger"]):
         message = "another number of choices on either side"
-        verdicts.append(Verdict(case, checks.CHOICES_32, "(all)", Status.FAIL, message=message))
+        missing = Verdict(case, checks.CHOICES_32, "(all)", Status.FAIL, message=message)
+        verdicts.append(missing.but(kind=kinds.MISSING))
     return verdicts
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from parity.engine import gates, kinds
+from parity.engine.aligned import aligned
 from parity.engine.blame import name_the_guilty
 from parity.engine.checks import (
     LOCAL_FORWARD_32,
@@ -18,6 +19,7 @@ from parity.engine.checks import (
     LOCAL_GRADIENTS_32,
     LOCAL_GRADIENTS_64,
     LOCAL_LOSSES_64,
+    LOCAL_PLAIN_64,
 )
 from parity.engine.judging import (
     SIDES,
@@ -28,6 +30,7 @@ from parity.engine.judging import (
     semantic_gradient_floor,
 )
 from parity.engine.nodes import OUTSIDE, call_of, callers_of, module_of, parameter_owner
+from parity.engine.outcomes import compare_plain
 from parity.engine.precision import PrecisionGate
 from parity.engine.rounding import summation_errors
 from parity.engine.semantic import compare_losses
@@ -45,7 +48,7 @@ def compare_local_64(
 
     `weights` are what both sides were given; an oracle needs them to say which side is wrong.
     """
-    owners = reference["owners"]
+    owners, forced = reference["owners"], aligned(reference, forced)
 
     def judge_forward(node, a, b):
         verdict = judge(case, LOCAL_FORWARD_64, node, b, a, gates.SEMANTIC_FORWARD)
@@ -53,6 +56,7 @@ def compare_local_64(
 
     nodes = (t["nodes"] for t in (reference, forced))
     verdicts = judge_nodes(case, LOCAL_FORWARD_64, *nodes, judge_forward, sides)
+    verdicts += compare_plain(case, LOCAL_PLAIN_64, reference, forced, sides)
     losses = compare_losses(case, LOCAL_LOSSES_64, reference, forced, gates.LOSS_64, sides)
     verdicts += [v.but(owner=OUTSIDE) for v in losses]
     if "gradients" in reference and "gradients" in forced:
@@ -81,6 +85,8 @@ def compare_local_64(
 
 def explained(verdict: Verdict, reference: Mapping, forced: Mapping) -> Verdict:
     """A local FAIL with its kind, and where in both sides' code it is."""
+    if verdict.check == LOCAL_PLAIN_64 or verdict.kind == kinds.MISSING:
+        return verdict
     node, backward = verdict.node, verdict.check == LOCAL_GRADIENTS_64
     if node.startswith(("loss/", "error/")):
         return verdict.but(kind=kinds.FORMULA)
@@ -130,7 +136,7 @@ def compare_local_32(
 
     `exact` is the float64 reference forced with the same float32 values, so that what both sides inherit is exact.
     """
-    owners, three = exact["owners"], (exact, reference, candidate)
+    owners, three = exact["owners"], (exact, reference, aligned(exact, candidate))
     nodes = [t["nodes"] for t in three]
     found = gate.nodes(LOCAL_FORWARD_32, nodes, "local forward", summation_errors(exact))
     verdicts = [v.but(owner=owners.get(v.node, OUTSIDE)) for v in found]

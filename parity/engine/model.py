@@ -9,6 +9,7 @@ import numpy as np
 
 from parity.backends.base import Backend
 from parity.case import Subject
+from parity.engine.plain import Function
 from parity.engine.weights import drawn_weights
 from parity.errors import InputError
 
@@ -28,7 +29,12 @@ class Model:
         self.backend, self.subject, self.device, self.dtype = backend, subject, device, dtype
         self.training = training
         found = subject.model if isinstance(subject.model, Mapping) else {"": subject.model}
-        self.models = dict(found)
+        self.models = {
+            part: model
+            if isinstance(model, backend.nn.Module) or not is_function(model)
+            else Function(model)
+            for part, model in found.items()
+        }
         self.tensors: dict[str, object] = {}
         self.own_names: dict[str, str] = {}
         for part, model in self.models.items():
@@ -134,6 +140,11 @@ class Model:
             name: self.to_reference(name, self.backend.to_numpy(tensor))
             for name, tensor in self.tensors.items()
         }
+
+
+def is_function(model) -> bool:
+    """Whether it is no module, and can be called."""
+    return callable(model) and not hasattr(model, "named_parameters")
 
 
 def check_names(shapes: Mapping[str, tuple], weights: Mapping[str, np.ndarray]) -> None:

@@ -108,9 +108,9 @@ def different_attributes(
 
 
 def directional_derivative(
-    oracle: Callable, x, layer: Mapping, weights: Mapping, cotangent, direction
+    oracle: Callable, x, layer: Mapping, weights: Mapping, cotangent, direction, step: float = 1e-6
 ):
     """d <cotangent, oracle(x)> along `direction`, by central differences in float64."""
-    step = 1e-6 * max(float(np.abs(x).max()), 1e-3) / max(float(np.abs(direction).max()), 1e-300)
+    step = step * max(float(np.abs(x).max()), 1e-3) / max(float(np.abs(direction).max()), 1e-300)
     above, below = (oracle(x + sign * step * direction, layer, weights) for sign in (1, -1))
     return float(((above - below) * cotangent).sum() / (2 * step))

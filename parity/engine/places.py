@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 import sys
 from types import FrameType
 
@@ -12,8 +13,7 @@ BUILT = "_parity_built"  # attribute of a module: where it was constructed
 
 
 def is_foreign(module: str) -> bool:
-    package = module.partition(".")[0]
-    return package in FOREIGN and not module.startswith("parity.suite")
+    return module.partition(".")[0] in FOREIGN
 
 
 def caller(frame: FrameType | None) -> str:
@@ -57,9 +57,17 @@ def of_function(function) -> str:
 
 def of_error(error: BaseException) -> str:
     """Where an exception came up: the innermost place of the user's in its traceback."""
-    found, trace = "", error.__traceback__
+    frames = own_frames(error)
+    return frames[-1].partition(",")[0] if frames else ""
+
+
+def own_frames(error: BaseException) -> list[str]:
+    """ "FILE:LINE, in FUNCTION: CODE" of the user's frames in a traceback, outermost first."""
+    found, trace = [], error.__traceback__
     while trace is not None:
+        code, line = trace.tb_frame.f_code, trace.tb_lineno
         if not is_foreign(trace.tb_frame.f_globals.get("__name__", "")):
-            found = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+            text = linecache.getline(code.co_filename, line).strip()
+            found.append(f"{code.co_filename}:{line}, in {code.co_name}: {text}")
         trace = trace.tb_next
     return found

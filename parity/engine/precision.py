@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from parity.engine import checks, gates
+from parity.engine.aligned import aligned
 from parity.engine.detections import compare_detections_32
 from parity.engine.floors import Floors
 from parity.engine.judging import (
@@ -33,6 +34,7 @@ class PrecisionGate:
 
     def compare(self, exact: Mapping, reference: Mapping, candidate: Mapping) -> list[Verdict]:
         """Free runs, which both repeat the choices of the float64 one: nothing differs because of another choice."""
+        candidate = aligned(exact, candidate)
         three = (exact, reference, candidate)
         made = summation_errors(exact)
         inherited, greatest = {}, 0.0

@@ -15,7 +15,7 @@ import numpy as np
 from parity.case import Case
 from parity.engine.localise import culprits
 from parity.engine.nodes import call_of
-from parity.engine.verdicts import Verdict
+from parity.engine.verdicts import Status, Verdict
 from parity.files import replacing
 
 MOST = 12  # scripts of one examination
@@ -59,6 +59,15 @@ for name, ours in found["$first"].items():
 ''')
 DRAWN = 'worker.call("call_target", {!r}, worker.call("shapes"))'
 STORED = '{n.removeprefix("weights/"): x for n, x in ARRAYS.items() if n.startswith("weights/")}'
+
+
+def with_scripts(case: Case, reference: Mapping, verdicts: list, weights, folder: Path) -> list:
+    """What fails in a module gets the script that reproduces it."""
+    paths = write_scripts(case, reference, verdicts, weights, folder)
+    return [
+        v.but(script=paths[v.owner].name) if v.status is Status.FAIL and v.owner in paths else v
+        for v in verdicts
+    ]
 
 
 def write_scripts(

@@ -14,9 +14,11 @@ import numpy as np
 
 from parity.engine import tree
 from parity.engine.choices import Choices
+from parity.engine.lazy import Lazy
 from parity.engine.model import Model
-from parity.engine.nodes import ROOT
-from parity.engine.tracer import Lazy, Tracer
+from parity.engine.nodes import OUTSIDE, ROOT
+from parity.engine.outcomes import changed_inputs
+from parity.engine.tracer import Tracer
 
 
 @dataclass
@@ -125,12 +127,14 @@ class Runner(Model):
         replay: Mapping | None = None,
         reference: Mapping | None = None,
         rounded: bool = False,
+        survive: bool = False,
     ) -> dict:
         """Runs forward, losses, post-processing and backward and records everything on the way.
 
         entered(name) is called as each module is entered; `replay` holds choices to repeat. With a
         `reference`, an earlier trace, every node is computed from what that had before it (see tracer.py),
-        `rounded` from its float32 values. Returns NumPy arrays, converted when they are looked at:
+        `rounded` from its float32 values. `survive`: what raises is noted in "crashes", and what there is is returned.
+        Returns NumPy arrays, converted when they are looked at:
         nodes, and owners, the modules whose code computed them; order, in which nodes and choices came; modules and
         arguments (see Tracer); total, losses, errors; detections, what post-processing gives; choices and ledger (see
         choices.py); node_gradients: d total / d node, None where there is none; gradients: d total / d parameter for
@@ -138,9 +142,13 @@ class Runner(Model):
         """
         backend, subject = self.backend, self.subject
         constant = subject.constant or (lambda node: False)
-        tracer = Tracer(backend, self.modules(), entered, reference, rounded, constant)
+        tracer = Tracer(
+            *(backend, self.modules(), entered, reference, rounded, constant, survive, self.dtype)
+        )
         choices = Choices(backend, replay, tracer)
         run = Run(choices, self.dtype, self.device, step, bool(self.training))
+        attempt = tracer.attempt
+        outputs, total, losses, found, changed = None, None, {}, None, []
         try:
             with ExitStack() as stack:
                 stack.enter_context(backend.watching(choices, tracer.modules))
@@ -148,9 +156,15 @@ class Runner(Model):
                     stack.enter_context(subject.watch(choices))
                 stack.enter_context(tracer)
                 # where nothing is trained, gradients are those of the inputs
-                outputs = self.forward(self.prepare(inputs, differentiable=not self.trained), run)
-                total, losses = self.losses(outputs, targets, run)
-                found = subject.postprocess and subject.postprocess(outputs, inputs, run)
+                prepared = attempt(self.prepare, inputs, differentiable=not self.trained)
+                outputs, changed = attempt(self.watched_forward, tracer, prepared, run) or (
+                    None,
+                    [],
+                )
+                if outputs is not None:
+                    total, losses = attempt(self.losses, outputs, targets, run) or (None, {})
+                    if subject.postprocess is not None:
+                        found = attempt(subject.postprocess, outputs, inputs, run)
         except ValueError as error:
             if hasattr(error, "nodes"):  # something is not finite: what was computed until then
                 error.nodes = Lazy(backend, tracer.arrived)
@@ -160,21 +174,39 @@ class Runner(Model):
             "order": tracer.order,
             "owners": tracer.owners,
             "arguments": tracer.arguments,
+            "results": tracer.results,
             "called": tracer.called,
+            "crashes": tracer.crashes,
+            "changed": changed,
             "modules": tracer.describe(),
             "evidence": list(subject.evidence),
             "losses": {name: backend.to_numpy(loss) for name, loss in losses.items()},
-            "errors": subject.metrics(outputs) if subject.metrics else {},
+            "errors": subject.metrics(outputs) if subject.metrics and outputs is not None else {},
         }
         result |= {} if total is None else {"total": backend.to_numpy(total)}
         result |= {} if found is None else {"detections": self.as_arrays(found)}
-        result |= choices.record() | (subject.record(outputs) if subject.record else {})
+        result |= choices.record()
+        if subject.record is not None and outputs is not None:
+            result |= subject.record(outputs)
         if gradients and total is not None and backend.is_differentiable(total):
             sources = {n: self.tensors[n] for n in self.trained}
-            by_node, by_parameter = tracer.gradients(total, sources)
-            result["node_gradients"] = Lazy(backend, by_node)
-            result["gradients"] = Lazy(backend, by_parameter, self.to_reference)
+            by_node, by_parameter = attempt(tracer.gradients, total, sources) or (None, None)
+            if by_node is not None:
+                result["node_gradients"] = Lazy(backend, by_node)
+                result["gradients"] = Lazy(backend, by_parameter, self.to_reference)
         return result
+
+    def watched_forward(self, tracer: Tracer, prepared, run: Run) -> tuple[object, list[str]]:
+        """What forward gives, and which inputs it changed in place."""
+        own = self.subject.forward is not None
+        given = dict(tree.leaves(prepared, self.backend.is_tensor)) if own else {}
+        before = {path: self.backend.to_numpy(x) for path, x in given.items()}
+        outputs = self.forward(prepared, run)
+        if own:
+            tracer.results[f"{OUTSIDE} outputs"] = tree.results(
+                outputs, tracer.is_array, lambda part: f"{OUTSIDE} outputs{part}"
+            )
+        return outputs, changed_inputs(tracer, given, before)
 
     def plain_run(self, step: int = 0, training: bool | None = None) -> Run:
         """A run that nobody watches."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from parity.engine import checks, gates
+from parity.engine.aligned import aligned
 from parity.engine.arrays import Selection
 from parity.engine.detections import compare_detections
 from parity.engine.judging import (
@@ -19,6 +20,7 @@ from parity.engine.judging import (
     only_on_one_side,
     semantic_gradient_floor,
 )
+from parity.engine.outcomes import compare_changed, compare_plain
 from parity.engine.verdicts import Status, Verdict
 
 CHOICE = "choice "  # in a trace's order, before the name of a choice
@@ -37,7 +39,10 @@ def compare_forward_64(
     case: str, reference: Mapping, candidate: Mapping, sides: tuple[str, str] = SIDES
 ) -> list[Verdict]:
     """Nodes and choices, losses, what post-processing gives."""
-    verdicts = compare_execution(case, reference, candidate, sides)
+    candidate = aligned(reference, candidate)
+    verdicts = compare_changed(case, reference, candidate, sides)
+    verdicts += compare_execution(case, reference, candidate, sides)
+    verdicts += compare_plain(case, checks.PLAIN_64, reference, candidate, sides)
     verdicts += compare_losses(case, checks.LOSSES_64, reference, candidate, gates.LOSS_64, sides)
     present = ["detections" in t for t in (reference, candidate)]
     if all(present):
@@ -110,8 +115,11 @@ def compare_backward_64(
     case: str, reference: Mapping, candidate: Mapping, sides: tuple[str, str] = SIDES
 ) -> list[Verdict]:
     """The semantic gate's gradients, where there are any."""
+    candidate = aligned(reference, candidate)
     if not any("gradients" in t for t in (reference, candidate)):
         return []
+    if any(t.get("crashes") and "gradients" not in t for t in (reference, candidate)):
+        return []  # a side did not get there
     if "gradients" not in reference:
         # nothing there can be differentiated, where Jittor calls every float differentiable: of its nodes that
         # says nothing, of its parameters that nothing may reach them
@@ -135,10 +143,13 @@ def compare_backward_64(
 
 
 def without_extra_inputs(reference: Mapping, candidate: Mapping) -> Selection:
-    """The candidate's node gradients, but for arguments that are constants in the reference: Jittor does not know
-    that they are."""
+    """The candidate's node gradients, but for what is a constant in the reference (an argument, what frozen layers
+    give): Jittor does not know that it is."""
     ours, theirs = reference["node_gradients"], candidate["node_gradients"]
-    return Selection(theirs, [name for name in theirs if name in ours or "/in" not in name])
+    known = reference["nodes"]
+    return Selection(
+        theirs, [n for n in theirs if n in ours or (n not in known and "/in" not in n)]
+    )
 
 
 def compare_gradients_64(

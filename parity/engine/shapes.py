@@ -59,6 +59,9 @@ class TraceTree(TypedDict):
     errors: NotRequired[dict[str, float | StoredArray]]
     owners: NotRequired[dict[str, str]]
     called: NotRequired[dict[str, str]]
+    results: NotRequired[dict[str, Any]]
+    crashes: NotRequired[dict[str, dict[str, str]]]
+    changed: NotRequired[list[str]]
     modules: NotRequired[dict[str, dict[str, Any]]]
     choices: NotRequired[dict[str, Any]]
     detections: NotRequired[Any]  # whatever post-processing gives

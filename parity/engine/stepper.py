@@ -36,6 +36,8 @@ def plain_step(runner: Runner, total) -> None:
         runner.optimiser = Optimiser(Options.from_mapping(runner.subject.options))
     slopes = backend.vjp([total], [None], list(trained.values()))
     gradients = {n: None if g is None else backend.to_numpy(g) for n, g in zip(trained, slopes)}
+    # no gradient is None in PyTorch and zeros in Jittor: neither decays what nothing uses
+    gradients = {n: g if g is not None and g.any() else None for n, g in gradients.items()}
     values = {name: backend.to_numpy(x) for name, x in trained.items()}
     for name, value in runner.optimiser.step(values, gradients).items():
         backend.update(trained[name], backend.array(value, like=trained[name]))

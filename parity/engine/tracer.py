@@ -18,44 +18,9 @@ import numpy as np
 
 from parity.backends.base import Backend
 from parity.engine import places, tree
+from parity.engine.crashes import describe
 from parity.engine.nodes import OUTSIDE, ROOT
-
-WIDER = {"bfloat16": "float32", "float16": "float32"}  # what NumPy and records have instead
-
-
-class Lazy(Mapping):
-    """Tensors by name as NumPy arrays, converted when they are looked at; None stays None.
-
-    Integers are int64 on both sides: Jittor's indices are narrower.
-    """
-
-    def __init__(self, backend: Backend, tensors: Mapping, convert: Callable | None = None):
-        """convert(name, array): what is told instead of the array."""
-        self.backend, self.tensors, self.convert = backend, tensors, convert
-
-    def __getitem__(self, name: str) -> np.ndarray | None:
-        tensor = self.tensors[name]
-        values = None if tensor is None else self.backend.to_numpy(tensor)
-        values = self.convert(name, values) if self.convert and values is not None else values
-        return values if values is None or values.dtype.kind != "i" else values.astype(np.int64)
-
-    def describe(self, name: str) -> tuple[str, tuple[int, ...]] | None:
-        """dtype and shape of the array, without converting the tensor."""
-        tensor = self.tensors[name]
-        if tensor is None:
-            return None
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        dtype = WIDER.get(dtype, dtype)
-        shape = tuple(tensor.shape)
-        if self.convert is not None:
-            shape = self.convert(name, np.broadcast_to(np.float32(0), shape)).shape
-        return "int64" if "int" in dtype else dtype, shape
-
-    def __iter__(self):
-        return iter(self.tensors)
-
-    def __len__(self) -> int:
-        return len(self.tensors)
+from parity.errors import InputError
 
 
 class Tracer:
@@ -78,11 +43,14 @@ class Tracer:
         reference: Mapping | None = None,
         rounded: bool = False,
         is_constant: Callable[[str], bool] = lambda node: False,
+        survive: bool = False,
+        dtype: str = "float64",
     ):
         """`modules` by name, the model itself under "".
 
         `reference` is a trace with "nodes" and "node_gradients"; `rounded` puts its float32 values in.
         is_constant(node): no gradient is asked for there, because nothing before it is trained.
+        survive: a module that raises is noted in `crashes`, and a forced run goes on with the reference's results.
         """
         self.backend = backend
         self.reference = reference
@@ -98,6 +66,9 @@ class Tracer:
         self.owners: dict[str, str] = {}
         self.arguments: dict[str, list] = {}
         self.called: dict[str, str] = {}  # FILE:LINE from which each call came
+        self.survive, self.dtype = survive, dtype
+        self.crashes: dict[str, dict] = {}
+        self.results: dict[str, object] = {}  # of every call, see tree.results
         self.stack = [OUTSIDE]
         self.calls: dict[str, int] = {}
         self.modules = {name or ROOT: module for name, module in modules.items()}
@@ -128,13 +99,73 @@ class Tracer:
                 ]
                 args = self.visit_all(f"{name}/in", suffix, args)
                 named = self.visit_all(f"{name}/in", suffix, named)
+                depth = len(self.stack)
                 self.stack.append(name)
-                output = call(*args, **named)
-                return self.visit_all(name, suffix, output, self.stack.pop())
+                try:
+                    output = call(*args, **named)
+                    return self.leave(name, suffix, output)
+                except Exception as error:
+                    del self.stack[depth:]
+                    return self.after(error, name + suffix)
 
             return traced
 
         return surround
+
+    def leave(self, name: str, suffix: str, output):
+        """What a call returned, visited."""
+        owner = self.stack.pop()
+        self.results[name + suffix] = tree.results(
+            output, self.is_array, lambda part: name + part + suffix
+        )
+        for part, array in tree.leaves(output, lambda x: isinstance(x, np.ndarray)):
+            node = name + part + suffix
+            self.order += [] if node in self.arrived else [node]
+            self.arrived[node], self.owners[node] = array.copy(), owner
+        return self.visit_all(name, suffix, output, owner)
+
+    def is_array(self, value) -> bool:
+        return self.backend.is_tensor(value) or isinstance(value, np.ndarray)
+
+    def after(self, error: Exception, call: str):
+        """What a forced run goes on with after `call` has raised; elsewhere the error itself."""
+        if not self.survive or isinstance(error, InputError):
+            raise error
+        if not getattr(error, "parity_noted", False):
+            self.crashes[call] = describe(error)
+            error.parity_noted = True
+        known = self.reference.get("results", {}) if self.reference is not None else {}
+        if call not in known:
+            raise error
+        try:
+            return tree.rebuilt(known[call], self.taken)
+        except (ValueError, KeyError):
+            raise error from None
+
+    def attempt(self, function: Callable, *args, **named):
+        """What the function gives; None after it has raised, where this run survives that."""
+        try:
+            return function(*args, **named)
+        except Exception as error:
+            if not self.survive or isinstance(error, InputError):
+                raise
+            if not getattr(error, "parity_noted", False):
+                where = getattr(function, "__name__", "code")
+                self.crashes[f"{OUTSIDE} {where.removeprefix('watched_')}"] = describe(error)
+            return None
+
+    def taken(self, node: str):
+        """The reference's tensor in the place of one that was not computed."""
+        used = self.used[node] = self.leaf(node)
+        given = self.given[node] = self.alike(used)
+        if self.is_constant(node):
+            self.constants |= {id(used), id(given)}
+        return given
+
+    def alike(self, tensor):
+        """A tensor of its own with these values, differentiable when it is."""
+        copy = self.backend.identity(tensor)
+        return copy if self.backend.is_differentiable(tensor) else self.backend.frozen(copy)
 
     def visit_all(self, path: str, suffix: str, value, owner: str = ""):
         """`value` with every tensor in it visited."""
@@ -163,9 +194,7 @@ class Tracer:
                 tensor.reshape(tensor.shape) if self.backend.is_differentiable(tensor) else tensor
             )
         self.used[node] = used
-        given = self.given[node] = (
-            self.backend.identity(used) if self.backend.is_differentiable(used) else used
-        )
+        given = self.given[node] = self.alike(used)
         if self.is_constant(node) or id(tensor) in self.constants:
             self.constants |= {id(used), id(given)}
         return given
@@ -177,12 +206,13 @@ class Tracer:
         """Whether `node` holds a replaced value that a gradient is asked for."""
         return self.reference is not None and node in self.wanted
 
-    def leaf(self, node: str, tensor):
+    def leaf(self, node: str, tensor=None):
         values = self.reference["nodes"][node]
         if values.dtype.kind != "f":
             return self.backend.array(values)
         values = values.astype(np.float32) if self.rounded else values
-        leaf = self.backend.array(values, like=tensor)
+        narrow = values.astype(self.dtype) if tensor is None else values
+        leaf = self.backend.array(narrow, like=tensor)
         self.backend.set_trainable({node: leaf}, {node} if self.is_leaf(node) else set())
         return leaf
 
@@ -213,9 +243,15 @@ class Tracer:
         tensors, cotangents = [total], [None]
         given = self.wanted
         for node, tensor in self.arrived.items():
-            if node not in given or not self.backend.is_differentiable(tensor):
+            if (
+                node not in given
+                or isinstance(tensor, np.ndarray)
+                or not self.backend.is_differentiable(tensor)
+            ):
                 continue
             values = given[node]
+            if values is not None and values.size == 1 == int(np.prod(tensor.shape)):
+                values = values.reshape(tuple(tensor.shape))  # a scalar has one axis in Jittor
             if values is not None and values.shape == tuple(tensor.shape):
                 values = values.astype(np.float32) if self.rounded else values
                 tensors.append(tensor)

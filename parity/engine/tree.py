@@ -71,6 +71,58 @@ def is_plain(value) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
+TUPLE = "(tuple)"
+
+
+def rebuilt(value, leaf: Callable):
+    """What `results` outlined, with leaf(name) for each node; ValueError for objects, which it does not hold."""
+    if isinstance(value, Mapping):
+        if set(value) == {"node"}:
+            return leaf(value["node"])
+        if set(value) == {TUPLE}:
+            return tuple(rebuilt(v, leaf) for v in value[TUPLE])
+        return {k: rebuilt(v, leaf) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rebuilt(v, leaf) for v in value]
+    if isinstance(value, str) and value.startswith("(") and value.endswith(")"):
+        raise ValueError(f"an object {value} cannot be made anew")
+    return value
+
+
+def results(value, is_leaf: Callable, name: Callable[[str], str], path: str = "", depth: int = 0):
+    """As `outline`, but tuples are told from lists."""
+    if is_leaf(value) or depth > DEPTH:
+        return outline(value, is_leaf, name, path, depth)
+    if isinstance(value, Mapping):
+        return {
+            str(k): results(v, is_leaf, name, f"{path}[{k}]", depth + 1) for k, v in value.items()
+        }
+    if isinstance(value, (tuple, list)):
+        parts = [results(v, is_leaf, name, f"{path}[{k}]", depth + 1) for k, v in enumerate(value)]
+        return {TUPLE: parts} if isinstance(value, tuple) else parts
+    return (
+        str(value)
+        if isinstance(value, float) and value - value != 0
+        else outline(value, is_leaf, name, path, depth)
+    )
+
+
+def plain_parts(outlined, path: str = "") -> Iterator[tuple[str, object]]:
+    """(path, value) of everything in `results` that is no node: numbers, strings, None, and the classes of objects."""
+    if isinstance(outlined, Mapping):
+        if set(outlined) == {"node"}:
+            return
+        parts = outlined[TUPLE] if set(outlined) == {TUPLE} else outlined
+        items = parts.items() if isinstance(parts, Mapping) else enumerate(parts)
+    elif isinstance(outlined, (list, tuple)):
+        items = enumerate(outlined)
+    else:
+        yield path, outlined
+        return
+    for key, part in items:
+        yield from plain_parts(part, f"{path}[{key}]")
+
+
 def outline(value, is_leaf: Callable, name: Callable[[str], str], path: str = "", depth: int = 0):
     """`value` as JSON, its leaves as {"node": name(path)}; an object as "(its class)"."""
     if is_leaf(value):

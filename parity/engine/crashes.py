@@ -1,0 +1,75 @@
+"""What a side that raised leaves: one FAIL that names the side, the place and the traceback; what it did not reach is
+counted, and everything else is compared all the same.
+
+In a free run a crash ends the run. In a forced run what the module would have returned is known from the reference:
+the run goes on with that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from parity.engine import kinds, places
+from parity.engine.nodes import call_of
+from parity.engine.verdicts import Status, Verdict
+
+CHECK = "worker"
+LINES = 8  # of a traceback
+
+
+def describe(error: BaseException) -> dict[str, str]:
+    """What a trace keeps of an exception; of its traceback the user's own frames."""
+    return {
+        "error": f"{type(error).__name__}: {error}".strip().split("\n")[0][:400],
+        "code": places.of_error(error),
+        "traceback": "\n".join(places.own_frames(error)[-LINES:]),
+    }
+
+
+def judge_crashes(
+    case: str, traces: Mapping[str, Mapping], verdicts: list[Verdict], told: set, names: str = ""
+) -> list[Verdict]:
+    """The verdicts of traces by side, those that only say that a side did not get there replaced by the crash.
+
+    told: crashes that were told before, (side, call, error).
+    """
+    crashed = {side: t.get("crashes", {}) for side, t in traces.items() if t.get("crashes")}
+    if not crashed:
+        return verdicts
+    lost = tuple(f"{side} has not" for side in crashed)
+    inside = tuple(call_of(call).partition("#")[0] for known in crashed.values() for call in known)
+
+    def is_behind(v: Verdict) -> bool:
+        missing = v.kind == kinds.MISSING and v.message.endswith(lost)
+        own = any(v.owner == name or v.owner.startswith(f"{name}.") for name in inside)
+        return missing or (own and v.status is Status.FAIL)
+
+    kept = [v for v in verdicts if not is_behind(v)]
+    found = []
+    for side, crashes in crashed.items():
+        for call, what in crashes.items():
+            key = (side, call, what["error"])
+            if key in told:
+                continue
+            told.add(key)
+            message = f"{side} raised {what['error']}\n{what['traceback']}"
+            code = ("", what["code"]) if side == list(traces)[-1] else (what["code"], "")
+            found.append(
+                Verdict(
+                    *(case, CHECK, call, Status.FAIL),
+                    message=message,
+                    owner=call_of(call).partition("#")[0],
+                    guilty=side,
+                    kind=kinds.CRASH,
+                    code=code,
+                )
+            )
+    if len(kept) < len(verdicts):
+        count = len(verdicts) - len(kept)
+        message = f"{count} values were not reached behind what raised: not compared"
+        found.append(Verdict(case, CHECK, names or "(behind)", Status.NOT_RUN, message=message))
+    return [*found, *kept]
+
+
+def has_crashed(*traces: Mapping) -> bool:
+    return any(t.get("crashes") for t in traces)

@@ -1,0 +1,98 @@
+"""Differences that are known and no defects: KNOWN, counted, not listed; `--strict` makes FAILs of them again.
+
+Told apart are errors of float64 in the size of a constant rounded to float32 (the port's own, or Jittor's kernels',
+which keep eps and 1/n so; docs/atlas.md), and what comes of them; modules, arguments and choices that one side alone
+has while everything that both have agrees (a fused against a written-out attention).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from parity.engine import checks, gates, kinds
+from parity.engine.causes import INHERITED, run_of
+from parity.engine.verdicts import Status, Verdict
+
+LOCAL = (checks.LOCAL_FORWARD_64, checks.LOCAL_LOSSES_64, checks.LOCAL_GRADIENTS_64)
+NARROW = {
+    checks.LOCAL_FORWARD_64: checks.LOCAL_FORWARD_32,
+    checks.LOCAL_GRADIENTS_64: checks.LOCAL_GRADIENTS_32,
+    checks.FORWARD_64: checks.FORWARD_32,
+    checks.GRADIENTS_64: checks.GRADIENTS_32,
+    checks.LOSSES_64: checks.LOSSES_32,
+}
+STRUCTURE = (  # where one side alone may have something without a defect
+    *(checks.FORWARD_64, checks.NODE_GRADIENTS_64, checks.CHOICES_64),
+    *(checks.LOCAL_FORWARD_64, checks.LOCAL_GRADIENTS_64),
+    *(checks.FORWARD_32, checks.CHOICES_32, checks.LOCAL_FORWARD_32, checks.LOCAL_GRADIENTS_32),
+)
+# float64 errors of whole runs, up to which rounded constants explain them; where all of float32 agrees, a gradient
+# that nearly cancels may show more
+AMPLIFIED, CANCELLED = 1e-5, 1e-2
+ROUNDED = "as of a constant rounded to float32, and float32 agrees"
+RENAMED = "on one side only; all that both sides have agrees"
+
+
+def with_known(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The same verdicts, FAILs that are none as KNOWN; to be asked of a whole examination."""
+    verdicts = list(verdicts)
+    by_run: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_run.setdefault(run_of(verdict.case), []).append(verdict)
+    changed: dict[int, Verdict] = {}
+    for found in by_run.values():
+        if any(v.status is Status.FAIL for v in found):
+            changed |= _known_of(found)
+    return [changed.get(id(v), v) for v in verdicts]
+
+
+def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
+    """KNOWN verdicts of one examination, by the id of what they replace."""
+    failed = [v for v in verdicts if v.status is Status.FAIL]
+    narrow = {(v.check, v.node): v for v in verdicts if v.check in NARROW.values()}
+    changed = {id(v): _known(v, ROUNDED) for v in failed if is_rounded(v, narrow)}
+    left = [v for v in failed if id(v) not in changed]
+    has_rounded = bool(changed) or any(
+        v.status is Status.KNOWN and ROUNDED in v.message for v in verdicts
+    )
+    wide = [v for v in verdicts if v.check.startswith("float32")]
+    agrees = bool(wide) and not any(v.status is Status.FAIL for v in wide)
+    most = CANCELLED if agrees else AMPLIFIED
+    if has_rounded and all(is_small(v, most) or is_structural(v) for v in left):
+        changed |= {id(v): _known(v, ROUNDED) for v in left if is_small(v, most)}
+        left = [v for v in left if id(v) not in changed]
+    agree = any(v.check == checks.LOCAL_FORWARD_64 and v.status is Status.PASS for v in verdicts)
+    if agree and all(map(is_structural, left)):
+        changed |= {id(v): _known(v, RENAMED) for v in left}
+    return changed
+
+
+def _known(verdict: Verdict, why: str) -> Verdict:
+    message = "; ".join(filter(None, (why, verdict.message)))
+    return verdict.but(status=Status.KNOWN, message=message)
+
+
+def is_rounded(verdict: Verdict, narrow: dict) -> bool:
+    """Whether a local float64 error is as small as rounding a constant makes it, with nothing wrong in float32."""
+    if verdict.check not in LOCAL or verdict.measured is None or verdict.kind == kinds.CONSTANT:
+        return False
+    # a gradient is the product of several such
+    most = gates.ROUNDED * (16 if verdict.check == checks.LOCAL_GRADIENTS_64 else 1)
+    other = narrow.get((NARROW.get(verdict.check), verdict.node))
+    fails = other is not None and other.status is Status.FAIL
+    return verdict.measured <= most and not fails
+
+
+def is_small(verdict: Verdict, most: float) -> bool:
+    """Whether what a whole run shows may have come of rounded constants."""
+    whole = verdict.check in INHERITED and verdict.check.startswith("float64")
+    return whole and verdict.measured is not None and verdict.measured <= most
+
+
+def is_structural(verdict: Verdict) -> bool:
+    return verdict.kind == kinds.MISSING and verdict.check in STRUCTURE
+
+
+def strictly(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """What is KNOWN as the FAILs that it was."""
+    return [v.but(status=Status.FAIL) if v.status is Status.KNOWN else v for v in verdicts]

@@ -1,0 +1,115 @@
+"""Differences that are no defects: told apart, counted, and FAILs again when asked."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity.engine import checks, kinds
+from parity.engine.aligned import aligned
+from parity.engine.blame import name_the_guilty
+from parity.engine.judging import judge, judge_equal, judge_precision
+from parity.engine.known import strictly, with_known
+from parity.engine.verdicts import Status, Verdict
+
+
+def verdict(check: str, node: str, measured: float | None, **more) -> Verdict:
+    passes = measured is not None and measured <= 1e-12
+    status = Status.PASS if passes else Status.FAIL
+    return Verdict("pair", check, node, status, measured, 1e-12, **more)
+
+
+ROUNDED = [
+    verdict(checks.FORWARD_64, "a", 3e-8),
+    verdict(checks.GRADIENTS_64, "a.bias", 3e-4),
+    verdict(checks.LOCAL_FORWARD_64, "a", 3e-8, owner="a"),
+    verdict(checks.LOCAL_FORWARD_64, "b", 1e-15, owner="b"),
+    Verdict("pair", checks.LOCAL_FORWARD_32, "a", Status.PASS, 1e-8, 1e-6),
+    Verdict("pair: training steps", checks.DISPLACEMENT, "a.bias", Status.FAIL, 1e-7, 1e-10),
+]
+
+
+def statuses(verdicts) -> list[str]:
+    return [v.status.value for v in verdicts]
+
+
+def test_rounded_constants_and_what_comes_of_them():
+    found = with_known(ROUNDED)
+    assert statuses(found) == ["KNOWN", "KNOWN", "KNOWN", "PASS", "PASS", "KNOWN"]
+    assert statuses(with_known(found)) == statuses(found), "asked again, nothing changes"
+    assert statuses(strictly(found)).count("FAIL") == 4
+
+
+def test_what_float32_sees_is_no_rounded_constant():
+    seen = Verdict("pair", checks.LOCAL_FORWARD_32, "a", Status.FAIL, 1e-4, 1e-6)
+    found = with_known([*ROUNDED[:4], seen])
+    assert "KNOWN" not in statuses(found)
+
+
+def test_another_constant_is_none_however_little_it_does():
+    found = with_known([v.but(kind=kinds.CONSTANT) for v in ROUNDED])
+    assert "KNOWN" not in statuses(found)
+
+
+def test_other_causes_leave_only_the_local_one_known():
+    other = verdict(checks.LOCAL_FORWARD_64, "c", 0.1, owner="c")
+    found = with_known([*ROUNDED, other])
+    assert statuses(found).count("KNOWN") == 1 and found[2].status is Status.KNOWN
+
+
+def missing(check: str, node: str) -> Verdict:
+    return verdict(check, node, None, kind=kinds.MISSING)
+
+
+def test_a_module_of_one_side_only_is_a_name_while_all_else_agrees():
+    agrees = verdict(checks.LOCAL_FORWARD_64, "b", 1e-15)
+    extra = [missing(checks.FORWARD_64, "act"), missing(checks.LOCAL_FORWARD_64, "act")]
+    assert statuses(with_known([agrees, *extra])) == ["PASS", "KNOWN", "KNOWN"]
+    assert "KNOWN" not in statuses(with_known(extra)), "nothing else was compared"
+    wrong = verdict(checks.LOSSES_64, "loss/total", 0.1)
+    assert "KNOWN" not in statuses(with_known([agrees, *extra, wrong]))
+    lost = missing(checks.LOSSES_64, "loss/aux")
+    assert "KNOWN" not in statuses(with_known([agrees, *extra, lost]))
+
+
+def test_scalars_of_one_axis():
+    one, none = np.array([2.0]), np.array(2.0)
+    assert judge("c", "k", "n", one, none, 1e-12).status is Status.KNOWN
+    assert judge("c", "k", "n", one + 1, none, 1e-12).status is Status.FAIL
+    assert judge_equal("c", "k", "n", np.array([1]), np.array(1)).status is Status.KNOWN
+    narrow = [x.astype("f4") for x in (none, one)]
+    assert judge_precision("c", "k", "n", *narrow, none, 4, 1e-6).status is Status.PASS
+    assert judge("c", "k", "n", np.ones((1, 1)), np.ones(1), 1e-12).status is Status.FAIL
+
+
+def test_arguments_given_by_name_on_one_side():
+    ours = {"nodes": {"a/in[0]": 1, "a/in[1]": 2}, "arguments": {}, "order": []}
+    ours["arguments"]["a"] = [[{"node": "a/in[0]"}, {"node": "a/in[1]"}], {}]
+    theirs = {"nodes": {"a/in[0]": 1, "a/in[pos]": 2}, "arguments": {}, "order": ["a/in[pos]"]}
+    theirs["arguments"]["a"] = [[{"node": "a/in[0]"}], {"pos": {"node": "a/in[pos]"}}]
+    found = aligned(ours, theirs)
+    assert dict(found["nodes"]) == {"a/in[0]": 1, "a/in[1]": 2}
+    assert found["order"] == ["a/in[1]"]
+    assert aligned(ours, ours) is ours
+
+
+def group_norm_verdict(spread: float, error: float) -> Verdict:
+    """A group norm over two elements that are `spread` apart, the candidate's result off by `error`."""
+    x = np.array([[1.0, 1.0 + spread]]).reshape(1, 2, 1, 1)
+    weights = {"norm.weight": np.ones(2), "norm.bias": np.zeros(2)}
+    layer = {"type": "GroupNorm", "leaf": True, "num_groups": 1, "eps": 1e-30}
+    centred = x - x.mean()
+    exact = centred / np.sqrt((centred**2).mean())
+    nodes = {"norm/in[0]": x, "norm": exact}
+    ours = {"nodes": nodes, "modules": {"norm": layer}}
+    theirs = {"nodes": nodes | {"norm": exact * (1 + error)}, "modules": {"norm": layer}}
+    given = verdict(checks.LOCAL_FORWARD_64, "norm", error, owner="norm")
+    return name_the_guilty(given, ours, theirs, weights)
+
+
+def test_the_oracle_blames_beyond_its_own_error_only():
+    wrong = group_norm_verdict(1.0, 1e-9)
+    assert wrong.guilty == "jittor" and wrong.status is Status.FAIL
+    noise = np.array([[1.0, 1.0 + 1e-9]])
+    assert noise[0, 1] > 1
+    within = group_norm_verdict(1e-9, 2e-12)
+    assert not within.guilty
