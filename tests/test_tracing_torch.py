@@ -16,9 +16,6 @@ from parity.engine.choices import Choices, pool_cells  # noqa: E402
 from parity.engine.lazy import Lazy  # noqa: E402
 from parity.engine.tracer import Tracer  # noqa: E402
 from torch_impl import ops  # noqa: E402
-from torch_impl.detr.matcher import assignment_regret  # noqa: E402
-from torch_impl.faster_rcnn.labels import label_regret, match_regret  # noqa: E402
-from torch_impl.faster_rcnn.rpn import nms_regret, order_regret  # noqa: E402
 
 
 class Both(NamedTuple):
@@ -152,37 +149,6 @@ def test_replayed_choices_are_used_and_their_regret_told():
     assert relu["regret"] == pytest.approx(1e-9 / 3)
     assert pool["regret"] == pytest.approx(1 / 3)
     assert ops.relu(x).min() == 0, "ops are as they were before"
-
-
-def test_regrets_by_hand():
-    scores = torch.tensor([[0.9, 0.5, 0.5, 0.1]])
-    order = torch.tensor([[0, 1, 2]])
-    assert order_regret(scores, order, np.array([[0, 2, 1]])).max() == 0, "a tie"
-    assert order_regret(scores, order, np.array([[0, 1, 3]])).max() == pytest.approx(0.4 / 0.9)
-    # IoU 0.5 of the first two: with a threshold of 0.45 the second goes; keeping it needs 0.05 less overlap
-    boxes = np.array([[[0, 0, 10, 10], [0, 0, 10, 5], [50, 50, 60, 60.0]]])
-    level, good = np.zeros((1, 3), int), np.ones((1, 3), bool)
-    kept = np.array([[True, False, True]])
-    assert nms_regret(boxes, level, good, 0.45, kept).item() == 0
-    other = np.array([[True, True, True]])
-    assert nms_regret(boxes, level, good, 0.45, other).item() == pytest.approx(0.05)
-    # dropping a box that nothing overlaps: its IoU would have to be 0.45 and not -1
-    lost = np.array([[True, False, False]])
-    assert nms_regret(boxes, level, good, 0.45, lost).item() > 0.4
-    cost = np.array([[1.0, 2.0], [2.0, 1.0]])
-    assert assignment_regret(cost, np.array([0, 1])) == 0
-    assert assignment_regret(cost, np.array([1, 0])) == pytest.approx(0.5)
-
-
-def test_label_regrets_by_hand():
-    from neutral.config.faster_rcnn import LabelConfig
-
-    rules = LabelConfig(positive=0.7, negative=0.3, low_quality=False)
-    overlap = np.array([[[0.69, 0.1], [0.2, 0.5]]])
-    regret = label_regret(overlap, rules)[0]
-    assert regret[0] == pytest.approx(0.01)
-    assert regret[1] == pytest.approx(0.2)
-    assert match_regret(overlap, np.array([[1, 1]]))[0].tolist() == pytest.approx([0.59, 0.0])
 
 
 @pytest.mark.parametrize("ceil_mode", [False, True])

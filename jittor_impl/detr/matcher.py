@@ -17,6 +17,7 @@ from neutral.choices import Choices
 from neutral.config import MatcherConfig
 from neutral.data.coco import Target
 from neutral.errors import NonFinite
+from neutral.regret import assignment_regret
 
 
 def match_cost(logits, boxes, target: Target, config: MatcherConfig):
@@ -64,11 +65,3 @@ def match(
             order = np.argsort(queries)
             pairs.append((queries[order], order.astype(np.int64)))
     return pairs
-
-
-def assignment_regret(cost: np.ndarray, queries: np.ndarray) -> float:
-    """By how much per target another assignment [T] costs more than the best, relative to the greatest cost."""
-    cost = cost.astype(np.float64)
-    best = cost[linear_sum_assignment(cost)].sum()
-    given = cost[queries, np.arange(len(queries))].sum()
-    return float(given - best) / len(queries) / float(np.abs(cost).max())

@@ -10,10 +10,11 @@ import numpy as np
 
 from jittor_impl import ops
 from jittor_impl.faster_rcnn.boxes import clip
-from jittor_impl.faster_rcnn.rpn import nms_regret, order_regret, widen
+from jittor_impl.faster_rcnn.rpn import widen
 from neutral.choices import relative
 from neutral.config.faster_rcnn import FasterRcnnConfig
 from neutral.data.coco import Target
+from neutral.regret import bounds_regret, nms_regret, order_regret
 
 
 def post_process(
@@ -59,10 +60,12 @@ def settle_candidates(scores, corners, filled, rules, choices) -> np.ndarray:
     good = ~failed.any(axis=0)
 
     def regret(given):
-        low, small = np.abs(score - rules.score_threshold), np.abs(extent - rules.min_size)
-        gaps = np.stack([relative(low, score), relative(small, box), np.full(low.shape, np.inf)])
-        # the other answer is right if any passed test turns around, or every failed one
-        return np.where(good, gaps.min(axis=0), np.where(failed, gaps, 0).max(axis=0))
+        margins = [
+            relative(score - rules.score_threshold, score),
+            relative(extent - rules.min_size, box),
+            np.where(empty, -np.inf, np.inf),
+        ]
+        return bounds_regret(np.stack(margins, axis=-1))
 
     return ops.to_numpy(choices.settle("detection_candidates", ops.array(good), regret))
 
@@ -73,7 +76,7 @@ def settle_order(score: np.ndarray, choices, name: str) -> np.ndarray:
     settled = choices.settle(
         name,
         ops.array(order[None]),
-        lambda given: order_regret(ops.array(score[None]), ops.array(order[None]), given),
+        lambda given: order_regret(score[None], order[None], given),
     )
     return ops.to_numpy(settled)[0]
 

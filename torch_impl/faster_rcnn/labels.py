@@ -9,10 +9,9 @@ B images, N boxes, T objects (padded), S slots of a sample.
 
 from __future__ import annotations
 
-import numpy as np
-
 from neutral.choices import Choices
 from neutral.config.faster_rcnn import LabelConfig, SamplerConfig
+from neutral.regret import label_regret, match_regret
 from torch_impl import ops
 from torch_impl.faster_rcnn.boxes import iou
 
@@ -51,28 +50,12 @@ def match(
     labels = choices.settle(
         f"{stage}_labels",
         positive * 2 + negative - 1,
-        lambda given: label_regret(ops.to_numpy(overlap), config),
+        lambda given: label_regret(*map(ops.to_numpy, (overlap, allowed)), given, config),
     )
     index = choices.settle(
         f"{stage}_matches", index, lambda given: match_regret(ops.to_numpy(overlap), given)
     )
     return labels, index
-
-
-def label_regret(overlap: np.ndarray, config: LabelConfig) -> np.ndarray:
-    """How far each box's greatest overlap [B, N, T] -> [B, N] is from a threshold, or from being an object's best."""
-    best = np.maximum(overlap.max(axis=2), 0)
-    thresholds = (config.positive, config.negative, config.negative_from)
-    regret = np.min([np.abs(best - threshold) for threshold in thresholds], axis=0)
-    if config.low_quality:
-        regret = np.minimum(regret, (overlap.max(axis=1, keepdims=True) - overlap).min(axis=2))
-    return regret
-
-
-def match_regret(overlap: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """By how much an object [B, N] is overlapped less than the best, of overlap [B, N, T]."""
-    given = np.take_along_axis(overlap, index[:, :, None].astype(np.int64), axis=2)[:, :, 0]
-    return overlap.max(axis=2) - given
 
 
 def quotas(labels, config: SamplerConfig, count: int):

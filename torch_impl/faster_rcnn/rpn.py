@@ -14,7 +14,7 @@ import numpy as np
 from neutral.anchors import centred_inside, grid_anchors, inside
 from neutral.choices import relative
 from neutral.config.faster_rcnn import FasterRcnnConfig, RpnConfig
-from neutral.geometry import pairwise_iou
+from neutral.regret import bounds_regret, nms_regret, order_regret
 from torch_impl import ops
 from torch_impl.faster_rcnn.boxes import BoxCoder, box_loss, clip, sides
 from torch_impl.faster_rcnn.labels import match, sample
@@ -99,7 +99,7 @@ class RegionProposalNetwork(nn.Module):
             f"{name}_large",
             ops.logical_and(extent[..., 0] >= smallest, extent[..., 1] >= smallest),
             lambda given: relative(
-                np.abs(ops.to_numpy(extent - smallest[..., None])).min(2), ops.to_numpy(boxes)
+                bounds_regret(ops.to_numpy(extent - smallest[..., None])), ops.to_numpy(boxes)
             ),
         )
         good = ops.logical_and(allowed, large)
@@ -122,7 +122,9 @@ class RegionProposalNetwork(nn.Module):
             count = min(limits.top_count, objectness.shape[1])
             order = ops.sort_descending(ranked)[1][:, :count]
             order = choices.settle(
-                f"{name}_order", order, lambda given: order_regret(objectness, order, given)
+                f"{name}_order",
+                order,
+                lambda given: order_regret(*map(ops.to_numpy, (objectness, order)), given),
             )
             return mark_empty(order, ops.take(entering, order))
         before, after = (
@@ -142,7 +144,9 @@ class RegionProposalNetwork(nn.Module):
         order = ops.sort_descending(ops.take(ranked, places))[1]  # across levels
         own = ops.take(places, order)
         places = choices.settle(
-            f"{name}_order", own, lambda given: order_regret(objectness, own, given)
+            f"{name}_order",
+            own,
+            lambda given: order_regret(*map(ops.to_numpy, (objectness, own)), given),
         )
         level = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         level = ops.take_rows(ops.array(level), places.reshape(-1)).reshape(places.shape)
@@ -177,30 +181,6 @@ class RegionProposalNetwork(nn.Module):
         goal = self.coder.encode_positive(ops.take(objects[0], index), anchors, labels > 0)
         boxes = box_loss(deltas, goal, self.config.box_loss) * positive
         return (cross_entropy * weight).sum() / count, (boxes * weight).sum() / count
-
-
-def order_regret(scores, order, given: np.ndarray) -> np.ndarray:
-    """How much the scores [B, N] at each rank of another order [B, K] differ from those of one's own."""
-    values = ops.to_numpy(scores)
-    mine, others = (np.take_along_axis(values, x, 1) for x in (ops.to_numpy(order), given))
-    return relative(np.abs(mine - others), values)
-
-
-def nms_regret(boxes, level, good, threshold: float, given: np.ndarray) -> np.ndarray:
-    """By how much IoUs would have to differ for `given` bool [B, K] to be what suppression keeps: [B, 1].
-
-    boxes [B, K, 4] best first, level int and good bool [B, K], all NumPy.
-    """
-    regrets = []
-    for i, kept in enumerate(given):
-        overlap = pairwise_iou(boxes[i].astype(np.float64), boxes[i].astype(np.float64))[0]
-        before = np.tri(len(kept), k=-1, dtype=bool) & kept & (level[i][:, None] == level[i])
-        greatest = np.where(before, overlap, -1).max(axis=1)  # with a box that is kept and better
-        excess = np.where(kept, greatest - threshold, threshold - greatest)
-        regrets.append(
-            max(0.0, excess[good[i]].max(initial=0)) if not kept[~good[i]].any() else np.inf
-        )
-    return np.array(regrets)[:, None]
 
 
 def widen(boxes, offset: float):
