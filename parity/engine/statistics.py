@@ -132,6 +132,22 @@ def permutation_band(torch: np.ndarray, jittor: np.ndarray, alpha: float, paired
     otherwise. All relabellings are tried, or RELABELLINGS of them. Epochs count by their own spread.
     """
     observed = jittor.mean(0) - torch.mean(0)
+    null = null_distribution(torch, jittor, observed, paired)
+    spread = np.sqrt((null**2).mean(0))
+    spread = np.where(spread > 0, spread, 1.0)
+    greatest = np.abs(null / spread).max(axis=1)
+    reached = np.abs(observed / spread).max()
+    p = float((greatest >= reached * (1 - 1e-12)).mean())
+    width = np.quantile(greatest, 1 - alpha, method="higher") * spread
+    return Band(observed, width, p, len(null))
+
+
+def null_distribution(
+    torch: np.ndarray, jittor: np.ndarray, observed: np.ndarray, paired: bool
+) -> np.ndarray:
+    """Differences of mean curves [relabellings, epochs], `observed` [epochs] among them."""
+    if min(len(torch), len(jittor)) < 2:  # a single run tells no more than its sign
+        return np.stack([observed, -observed])
     null = stats.permutation_test(
         (torch, jittor),
         lambda a, b, axis: b.mean(axis) - a.mean(axis),
@@ -141,15 +157,8 @@ def permutation_band(torch: np.ndarray, jittor: np.ndarray, alpha: float, paired
         axis=0,
         rng=stream(0, "curves", *torch.shape, *jittor.shape),
     ).null_distribution
-    if len(null) == RELABELLINGS:  # drawn: the actual labels are one more of them
-        null = np.concatenate([observed[None], null])
-    spread = np.sqrt((null**2).mean(0))
-    spread = np.where(spread > 0, spread, 1.0)
-    greatest = np.abs(null / spread).max(axis=1)
-    reached = np.abs(observed / spread).max()
-    p = float((greatest >= reached * (1 - 1e-12)).mean())
-    width = np.quantile(greatest, 1 - alpha, method="higher") * spread
-    return Band(observed, width, p, len(null))
+    is_drawn = len(null) == RELABELLINGS  # the actual labels are one more of them
+    return np.concatenate([observed[None], null]) if is_drawn else null
 
 
 def judge_curves(
