@@ -6,6 +6,7 @@ A leaf: the standard library, and at the end Jittor. docs/jittor_setup.md is its
 importing.py    import_jittor, and the hook that a bare `import jittor` may go through; read this first
 environment.py  the variables that Jittor reads; onednn.py, cuda_home.py, compiling.py make what they name
 repairs.py      a copy of Jittor with what NumPy 2 broke mended
+mpi.py          Jittor's MPI and NCCL, in processes that mpirun started
 priming.py      the core, compiled in processes that may die of it
 startup.py      the start-up file that a user may switch on
 float64.py      products and convolutions of float64, which Jittor has as naive loops; gemm.py, computed.py

@@ -15,7 +15,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from jittor_setup import compiling, cuda_home, home, onednn
+from jittor_setup import compiling, cuda_home, home, mpi, onednn
 from jittor_setup.files import replacing
 
 SWITCHES_OFF = ("use_cutt", "use_cutlass", "use_nccl", "use_mpi")  # each would download something
@@ -85,7 +85,7 @@ def prepare_environment() -> dict[str, str]:
     A variable the user has set is left alone, except that `nvcc_path` is emptied where no CUDA
     driver answers: an nvcc without a usable GPU breaks the import or aborts the process.
     """
-    decided = dict.fromkeys(SWITCHES_OFF, "0")
+    decided = dict.fromkeys(SWITCHES_OFF, "0") | mpi.variables(jittor_cache(), cuda_usable())
     # without a name the cache is called after the git branch that the environment lies in
     decided |= {"log_silent": "1", "gdb_path": "", "cache_name": "default"}
     # Jittor would compile in one thread for every 3 GB of memory; more than there are cores gain nothing, and its

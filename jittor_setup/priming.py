@@ -9,7 +9,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from jittor_setup import compiling
+from jittor_setup import compiling, mpi
 from jittor_setup.environment import jittor_cache
 from jittor_setup.files import replacing
 
@@ -35,7 +35,7 @@ def prime(mended: Path | None = None) -> bool:
     """
     state = [sys.executable, metadata.version("jittor")]
     state += [os.environ.get(name, "") for name in DECISIVE] + [str(mended)] * bool(mended)
-    environment = os.environ | {PRIMING: "1"}
+    environment = mpi.unranked(dict(os.environ)) | {PRIMING: "1"}
     if mended:
         paths = (str(mended), environment.get("PYTHONPATH"))
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))

@@ -32,7 +32,8 @@ MOMENTS = "optimiser/"  # how names of the optimiser's state begin
 class Place:
     """Where a run is: the epoch, the batches of it that are done with their losses and links, and all steps so far.
 
-    best, best_epoch: the best score so far (a greater one is better) and whose it was.
+    done: how many batches of it each of so many `ranks` has done; -1: as many as there are losses. `step` counts them
+    over all epochs. best, best_epoch: the best score so far (a greater one is better) and whose it was.
     """
 
     epoch: int = 0
@@ -43,12 +44,19 @@ class Place:
     seconds: float = 0.0
     best: float | None = None
     best_epoch: int | None = None
+    done: int = -1
+    ranks: int = 1
+
+    def __post_init__(self):
+        if self.done < 0:
+            self.done = len(self.losses)
 
     def next_epoch(self) -> Place:
         return Place(
             self.epoch + 1,
             self.step,
             chain=self.chain,
+            ranks=self.ranks,
             best=self.best,
             best_epoch=self.best_epoch,
         )

@@ -20,14 +20,16 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 
 
 class Draws:
-    """Hands out what a training step draws, by call site: the n-th call of site S in step k always
+    """Hands out what a training step draws, by call site: the n-th call of site S in step k of a rank always
     gets the same.
 
     Both frameworks call the sites in the same order, because their model files are twins.
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, rank: int = 0):
+        """rank: of several processes that train together, each with draws of its own."""
         self.seed = seed
+        self.rank = (f"rank {rank}",) if rank else ()
         self.begin_step(0)
 
     def begin_step(self, step: int) -> None:
@@ -38,7 +40,9 @@ class Draws:
     def uniform(self, site: str, shape: tuple[int, ...]) -> np.ndarray:
         """float32 `shape`, uniform in [0, 1): a sampler's keys."""
         call = self.calls[site] = self.calls.get(site, -1) + 1
-        return stream(self.seed, "draws", self.step, site, call).random(shape, dtype=np.float32)
+        return stream(self.seed, "draws", self.step, *self.rank, site, call).random(
+            shape, dtype=np.float32
+        )
 
     def keep(self, site: str, shape: tuple[int, ...], rate: float) -> np.ndarray:
         """bool `shape`, True where dropout keeps the value (probability 1 - rate)."""

@@ -32,6 +32,7 @@ from neutral.data.images import MAX_PIXELS, ImageCache
 from neutral.errors import Ended, InputError
 from neutral.notes import Note
 from neutral.processes import Terminated, end_politely, tie_to_parent
+from neutral.ranks import Seat
 from neutral.run import SCORES
 from neutral.undefined import shown
 from parity.suite.subjects import runner_of
@@ -97,7 +98,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         Range(1, 1024),
         default=1,
         metavar="N",
-        help="processes, with a GPU each on --device cuda, that share the batches of every step (optimiser.accumulate)",
+        help="processes, with a GPU each on --device cuda, that train together, each on its share of the images "
+        "(optimiser.batch_size is of each): torchrun starts PyTorch's, mpirun Jittor's",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument(
@@ -239,7 +241,6 @@ def config_arguments(options: argparse.Namespace) -> list[str]:
 def run_arguments(options: argparse.Namespace) -> list[str]:
     """The command-line form of the options of `add_run_options`, but for --out."""
     arguments = ["--device", options.device, "--cache-images", str(options.cache_images)]
-    arguments += ["--ranks", str(options.ranks)]
     for name in RUN_OPTIONS:
         value, flag = getattr(options, name, None), f"--{name.replace('_', '-')}"
         if value is True:
@@ -251,13 +252,22 @@ def run_arguments(options: argparse.Namespace) -> list[str]:
     return arguments
 
 
-def open_session(framework: str, config: Config, device: str):
-    """A session of the framework; only that framework is imported. InputError when it cannot be."""
+def implementation(framework: str, module: str):
+    """A module of the framework's implementation; only that framework is imported. InputError when it cannot be."""
     try:
-        module = importlib.import_module(f"{framework}_impl.session")
+        return importlib.import_module(f"{framework}_impl.{module}")
     except ImportError as error:
         raise InputError(f"{framework} cannot be used here: {error}; see scripts.doctor") from None
-    session = module.Session(config, device)
+
+
+def open_group(framework: str, device: str, seat: Seat):
+    """Joins the other ranks of a run."""
+    return implementation(framework, "group").Group(seat, device)
+
+
+def open_session(framework: str, config: Config, device: str, group=None):
+    """A session of the framework, of a rank when a group is given."""
+    session = implementation(framework, "session").Session(config, device, group=group)
     session.watch = partial(runner_of, framework, session)
     return session
 

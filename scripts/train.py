@@ -1,13 +1,17 @@
 """Trains one framework: `python -m scripts.train --framework jittor --preset scenes_detr --out logs/mine`.
 
 SIGTERM, SIGHUP or Ctrl-C end the run after the step in progress, with a checkpoint from which --resume goes on bit for
-bit; Ctrl-C again ends it at once.
+bit; Ctrl-C again ends it at once. `--ranks N` starts N processes under the framework's own launcher, torchrun or
+mpirun; these start this script themselves where there are several machines (docs/training.md).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+from functools import partial
 
 from door.ranges import Range, add_number
 from door.terminal import Console, Table, say
@@ -15,8 +19,10 @@ from neutral.config import Config
 from neutral.data.batching import train_batches
 from neutral.data.coco import CocoDataset
 from neutral.diagnosis import write_memory
+from neutral.errors import InputError
 from neutral.locks import owned
-from neutral.processes import Request, stoppable
+from neutral.processes import Request, die_with, stoppable
+from neutral.ranks import Elsewhere, Seat, check_shares, on_first, seat_of, share_cores, together
 from neutral.run import RunOptions, Stopped, start_weights, train
 from parity.engine.memory import memory_profile
 from scripts.common import (
@@ -30,11 +36,13 @@ from scripts.common import (
     json_report,
     make_progress,
     open_datasets,
+    open_group,
     open_session,
     print_notes,
     run_main,
+    told,
 )
-from scripts.ranks import Ranks, check_ranks
+from scripts.launcher import run_ranks
 
 
 def profile_memory(session, config: Config, dataset: CocoDataset, options) -> None:
@@ -79,27 +87,64 @@ def main() -> int:
         help="move every initial weight to a neighbouring float, each K (from 1) in its own way",
     )
     options = parser.parse_args()
+    seat = seat_of(options.framework)
+    if seat.size > 1:
+        return run_rank(options, seat)
     config = config_from(options)
-    check_ranks(config, options.ranks)
     datasets = open_datasets(config, options.cache_images)
+    if options.ranks > 1:
+        if options.profile_memory:
+            raise InputError("--profile-memory watches one process: without --ranks")
+        size, accumulate = config.optimiser.batch_size, config.optimiser.accumulate
+        check_shares(len(datasets["train"]), size, accumulate, options.ranks)
+        return run_ranks(options)
     with owned(options.out) as notes:
         for text in notes:
             print(text, file=sys.stderr)
-        session = session_from(options, config)
-        try:
-            if options.profile_memory:
-                return profile_memory(session, config, datasets["train"], options)
-            with stoppable() as request:
-                return run_training(session, config, datasets, options, request)
-        finally:
-            if isinstance(session, Ranks):
-                session.close()
+        session = open_session(options.framework, config, options.device)
+        if options.profile_memory:
+            return profile_memory(session, config, datasets["train"], options)
+        with stoppable() as request:
+            return run_training(session, config, datasets, options, request)
 
 
-def session_from(options: argparse.Namespace, config: Config):
-    if options.ranks > 1:
-        return Ranks(options.framework, config, options.device, options.ranks)
-    return open_session(options.framework, config, options.device)
+def run_rank(options: argparse.Namespace, seat: Seat) -> int:
+    """This process's part of a run that a launcher has started in several."""
+    die_with(os.getppid())  # whatever ends the launcher
+    share_cores(seat)
+    early: list[
+        int
+    ] = []  # mpirun hands on SIGUSR1, to processes that Jittor makes, too: before its import
+    signal.signal(signal.SIGUSR1, lambda number, frame: early.append(number))
+    group = open_group(options.framework, options.device, seat)
+    try:
+        config = together(group, lambda: config_from(options))
+        together(group, lambda: check_asked(options, group.size))
+        prepared = partial(open_datasets, config, options.cache_images)
+        on_first(group, lambda: bool(prepared()))  # scenes are made once, where the disk is one
+        datasets = together(group, prepared)
+        session = open_session(options.framework, config, options.device, group)
+        with stoppable() as request:  # Jittor's import puts handlers of its own
+            signal.signal(signal.SIGUSR1, lambda *_: signal.raise_signal(signal.SIGTERM))
+            if early:
+                signal.raise_signal(signal.SIGTERM)
+            code = run_training(session, config, datasets, options, request)
+    except InputError as error:
+        if not isinstance(error, Elsewhere):
+            told(f"error: rank {group.rank} of {group.size}: {error}", 2, error.details)
+        if getattr(error, "agreed", False):  # the others know of it and wait here, too
+            group.leave()
+        return error.exit_code
+    group.leave()
+    return code
+
+
+def check_asked(options: argparse.Namespace, size: int) -> None:
+    """InputError when something is asked for that several processes cannot do."""
+    if options.ranks not in (1, size):
+        raise InputError(f"--ranks {options.ranks}: the launcher started {size}; leave one of them")
+    if options.profile_memory:
+        raise InputError("--profile-memory watches one process")
 
 
 def run_training(
@@ -111,16 +156,19 @@ def run_training(
         **{name: getattr(options, name) for name in RUN_OPTIONS},
         stop=lambda: bool(request),
     )
+    first = session.group.rank == 0
     try:
-        if options.json_progress:
+        if options.json_progress or not first:
             print_notes(lambda text: json_report({"phase": "message", "text": text}))
             train(session, config, datasets, run, json_report)
             return 0
         with make_progress() as progress:
             log = train(session, config, datasets, run, ProgressReport(progress, options.framework))
     except Stopped:
-        say(f"stopped by {request.name}: --resume goes on from {options.out}", error=True)
-        return request.code
+        how = request.name if request else "another rank's signal"
+        if first:
+            say(f"stopped by {how}: --resume goes on from {options.out}", error=True)
+        return request.code if request else 1
     say(f"log: {log}")
     return 0
 

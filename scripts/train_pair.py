@@ -11,8 +11,6 @@ are passed on: every run writes a checkpoint and ends. When a run dies the other
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -50,6 +48,7 @@ from scripts.common import (
     run_arguments,
     run_main,
 )
+from scripts.launcher import events
 
 LAST_WORDS = 5.0  # seconds in which the events of a run that has ended are read to their end
 
@@ -80,6 +79,7 @@ def planned(options: argparse.Namespace, seed: int | None, folder: Path) -> list
 def command(run: Run, options: argparse.Namespace) -> list[str]:
     base = [sys.executable, "-m", "scripts.train", "--framework", run.framework, "--json-progress"]
     base += [*config_arguments(options), *run_arguments(options), "--out", str(run.folder)]
+    base += ["--ranks", str(options.ranks)]
     if options.resume and not (run.folder / "log.txt").exists():
         base.remove("--resume")  # a seed or copy that the earlier call did not have
     return [*base, *run.more]
@@ -115,12 +115,8 @@ class Running:
         ended.put(self)
 
     def read(self, report: ProgressReport) -> None:
-        """Lines that are no events (compiler chatter, half ones) are passed over."""
-        for line in self.process.stdout:
-            with contextlib.suppress(ValueError):
-                event = json.loads(line)
-                if isinstance(event, dict):
-                    report(event)
+        for event in events(self.process.stdout):
+            report(event)
 
     def obituary(self) -> list[str]:
         """How it ended, and the last that it said, in lines."""

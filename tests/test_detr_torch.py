@@ -106,7 +106,7 @@ def test_losses_by_hand():
     )
     goals = (target([[0.5, 0.5, 0.25, 0.25]], [1]),)
     total, losses, errors, _ = criterion(
-        [(logits, predicted)], goals, MatcherConfig(), CriterionConfig(), Choices()
+        [(logits, predicted)], goals, MatcherConfig(), CriterionConfig(), Choices(), 1.0
     )
     assert np.isclose(losses["loss_ce"].item(), np.log(3))
     assert losses["loss_bbox"].item() == 0
@@ -122,7 +122,7 @@ def test_images_without_objects():
     )
     empty = (target([], []), target([], []))
     total, losses, errors, matches = criterion(
-        [(logits, predicted)], empty, MatcherConfig(), CriterionConfig(), Choices()
+        [(logits, predicted)], empty, MatcherConfig(), CriterionConfig(), Choices(), 1.0
     )
     assert losses["loss_bbox"].item() == losses["loss_giou"].item() == 0
     assert errors["class_error"] == 100

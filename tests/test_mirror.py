@@ -1,6 +1,6 @@
 """The mirror rule: twin files are the same, line by line, but for what carries `# mirror: why`.
 
-ops.py and runtime.py are where the frameworks may differ; they must still offer the same names,
+ops.py, runtime.py and group.py are where the frameworks may differ; they must still offer the same names,
 signatures and defaults, in the same order.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN = {"runtime.py", "ops.py", "kernels.py"}
+OWN = {"runtime.py", "ops.py", "kernels.py", "group.py"}
 ALONE = {
     "kernels.py",
     "kernel_sources.py",
@@ -68,6 +68,18 @@ def contract(path: Path) -> list[tuple[str, str]]:
 
 def test_ops_keep_the_same_contract():
     assert contract(ROOT / "torch_impl" / "ops.py") == contract(ROOT / "jittor_impl" / "ops.py")
+
+
+def methods(path: Path) -> dict[str, str]:
+    """Arguments with defaults of the public methods of Group."""
+    tree = ast.parse(path.read_text())
+    group = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Group")
+    return {f.name: ast.unparse(f.args) for f in group.body if isinstance(f, ast.FunctionDef)}
+
+
+def test_groups_offer_the_same():
+    torch, jittor = (methods(ROOT / f"{side}_impl" / "group.py") for side in ("torch", "jittor"))
+    assert {name: jittor.get(name) for name in torch} == torch
 
 
 def test_runtimes_offer_the_same():

@@ -1,78 +1,230 @@
-"""Several processes that share the batches of a step: the same run as one process makes."""
+"""Several processes that train one model: shares, agreement, launchers, and the run that they make together."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from torch.utils.data import DistributedSampler
 
+from neutral import ranks
+from neutral.checkpoints import Place
 from neutral.config import preset, with_overrides
-from neutral.errors import InputError
+from neutral.data.batching import train_order, train_share
+from neutral.errors import InputError, NonFinite
+from neutral.launchers import check_launcher, launcher_command
+from neutral.ranks import Elsewhere, check_alike, check_same_tensors, check_shares, seat_of, share
+from neutral.run.start import other_ranks
 from neutral.runlog import read_log
-from scripts.ranks import Ranks, check_ranks
+from scripts.launcher import obituary
 from tests.test_scripts import TINY, run
 
-OPTIONS = (*TINY, "--set=optimiser.accumulate=2", "--set=optimiser.epochs=2")
+OPTIONS = (*TINY, "--set=optimiser.epochs=1", "--set=optimiser.batch_size=2")
+needs_mpi = pytest.mark.skipif(
+    shutil.which("mpirun") is None or shutil.which("mpicc") is None, reason=ranks.NO_MPI
+)
+BOTH = ["torch", pytest.param("jittor", marks=needs_mpi)]
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    """Another number of threads would sum in another order."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Folder of one epoch on two ranks, by framework."""
+    folders: dict = {}
+
+    def made(framework: str):
+        if framework not in folders:
+            folders[framework] = tmp_path_factory.mktemp(framework)
+            run(
+                *("train", f"--framework={framework}", *OPTIONS, "--ranks=2"),
+                f"--out={folders[framework]}",
+            )
+        return folders[framework]
+
+    return made
 
 
-@pytest.mark.parametrize("framework", ["torch", "jittor"])
-def test_two_processes_make_the_run_of_one(framework, tmp_path):
-    """Losses, data stream and weights; PyTorch's bit for bit."""
-    for ranks in (1, 2):
-        more = (f"--ranks={ranks}", f"--out={tmp_path / str(ranks)}")
-        run("train", f"--framework={framework}", *OPTIONS, *more)
-    logs = [read_log(tmp_path / str(ranks) / "log.txt") for ranks in (1, 2)]
-    steps = [[loss for e in log.epochs for loss in e["train_step_losses"]] for log in logs]
-    assert len(steps[0]) == 4
-    exact = framework == "torch"
-    assert steps[0] == (steps[1] if exact else pytest.approx(steps[1], rel=1e-5))
-    assert "ranks" not in json.dumps(logs[0].header)
-    assert '"ranks": 2' in json.dumps(logs[1].header)
-    chains = [(tmp_path / str(r) / "stream.jsonl").read_text() for r in (1, 2)]
-    assert chains[0] == chains[1]
-    one, two = (load_file(tmp_path / str(r) / "checkpoint.safetensors") for r in (1, 2))
-    assert one.keys() == two.keys()
-    for name in one:
-        same = np.array_equal(one[name], two[name])
-        assert same if exact else np.allclose(one[name], two[name], rtol=1e-3, atol=1e-5), name
+class Threads:
+    """A group of threads: what neutral.ranks asks of one."""
+
+    def __init__(self, size: int):
+        self.size, self.local, self.barrier = size, threading.local(), threading.Barrier(size)
+        self.values: list = [None] * size
+
+    @property
+    def rank(self) -> int:
+        return self.local.rank
+
+    def exchanged(self, value) -> list:
+        self.values[self.rank] = value
+        self.barrier.wait(10)
+        found = list(self.values)
+        self.barrier.wait(10)
+        return found
+
+    def mean(self, values: list[float]) -> list[float]:
+        return np.mean(self.exchanged(values), axis=0).tolist()
+
+    def gather(self, value) -> list:
+        return found if (found := self.exchanged(value)) and self.rank == 0 else []
+
+    def tell(self, value):
+        return self.exchanged(value)[0]
+
+    def run(self, work) -> list:
+        """work(group, rank) of every rank: results, or the errors that it raised."""
+
+        def one(rank: int):
+            self.local.rank = rank
+            try:
+                return work(self, rank)
+            except InputError as error:
+                return error
+
+        with ThreadPoolExecutor(self.size) as pool:
+            return list(pool.map(one, range(self.size)))
 
 
-def test_it_goes_on_from_a_checkpoint_of_one_process(tmp_path):
-    """The helpers get weights and the optimiser's state."""
-    whole = tmp_path / "whole"
-    run("train", "--framework=torch", *OPTIONS, f"--out={whole}")
-    parts = tmp_path / "parts"
-    begin = [o for o in OPTIONS if "epochs" not in o] + ["--set=optimiser.epochs=1"]
-    run("train", "--framework=torch", *begin, f"--out={parts}")
-    run("train", "--framework=torch", *OPTIONS, "--resume", "--ranks=2", f"--out={parts}")
-    one, two = (load_file(folder / "checkpoint.safetensors") for folder in (whole, parts))
-    assert all(np.array_equal(one[name], two[name]) for name in one)
+@pytest.mark.parametrize(("length", "size"), [(10, 2), (10, 3), (7, 2), (4, 4), (3, 5), (8, 1)])
+def test_shares_are_those_of_distributed_sampler(length, size):
+    for rank in range(size):
+        sampler = DistributedSampler(range(length), size, rank, shuffle=False)
+        assert share(length, rank, size).tolist() == list(sampler)
 
 
-def test_uneven_shares_and_dead_helpers_are_told(tmp_path):
-    failed = run("train", "--framework=torch", *OPTIONS, "--ranks=3", f"--out={tmp_path}", code=2)
-    assert "--ranks 3: a step takes optimiser.accumulate=2 batches" in failed.stderr
-    config = with_overrides(preset("scenes_detr"), ["optimiser.accumulate=2"])
-    check_ranks(config, 2)
-    ranks = Ranks("torch", config, "cpu", 2)
-    try:
-        with pytest.raises(InputError, match="do not fit the model"):
-            ranks.load({})
-        ranks.ask(1, "load", {})
-        with pytest.raises(InputError, match=r"rank 1 of 2: InputError: .*do not fit the model"):
-            ranks.answer(1)
-        assert ranks.everywhere("shapes") == ranks.shapes()
-        ranks.helpers[0][1].kill()
-        ranks.helpers[0][1].join()
-        with pytest.raises(InputError, match="rank 1 of 2 has died"):
-            ranks.everywhere("shapes")
-    finally:
-        ranks.close()
+def test_the_ranks_of_a_step_have_what_one_process_would_have_in_a_batch():
+    order = train_order(12, 5, 3)
+    shares = [train_share(12, 5, 3, rank, 3) for rank in range(3)]
+    for step in range(2):
+        together = {int(i) for own in shares for i in own[2 * step : 2 * step + 2]}
+        assert together == set(order[6 * step : 6 * step + 6].tolist())
+
+
+def test_shares_that_leave_a_rank_without_work_are_refused():
+    check_shares(8, 2, 2, 2)
+    with pytest.raises(InputError, match="5 ranks share 4 training images: some would have none"):
+        check_shares(4, 1, 1, 5)
+    with pytest.raises(InputError, match=r"3 images.*|3 each, and a step takes 2 x 2 of every"):
+        check_shares(6, 2, 2, 2)
+
+
+def test_an_error_of_one_rank_is_an_error_of_all():
+    def work(group, rank):
+        def own():
+            if rank == 1:
+                raise NonFinite("the loss is nan")
+            return rank
+
+        return ranks.together(group, own)
+
+    first, second, third = Threads(3).run(work)
+    assert isinstance(second, NonFinite) and str(second) == "the loss is nan"
+    for found in (first, third):
+        assert isinstance(found, Elsewhere) and str(found) == "rank 1: the loss is nan"
+        assert found.kind == "NonFinite" and found.agreed and found.exit_code == 2
+    assert Threads(2).run(lambda group, rank: ranks.together(group, lambda: rank)) == [0, 1]
+
+
+def test_what_the_first_rank_does_the_others_get():
+    asked = []
+
+    def work(group, rank):
+        return ranks.on_first(group, lambda: asked.append(rank) or "done")
+
+    assert Threads(3).run(work) == ["done"] * 3 and asked == [0]
+
+
+def test_ranks_that_differ_are_told_in_what():
+    facts = [{"the source": "a", "optimiser.lr": "0.1"}, {"the source": "a", "optimiser.lr": "1"}]
+    found = Threads(2).run(lambda group, rank: check_alike(group, facts[rank]))
+    assert "rank 1 differs from rank 0 in optimiser.lr: 1 there, 0.1 here" in str(found[0])
+    sums = [{"a": "1", "b": "2"}, {"a": "1", "b": "2"}, {"a": "1", "b": "3"}]
+    found = Threads(3).run(lambda g, r: check_same_tensors(g, sums[r], "after epoch 4"))
+    assert "after epoch 4: b of rank 2 is not what rank 0 has (1 of 3 ranks" in str(found[0])
+    assert all(isinstance(error, Elsewhere) for error in found[1:])
+
+
+def test_another_number_of_ranks_repeats_less_than_a_step():
+    config = with_overrides(preset("scenes_detr"), ["optimiser.batch_size=2"])
+    place = Place(epoch=3, step=60, losses=[{}] * 5, ranks=2)  # 5 x 2 x 2 = 20 images
+    text = other_ranks(place, 3, config)
+    assert (place.done, place.ranks, place.step) == (3, 3, 60)  # 18 of them in whole steps
+    assert "resumed on 3 ranks, 2 then" in text and "2 images of epoch 4 come a second time" in text
+
+
+def test_the_other_frameworks_launcher_is_refused(monkeypatch):
+    for name in ranks.VARIABLES["torchrun"]:
+        monkeypatch.setenv(name, "1" if "RANK" in name else "2")
+    assert seat_of("torch") == ranks.Seat(1, 2, 1, 2)
+    with pytest.raises(InputError, match=r"jittor under torchrun: .* started by mpirun"):
+        seat_of("jittor")
+
+
+def test_no_mpi_is_told_with_its_packages(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="there is no mpirun: apt-get install -y openmpi-bin"):
+        check_launcher("jittor")
+    check_launcher("torch")
+    assert launcher_command("jittor", 3, ["scripts.train"])[:3] == ["mpirun", "-np", "3"]
+
+
+def test_deaths_are_read_from_what_the_launchers_say(tmp_path):
+    said = tmp_path / "said"
+    said.write_text(
+        "Root Cause (first observed failure):\n[0]:\n  host      : here\n  rank      : 3 (local_rank: 3)\n"
+        "  exitcode  : -9 (pid: 77)\n"
+    )
+    assert "rank 3 was killed by SIGKILL (of 4)" in str(obituary("torch", 4, 1, said, tmp_path))
+    said.write_text(
+        "mpirun noticed that process rank 1 with PID 0 on node vm exited on signal 11 (Segmentation)."
+    )
+    assert "rank 1 was killed by SIGSEGV" in str(obituary("jittor", 2, 139, said, tmp_path))
+    said.write_text("error: rank 1 of 2: no such image\n  a detail\nRoot Cause\n rank : 1\n")
+    found = obituary("torch", 2, 1, said, tmp_path)
+    assert isinstance(found, InputError) and str(found) == "rank 1 of 2: no such image"
+    assert found.details == ("a detail",)
+    said.write_text("something else\n")
+    assert "ended with exit code 5" in str(obituary("torch", 2, 5, said, tmp_path))
+
+
+@pytest.mark.parametrize("framework", BOTH)
+def test_two_ranks_train_on_all_images_and_evaluate_each_once(framework, runs):
+    log = read_log(runs(framework) / "log.txt")
+    assert log.header["environment"]["ranks"] == 2 == log.epochs[0]["ranks"]
+    assert log.epochs[0]["test_images"] == 3
+    links = [json.loads(line) for line in (runs(framework) / "stream.jsonl").open()]
+    assert [(x["batch"], x["rank"]) for x in links] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert sorted(i for x in links for i in x["images"]) == list(range(1, 9))
+
+
+@needs_mpi
+def test_both_frameworks_make_the_same_run(runs):
+    logs = [read_log(runs(framework) / "log.txt").epochs[0] for framework in ("torch", "jittor")]
+    assert logs[1]["train_step_losses"] == pytest.approx(logs[0]["train_step_losses"], rel=1e-5)
+    streams = [(runs(f) / "stream.jsonl").read_text() for f in ("torch", "jittor")]
+    assert streams[0] == streams[1]
+    one, two = (load_file(runs(f) / "checkpoint.safetensors") for f in ("torch", "jittor"))
+    weights = [name for name in one if not name.startswith("optimiser/")]
+    for name in weights:
+        assert np.allclose(one[name], two[name], rtol=1e-3, atol=1e-4), name
+
+
+def test_one_process_goes_on_with_the_run_of_two(runs, tmp_path):
+    folder = shutil.copytree(runs("torch"), tmp_path / "run")
+    longer = [o.replace("epochs=1", "epochs=2") for o in OPTIONS]
+    run("train", "--framework=torch", *longer, "--resume", f"--out={folder}")
+    lines = [json.loads(line) for line in (folder / "log.txt").open()]
+    assert any("resumed on 1 ranks, 2 then" in line.get("note", "") for line in lines)
+    assert [line["epoch"] for line in lines if "epoch" in line] == [0, 1]
+    assert "ranks" not in lines[-1]
+
+
+def test_too_many_ranks_are_refused_before_anything_starts(tmp_path):
+    options = ("train", "--framework=torch", *OPTIONS, f"--out={tmp_path}")
+    failed = run(*options, "--ranks=9", code=2)
+    assert failed.stderr.strip() == ("error: 9 ranks share 8 training images: some would have none")
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from torch_impl import ops
 from torch_impl.detr.detector import Detector as DETR
 from torch_impl.dropout import Dropout
 from torch_impl.faster_rcnn.detector import Detector as FasterRCNN
+from torch_impl.group import Group
 from torch_impl.outcome import Outcome
 from torch_impl.runtime import configure, describe, mixed_precision
 from torch_impl.training import OPTIMISERS, clip_gradients
@@ -31,11 +34,17 @@ DETECTORS = {"detr": DETR, "faster_rcnn": FasterRCNN}
 class Session:
     watch = None  # watch(step): a Runner of parity's around this session; set by who has one
 
-    def __init__(self, config: Config, device: str = "cpu", dtype: str = "float32"):
+    def __init__(
+        self,
+        config: Config,
+        device: str = "cpu",
+        dtype: str = "float32",
+        group: Group | None = None,
+    ):
         """Builds the model with zero weights; call `load` next. device cpu|cuda, dtype float32|float64."""
         configure(device, dtype, config.deterministic)
-        self.config, self.device = config, device
-        draws = Draws(config.seed)
+        self.config, self.device, self.group = config, device, group or Group()
+        draws = Draws(config.seed, self.group.rank)
         detector = DETECTORS[config.model.detector](config, draws)
         names = ops.named_tensors(detector.model)
         self.set_up(detector, names, trainable(names, config), config.optimiser, dtype, draws)
@@ -59,6 +68,7 @@ class Session:
         for tensor in tensors.values():
             ops.update(tensor, ops.buffer(*tensor.shape))  # in the session's dtype
         ops.set_trainable(tensors, set(trained))
+        self.group.watch(self.model, {name: tensors[name] for name in trained})
         self.pending: list[dict] = []
         self.optimiser = OPTIMISERS[options.kind](
             {name: tensors[name] for name in trained}, self.decays(), options
@@ -72,7 +82,8 @@ class Session:
         return is_frozen_stage(re.split(r"[/\[#]", node)[0], self.config)
 
     def describe(self) -> dict:
-        return describe()
+        ranks = {"ranks": self.group.size} if self.group.size > 1 else {}
+        return describe() | ranks
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter and buffer, by canonical name."""
@@ -87,6 +98,17 @@ class Session:
         for name, tensor in self.tensors.items():
             ops.load_array(tensor, weights[name], name)
         self.optimiser.begin()
+
+    def receive(self) -> None:
+        """Weights and the optimiser's state become those of rank 0."""
+        self.group.receive([*self.tensors.values(), *self.optimiser.tensors()])
+        self.optimiser.steps = self.group.tell(self.optimiser.steps)
+        self.pending = []
+
+    def digests(self) -> dict[str, str]:
+        """Of every parameter, buffer and array of the optimiser, by name."""
+        arrays = self.state() | self.optimiser.state()
+        return {name: sha256(x.tobytes()).hexdigest()[:16] for name, x in arrays.items()}
 
     @contextmanager
     def averaged(self):
@@ -122,46 +144,64 @@ class Session:
         self.draws.begin_step(step)
 
     def run(
-        self, batch: Batch, dropout: bool, step: int = 0, choices: Choices | None = None
+        self,
+        batch: Batch,
+        dropout: bool,
+        step: int = 0,
+        choices: Choices | None = None,
+        objects: float | None = None,
     ) -> Outcome:
-        """Losses of a batch; `step` numbers what dropout and samplers draw."""
+        """Losses of a batch; `step` numbers what dropout and samplers draw.
+
+        objects: by how many losses are divided that are per object; those of the batch when it is not given.
+        """
         self.prepare(dropout, step)
+        if objects is None:
+            objects = float(count_objects(batch))
         with mixed_precision(self.options.precision):
-            return self.detector.run(batch, self.dtype, choices or Choices())
+            return self.detector.run(batch, self.dtype, choices or Choices(), max(objects, 1.0))
 
     def train_step(self, batch: Batch, step: int, rates: dict[str, float]) -> dict[str, float]:
         """One batch; every `accumulate`-th ends in a step of the optimiser with the mean of the gradients.
 
         `step` numbers batches, and what dropout and samplers draw. Losses, and grad_norm where a step was due:
-        `loss` is the weighted total, the other losses are unweighted. Nothing moves when one of the two is not finite.
+        `loss` is the weighted total, the other losses are unweighted. Nothing moves when one of the two is not finite;
+        "why" is there when that is known, "elsewhere" when it is another rank's loss. Of several ranks each has its own
+        batch, and all make the same step.
         """
         values, gradients = self.backward(batch, step)
-        gradients = gradients and self.accumulated(gradients, step)
         return values if gradients is None else values | self.update(gradients, rates)
 
     def train_batches(self, batches: list[Batch], step: int, rates: dict[str, float]) -> list[dict]:
-        """`train_step` of one after the other; the last one's values are the first that are not finite, if any are.
-
-        "why" is there when that is known.
-        """
+        """`train_step` of one after the other; the last one's values are the first that are not finite, if any are."""
         found = []
         for number, batch in enumerate(batches):
-            try:
-                found.append(self.train_step(batch, step + number, rates))
-            except NonFinite as error:
-                found.append({"loss": float("nan"), "why": str(error)})
+            found.append(self.train_step(batch, step + number, rates))
             if not np.isfinite([found[-1]["loss"], found[-1].get("grad_norm", 0.0)]).all():
                 break
         return found
 
     def backward(self, batch: Batch, step: int) -> tuple[dict[str, float], dict | None]:
-        """Losses, and the gradients by name: None when the loss is not finite."""
-        outcome = self.run(batch, True, step)
-        values = as_floats(outcome)
-        if not np.isfinite(values["loss"]):
-            return values, None
+        """Losses, and the mean of the step's gradients by name: None when it is not due, or a loss is not finite."""
+        due = (step + 1) % self.options.accumulate == 0
+        objects = self.group.mean([float(count_objects(batch))])[0]
+        try:
+            work = partial(self.run, batch, True, step, objects=objects)
+            outcome = self.group.forward(work, due)
+            values = as_floats(outcome)
+        except NonFinite as error:
+            values = {"loss": float("nan"), "why": str(error)}
+        finite = bool(np.isfinite(values["loss"]))
+        if self.group.mean([float(finite)])[0] < 1:
+            elsewhere = {"loss": float("nan"), "elsewhere": 1.0}
+            return (values | elsewhere if finite else values), None
+        if due:
+            pending, self.pending = self.pending, []
+            return values, self.group.gradients(outcome.total, pending)
         found = ops.grad(outcome.total, [self.tensors[n] for n in self.trained])
-        return values, dict(zip(self.trained, found))
+        ops.finish([g for g in found if g is not None])
+        self.pending.append(dict(zip(self.trained, found)))
+        return values, None
 
     def update(self, gradients: dict, rates: dict[str, float]) -> dict[str, float]:
         """A step of the optimiser, unless the norm of the gradients is not finite: {"grad_norm"}."""
@@ -173,40 +213,6 @@ class Session:
             # all of it: what a lazy framework leaves for the next step it would compute in another kernel
             ops.finish([*(self.tensors[name] for name in self.trained), *self.optimiser.tensors()])
         return {"grad_norm": norm}
-
-    def gradients_of(self, work: list[tuple[Batch, int]]) -> list[tuple[dict, dict | None]]:
-        """`backward` of batches and their numbers, gradients as arrays; a batch that raises NonFinite has loss NaN."""
-        results = []
-        for batch, step in work:
-            try:
-                values, gradients = self.backward(batch, step)
-            except NonFinite as error:
-                values, gradients = {"loss": float("nan"), "why": str(error)}, None
-            results.append((values, as_arrays(gradients)))
-        return results
-
-    def mean_of(self, several: list[dict]) -> dict[str, np.ndarray | None]:
-        """The mean of gradients that `gradients_of` gave, in their order."""
-        tensors = [as_tensors(gradients) for gradients in several]
-        return as_arrays({name: mean_gradient([t[name] for t in tensors]) for name in several[0]})
-
-    def update_from(
-        self, gradients: dict[str, np.ndarray | None], rates: dict[str, float]
-    ) -> dict[str, float]:
-        """`update`, from arrays."""
-        return self.update(as_tensors(gradients), rates)
-
-    def accumulated(self, gradients: dict, step: int) -> dict | None:
-        """The mean over the batches of a step, once all are there; None before."""
-        count = self.options.accumulate
-        if count == 1:
-            return gradients
-        self.pending.append(gradients)
-        ops.finish([g for g in gradients.values() if g is not None])
-        if (step + 1) % count:
-            return None
-        pending, self.pending = self.pending, []
-        return {name: mean_gradient([p[name] for p in pending]) for name in gradients}
 
     def detect(self, batch: Batch) -> list[dict[str, np.ndarray]]:
         """Detections per image, see the detector's post_process.py; no losses are computed."""
@@ -222,25 +228,8 @@ class Session:
             return as_floats(outcome), self.detector.detections(outcome, batch)
 
 
-def as_arrays(tensors: dict | None) -> dict[str, np.ndarray | None] | None:
-    if tensors is None:
-        return None
-    return {name: None if x is None else ops.to_numpy(x) for name, x in tensors.items()}
-
-
-def as_tensors(arrays: dict[str, np.ndarray | None]) -> dict:
-    return {name: None if x is None else ops.array(x) for name, x in arrays.items()}
-
-
-def mean_gradient(gradients: list):
-    """Of one parameter over several batches; a batch without a gradient counts as zeros, None if all are."""
-    present = [g for g in gradients if g is not None]
-    if not present:
-        return None
-    total = present[0]
-    for gradient in present[1:]:
-        total = total + gradient
-    return total / len(gradients)
+def count_objects(batch: Batch) -> int:
+    return sum(len(target.labels) for target in batch.targets)
 
 
 def as_floats(outcome: Outcome) -> dict[str, float]:

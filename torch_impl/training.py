@@ -148,3 +148,14 @@ def clip_gradients(gradients: dict, max_norm: float, eps: float) -> tuple[dict, 
             return gradients, before
         factor = ops.scalar(min(max_norm / (before + eps), 1.0), present[0])
         return {name: None if g is None else g * factor for name, g in gradients.items()}, before
+
+
+def mean_gradient(gradients: list):
+    """Of one parameter over several batches; a batch without a gradient counts as zeros, None if all are."""
+    present = [g for g in gradients if g is not None]
+    if not present or len(gradients) == 1:
+        return gradients[0]
+    total = present[0]
+    for gradient in present[1:]:
+        total = total + gradient
+    return total / len(gradients)

@@ -31,12 +31,15 @@ class Detector:
         outputs, masks = self.forward(batch, dtype)
         return Outcome(None, {}, {}, (outputs[-1], masks))
 
-    def run(self, batch: Batch, dtype: str, choices: Choices) -> Outcome:
-        """Logits and boxes of every decoder layer and their losses; the choices are the matches."""
+    def run(self, batch: Batch, dtype: str, choices: Choices, objects: float) -> Outcome:
+        """Logits and boxes of every decoder layer and their losses; the choices are the matches.
+
+        objects: the mean number of them over the ranks, at least 1 (models/detr.py:238 of the reference).
+        """
         outputs, masks = self.forward(batch, dtype)
         matcher, weights = self.config.matcher, self.config.criterion
         total, losses, errors, matches = criterion(
-            outputs, batch.targets, matcher, weights, choices, masks
+            outputs, batch.targets, matcher, weights, choices, objects, masks
         )
         return Outcome(total, losses, errors, (outputs[-1], masks), {"matches": matches})
 

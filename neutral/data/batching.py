@@ -18,6 +18,7 @@ from neutral.data.coco import CocoDataset, Target
 from neutral.data.transforms import train_transform, val_transform
 from neutral.errors import InputError
 from neutral.randomness import stream
+from neutral.ranks import share
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,29 @@ def train_order(length: int, seed: int, epoch: int) -> np.ndarray:
     return stream(seed, "order", epoch).permutation(length)
 
 
+def train_share(length: int, seed: int, epoch: int, rank: int = 0, ranks: int = 1) -> np.ndarray:
+    """The images that a rank visits in an epoch, in order: its share of the order that all have in common."""
+    return train_order(length, seed, epoch)[share(length, rank, ranks)]
+
+
 def train_batches(
-    dataset: CocoDataset, config: Config, epoch: int, skip: int = 0, workers: int = 0
+    dataset: CocoDataset,
+    config: Config,
+    epoch: int,
+    skip: int = 0,
+    workers: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> Iterator[Batch]:
-    """One epoch, shuffled and augmented, without its first `skip` batches; the last incomplete batch is dropped, as in
-    main.py:147. `workers` threads prepare batches ahead; what they hand out does not depend on their number."""
+    """One epoch of a rank, shuffled and augmented, without its first `skip` batches; the last incomplete batch is
+    dropped, as in main.py:147. `workers` threads prepare batches ahead; what they hand out does not depend on their
+    number."""
     size = config.optimiser.batch_size
-    if len(dataset) < size:
+    order = train_share(len(dataset), config.seed, epoch, rank, ranks)
+    if len(order) < size:
         raise InputError(
-            f"{len(dataset)} training images make no batch of {size}: lower optimiser.batch_size"
+            f"{len(order)} training images make no batch of {size}: lower optimiser.batch_size"
         )
-    order = train_order(len(dataset), config.seed, epoch)
 
     def make(start: int) -> Batch:
         samples = []
@@ -114,9 +127,15 @@ def train_batches(
 
 
 def val_batches(
-    dataset: CocoDataset, config: Config, limit: int | None = None, workers: int = 0
+    dataset: CocoDataset,
+    config: Config,
+    limit: int | None = None,
+    workers: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> Iterator[Batch]:
-    """The images in order of id, unaugmented; at most `limit` of them. `workers` as in train_batches."""
+    """The images in order of id, unaugmented; at most `limit` of them, and of `ranks` every batch one rank's.
+    `workers` as in train_batches."""
     count = min(len(dataset), limit or len(dataset))
     size = config.optimiser.batch_size
 
@@ -127,7 +146,7 @@ def val_batches(
             samples.append(named(path, val_transform, *dataset[index], config.transform))
         return make_batch(samples, config)
 
-    return ahead(make, range(0, count, size), workers)
+    return ahead(make, range(rank * size, count, ranks * size), workers)
 
 
 AHEAD = 2  # batches for each worker that may wait to be used

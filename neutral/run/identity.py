@@ -65,12 +65,12 @@ def compared(theirs, ours, path: str = "") -> dict[str, tuple]:
     return found
 
 
-def names_of(fields: dict, path: str = "") -> list[str]:
-    """The dotted names of the innermost fields of a nested dictionary."""
-    found = []
+def flattened(fields: dict, path: str = "") -> dict:
+    """The innermost fields of a nested dictionary by dotted name."""
+    found = {}
     for key, value in fields.items():
         name = f"{path}.{key}".lstrip(".")
-        found += names_of(value, name) if isinstance(value, dict) else [name]
+        found |= flattened(value, name) if isinstance(value, dict) else {name: value}
     return found
 
 
@@ -78,7 +78,7 @@ def check_accepted(options: RunOptions, config: Config, identity: dict) -> None:
     """InputError unless what is accepted can differ, of a run that goes on."""
     if options.resume_anyway and not options.resume:
         raise InputError("--resume-anyway goes with --resume")
-    known = [*identity, *names_of(to_dict(config))]
+    known = [*identity, *flattened(to_dict(config))]
     for name in options.resume_anyway:
         if name not in known:
             few = ", ".join(identity)

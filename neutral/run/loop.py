@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import resource
 import time
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -15,14 +16,22 @@ from neutral.board import Board
 from neutral.checkpoints import Checkpoints, Place
 from neutral.config import Config
 from neutral.data.batching import Batch, train_batches
-from neutral.data.chain import DataChain
+from neutral.data.chain import Stream
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError, NonFinite
 from neutral.locks import owned
+from neutral.ranks import (
+    check_alike,
+    check_same_tensors,
+    check_shares,
+    on_first,
+    only_on_first,
+    together,
+)
 from neutral.run.folder import LOG, STREAM, TABLE
 from neutral.run.options import SCORES, Report, RunOptions, Stopped
 from neutral.run.records import DataError, evaluation_record, train_record
-from neutral.run.start import begin
+from neutral.run.start import facts_of, start
 
 FULL_STREAM = 10_000  # batches of which every link is kept; afterwards one for each epoch
 
@@ -37,10 +46,13 @@ def train(
     when another process trains in the folder, when it already holds a run and `resume` was not asked for, or when that
     is another run.
     """
-    with owned(options.folder) as notes:
-        per_epoch = batches_per_epoch(config, datasets["train"], options)
+    group = session.group
+    report = report if group.rank == 0 else silent
+    with only_on_first(group, partial(owned, options.folder)) as notes:
+        check_alike(group, facts_of(session, config, datasets, options))
+        per_epoch = batches_per_epoch(config, datasets["train"], options, group.size)
         checkpoints = Checkpoints(options.folder, options.keep, datasets["train"].known)
-        place = begin(session, config, datasets, options, report, checkpoints, notes)
+        place = start(session, config, datasets, options, report, checkpoints, notes)
         board = Board(options.folder / "tensorboard") if options.tensorboard else None
         epochs = config.optimiser.epochs
         try:
@@ -52,16 +64,22 @@ def train(
                     session, config, datasets["val"], options, report, checkpoints, place
                 )
                 place = keep(session, config, options.folder, checkpoints, place, record)
-                if board:
+                if board and group.rank == 0:
                     board.add(record, place.step)
                 report({"phase": "epoch", "epoch": epoch, "epochs": epochs, "record": record})
         except (Stopped, DataError) as error:
-            checkpoints.save(session, config, place)
+            if group.rank == 0:
+                checkpoints.save(session, config, place)
             if isinstance(error, DataError):
                 told = f"{error.cause}; a checkpoint was written, --resume goes on from there"
-                raise InputError(told) from None
+                error.cause.args = (told,)
+                raise error.cause from None
             raise
     return options.folder / LOG
+
+
+def silent(event: dict) -> None:
+    """What all but the first rank report."""
 
 
 def judged(
@@ -79,23 +97,33 @@ def judged(
     if (place.epoch + 1) % options.evaluate_every == 0 or is_last:
         whole = is_last and options.full_evaluation
         record |= evaluation_record(session, config, dataset, options, report, whole)
-        keep_best(session, config, checkpoints, options.best_by, place, record)
-    shapes = session.shapes()
-    return record | {
-        "images_per_second": len(place.losses) * config.optimiser.batch_size / place.seconds,
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "epoch": place.epoch,
-        "n_parameters": sum(math.prod(shapes[name]) for name in session.trained),
-    }
+        if session.group.rank == 0:
+            keep_best(session, config, checkpoints, options.best_by, place, record)
+    shapes, ranks = session.shapes(), session.group.size
+    images = len(place.losses) * config.optimiser.batch_size * ranks
+    return (
+        record
+        | ({"ranks": ranks} if ranks > 1 else {})
+        | {
+            "images_per_second": images / place.seconds,
+            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "epoch": place.epoch,
+            "n_parameters": sum(math.prod(shapes[name]) for name in session.trained),
+        }
+    )
 
 
 def keep(
     session, config: Config, folder: Path, checkpoints: Checkpoints, place: Place, record: dict
 ) -> Place:
-    """Writes a finished epoch down; the place where the next one begins.
+    """Writes a finished epoch down, on the first rank; the place where the next one begins.
 
     The checkpoint last: what the logs say beyond it is dropped when a run is resumed.
     """
+    if session.group.size > 1:
+        check_same_tensors(session.group, session.digests(), f"after epoch {place.epoch + 1}")
+    if session.group.rank:
+        return place.next_epoch()
     runlog.append_lines(folder / STREAM, place.links)
     runlog.append_line(folder / LOG, record)
     following = place.next_epoch()
@@ -107,11 +135,16 @@ def keep(
 
 def restart(session, checkpoints: Checkpoints, place: Place, report: Report) -> None:
     """Goes on from the best weights so far, when there are any."""
-    if place.best_epoch is None:
-        return
-    checkpoints.load_best(session)
-    text = f"epoch {place.epoch + 1} begins from the weights of epoch {place.best_epoch + 1}, the best so far"
-    report({"phase": "message", "text": text})
+
+    def load() -> None:
+        if place.best_epoch is None:
+            return
+        checkpoints.load_best(session)
+        text = f"epoch {place.epoch + 1} begins from the weights of epoch {place.best_epoch + 1}, the best so far"
+        report({"phase": "message", "text": text})
+
+    on_first(session.group, load)
+    session.receive()
 
 
 def keep_best(
@@ -125,14 +158,17 @@ def keep_best(
     checkpoints.save_best(session, config, place, name)
 
 
-def batches_per_epoch(config: Config, dataset: CocoDataset, options: RunOptions) -> int:
-    """A multiple of what the optimiser accumulates; InputError when that leaves none."""
-    count = len(dataset) // config.optimiser.batch_size
+def batches_per_epoch(
+    config: Config, dataset: CocoDataset, options: RunOptions, ranks: int = 1
+) -> int:
+    """Of every rank: a multiple of what the optimiser accumulates; InputError when that leaves none."""
+    size, accumulate = config.optimiser.batch_size, config.optimiser.accumulate
+    check_shares(len(dataset), size, accumulate, ranks)
+    count = -(-len(dataset) // ranks) // size
     count = min(count, options.max_steps or count)
-    accumulate = config.optimiser.accumulate
     if count < accumulate:
         raise InputError(
-            f"an epoch of {len(dataset)} training images has {count} batches of {config.optimiser.batch_size}, "
+            f"an epoch of {len(dataset)} training images has {count} batches of {size}, "
             f"a step takes {accumulate}: lower optimiser.batch_size or accumulate, or raise --max-steps"
         )
     return count - count % accumulate
@@ -148,54 +184,68 @@ def train_epoch(
     per_epoch: int,
 ) -> None:
     """The batches of an epoch that are still to do; `place` follows. Stopped after a whole step of the optimiser."""
-    accumulate, epoch = config.optimiser.accumulate, place.epoch
-    chain, done, started = DataChain(place.chain), len(place.losses), time.perf_counter()
-    before = place.seconds
-    batches = train_batches(dataset, config, epoch, done, options.workers)
-    for number in range(done + 1, per_epoch + 1, accumulate):
+    accumulate, epoch, group = config.optimiser.accumulate, place.epoch, session.group
+    stream, started, before = Stream(group), time.perf_counter(), place.seconds
+    seat = (group.rank, group.size)
+    batches = train_batches(dataset, config, epoch, place.done, options.workers, *seat)
+    while place.done < per_epoch:
         try:
-            together = list(islice(batches, accumulate))
+            these = together(group, lambda: list(islice(batches, accumulate)))
         except InputError as error:
             if not place.step:  # there is nothing to keep
                 raise
+            stream.settle(place)
             raise DataError(error) from None
         rates = parameters.rates(session.trained, config, epoch, place.step // accumulate)
-        found = finite_steps(session, together, place, rates, options.folder, number)
-        for k, (batch, losses) in enumerate(zip(together, found, strict=True)):
-            link = chain.add(batch, epoch, number + k - 1)
-            if place.step < FULL_STREAM or number + k == per_epoch:
-                place.links.append(link)
+        found = together(group, partial(finite_steps, session, these, place, rates, options.folder))
+        found, stopped = over_ranks(group, found, options.stop())
+        for batch, losses in zip(these, found, strict=True):
+            kept = place.step < FULL_STREAM or place.done + 1 == per_epoch
+            stream.add(batch, epoch, place.done, kept)
             place.losses.append(losses)
-            place.step, place.chain = place.step + 1, chain.chain
+            place.step, place.done = place.step + 1, place.done + 1
             place.seconds = before + time.perf_counter() - started
             report(
                 {
                     "phase": "train",
                     "epoch": epoch,
                     "epochs": config.optimiser.epochs,
-                    "step": number + k,
+                    "step": place.done,
                     "steps": per_epoch,
                     "loss": losses["loss"],
                 }
             )
-        if options.stop():
+        if stopped:
+            stream.settle(place)
             raise Stopped
+    stream.settle(place)
+
+
+def over_ranks(group, found: list[dict], stop: bool) -> tuple[list[dict], bool]:
+    """The means of a step's losses, and whether any rank was told to stop."""
+    numbers = [value for losses in found for value in losses.values()]
+    *means, stopped = group.mean([*numbers, float(stop)])
+    means = iter(means)
+    return [{name: next(means) for name in losses} for losses in found], stopped > 0
 
 
 def finite_steps(
-    session, batches: list[Batch], place: Place, rates: dict, folder: Path, number: int
+    session, batches: list[Batch], place: Place, rates: dict, folder: Path
 ) -> list[dict[str, float]]:
-    """The batches of a step; NonFinite with the first bad node when a loss or the norm of gradients is not finite."""
+    """The batches of a step; NonFinite with the first bad node when a loss or the norm of gradients is not finite.
+
+    Of several ranks that whose loss it is raises it, and of a norm, which all have in common, the first.
+    """
     found = session.train_batches(batches, place.step, rates)
     for k, (batch, losses) in enumerate(zip(batches, found)):
         bad = [name for name in ("loss", "grad_norm") if not np.isfinite(losses.get(name, 0.0))]
-        if not bad:
+        if not bad or "elsewhere" in losses or (bad == ["grad_norm"] and session.group.rank):
             continue
         what = losses.get("why", f"the {bad[0]} is {losses[bad[0]]}")
         dumped = diagnosis.dump(session, batch, place.step + k, folder)
         ids = [t.image_id for t in batch.targets]
         raise NonFinite(
-            f"epoch {place.epoch}, step {number + k}: {what} (images {ids}); {dumped}. "
+            f"epoch {place.epoch}, step {place.done + 1 + k}: {what} (images {ids}); {dumped}. "
             "The last good epoch is in the checkpoint"
         )
     return found

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from neutral import parameters, runlog
 from neutral.checkpoints import Place
 from neutral.config import Config
-from neutral.data.batching import val_batches
+from neutral.data.batching import Batch, val_batches
 from neutral.data.coco import CocoDataset
 from neutral.diagnosis import bad_node
 from neutral.errors import InputError, NonFinite
 from neutral.evaluation import compact, evaluate
 from neutral.panoptic import encoded_segments, panoptic_quality
+from neutral.ranks import anyone, together
 from neutral.run.options import Report, RunOptions, Stopped
 from neutral.undefined import defined
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
@@ -38,33 +39,54 @@ def evaluation_run(
 ):
     """Losses and AP over a split: (mean losses under DETR's names, Evaluation, detections by image id).
 
-    Of the running average of the weights, where the configuration has one.
+    Of the running average of the weights, where the configuration has one. Of several ranks each does every so many
+    batches, those of one process; the first has the result, the others None.
     """
-    steps, detections = [], {}
-    total = math.ceil(min(len(dataset), limit or len(dataset)) / config.optimiser.batch_size)
-    with session.averaged():
-        for number, batch in enumerate(val_batches(dataset, config, limit, workers), start=1):
-            try:
-                losses, found = session.evaluate(batch)
-            except NonFinite as error:
-                raise NonFinite(f"{error}: {bad_node(session, batch)}") from None
-            if not math.isfinite(losses["loss"]):
-                ids = [target.image_id for target in batch.targets]
-                raise NonFinite(
-                    f"the loss of images {ids} is {losses['loss']}: {bad_node(session, batch)}"
-                )
-            steps.append(losses)
-            detections |= {
-                t.image_id: compact(d) for t, d in zip(batch.targets, found, strict=True)
-            }
-            report({"phase": "evaluate", "step": number, "steps": total, "loss": losses["loss"]})
+    group = session.group
+    size = config.optimiser.batch_size
+    total = math.ceil(min(len(dataset), limit or len(dataset)) / size)
+    batches = val_batches(dataset, config, limit, workers, group.rank, group.size)
+    done: list[tuple[dict, dict]] = []  # losses, and detections by image id
+
+    def evaluate_share() -> bool:
+        for number, batch in enumerate(batches):
+            done.append(evaluated(session, batch))
+            step = min(number * group.size + group.size, total)
+            loss = done[-1][0]["loss"]
+            report({"phase": "evaluate", "step": step, "steps": total, "loss": loss})
             if stop():
-                raise Stopped
+                return True
+        return False
+
+    with session.averaged():
+        stopped = together(group, evaluate_share)
+    if anyone(group, "stopped" if stopped else ""):
+        raise Stopped
+    shares = group.gather(done)
+    if group.rank:
+        return None
+    steps, detections = [], {}
+    for k in range(total):
+        losses, found = shares[k % group.size][k // group.size]
+        steps.append(losses)
+        detections |= found
     return (
         runlog.mean_losses(steps, "test", config.model.loss_weights()),
         evaluate(dataset, detections),
         detections,
     )
+
+
+def evaluated(session, batch: Batch) -> tuple[dict, dict]:
+    """Losses of a batch, and detections by image id; NonFinite names the first bad node."""
+    try:
+        losses, found = session.evaluate(batch)
+    except NonFinite as error:
+        raise NonFinite(f"{error}: {bad_node(session, batch)}") from None
+    if not math.isfinite(losses["loss"]):
+        ids = [target.image_id for target in batch.targets]
+        raise NonFinite(f"the loss of images {ids} is {losses['loss']}: {bad_node(session, batch)}")
+    return losses, {t.image_id: compact(d) for t, d in zip(batch.targets, found, strict=True)}
 
 
 def train_record(config: Config, place: Place) -> dict:
@@ -89,16 +111,19 @@ def evaluation_record(
     report: Report,
     whole: bool = False,
 ) -> dict:
-    """What the log says of an evaluation, of all images if `whole`."""
+    """What the log says of an evaluation, of all images if `whole`; nothing on ranks but the first."""
     limit = None if whole else options.val_images
     try:
-        losses, evaluation, detections = evaluation_run(
+        found = evaluation_run(
             session, config, dataset, limit, report, options.workers, options.stop
         )
-    except NonFinite:
-        raise
     except InputError as error:
+        if NonFinite.__name__ in (type(error).__name__, getattr(error, "kind", "")):
+            raise
         raise DataError(error) from None
+    if found is None:
+        return {}
+    losses, evaluation, detections = found
     record = losses | {
         "test_images": len(detections),
         "test_coco_eval_bbox": [defined(v) for v in evaluation.stats],

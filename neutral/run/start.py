@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import time
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.files import git_revision, sha256_of
 from neutral.randomness import stream
+from neutral.ranks import check_same_tensors, code_digest, on_first
 from neutral.run.folder import (
     LOG,
     STREAM,
@@ -26,12 +29,51 @@ from neutral.run.folder import (
     note,
     read_lines,
 )
-from neutral.run.identity import SCORING, accept, check_accepted, differences, identity_of
+from neutral.run.identity import (
+    SCORING,
+    accept,
+    check_accepted,
+    differences,
+    flattened,
+    identity_of,
+    in_words,
+)
 from neutral.run.options import Report, RunOptions
 from neutral.runlog import append_line
 from neutral.weights import CATEGORIES, Weights, initial_weights, open_weights
 
 SHOWN = 8  # names in a message; the log has them all
+
+
+def facts_of(
+    session, config: Config, datasets: dict[str, CocoDataset], options: RunOptions
+) -> dict[str, str]:
+    """In what ranks of one run must not differ, by name."""
+    told = session.describe()
+    asked = {k: v for k, v in asdict(options).items() if k not in ("stop", "workers")}
+    facts = {f"{told['framework']}'s version": told["version"]}
+    facts["the source"] = code_digest(told["framework"])
+    facts |= {f"data.{name}": in_words(d.fingerprint) for name, d in datasets.items()}
+    facts |= flattened(to_dict(config)) | {f"--{k.replace('_', '-')}": v for k, v in asked.items()}
+    return {name: str(value) for name, value in facts.items()}
+
+
+def start(
+    session,
+    config: Config,
+    datasets: dict[str, CocoDataset],
+    options: RunOptions,
+    report: Report,
+    checkpoints: Checkpoints,
+    notes: list[str],
+) -> Place:
+    """`begin` on the first rank; the others get weights, the optimiser's state and the place from it."""
+    work = partial(begin, session, config, datasets, options, report, checkpoints, notes)
+    place = on_first(session.group, work)
+    if session.group.size > 1:
+        session.receive()
+        check_same_tensors(session.group, session.digests(), "at the start")
+    return place
 
 
 def begin(
@@ -82,7 +124,7 @@ def begin(
         for path in (log, links):  # of a run that ended before its first checkpoint
             path.unlink(missing_ok=True)
         append_line(log, {"header": header(session, config, datasets, told)})
-        place = Place()
+        place = Place(ranks=session.group.size)
     for text in notes:
         note(folder, text)
         report({"phase": "message", "text": text})
@@ -102,12 +144,27 @@ def resume(
     if any(name in SCORING for name in changed):
         place.best = place.best_epoch = None
     accumulate = config.optimiser.accumulate
-    if len(place.losses) % accumulate:
+    if place.done % accumulate:
         raise InputError(
-            f"{checkpoints.newest}: is {len(place.losses)} batches into an epoch, no whole number of steps of "
+            f"{checkpoints.newest}: is {place.done} batches into an epoch, no whole number of steps of "
             f"optimiser.accumulate={accumulate}; change that between epochs"
         )
+    if place.ranks != session.group.size:
+        notes.append(other_ranks(place, session.group.size, config))
     return place, notes
+
+
+def other_ranks(place: Place, ranks: int, config: Config) -> str:
+    """Makes a place of other ranks one of so many, none of the epoch's images left out; what the log says of it."""
+    text = f"resumed on {ranks} ranks, {place.ranks} then: from here on not bit for bit the run that it would have been"
+    if place.done:
+        size, accumulate = config.optimiser.batch_size, config.optimiser.accumulate
+        seen = place.done * place.ranks * size
+        place.done = seen // (ranks * size * accumulate) * accumulate
+        again = seen - place.done * ranks * size
+        text += f"; {again} images of epoch {place.epoch + 1} come a second time" if again else ""
+    place.ranks = ranks
+    return text
 
 
 def start_weights(session, config: Config, options: RunOptions) -> tuple[Weights, dict]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neutral.config import Config, preset, to_dict, with_overrides
@@ -60,6 +60,10 @@ class DetectorCase:
             image, target = samples[0]
             samples[0] = (image[:, : image.shape[1] - 24, : image.shape[2] - 40], target)
         return collate(samples, config.transform.size_divisor)
+
+    def of_ranks(self, count: int) -> list[DetectorCase]:
+        """The case cut into as many: of every rank its images."""
+        return [replace(self, images=self.images[rank::count]) for rank in range(count)]
 
     def as_case(self, scenes_folder: Path) -> Case:
         """What the harness examines, with drawn weights."""
@@ -287,6 +291,17 @@ STEPPING = {
         ),
         SCENES,
     ),
+}
+
+# steps of two ranks with different numbers of objects: one has a crowd, the other an empty image
+RANKED = {
+    name: replace(
+        STEPPING[name],
+        name=f"{name}, two ranks",
+        overrides=(*STEPPING[name].overrides, "optimiser.accumulate=1"),
+        images=(0, 20, 8, 3),
+    )
+    for name in STEPPING
 }
 
 OVERFITTED_IMAGES = 4

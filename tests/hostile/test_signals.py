@@ -17,6 +17,7 @@ from neutral.weights import load_file, save_weights
 from scripts import train_pair
 from tests.hostile import small
 from tests.hostile.small import alive, descendants, wait_for
+from tests.test_ranks import needs_mpi
 from tests.test_scripts import ROOT, TINY, run
 
 CHILD = """
@@ -151,14 +152,19 @@ def test_hang_up_under_nohup_is_no_request():
         signal.signal(signal.SIGHUP, before)
 
 
+SMALL = (*TINY, "--set=optimiser.batch_size=2")
+WITH_MPI = pytest.param("jittor", marks=[needs_mpi, pytest.mark.hostile])
+
+
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.hostile)]
 )
-def test_several_ranks_end_in_silence(tmp_path, number):
+@pytest.mark.parametrize("framework", ["torch", WITH_MPI])
+def test_several_ranks_end_in_silence(tmp_path, framework, number):
     """Ctrl-C reaches all of them: one line, a checkpoint, no broken pipes, nobody left."""
     process = small.start(
         "train",
-        *("--framework=torch", *TINY, "--set=optimiser.accumulate=2", "--ranks=2"),
+        *(f"--framework={framework}", *SMALL, "--ranks=2"),
         *("--set=optimiser.epochs=1000", f"--out={tmp_path}", "--json-progress"),
         start_new_session=True,
     )
@@ -298,19 +304,25 @@ def test_predict_of_both_frameworks(tmp_path, number):
 
 
 @pytest.mark.hostile
-def test_a_rank_that_dies_is_named(tmp_path):
+@pytest.mark.parametrize("framework", ["torch", WITH_MPI])
+def test_a_rank_that_dies_is_named(tmp_path, framework):
+    """Within 30 s, with the last checkpoint good: the run goes on."""
     process = small.start(
         "train",
-        *("--framework=torch", *TINY, "--set=optimiser.accumulate=2", "--ranks=2"),
+        *(f"--framework={framework}", *SMALL, "--ranks=2"),
         *("--set=optimiser.epochs=1000", f"--out={tmp_path}", "--json-progress"),
     )
-    while '"train"' not in process.stdout.readline():
+    while '"phase": "epoch"' not in process.stdout.readline():
         assert process.poll() is None
-    rank = child_with(process, "from multiprocessing.spawn import spawn_main")
-    os.kill(rank, signal.SIGKILL)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 2 and "rank 1 of 2 has died: it was killed by SIGKILL" in errors
+    launcher = child_with(process, "mpirun" if framework == "jittor" else "torch.distributed.run")
+    second = sorted(descendants(launcher))[1]  # in the order in which they were begun
+    os.kill(second, signal.SIGKILL)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1 and "rank 1 was killed by SIGKILL (of 2)" in errors
     assert "Traceback" not in errors
+    load_file(tmp_path / "checkpoint.safetensors")
+    options = ("train", f"--framework={framework}", *SMALL, "--ranks=2", "--resume")
+    run(*options, "--set=optimiser.epochs=4", f"--out={tmp_path}")
 
 
 @pytest.mark.hostile

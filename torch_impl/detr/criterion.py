@@ -56,17 +56,17 @@ def criterion(
     matcher: MatcherConfig,
     config: CriterionConfig,
     choices: Choices,
+    num_boxes: float,
     masks=None,
 ):
     """Losses of the model's outputs, and of the last layer's `masks` where it makes any.
 
-    Which query is matched to which target is settled by `choices`.
+    Which query is matched to which target is settled by `choices`; num_boxes: by how many objects losses are divided.
 
     Returns the weighted total (a scalar tensor), the unweighted losses by name (scalar tensors),
     the logged errors by name (floats) and the matches per layer, last decoder layer last.
     """
     total, losses, errors, matches = None, {}, {}, []
-    num_boxes = float(max(sum(len(t.labels) for t in targets), 1))
     for k, (logits, boxes) in enumerate(outputs):
         is_last = k == len(outputs) - 1
         suffix = "" if is_last else f"_{k}"

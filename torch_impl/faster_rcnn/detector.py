@@ -36,8 +36,8 @@ class Detector:
         proposing = (objectness, deltas, anchors, sizes, scales)
         return Outcome(None, {}, {}, (features, proposing, choices))
 
-    def run(self, batch: Batch, dtype: str, choices: Choices) -> Outcome:
-        """Features, RPN and the four losses."""
+    def run(self, batch: Batch, dtype: str, choices: Choices, objects: float) -> Outcome:
+        """Features, RPN and the four losses, which are divided by what was sampled, not by `objects`."""
         model, state = self.model, self.predict(batch, dtype, choices).state
         features, proposing, _ = state
         objectness, deltas, anchors, sizes, _ = proposing

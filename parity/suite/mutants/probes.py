@@ -22,8 +22,9 @@ from parity.engine.workers import Worker
 from parity.errors import InputError
 from parity.mutants.kill import Probe
 from parity.suite.ask import ask
-from parity.suite.cases import CASES, FASTER_RCNN, POST_NORM, DetectorCase, sizes
+from parity.suite.cases import CASES, FASTER_RCNN, POST_NORM, RANKED, DetectorCase, sizes
 from parity.suite.op_cases import collect_ops, compare_ops_64
+from parity.suite.ranks import collect_ranks, compare_frameworks, compare_ranks
 from parity.suite.stepping import collect_steps, drop_epochs
 
 SCENES = Path(__file__).resolve().parent.parent.parent.parent / "logs" / "data"
@@ -84,6 +85,13 @@ def same_arrays(check: str, torch, jittor) -> list[Verdict]:
     return judge_nodes(check, check, torch, jittor, partial(judge_equal, check, check))
 
 
+def judge_both_ranks(torch: tuple, jittor: tuple) -> list[Verdict]:
+    """Each side's ranks against one process of it; both sides' against each other."""
+    case = RANKED["scenes_detr"]
+    verdicts = compare_ranks(case, "torch", *torch) + compare_ranks(case, "jittor", *jittor)
+    return verdicts + compare_frameworks(case, torch[0], jittor[0])
+
+
 DETR, RCNN, LIKE_TF, LIKE_TRZY = CASES[0], FASTER_RCNN[0], FASTER_RCNN[1], FASTER_RCNN[2]
 FROZEN_DETR = DetectorCase("frozen statistics", "scenes_detr", (*POST_NORM, *FROZEN), DETR.images)
 DC5 = DetectorCase("DC5", "detr_r50_dc5", sizes(48, 60), (0,), padded=False)
@@ -120,6 +128,9 @@ PROBES = {
         "perfect_detections", DETR.config(), partial(same_arrays, "ground truth as detections")
     ),
     "import": asked("import_trzy", LIKE_TRZY.config(), partial(same_arrays, "import")),
+    "ranks": Probe(
+        partial(collect_ranks, RANKED["scenes_detr"], SCENES, steps=2), judge_both_ranks
+    ),
     "snapshot": asked("snapshot", RCNN.config(), partial(same_arrays, "snapshot")),
 }
 

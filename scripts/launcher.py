@@ -1,0 +1,151 @@
+"""Several processes that train one model: `--ranks N` starts the framework's own launcher, and tells what comes of it.
+
+PyTorch's is torchrun, Jittor's mpirun. Each process is a `scripts.train` of its own, a rank; the first one's events are
+shown here. docs/training.md has the launchers' lines for several machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+from door.terminal import say
+from neutral.errors import Ended, InputError
+from neutral.launchers import check_launcher, launcher_command, launcher_environment
+from neutral.processes import GRACE, how_ended, set_death_signal, stoppable
+from parity.engine.scratch import scratch_folder
+from scripts.common import ProgressReport, config_arguments, make_progress, run_arguments
+
+# in what the launchers say of a rank that ended badly: its number, and how, an exit code or a signal as -9
+DEATHS = {
+    "torch": re.compile(
+        r"Root Cause.*?rank\s*: (?P<rank>\d+).*?exitcode\s*: (?P<code>-?\d+)", re.DOTALL
+    ),
+    "jittor": re.compile(
+        r"process rank (?P<rank>\d+) with PID \d+ on node \S+ exited on\s+signal (?P<signal>\d+)"
+        r"|Process name: \[\[\d+,\d+\],(?P<other>\d+)\]\s+Exit code:\s+(?P<code>\d+)"
+    ),
+}
+ERROR = "error: "  # how a rank's own message begins
+
+
+def prepare(framework: str) -> None:
+    """Compiles Jittor's core, where that is still to do, before there are ranks that would wait for it."""
+    if framework == "jittor":
+        before = dict(os.environ)
+        try:
+            import_module("jittor_setup.importing").get_ready()
+        except ImportError as error:
+            raise InputError(f"jittor cannot be used here: {error}; see scripts.doctor") from None
+        finally:  # the ranks settle it for themselves
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def run_ranks(options: argparse.Namespace) -> int:
+    """`scripts.train` with these options in `options.ranks` processes; the exit code."""
+    check_launcher(options.framework)
+    prepare(options.framework)
+    program = ["scripts.train", "--framework", options.framework, "--json-progress"]
+    program += [*config_arguments(options), *run_arguments(options), "--out", str(options.out)]
+    if options.json_progress:
+        return follow(options, program, lambda event: print(json.dumps(event), flush=True))
+    with make_progress() as progress:
+        return follow(options, program, ProgressReport(progress, options.framework))
+
+
+def follow(options: argparse.Namespace, program: list[str], report: Callable[[dict], None]) -> int:
+    """Runs the launcher, with events to `report`; Ended or InputError tell which rank ended it, and how."""
+    framework, count = options.framework, options.ranks
+    process = None
+    with scratch_folder("ranks") as folder:
+        path = folder / "stderr"
+        with path.open("wb") as errors, stoppable(lambda: stop(framework, process)) as request:
+            process = subprocess.Popen(
+                launcher_command(framework, count, program),
+                env=os.environ | launcher_environment(framework, count),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,  # Ctrl-C comes from here
+                preexec_fn=set_death_signal,
+            )
+            if request:
+                stop(framework, process)
+            try:
+                for event in events(process.stdout):
+                    report(event)
+                code = process.wait()
+            finally:
+                end(process)
+        if request:
+            say(f"stopped by {request.name}: --resume goes on from {options.out}", error=True)
+            return request.code
+        if code:
+            raise obituary(framework, count, code, path, options.out)
+    if not options.json_progress:
+        say(f"log: {options.out / 'log.txt'}")
+    return 0
+
+
+def events(lines: Iterator[str]) -> Iterator[dict]:
+    """Those of JSON lines that are events; compiler chatter and half lines are passed over."""
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            if isinstance(event, dict):
+                yield event
+
+
+def stop(framework: str, process: subprocess.Popen | None) -> None:
+    """Has a launcher tell its ranks to stop; mpirun would give them little time after SIGTERM."""
+    if process:
+        process.send_signal(signal.SIGUSR1 if framework == "jittor" else signal.SIGTERM)
+
+
+def end(process: subprocess.Popen) -> None:
+    """Of a launcher, which ends its ranks."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(GRACE + 5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def obituary(framework: str, count: int, code: int, path: Path, out: Path) -> Exception:
+    """What ended the ranks: their own message where one of them had any, else which one died and how."""
+    text = path.read_text(errors="replace")
+    lines = text.splitlines()
+    own = [k for k, line in enumerate(lines) if line.startswith(ERROR)]
+    dead = DEATHS[framework].search(text)
+    how = ended_how(dead.groupdict()) if dead else ""
+    killed = " was killed by " in how
+    if own and not killed:
+        first, details = lines[own[0]].removeprefix(ERROR), []
+        for line in lines[own[0] + 1 :]:
+            if not line.startswith("  "):
+                break
+            details.append(line.strip())
+        return InputError(first, *details)
+    what = how or f"{framework}'s launcher ended with exit code {code}"
+    told = f"error: {what} (of {count}); the others were ended. "
+    told += f"The last checkpoint is good: --resume goes on from {out}"
+    return Ended("\n".join([told, *([] if killed else lines[-8:])]), 1)
+
+
+def ended_how(found: dict[str, str | None]) -> str:
+    """A rank and its end, in words."""
+    rank = found.get("rank") or found.get("other")
+    code = -int(found["signal"]) if found.get("signal") else int(found["code"])
+    return f"rank {rank} {how_ended(code)}"
