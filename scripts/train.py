@@ -112,6 +112,7 @@ def run_rank(options: argparse.Namespace, seat: Seat) -> int:
     """This process's part of a run that a launcher has started in several."""
     die_with(os.getppid())  # whatever ends the launcher
     share_cores(seat)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a warning at every first step otherwise
     early: list[
         int
     ] = []  # mpirun hands on SIGUSR1, to processes that Jittor makes, too: before its import

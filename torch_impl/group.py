@@ -64,7 +64,6 @@ class Group:
             self.whole = torch.nn.parallel.DistributedDataParallel(
                 Whole(model),
                 bucket_cap_mb=BUCKET,
-                broadcast_buffers=False,  # none of them changes
                 find_unused_parameters=True,  # a batch need not use all
             )
 

@@ -1,0 +1,194 @@
+"""What data parallel costs: seconds of a step on 1 and 2 processes of one thread each, and of the all-reduce in it.
+
+`python -m scripts.bench_ranks --out FILE` measures both frameworks under their launchers, and from that, and from
+published speeds of GPUs and links, computes a step on 8, 64 and 512 GPUs. docs/scaling.md has its table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from door.ranges import Range, add_number
+from door.terminal import Console, Table, say
+from neutral.config import preset, with_overrides
+from neutral.data import open_dataset
+from neutral.data.batching import train_batches
+from neutral.errors import InputError
+from neutral.files import write_json
+from neutral.launchers import check_launcher, launcher_command, launcher_environment
+from neutral.parameters import rates
+from neutral.ranks import seat_of
+from neutral.weights import initial_weights
+from parity.engine.environment import describe_machine
+from parity.engine.scratch import scratch_folder
+from parity.files import read_json
+from scripts.common import FRAMEWORKS, Parser, open_group, open_session, run_main
+
+CASES = ("scenes_detr", "scenes_frcnn", "detr_r50")
+SMALL = ("transform.train_sizes=128", "transform.max_size=170", "transform.crop_probability=0")
+WARM = 3  # steps that are not counted
+
+# facebookresearch/detr: 300 epochs of COCO's 118287 images in 3 days on 16 V100, four images each
+IMAGES, GPU_STEP = 118_287, 4 / (118_287 * 300 / (16 * 72 * 3600))
+BACKWARD = 2 / 3  # of a step
+NVLINK, NETWORK = 150e9, 12.5e9  # bytes/s: of a V100 in its machine, of 100 Gbit/s to the next
+GPUS_OF_MACHINE, LATENCY, MESSAGES = 8, 5e-6, 3  # seconds of a hop; small all-reduces of a step
+SIZES = (8, 64, 512)
+
+
+def measure_here(framework: str, name: str, steps: int) -> None:
+    """This process's part: the first rank prints what it measured."""
+    seat = seat_of(framework)
+    group = open_group(framework, "cpu", seat)
+    config = with_overrides(preset(name), ["optimiser.batch_size=1", "data.kind=scenes"])
+    if name.startswith("detr_r"):
+        config = with_overrides(config, SMALL)
+    session = open_session(framework, config, "cpu", group)
+    session.load(initial_weights(session.shapes(), config))
+    dataset = open_dataset(config, "train")
+    batches = train_batches(dataset, config, 0, 0, 0, group.rank, group.size)
+    speed, seconds = rates(session.trained, config, 0, 0), []
+    for step, batch in enumerate(islice(batches, WARM + steps)):
+        group.mean([0.0])  # all begin together
+        started = time.perf_counter()
+        session.train_step(batch, step, speed)
+        seconds.append(time.perf_counter() - started)
+    shapes = session.shapes()
+    count = sum(math.prod(shapes[k]) for k in session.trained)
+    reduced = reducing(framework, group, count) if group.size > 1 else []
+    told = {
+        "framework": framework,
+        "preset": name,
+        "processes": group.size,
+        "step_seconds": seconds[WARM:],
+        "gradient_bytes": 4 * count,
+        "all_reduce_seconds": reduced,
+    }
+    if group.rank == 0:
+        write_json(Path(os.environ["BENCH_OUT"]), told)
+    sys.stdout.flush()
+    group.leave()
+    os._exit(0)  # Jittor's own way out takes long
+
+
+def reducing(framework: str, group, count: int, rounds: int = 5) -> list[float]:
+    """Seconds of all-reducing so many float32 numbers alone, in the buckets of a step."""
+    ops = importlib.import_module(f"{framework}_impl.ops")
+    bucket = importlib.import_module(f"{framework}_impl.group").BUCKET * 2**20 // 4
+    sizes = [min(bucket, count - begin) for begin in range(0, count, bucket)]
+    flat = [ops.array(np.ones(size, np.float32)) for size in sizes]
+    ops.finish(flat)
+    found = []
+    for _ in range(rounds + 1):
+        group.mean([0.0])
+        started = time.perf_counter()
+        for x in flat:
+            if framework == "torch":
+                importlib.import_module("torch.distributed").all_reduce(x)
+            else:
+                ops.finish([x.mpi_all_reduce("mean")])
+        found.append(time.perf_counter() - started)
+    return found[1:]
+
+
+def measured(framework: str, name: str, processes: int, steps: int) -> dict:
+    """One launch."""
+    with scratch_folder("bench") as folder:
+        program = ["scripts.bench_ranks", "--rank-of", framework, name, "--steps", str(steps)]
+        environment = os.environ | launcher_environment(framework, processes)
+        environment |= {"OMP_NUM_THREADS": "1", "BENCH_OUT": str(folder / "told.json")}
+        command = [sys.executable, "-m", *program]
+        if processes > 1:
+            command = launcher_command(framework, processes, program)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise InputError(f"{framework}, {name}: {(done.stdout + done.stderr)[-800:]}")
+        return read_json(folder / "told.json")
+
+
+def predicted(count: int, gradient_bytes: int, spread: float, overlap: bool) -> dict[str, float]:
+    """A step on so many GPUs, in seconds: computing, what is seen of the all-reduce, waiting for the slowest.
+
+    A ring moves 2 (n - 1) / n of the bytes over its slowest link; the slowest of n steps that spread so (relative
+    standard deviation) lies about sqrt(2 ln n) deviations above the mean.
+    """
+    link = NVLINK if count <= GPUS_OF_MACHINE else NETWORK
+    moving = 2 * (count - 1) / count * gradient_bytes / link
+    latency = 2 * math.ceil(math.log2(count)) * LATENCY
+    reduce = moving + latency
+    seen = max(0.0, reduce - BACKWARD * GPU_STEP) if overlap else reduce
+    waiting = GPU_STEP * spread * math.sqrt(2 * math.log(count))
+    step = GPU_STEP + seen + MESSAGES * latency + waiting
+    return {
+        "gpus": count,
+        "overlap": overlap,
+        "all_reduce": reduce,
+        "seen": seen,
+        "waiting": waiting,
+        "step": step,
+        "efficiency": GPU_STEP / step,
+        "epoch": IMAGES / (4 * count) * step,
+    }
+
+
+def main() -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--rank-of", nargs=2, metavar=("FRAMEWORK", "PRESET"), help=argparse.SUPPRESS
+    )
+    parser.add_argument("--presets", default=",".join(CASES))
+    add_number(parser, "--steps", int, Range(1), default=12, help="that are counted")
+    parser.add_argument("--out", type=Path, help="a JSON file")
+    options = parser.parse_args()
+    if options.rank_of:
+        return measure_here(*options.rank_of, options.steps)
+    check_launcher("jittor")
+    rows = []
+    for name in options.presets.split(","):
+        for framework in FRAMEWORKS:
+            for processes in (1, 2):
+                rows.append(measured(framework, name, processes, options.steps))
+                say(in_words(rows[-1]))
+    detr = next((r for r in rows if r["preset"] == "detr_r50"), rows[0])
+    one = detr["step_seconds"]
+    spread = statistics.stdev(one) / statistics.mean(one) if len(one) > 1 else 0.0
+    model = [
+        predicted(n, detr["gradient_bytes"], spread, overlap)
+        for overlap in (True, False)
+        for n in SIZES
+    ]
+    table = Table(
+        "GPUs", "overlap", "all-reduce ms", "seen ms", "waiting ms", "step ms", "efficiency"
+    )
+    for row in model:
+        times = [f"{1e3 * row[k]:.1f}" for k in ("all_reduce", "seen", "waiting", "step")]
+        table.add_row(str(row["gpus"]), str(row["overlap"]), *times, f"{row['efficiency']:.3f}")
+    Console().print(table)
+    if options.out:
+        told = {"machine": describe_machine(), "rows": rows, "spread": spread, "model": model}
+        write_json(options.out, told)
+
+
+def in_words(row: dict) -> str:
+    reduce = row["all_reduce_seconds"]
+    tail = f", all-reduce alone {1e3 * statistics.median(reduce):.1f} ms" if reduce else ""
+    size = f"{row['gradient_bytes'] / 2**20:.1f} MiB of gradients"
+    step = f"{1e3 * statistics.median(row['step_seconds']):.0f} ms a step"
+    return (
+        f"{row['preset']}, {row['framework']}, {row['processes']} processes: {step}, {size}{tail}"
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)
