@@ -102,11 +102,22 @@ def expected_shares(config) -> dict[str, np.ndarray]:
     }
 
 
-def compare_ranks(
+def labels(case: DetectorCase, side: str) -> tuple[str, tuple[str, str]]:
+    return f"{case.name}: {side}", (f"{side} alone", f"{side} on {RANKS} ranks")
+
+
+def compare_ranks(case: DetectorCase, side: str, ranks: dict, one: dict) -> list[Verdict]:
+    """A framework's ranks against one process of it."""
+    name, sides = labels(case, side)
+    verdicts = compare_first_step(case, side, ranks, one)
+    return verdicts + compare_steps(name, steps_of(one), steps_of(ranks), sides)
+
+
+def compare_first_step(
     case: DetectorCase, side: str, ranks: dict, one: dict[str, np.ndarray]
 ) -> list[Verdict]:
-    """A framework's ranks against one process of it."""
-    name, sides = f"{case.name}: {side}", (f"{side} alone", f"{side} on {RANKS} ranks")
+    """Shares, losses, gradients and their norm; and whether all ranks have the same weights at the end."""
+    name, sides = labels(case, side)
 
     def limited(check: str, limit: float, floor: float = 0.0):
         return lambda node, a, b: judge(name, check, node, b, a, limit, floor)
@@ -139,7 +150,7 @@ def compare_ranks(
             lambda node, a, b: judge_equal(name, SAME, node, b, a),
             ("rank 0", "another rank"),
         )
-    return verdicts + compare_steps(name, steps_of(one), steps_of(ranks), sides)
+    return verdicts
 
 
 def steps_of(arrays: dict) -> tuple:

@@ -129,7 +129,7 @@ PROBES = {
     ),
     "import": asked("import_trzy", LIKE_TRZY.config(), partial(same_arrays, "import")),
     "ranks": Probe(
-        partial(collect_ranks, RANKED["scenes_detr"], SCENES, steps=2), judge_both_ranks
+        partial(collect_ranks, RANKED["scenes_detr"], SCENES, steps=1), judge_both_ranks
     ),
     "snapshot": asked("snapshot", RCNN.config(), partial(same_arrays, "snapshot")),
 }
