@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +35,7 @@ DEATHS = {
         r"|Process name: \[\[\d+,\d+\],(?P<other>\d+)\]\s+Exit code:\s+(?P<code>\d+)"
     ),
 }
+LAST_WORDS = 5.0  # seconds in which the events of a process that has ended are read to their end
 ERROR = "error: "  # how a rank's own message begins
 
 
@@ -82,9 +84,8 @@ def follow(options: argparse.Namespace, program: list[str], report: Callable[[di
             if request:
                 stop(framework, process)
             try:
-                for event in events(process.stdout):
-                    report(event)
-                code = process.wait()
+                read_events(process, report)
+                code = process.returncode
             finally:
                 end(process)
         if request:
@@ -97,13 +98,21 @@ def follow(options: argparse.Namespace, program: list[str], report: Callable[[di
     return 0
 
 
-def events(lines: Iterator[str]) -> Iterator[dict]:
-    """Those of JSON lines that are events; compiler chatter and half lines are passed over."""
+def read_events(process: subprocess.Popen, report: Callable[[dict], None]) -> None:
+    """Hands on a process's events until it ends; what it started and left behind may hold the pipe open for longer."""
+    reader = threading.Thread(target=read, args=(process.stdout, report), daemon=True)
+    reader.start()
+    process.wait()
+    reader.join(LAST_WORDS)
+
+
+def read(lines: Iterator[str], report: Callable[[dict], None]) -> None:
+    """Lines that are no events (compiler chatter, half ones) are passed over."""
     for line in lines:
         with contextlib.suppress(ValueError):
             event = json.loads(line)
             if isinstance(event, dict):
-                yield event
+                report(event)
 
 
 def stop(framework: str, process: subprocess.Popen | None) -> None:

@@ -48,9 +48,7 @@ from scripts.common import (
     run_arguments,
     run_main,
 )
-from scripts.launcher import events
-
-LAST_WORDS = 5.0  # seconds in which the events of a run that has ended are read to their end
+from scripts.launcher import read_events
 
 
 @dataclass(frozen=True)
@@ -107,16 +105,9 @@ class Running:
     stopped: bool = False
 
     def follow(self, report: ProgressReport, ended: Queue) -> None:
-        """Reads its events until it ends; what it started and left behind may hold the pipe open for longer."""
-        reader = threading.Thread(target=self.read, args=(report,), daemon=True)
-        reader.start()
-        self.process.wait()
-        reader.join(LAST_WORDS)
+        """Reads its events until it ends."""
+        read_events(self.process, report)
         ended.put(self)
-
-    def read(self, report: ProgressReport) -> None:
-        for event in events(self.process.stdout):
-            report(event)
 
     def obituary(self) -> list[str]:
         """How it ended, and the last that it said, in lines."""
