@@ -33,7 +33,8 @@ hostile: setup
 	$(PY) -m pytest tests/hostile -m ""
 
 test: setup lint
-	$(PY) -m pytest tests/ parity/
+	@$(PY) -m pytest tests/ -n 2 --dist loadfile; tests=$$?; \
+	$(PY) -m pytest parity/; parity=$$?; exit $$((tests ? tests : parity))
 
 lint: setup
 	$(PY) -m ruff check .

@@ -67,7 +67,8 @@ def live_of(config: pytest.Config):
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Only with items of ours is anything of a run touched."""
     ours = [item for item in session.items if is_ours(item)]
-    if ours and not session.config.option.collectonly:
+    is_shared = hasattr(session.config, "workerinput")  # by pytest-xdist
+    if ours and not (is_shared or session.config.option.collectonly):
         # fixtures are torn down then, workers end, their folders go
         signal.signal(
             signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", 128 + signal.SIGTERM)
@@ -80,6 +81,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def parity_report(pytestconfig):
     """The Report that `parity_conclude` adds to."""
+    if hasattr(pytestconfig, "workerinput"):
+        told = "the cases of one run share two processes and a report: run them without pytest-xdist's -n"
+        pytest.fail(told, pytrace=False)
     return report_of(pytestconfig)
 
 

@@ -110,7 +110,7 @@ def test_two_reports_compare_to_the_changed_nodes():
     assert changed_nodes(old, old) == []
     lines = changed_nodes(old, new)
     assert "c / k / more: error 5u to 9u" in lines
-    assert "c / k / red: PASS to FAIL" in lines
+    assert "c / k / red: PASS to FAIL, error 1u to 90u" in lines
     assert any("gone: is gone" in line for line in lines)
     assert any("fresh: is new" in line for line in lines)
     assert not any("same" in line for line in lines)
