@@ -244,6 +244,7 @@ def compare_steps(
         np.abs(ours), 1e-12
     )  # NaN, a gap, where one has no loss
     below.semilogy(range(1, len(gaps) + 1), np.maximum(gaps, 1e-9), color="black", linewidth=0.8)
+    below.yaxis.set_major_formatter("{x:.0e}")  # mathematical text is switched off
     above.set(title=f"loss of every training step: {labels[0]} and {labels[1]}", ylabel="loss")
     below.set(xlabel="step", ylabel="relative difference")
     above.legend()

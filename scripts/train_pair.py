@@ -34,7 +34,7 @@ from parity.engine.scratch import scratch_folder
 from parity.engine.statistics import compare_streams
 from parity.engine.verdicts import Status, Verdict
 from parity.suite.runs import draw, judge_runs, judge_tube
-from parity.suite.summary import Section, facts_of, write_summary
+from parity.suite.summary import Section, curves, facts_of, per_class, write_summary
 from scripts.common import (
     FRAMEWORKS,
     Parser,
@@ -49,6 +49,7 @@ from scripts.common import (
     run_main,
 )
 from scripts.launcher import read_events
+from scripts.pair_pictures import draw_pictures, pictures_in
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,8 @@ def compare(folder: Path, tube: int) -> tuple[Section, list[Verdict]]:
     copies = [read_log(folder / "tube" / str(k) / "log.txt") for k in range(1, tube + 1)]
     name = logs[0].header["config"]["name"]
     labels = (f"PyTorch {name}", f"Jittor {name}")
-    charts = {"curves": folder / "curves.png"}
-    noted = compare_runs(*logs, labels, [charts["curves"], folder / "curves.svg"], copies)
+    charts = {"all curves": folder / "curves.png"}
+    noted = compare_runs(*logs, labels, [charts["all curves"], folder / "curves.svg"], copies)
     gap = compare_steps(*logs, labels, folder / "steps.png")
     if gap is not None:
         charts["every step"] = folder / "steps.png"
@@ -179,6 +180,7 @@ def compare(folder: Path, tube: int) -> tuple[Section, list[Verdict]]:
         charts["AP by class"] = folder / "classes.png"
         class_bars(list(zip(labels, scores)), "AP by class, last epoch", [charts["AP by class"]])
     streams = [read_stream(folder / framework / "stream.jsonl") for framework in FRAMEWORKS]
+    hashes = [str(stream[-1].get("chain", "")) if stream else "" for stream in streams]
     verdicts = [compare_streams(name, *streams)]
     verdicts += judge_tube(name, *logs, copies) if tube else []
     facts = dict(zip(("PyTorch", "Jittor"), map(facts_of, logs)))
@@ -186,9 +188,12 @@ def compare(folder: Path, tube: int) -> tuple[Section, list[Verdict]]:
     notes = ["differences between the runs: " + ("; ".join(noted) or same)]
     if gap is not None:
         notes.append(f"greatest relative difference of a step's loss: {gap:.2e}")
-    return Section(
-        f"{name}, seed {logs[0].header['config']['seed']}", facts, notes, charts
-    ), verdicts
+    for side, found in zip(facts.values(), hashes):
+        side |= {"hash of the data stream": found} if found else {}
+    pictures = pictures_in(folder)
+    title = f"{name}, seed {logs[0].header['config']['seed']}"
+    more = (curves(logs, copies), per_class(scores), pictures)
+    return Section(title, facts, notes, charts, *more), verdicts
 
 
 def tell(section: Section) -> None:
@@ -225,6 +230,15 @@ def main() -> int:
         metavar="N",
         help="copies of PyTorch's run; 8 make a tube",
     )
+    add_number(
+        parser,
+        "--pictures",
+        int,
+        Range(0, 100),
+        default=4,
+        metavar="N",
+        help="validation images whose boxes of both sides the summary shows; 0 leaves them out",
+    )
     parser.add_argument(
         "--in-turn", action="store_true", help="one framework after the other, for fair throughput"
     )
@@ -239,6 +253,8 @@ def main() -> int:
         for text in notes:
             print(text, file=sys.stderr)
         run_groups(groups, options)
+        for folder in folders if options.pictures else ():
+            draw_pictures(folder, options)
         return judge(options, config.name, seeds, folders)
 
 
@@ -251,9 +267,9 @@ def judge(options: argparse.Namespace, name: str, seeds: list, folders: list[Pat
         sections.append(section)
         verdicts += found
     if options.seeds:
-        found, curves = judge_runs(folders)
+        found, seeds_curves = judge_runs(folders)
         verdicts += [v for v in found if v.check != "data streams"]
-        draw(curves, options.out / "seeds.png")
+        draw(seeds_curves, options.out / "seeds.png")
         charts = {"all seeds": options.out / "seeds.png"}
         sections.insert(0, Section(f"{name}, {len(seeds)} seeds", {}, [], charts))
     for verdict in verdicts:

@@ -151,6 +151,8 @@ def test_train_pair_trains_both_and_charts_them(tiny, tmp_path):
     for name in ("curves.png", "curves.svg", "steps.png", "torch/log.txt", "jittor/log.txt"):
         assert (tmp_path / name).stat().st_size > 0
     assert "none (configuration, seed and data are the same)" in result.stdout
+    page = (tmp_path / "summary.html").read_text()
+    assert page.count('<div class="pair"><img') == 3, "each validation image, as both sides see it"
     assert "/ data streams / 2 batches" in result.stdout
     first, second = (
         read_log(tmp_path / side / "log.txt").epochs[0] for side in ("torch", "jittor")
@@ -250,6 +252,7 @@ def test_doctor_finds_this_machine_able():
 
 def test_train_pair_over_seeds_with_a_tube(tmp_path):
     options = [*TINY, "--set=optimiser.epochs=2", "--seeds=0,1", "--tube=1", f"--out={tmp_path}"]
+    options.append("--pictures=0")
     result = run("train_pair", *options)
     for seed in ("seed0", "seed1"):
         for name in ("curves.png", "steps.png", "tube/1/log.txt", "torch/log.csv"):

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
-from door.display import as_text
 from neutral.files import replacing
-from neutral.plots import PANELS
+from neutral.plots import PANELS, step_losses
 from neutral.runlog import RunLog
-from parity.engine.verdicts import Verdict
+from parity.engine.verdicts import Status, Verdict
+from parity.pages import render
+from parity.report.gist import Answer
+
+LINES = (("training loss", "train_loss"), ("validation loss", "test_loss"))
+METRICS = ("AP", "AP50", "AP75")
 
 
 @dataclass(frozen=True)
 class Section:
-    """facts: {framework: {name: value}}, a table; notes: sentences; charts: {title: PNG file}."""
+    """facts: {framework: {name: value}}, a table; notes: sentences; charts: {title: PNG file}; curves: see `curves`;
+    classes: {class: AP by framework}; pictures: {title: PNG file of each framework}."""
 
     title: str
     facts: dict[str, dict[str, str]]
     notes: list[str]
     charts: dict[str, Path]
+    curves: dict[str, dict] = field(default_factory=dict)
+    classes: dict[str, list[float | None]] = field(default_factory=dict)
+    pictures: dict[str, list[Path]] = field(default_factory=dict)
 
 
 def facts_of(log: RunLog) -> dict[str, str]:
@@ -51,45 +58,70 @@ def facts_of(log: RunLog) -> dict[str, str]:
     return facts
 
 
-TEMPLATE = """<!DOCTYPE html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ name }}: PyTorch and Jittor</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 1rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
-th, td { border-bottom: 1px solid #ddd; padding: .25rem .75rem; text-align: left; vertical-align: top }
-img { max-width: 100%; height: auto }
-.PASS { color: #1a7f37 } .FAIL { color: #b3261e; font-weight: 600 } .INCONCLUSIVE, .NOT_RUN { color: #8a5a00 }
-</style>
-<h1>{{ name }}: PyTorch and Jittor side by side</h1>
-<h2>Verdicts</h2>
-<table><tr><th>verdict<th>check<th>of<th>measured<th>limit<th>
-{% for v in verdicts %}<tr><td class="{{ v.status.value }}">{{ v.status.value }}<td>{{ v.check }}<td>{{ v.node }}
-<td>{{ number(v.measured) }}<td>{{ number(v.limit) }}<td>{{ v.message }}
-{% endfor %}</table>
-{% for section in sections %}
-<h2>{{ section.title }}</h2>
-{% if section.facts %}<table><tr><th>{% for framework in section.facts %}<th>{{ framework }}{% endfor %}
-{% for key in keys(section) %}<tr><td>{{ key }}{% for facts in section.facts.values() %}<td>{{ facts[key] }}{% endfor %}
-{% endfor %}</table>{% endif %}
-{% for note in section.notes %}<p>{{ note }}</p>{% endfor %}
-{% for title, file in section.charts.items() %}
-<h3>{{ title }}</h3><img alt="{{ title }}" src="data:image/png;base64,{{ embed(file) }}">
-{% endfor %}{% endfor %}
-</html>
-"""
+def curves(logs: list[RunLog], copies: list[RunLog]) -> dict[str, dict]:
+    """{title: {"x", "sides": PyTorch's and Jittor's values, "copies": those of the tube's runs}} by epoch, and of every
+    step; only what both have."""
+    found = {}
+    for title, key in LINES:
+        found[title] = shared(
+            [log.series(key) for log in logs], [log.series(key) for log in copies]
+        )
+    for index, name in enumerate(METRICS):
+        both = [log.metric(index) for log in logs]
+        found[f"validation {name}"] = shared(both, [log.metric(index) for log in copies])
+    steps = [step_losses(log) for log in logs]
+    size = min(map(len, steps))
+    if size:
+        sides = [rounded(values[:size]) for values in steps]
+        found["loss of every step"] = {"x": list(range(1, size + 1)), "sides": sides, "copies": []}
+    return {title: curve for title, curve in found.items() if curve["x"]}
+
+
+def shared(both: list[tuple], copies: list[tuple]) -> dict:
+    """Curves (epochs, values) at the epochs that all of them have."""
+    tables = [dict(zip(np.asarray(x).tolist(), y)) for x, y in (*both, *copies)]
+    epochs = sorted(set.intersection(*(set(t) for t in tables)))
+    values = [rounded([t[e] for e in epochs]) for t in tables]
+    return {"x": epochs, "sides": values[: len(both)], "copies": values[len(both) :]}
+
+
+def rounded(values) -> list[float | None]:
+    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values]
+
+
+def per_class(scores: list[dict]) -> dict[str, list[float | None]]:
+    """AP by class name, of each framework."""
+    names = dict.fromkeys(name for found in scores for name in found)
+    return {name: [found.get(name) for found in scores] for name in names}
+
+
+def answer(name: str, verdicts: list[Verdict]) -> Answer:
+    failed = [v for v in verdicts if v.status is Status.FAIL]
+    unsure = [v for v in verdicts if v.status in (Status.INCONCLUSIVE, Status.NOT_RUN)]
+    if failed:
+        text = f"{name}: {len(failed)} of {len(verdicts)} verdicts fail, first {failed[0].check}"
+        return Answer("FAIL", f"{text}: {failed[0].node}")
+    text = f"{name}: PyTorch and Jittor train alike as far as was asked, {len(verdicts)} verdicts"
+    more = f", {len(unsure)} inconclusive" if unsure else ""
+    return Answer("INCONCLUSIVE" if len(unsure) == len(verdicts) else "PASS", text + more)
 
 
 def write_summary(path: Path, name: str, sections: list[Section], verdicts: list[Verdict]) -> Path:
     """One page that needs no other file."""
-    environment = jinja2.Environment(autoescape=True, finalize=as_text)
-    page = environment.from_string(TEMPLATE).render(
+
+    def embed(file: Path) -> str:
+        return base64.b64encode(file.read_bytes()).decode()
+
+    page = render(
+        "summary.html.j2",
         name=name,
+        answer=answer(name, verdicts),
         sections=sections,
         verdicts=verdicts,
         number=lambda value: "" if value is None else f"{value:.4g}",
-        embed=lambda file: base64.b64encode(file.read_bytes()).decode(),
+        embed=embed,
         keys=lambda section: list(dict.fromkeys(k for f in section.facts.values() for k in f)),
+        data=[section.curves for section in sections],
     )
     with replacing(path) as temporary:
         temporary.write_text(page)

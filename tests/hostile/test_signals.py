@@ -329,6 +329,7 @@ def test_a_rank_that_dies_is_named(tmp_path, framework):
 def test_seeds_after_a_stop_go_on(tmp_path):
     """The whole of it, stopped in the first seed, ends as if nobody had."""
     arguments = [*TINY, "--set=optimiser.epochs=2", "--seeds=0,1", f"--out={tmp_path}"]
+    arguments.append("--pictures=0")
     process = small.start("train_pair", *arguments)
     wait_for(lambda: list(tmp_path.glob("seed0/*/log.txt")), 400)
     process.terminate()
