@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PAIR := logs/parity/pair
 
-.PHONY: parity parity-full mutants floors bench fuzz hostile test lint format setup clean
+.PHONY: parity parity-full mutants floors bench fuzz hostile ports test lint format setup clean
 
 parity: setup
 	$(PY) -m pytest parity/
@@ -31,6 +31,9 @@ fuzz: setup
 
 hostile: setup
 	$(PY) -m pytest tests/hostile -m ""
+
+ports: setup
+	$(PY) -m examples.ports
 
 test: setup lint
 	@$(PY) -m pytest tests/ -n 2 --dist loadfile; tests=$$?; \

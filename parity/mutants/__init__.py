@@ -47,12 +47,15 @@ class Mutant:
 
     def patched(self) -> str:
         """The source with the fault; ValueError unless `old` occurs exactly once."""
-        source = self.path.read_text()
-        if source.count(self.old) != 1:
-            raise ValueError(
-                f"mutant {self.name}: {self.old!r} occurs {source.count(self.old)} times in {self.path.name}"
-            )
-        return source.replace(self.old, self.new)
+        return replaced_once(self.path, self.old, self.new, f"mutant {self.name}")
+
+
+def replaced_once(path: Path, old: str, new: str, who: str) -> str:
+    """The file's text with `new` for `old`; ValueError, which names `who`, unless `old` occurs exactly once."""
+    source = path.read_text()
+    if source.count(old) != 1:
+        raise ValueError(f"{who}: {old!r} occurs {source.count(old)} times in {path.name}")
+    return source.replace(old, new)
 
 
 class _PatchedLoader(SourceFileLoader):
