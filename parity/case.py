@@ -41,7 +41,7 @@ class Case:
     makes them here, or a target that makes them in the reference's process. weights: float32 arrays by the
     reference's names from shapes by name, a function or a target likewise. float64, float32: which gates.
     training: batch statistics are computed (None:
-    modules' modes are left alone). gradients: whether there is a backward pass.
+    modules' modes are left alone). gradients: whether there is a backward pass. batches: trees for the training steps.
     """
 
     name: str
@@ -55,6 +55,11 @@ class Case:
     training: bool | None = False
     gradients: bool = True
     seed: int = 0
+    batches: Callable | Sequence | None = None
+
+    def made_batches(self) -> Sequence | None:
+        """What the training steps are given, one tree each; None for the inputs over and over."""
+        return self.batches() if callable(self.batches) else self.batches
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -82,7 +87,8 @@ class Subject:
     record(outputs) -> arrays and numbers that a trace keeps besides; metrics(outputs) -> {name: float}.
     optimiser({name: parameter}) -> the framework's own optimiser; schedule(optimiser, step), called before step k.
     options: of the harness's own optimiser (engine/optimise.py), for subjects without one.
-    train_step(batch, step) -> {name: number}: a whole step of the user's own; batches(seed) -> iterator of trees.
+    train_step(batch, step) -> {name: number}: a whole step of the user's own; or train_step(model, batch, step), which
+    is watched (engine/observing.py); batches(seed) -> iterator of trees.
     name(own name) -> the reference's name of a parameter or module. layout: {pattern of own names: Layout}.
     load(weights), state() -> weights: the subject's own way to take and give arrays by the reference's names.
     trained: names of the trained parameters; those that ask for gradients when nothing is said.
@@ -187,6 +193,7 @@ def case_from_file(path: Path | str) -> Case:
         float64=getattr(module, "FLOAT64", True),
         float32=getattr(module, "FLOAT32", True),
         gradients=getattr(module, "GRADIENTS", True),
+        batches=getattr(module, "batches", None),
         **weights,
     )
 
@@ -202,5 +209,7 @@ def pair_side(path: str, half: str) -> Subject:
         subject.name = rename
     if half == "jittor" and not subject.layout:
         subject.layout = getattr(module, "LAYOUT", {})
+    step = getattr(module, f"{half}_step", None)
+    subject.train_step = subject.train_step or step
     subject.options = subject.options or getattr(module, "OPTIMISER", {})
     return subject

@@ -85,6 +85,13 @@ class Backend(Protocol):
     def named_tensors(self, model) -> dict:
         """Every parameter and buffer by name, live."""
 
+    def is_training(self, module) -> bool:
+        """The module's own mode."""
+
+    def watching_gradients(self, tensors: Mapping):
+        """Context manager that gives a dictionary: L2 norms by name of the gradients that backward passes inside of it
+        find for these tensors, added up."""
+
     def set_mode(self, model, training: bool) -> None: ...
 
     def update(self, tensor, value) -> None:

@@ -192,6 +192,33 @@ def named_tensors(model) -> dict:
     return dict(model.named_parameters())
 
 
+def is_training(module) -> bool:
+    return bool(getattr(module, "is_train", True))
+
+
+@contextmanager
+def watching_gradients(tensors: Mapping):
+    """By jt.grad, which optimisers call too."""
+    found: dict[str, float] = {}
+    names, original = {id(x): name for name, x in tensors.items()}, jt.grad
+
+    def noting(loss, targets, *rest, **named):
+        gradients = original(loss, targets, *rest, **named)
+        alone = isinstance(targets, jt.Var)
+        pairs = [(targets, gradients)] if alone else zip(targets, gradients)
+        for target, gradient in pairs:
+            name = names.get(id(target))
+            if name is not None and gradient is not None:
+                found[name] = found.get(name, 0.0) + float(np.linalg.norm(gradient.numpy()))
+        return gradients
+
+    jt.grad = noting
+    try:
+        yield found
+    finally:
+        jt.grad = original
+
+
 def set_mode(model, training: bool) -> None:
     for part in model.modules():  # its own eval() would freeze every parameter
         part.is_train = training

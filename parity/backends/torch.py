@@ -177,6 +177,33 @@ def named_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     return model.state_dict(keep_vars=True)
 
 
+def is_training(module: nn.Module) -> bool:
+    return module.training
+
+
+@contextmanager
+def watching_gradients(tensors: Mapping[str, torch.Tensor]):
+    """By hooks; what is unfrozen inside is not seen until the next time."""
+    found: dict[str, float] = {}
+
+    def noting(name: str):
+        def note(gradient):
+            found[name] = found.get(name, 0.0) + float(gradient.norm())
+
+        return note
+
+    hooks = [
+        x.register_hook(noting(name))
+        for name, x in tensors.items()
+        if x.requires_grad and x.is_leaf
+    ]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def set_mode(model: nn.Module, training: bool) -> None:
     model.train(training)
 

@@ -45,8 +45,11 @@ INHERITED = (  # of whole runs: what differs there was made somewhere
     ),
     *(checks.NODE_GRADIENTS_64, checks.GRADIENTS_64),
     *(checks.FORWARD_32, checks.LOSSES_32, checks.CHOICES_32, checks.DETECTIONS_32),
-    *(checks.GRADIENTS_32, checks.DISPLACEMENT),
+    *(checks.GRADIENTS_32, *checks.OWN_VALUES, checks.DISPLACEMENT),
 )
+
+
+STILL = ("still",)  # the group of what does not move or gets no gradient
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def run_of(case: str) -> str:
 def is_inherited(verdict: Verdict) -> bool:
     """Whether it looks at a whole run; an optimiser, a schedule are looked at by themselves."""
     _, _, part = verdict.case.partition(": ")
-    return verdict.check in INHERITED and part in ("", "training steps")
+    return verdict.check in INHERITED and part in ("", "training steps", "own training step")
 
 
 def _of_one(failed: list[Verdict]) -> list[Cause]:
@@ -110,6 +113,8 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
             inherited.append(verdict)
         else:
             groups.setdefault(_group(verdict), []).append(verdict)
+    if any(found[0].check == checks.TRAINABLE for found in groups.values()):
+        inherited += groups.pop(STILL, [])
     if not groups and inherited:
         first = min(inherited, key=lambda v: INHERITED.index(v.check))
         inherited.remove(first)
@@ -133,6 +138,8 @@ def _group(verdict: Verdict) -> tuple:
         return ("module", verdict.owner)
     if verdict.check in LOCAL:
         return (verdict.check in BACKWARD, verdict.node)
+    if verdict.check in (checks.MOVES, checks.REACHED):
+        return STILL  # what gets no gradient does not move
     return (verdict.case, verdict.check, verdict.kind, verdict.node.partition("/")[0])
 
 

@@ -25,6 +25,12 @@ LOCAL_FORWARD_32 = "float32 local forward"
 LOCAL_GRADIENTS_32 = "float32 local gradients"
 STEP_LOSSES = "float64 losses"
 DISPLACEMENT = "float64 displacement"
+# of a user's own training step (own_steps.py)
+MODES, TRAINABLE, RATES = "training modes", "frozen or not", "learning rates"
+MOVES, REACHED = "what moves", "what gets a gradient"
+OWN_NUMBERS, OWN_GRADIENTS, OWN_MOVED = "step: numbers", "step: gradients", "step: moved"
+OWN_STATISTICS, OWN_EMA = "step: statistics", "step: EMA"
+OWN_VALUES = (OWN_NUMBERS, OWN_GRADIENTS, OWN_MOVED, OWN_STATISTICS, OWN_EMA)
 NOT_LOOKED_INTO = "not looked into"
 
 # checks whose verdicts are on nodes, by name

@@ -33,6 +33,8 @@ TUBE_COPIES = 8  # at least
 TUBE_FLOOR = 64 * U32  # of a loss that no copy moves
 STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
 RANKS_GRADIENT, RANKS_LOSS = 1e-12, 1e-12  # float64, several processes against one
+# a user's own steps, float64 (float32): values of one step; up to the last it may be rates rounded to float32
+OWN_STEP, OWN_STEP_32, OWN_STEP_ROUNDED = 1e-9, 1e-4, 2e-6
 # two reports: a node has changed when its error is this many times as great, and not next to nothing
 CHANGE_FACTOR, CHANGE_LEAST = 1.5, 0.1
 ALPHA, POWER = 0.05, 0.8  # of tests over seeds

@@ -17,6 +17,7 @@ FORMULA, PRECISION, NOT_FINITE = "another formula", "precision only", "not finit
 BACKWARD, DETACHED = "backward only", "no gradient"
 FROZEN, MODE, NEVER = "frozen or not", "mode", "never reached"
 WEIGHTS, CHOICE, INITIAL, RATE = "weights", "choice", "initial value", "learning rate"
+STILL = "does not move"
 IN_PLACE = "inputs changed in place"
 MOST = 1 << 22  # elements that are looked at
 EXACT = (

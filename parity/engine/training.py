@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from parity.case import Case
-from parity.engine import gates, tree
+from parity.engine import gates, kinds, tree
 from parity.engine.detections import compare_detections
 from parity.engine.examine import Examination
 from parity.engine.judging import judge, judge_nodes
+from parity.engine.own_steps import OwnSteps
 from parity.engine.randomness import stream
 from parity.engine.result import Result, workers_of
 from parity.engine.steps import compare_steps
@@ -21,6 +23,7 @@ from parity.engine.workers import Workers
 from parity.errors import WorkerDied, WorkerError
 
 HERE = "parity.engine.training"
+WATCH = "parity.engine.observing"
 
 
 def prepared(case: Case, workers: Workers | None, device: str, ask: Callable, dtype: str) -> Result:
@@ -37,10 +40,14 @@ def prepared(case: Case, workers: Workers | None, device: str, ask: Callable, dt
 def check_steps(
     case: Case, workers: Workers | None = None, *, steps: int = 8, device: str = "cpu"
 ) -> Result:
-    """Coupled float64 training steps of both sides from the same weights, on the case's inputs, over and over."""
+    """Coupled float64 training steps of both sides from the same weights, on the case's batches or its inputs, over
+    and over. Subjects whose train_step takes the model (model, batch, step) are looked at after every step, and
+    nothing sets their modes (own_steps.py)."""
 
     def ask(examination: Examination, used: Workers) -> list[Verdict]:
         sides = case.labels
+        if all(used.run(f"{WATCH}:has_own_step", sides=sides).values()):
+            return own_steps(case, used, steps, device)
         names = used.both("trained_names", sides=sides)
         batches = [examination.inputs] * steps
         found = used.both("train_steps", batches, examination.targets, sides=sides)
@@ -48,6 +55,35 @@ def check_steps(
         return compare_steps(f"{case.name}: training steps", *answers, sides)
 
     return prepared(case, workers, device, ask, "float64")
+
+
+def own_steps(case: Case, workers: Workers, steps: int, device: str) -> list[Verdict]:
+    """Both users' own steps side by side; a side that raises is a verdict, and what was found before is kept."""
+    found: list[Verdict] = []
+
+    def ask(examination: Examination, used: Workers) -> list[Verdict]:
+        sides, batches = case.labels, list(case.made_batches() or [])
+        judged = OwnSteps(case.name, examination.weights, sides, case.float64)
+        for step in range(steps):
+            batch = batches[step % len(batches)] if batches else examination.inputs
+            try:
+                answers = used.run(f"{WATCH}:one_step", batch, step, sides=sides)
+            except WorkerError as error:
+                found.append(crashed(judged.case, f"step{step}", error))
+                return [*found, *judged.conclude(step)]
+            found.extend(judged.judge(step, [answers[side] for side in sides]))
+        return [*found, *judged.conclude(steps)]
+
+    dtype = "float64" if case.float64 else "float32"
+    result = prepared(replace(case, training=None), workers, device, ask, dtype)
+    lost = [v for v in found if v not in result.verdicts]
+    return lost + result.verdicts
+
+
+def crashed(case: str, node: str, error: WorkerError) -> Verdict:
+    last = "\n".join(error.details.strip().splitlines()[-6:])
+    verdict = Verdict(case, "worker", node, Status.FAIL, message=f"{error}\n{last}")
+    return verdict.but(kind=kinds.CRASH)
 
 
 def check_tube(

@@ -1,0 +1,151 @@
+"""Users' own training steps: what differs is told in the words of training, and right ones are silent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parity import Case, Side, Workers, check_steps
+from parity.engine import kinds
+from parity.engine.causes import causes_of
+from parity.engine.own_steps import OwnSteps
+
+HALVES = """
+import copy
+
+import torch
+from torch import nn
+
+from parity import Subject
+
+
+def half(fault="", **_):
+    layers = [nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)]
+    model = nn.Sequential(*layers)
+    model.unused = nn.Parameter(torch.ones(2))
+    for parameter in model[0].parameters():
+        parameter.requires_grad_(fault == "not frozen")
+    kept = {}
+
+    def step(model, batch, step):
+        if step == 0:
+            groups = [{"params": model[1].parameters(), "lr": 0.01}, {"params": model[4].parameters()}]
+            if fault == "a group forgotten":
+                groups = groups[1:]
+            kept["optimiser"] = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
+            kept["ema"] = copy.deepcopy(model)
+        model.train()
+        if fault != "frozen statistics forgotten":
+            model[1].eval()
+        if step == 2:
+            for group in kept["optimiser"].param_groups[fault == "drop misses a group":]:
+                group["lr"] *= 0.1
+        loss = (model(*batch) ** 2).mean()
+        if fault == "stops" and step > 0:
+            loss = loss.detach().requires_grad_()
+        kept["optimiser"].zero_grad()
+        loss.backward()
+        if fault != "no clipping":
+            nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+        kept["optimiser"].step()
+        decay = 0.9 if fault != "EMA" else 0.99
+        with torch.no_grad():
+            for a, b in zip(kept["ema"].parameters(), model.parameters()):
+                a.mul_(decay).add_(b, alpha=1 - decay)
+        return {"loss": loss, "optimiser": kept["optimiser"], "ema": kept["ema"]}
+
+    return Subject(model, train_step=step)
+
+
+def broken():
+    def step(model, batch, step):
+        if step == 1:
+            raise RuntimeError("no second step")
+        return {"loss": model(*batch).sum()}
+
+    return Subject(half().model, train_step=step)
+"""
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers(Side("", "torch"), Side("", "torch")) as both:
+        yield both
+
+
+@pytest.fixture
+def compare(tmp_path, workers):
+    path = tmp_path / "halves.py"
+    path.write_text(HALVES)
+    batches = [(np.random.default_rng(k).standard_normal((2, 2, 6, 6)),) for k in range(3)]
+
+    def run(fault: str, build: str = "half"):
+        given = {"fault": fault} if build == "half" else {}
+        sides = [Side(f"{path}:half", "torch", arguments={"fault": ""})]
+        sides.append(Side(f"{path}:{build}", "torch", arguments=given))
+        case = Case("steps", *sides, lambda: batches[0], batches=batches, training=True)
+        return check_steps(case, workers, steps=4)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "text"),
+    [
+        (
+            "not frozen",
+            kinds.FROZEN,
+            "only on candidate's side asks for gradients: 0.bias, 0.weight",
+        ),
+        (
+            "frozen statistics forgotten",
+            kinds.MODE,
+            "1 BatchNorm2d in training mode on candidate's side",
+        ),
+        ("a group forgotten", kinds.RATE, "2 and 1 parameter groups"),
+        ("drop misses a group", kinds.RATE, "candidate's group 0 keeps its rate 0.01"),
+        ("stops", kinds.STILL, "ever gets a gradient"),
+        ("no clipping", "", "moved/step0"),
+        ("EMA", "", "EMA/step0"),
+    ],
+)
+def test_faults_of_training_are_told(compare, fault, kind, text):
+    found = compare(fault)
+    cause = found.causes[0]
+    told = " ".join(c.summary for c in found.causes)
+    assert text in told or fault == "stops", told
+    if kind:
+        assert kind in {c.kind for c in found.causes} or fault == "stops", found.causes
+    assert cause.case == "steps: own training step"
+
+
+def test_right_steps_are_silent_and_modes_are_the_users(compare):
+    found = compare("")
+    found.raise_for_failures()
+    checks = {v.check for v in found.verdicts}
+    assert {"training modes", "learning rates", "step: EMA", "step: moved", "what moves"} <= checks
+    moved = [v.node for v in found.verdicts if v.check == "step: statistics"]
+    assert any("running_mean" in node for node in moved)
+
+
+def test_a_step_that_raises_keeps_what_was_found(compare):
+    found = compare("", "broken")
+    assert any(c.kind == kinds.CRASH and "no second step" in c.summary for c in found.causes)
+    assert any(v.node.startswith("modes/step0") for v in found.verdicts)
+    assert causes_of(found.verdicts)[0].kind == kinds.CRASH
+
+
+def test_the_variance_that_jittor_keeps_is_known():
+    before = {"bn.running_var": np.array([1.0, 1.2]), "w": np.zeros(2)}
+    whole = np.array([0.7, 0.9])
+    after = [0.9 * before["bn.running_var"] + 0.1 * x for x in (whole, whole * 31 / 32)]
+    more = {"gradients": {}, "trainable": ["w"], "modes": {}, "classes": {}, "rates": {}}
+    answers = [
+        {"state": {"bn.running_var": x, "w": np.ones(2)}, "numbers": {}, "held": {}} | more
+        for x in after
+    ]
+    found = OwnSteps("case", before).judge(0, answers)
+    assert {v.status.value for v in found} == {"PASS", "KNOWN"}
+    answers[1]["state"]["bn.running_var"] = after[1] * np.array([1.0, 1.1])
+    found = OwnSteps("case", before).judge(0, answers)
+    assert [v.node for v in found if v.status == "FAIL"] == ["statistics/step0/bn.running_var"]
