@@ -11,6 +11,7 @@ import importlib
 
 _PLACES = {
     "Case": "case",
+    "Cause": "engine.causes",
     "FunctionCase": "case",
     "Layout": "case",
     "Side": "case",
@@ -24,6 +25,7 @@ _PLACES = {
     "Workers": "engine.workers",
     "check_data": "engine.training",
     "check_function": "engine.functions",
+    "check_initial": "engine.initial",
     "check_optimiser": "engine.training",
     "check_postprocess": "engine.training",
     "check_schedule": "engine.training",

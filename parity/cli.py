@@ -13,6 +13,7 @@ from door.terminal import Console, say
 from parity.case import Case
 from parity.engine.environment import examine_environment
 from parity.engine.floors import SCHEMA, read_floors
+from parity.engine.initial import check_initial
 from parity.engine.known import strictly, with_known
 from parity.engine.mapping import propose_names
 from parity.engine.measure import measure, nearby
@@ -48,6 +49,9 @@ def run(options: argparse.Namespace) -> int:
     with workers_of(case, None, options.device) as workers:
         report.environment, verdicts = examine_environment(workers)
         if not any(v.status is Status.FAIL for v in verdicts):
+            first = check_initial(case, workers, device=options.device).verdicts
+            told("what constructors leave", first)
+            verdicts += first
             scripts = options.out / "reproduce"
             found = examine(case, workers, floors=floors, scripts=scripts, told=told)
             verdicts += found.verdicts

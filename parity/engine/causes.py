@@ -159,6 +159,8 @@ def _same(verdict: Verdict) -> tuple:
     """Equal for one mistake in code that runs at several places."""
     if verdict.check in LOCAL and verdict.code and all(verdict.code):
         return (verdict.kind, *verdict.code, verdict.check in BACKWARD)
+    if verdict.check == checks.INITIAL:  # one initialiser serves many parameters
+        return (verdict.case, verdict.kind, verdict.message.partition(":")[0])
     return (verdict.case, verdict.check, verdict.node, verdict.owner)
 
 

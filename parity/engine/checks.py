@@ -4,6 +4,7 @@ from __future__ import annotations
 
 NAMES = "trained parameters"
 INPUTS = "inputs"
+INITIAL = "initial values"
 PLAIN_64 = "float64 plain results"
 LOCAL_PLAIN_64 = "float64 local plain results"
 FORWARD_64 = "float64 forward"

@@ -1,0 +1,80 @@
+"""What constructors leave, by distribution and by value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parity import Case, Side, check_initial
+from parity.engine.initial import compare_initial, describe
+from parity.engine.verdicts import Status
+
+RNG = np.random.default_rng(0)
+NORMAL = RNG.standard_normal(4000) * 0.02
+
+
+def compare(a: np.ndarray, b: np.ndarray):
+    (verdict,) = compare_initial("c", {"w": describe(a)}, {"w": describe(b)})
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [
+        (NORMAL * np.sqrt(2), "spread"),
+        (NORMAL + 0.01, "mean"),
+        (RNG.uniform(-0.02 * 3**0.5, 0.02 * 3**0.5, 4000), "form"),
+        (np.zeros(4000), "constant"),
+        (NORMAL.reshape(40, 100), "shape"),
+    ],
+)
+def test_what_differs_is_named(other, word):
+    for pair in ((NORMAL, other), (other, NORMAL)):
+        verdict = compare(*pair)
+        assert verdict.status is Status.FAIL and verdict.message.startswith(word)
+
+
+def test_two_draws_of_one_distribution_agree():
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        for draw in (rng.standard_normal, rng.random):
+            assert compare(draw((8, 50)), draw((8, 50))).status is Status.PASS
+
+
+def test_constants_and_few_values():
+    prior = np.full(80, -np.log(99.0))
+    assert compare(prior, prior).status is Status.PASS
+    assert "constant: -4.595 in torch, 0 in jittor" in compare(prior, 0 * prior).message
+    assert compare(np.array([0.1, 0.3]), np.array([0.2, 0.1])).status is Status.INCONCLUSIVE
+    assert compare(NORMAL, NORMAL * (1 + 1e-8)).status is Status.PASS, "pretrained"
+
+
+HALVES = """
+import torch
+from torch import nn
+
+def half(spread=0.02, more=False):
+    torch.manual_seed(int(1000 * spread))
+    model = nn.Sequential(nn.Linear(30, 40), nn.LayerNorm(40), nn.Linear(40, 8))
+    for layer in (model[0], model[2]):
+        nn.init.normal_(layer.weight, std=spread)
+        nn.init.zeros_(layer.bias)
+    if more:
+        model.add_module("extra", nn.Linear(8, 8))
+    return model
+"""
+
+
+def test_constructors_of_two_sides(tmp_path):
+    path = tmp_path / "halves.py"
+    path.write_text(HALVES)
+
+    def run(**given):
+        sides = [Side(f"{path}:half", "torch", arguments=a) for a in ({}, given)]
+        return check_initial(Case("built", *sides, lambda: ()))
+
+    run().raise_for_failures()
+    (cause, alone) = run(spread=0.1, more=True).causes[::-1]
+    assert cause.where == "0.weight" and cause.also == ("2.weight",)
+    assert cause.kind == "initial value" and "spread: 0.0" in cause.summary
+    assert "only candidate has extra.weight, extra.bias" in alone.summary
