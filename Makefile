@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PAIR := logs/parity/pair
 
-.PHONY: parity parity-full mutants floors bench fuzz hostile ports test lint format setup clean
+.PHONY: parity parity-full mutants floors bench docs fuzz hostile ports test lint format setup clean
 
 parity: setup
 	$(PY) -m pytest parity/
@@ -24,6 +24,13 @@ floors: setup
 bench: setup
 	$(PY) -m scripts.bench
 	$(PY) -m scripts.bench_weights
+
+docs: setup
+	PIP_FIND_LINKS= $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(PY) -m scripts.readme --check
+	$(PY) -m scripts.reference --check
+	$(PY) -m mkdocs build --strict
+	@echo "site: build/site/index.html"
 
 fuzz: setup
 	PIP_FIND_LINKS= $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'

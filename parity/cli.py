@@ -32,6 +32,7 @@ from parity.report.terminal import conclude as tell
 from parity.report.terminal import on_terminal, print_table, shown
 
 OUT = Path("logs") / "parity"
+NAMES = ("run", "map", "record", "compare", "diff", "floors", "lint")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -146,53 +147,98 @@ def lint(options: argparse.Namespace) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(prog="parity", description=__doc__)
-    commands = found.add_subparsers(required=True, metavar="COMMAND")
+    found = argparse.ArgumentParser(
+        prog="parity",
+        description="Proves whether two implementations of a model agree.",
+        epilog="example: parity run my_pair.py        (docs/pairs.md says what is in the file)",
+    )
+    commands = found.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
-    def command(name: str, function, text: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text)
+    def command(name: str, function, text: str, example: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(
+            name, help=text, description=text, epilog=f"example: parity {name} {example}"
+        )
         one.set_defaults(function=function)
         return one
 
-    def device(one: argparse.ArgumentParser) -> None:
-        one.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    def groups(one: argparse.ArgumentParser, *titles: str) -> list:
+        return [one.add_argument_group(title) for title in titles]
 
-    one = command("run", run, "examine a pair: every layer, gradient, choice and step")
-    one.add_argument("case", type=Path, help="FILE.py with a pair (docs/pairs.md)")
-    one.add_argument("--out", type=Path, default=OUT, help="folder of the report")
-    one.add_argument("--floors", help="a file of measured noise, see `parity floors`")
-    one.add_argument("--strict", action="store_true", help="KNOWN differences fail, too")
-    one.add_argument("--table", action="store_true", help="print every check, too")
-    one.add_argument("--steps", type=whole, default=8, help="training steps; 0 leaves them out")
+    def device(one) -> None:
+        one.add_argument(
+            "--device", choices=("cpu", "cuda"), default="cpu", help="where both sides run"
+        )
+
+    one = command(
+        "run",
+        run,
+        "Examines a pair: every layer, gradient, choice and step.",
+        "my_pair.py --steps 0",
+    )
+    what, how, told = groups(one, "what is compared", "how", "what is told")
+    what.add_argument("case", type=Path, help="FILE.py with a pair (docs/pairs.md)")
+    what.add_argument("--steps", type=whole, default=8, help="training steps; 0 leaves them out")
+    device(how)
+    how.add_argument("--floors", help="a file of measured noise, see `parity floors`")
+    how.add_argument("--strict", action="store_true", help="KNOWN differences fail, too")
+    told.add_argument("--out", type=Path, default=OUT, help="folder of the report")
+    told.add_argument("--table", action="store_true", help="print every check, too")
+    one = command(
+        "map", map_names, "Proposes which parameter of the candidate is which.", "my_pair.py"
+    )
+    one.add_argument("case", type=Path, help="FILE.py with a pair")
     device(one)
-    one = command("map", map_names, "propose which parameter of the candidate is which")
-    one.add_argument("case", type=Path)
-    device(one)
-    one = command("record", record_one, "record what one side computes, to be compared elsewhere")
-    one.add_argument("case", type=Path)
-    one.add_argument("--side", required=True, help="reference, candidate or the side's label")
-    one.add_argument("--out", type=Path, required=True, help="FILE.safetensors")
-    one.add_argument("--dtype", choices=("float64", "float32"), default="float64")
-    one.add_argument("--reference", type=Path, help="a record that forces this run")
-    one.add_argument("--rounded", action="store_true", help="force with its float32 values")
-    one.add_argument("--replay", type=Path, help="a record whose choices are repeated")
-    device(one)
-    one = command("compare", compare_records, "compare two or three records")
-    one.add_argument("records", nargs="+", type=Path)
+    record_options(
+        command(
+            "record",
+            record_one,
+            "Records what one side computes, to be compared elsewhere.",
+            "my_pair.py --side reference --out t64.safetensors",
+        ),
+        device,
+    )
+    one = command(
+        "compare",
+        compare_records,
+        "Compares two or three records.",
+        "t64.safetensors j64.safetensors",
+    )
+    one.add_argument(
+        "records", nargs="+", type=Path, help="of `parity record`, the reference's first"
+    )
     one.add_argument("--out", type=Path, default=OUT, help="folder of the report")
     one = command(
-        "diff", compare_reports, "compare two reports: what turned red, got worse, disappeared"
+        "diff",
+        compare_reports,
+        "Compares two reports: what turned red, got worse, disappeared.",
+        "old/report.json logs/parity/report.json",
     )
     one.add_argument("old", type=Path, help="report.json of an earlier run")
     one.add_argument("new", type=Path, help="report.json of a later one")
     one.add_argument("--out", type=Path, default=OUT / "difference.html", help="the page of both")
-    one = command("floors", measure_noise, "measure the noise of a pair's reference")
-    one.add_argument("case", type=Path)
-    one.add_argument("--out", type=Path, default=Path("floors.json"))
+    one = command(
+        "floors", measure_noise, "Measures the noise of a pair's reference.", "my_pair.py"
+    )
+    one.add_argument("case", type=Path, help="FILE.py with a pair")
+    one.add_argument(
+        "--out", type=Path, default=Path("floors.json"), help="added to when it exists"
+    )
     device(one)
-    one = command("lint", lint, "look for known differences in Jittor code")
-    one.add_argument("arguments", nargs=argparse.REMAINDER)
+    one = command("lint", lint, "Looks for known differences in Jittor code.", "my_port/")
+    one.add_argument("arguments", nargs=argparse.REMAINDER, help="see `parity lint --help`")
     return found
+
+
+def record_options(one: argparse.ArgumentParser, device) -> None:
+    what, how = (one.add_argument_group(title) for title in ("what is recorded", "how it runs"))
+    what.add_argument("case", type=Path, help="FILE.py with a pair")
+    what.add_argument("--side", required=True, help="reference, candidate or the side's label")
+    what.add_argument("--out", type=Path, required=True, help="FILE.safetensors")
+    device(how)
+    how.add_argument("--dtype", choices=("float64", "float32"), default="float64")
+    how.add_argument("--reference", type=Path, help="a record that forces this run")
+    how.add_argument("--rounded", action="store_true", help="force with its float32 values")
+    how.add_argument("--replay", type=Path, help="a record whose choices are repeated")
 
 
 def whole(text: str) -> int:

@@ -68,11 +68,12 @@ def fields_help() -> str:
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = fields_help(), argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--preset", required=True, help=f"one of {', '.join(PRESETS)}")
-    parser.add_argument(
+    group = parser.add_argument_group("model and data")
+    group.add_argument("--preset", required=True, help=f"one of {', '.join(PRESETS)}")
+    group.add_argument(
         "--data", help="COCO directory, a year of VOC (as VOC2007), or VOCdevkit; scenes need none"
     )
-    parser.add_argument(
+    group.add_argument(
         "--set",
         action="append",
         default=[],
@@ -80,9 +81,9 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         help="as optimiser.lr=1e-3; repeatable",
     )
     add_number(
-        parser, "--seed", int, SEEDS, help="one number for weights, order, augmentation and dropout"
+        group, "--seed", int, SEEDS, help="one number for weights, order, augmentation and dropout"
     )
-    parser.add_argument(
+    group.add_argument(
         "--deterministic",
         action="store_true",
         help="only algorithms that give the same bits in every run (on CPU they do so anyway)",
@@ -90,9 +91,10 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    group = parser.add_argument_group("the run")
+    group.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     add_number(
-        parser,
+        group,
         "--ranks",
         int,
         Range(1, 1024),
@@ -101,36 +103,36 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="processes, with a GPU each on --device cuda, that train together, each on its share of the images "
         "(optimiser.batch_size is of each): torchrun starts PyTorch's, mpirun Jittor's",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument(
+    group.add_argument("--out", type=Path, required=True, help="folder of the run")
+    group.add_argument(
         "--weights",
         type=Path,
         help="start from these (ours, or of any known source, see convert_weights) instead of random ones",
     )
     add_source_options(parser)
-    parser.add_argument(
+    group.add_argument(
         "--reset-heads",
         action="store_true",
         help="begin the class head anew when --weights has another number of classes",
     )
-    add_number(parser, "--max-steps", int, Range(1), help="training steps per epoch, at most")
-    add_number(parser, "--val-images", int, Range(1), help="validation images, at most")
-    add_number(parser, "--evaluate-every", int, Range(1), default=1, metavar="EPOCHS")
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
-    parser.add_argument(
+    add_number(group, "--max-steps", int, Range(1), help="training steps per epoch, at most")
+    add_number(group, "--val-images", int, Range(1), help="validation images, at most")
+    add_number(group, "--evaluate-every", int, Range(1), default=1, metavar="EPOCHS")
+    group.add_argument("--resume", action="store_true", help="continue the run in --out")
+    group.add_argument(
         "--resume-anyway",
         action="append",
         default=[],
         metavar="FIELD",
         help="continue it though this differs from its checkpoint, as data.train or optimiser.lr; repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--full-evaluation",
         action="store_true",
         help="the last evaluation is of all images, --val-images or not",
     )
     add_number(
-        parser,
+        group,
         "--keep",
         int,
         Range(0),
@@ -138,13 +140,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="keep the checkpoints of the last N epochs",
     )
-    parser.add_argument(
+    group.add_argument(
         "--best-by",
         choices=tuple(SCORES),
         default="AP",
         help="what best.safetensors is best in",
     )
-    parser.add_argument(
+    group.add_argument(
         "--tensorboard", action="store_true", help="write OUT/tensorboard, too (log.csv always is)"
     )
     add_loading_options(parser)

@@ -203,7 +203,7 @@ def test_at_the_end_one_screen(seen):
 def test_plain_lines_where_colours_or_tables_are_not_wanted(tmp_path):
     write_suite(tmp_path, {"test_ops.py": SUITE["test_ops.py"]})
     plain = on_a_terminal(tmp_path, NO_COLOR="1")
-    assert "48;5;" not in plain and "ops    " in text_of(plain) and "▃" in plain
+    assert "48;5;" not in plain and "ops    " in text_of(plain) and "▄" in plain
     for options, variables in ((("-q",), {}), (("-v",), {}), ((), {"CI": "true"})):
         lines = on_a_terminal(tmp_path, *options, **variables)
         assert "fwd" not in lines and "Jittor" not in lines.replace("PyTorch", "")

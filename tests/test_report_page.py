@@ -284,4 +284,4 @@ def test_answers_and_levels():
             }
         ]
     )
-    assert cell["c"]["forward64"].level == "3" and kind_of("weights: torch round trip") == "weights"
+    assert cell["c"]["forward64"].level == "4" and kind_of("weights: torch round trip") == "weights"

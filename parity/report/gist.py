@@ -107,7 +107,7 @@ class Cell:
             return levels[self.status]
         if self.share is None:
             return "exact"
-        return str(min(5, max(0, 5 + math.floor(math.log10(max(self.share, 1e-9))))))
+        return str(min(5, max(0, 6 + math.floor(math.log10(max(self.share, 1e-9))))))
 
     def told(self) -> str:
         """ "395 compared, worst 2.2e-15, limit 1.0e-12, 1 FAIL"."""

@@ -78,7 +78,9 @@ def conclude(report: Mapping, folder: str, console: Console, whole: bool) -> Non
     folder: of the report, "" where none is written.
     """
     found = gist.answer(report)
-    console.print(Text(plain(f"{found.text}."), style=f"bold {OF_STATUS[found.status]}"))
+    console.print(
+        Text(plain(f"{found.text}."), style=f"bold {OF_STATUS[found.status]}"), soft_wrap=True
+    )
     if whole:
         console.print()
         for line in blocks(report, console):

@@ -75,7 +75,7 @@ function drawModules() {
   drawSorted(byId("modules"), MODULES, rows.filter(r => r.name.toLowerCase().includes(text)), null, row => showNode(row.name));
   drawTree(rows);
 }
-const levelOf = share => share === null ? "exact" : share > 1 ? "fail" : Math.min(5, Math.max(0, 5 + Math.floor(Math.log10(Math.max(share, 1e-9)))));
+const levelOf = share => share === null ? "exact" : share > 1 ? "fail" : Math.min(5, Math.max(0, 6 + Math.floor(Math.log10(Math.max(share, 1e-9)))));
 const greatest = (a, b) => a === null ? b : b === null ? a : Math.max(a, b);
 const LOCAL = ON_NODES.filter(c => c.includes("local")), TOTAL = ON_NODES.filter(c => !c.includes("local"));
 const shareOf = (row, checks) => checks.reduce((most, c) => greatest(most, row.by[c] ? (row.by[c].status === "FAIL" ? Math.max(2, row.by[c].share || 0) : row.by[c].share) : null), null);

@@ -26,6 +26,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="parity.atlas.lint",
         description=__doc__,
+        epilog="example: parity lint my_port/ --fix",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("paths", nargs="*", type=Path, help="files or folders")
