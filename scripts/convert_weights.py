@@ -1,5 +1,7 @@
 """Weights between systems, file formats and frameworks, with the proof that they arrived.
 
+Example: `python -m scripts.convert_weights inspect detr-r50.pth`
+
     inspect FILE                                  what a file holds: its tree, shapes, values, and which system's it is
     convert FILE --preset NAME --out FILE         to canonical names; .safetensors, .pth (PyTorch) or .pkl (Jittor)
     convert ... --naming "Hugging Face DETR"      under another system's names
