@@ -27,7 +27,7 @@ from parity.files import write_json
 from parity.report.changes import BAD, changes
 from parity.report.difference import tell as tell_difference
 from parity.report.difference import write_page
-from parity.report.report import Report
+from parity.report.report import Report, Timing
 from parity.report.terminal import conclude as tell
 from parity.report.terminal import on_terminal, print_table, shown
 
@@ -38,8 +38,7 @@ NAMES = ("run", "map", "record", "compare", "diff", "floors", "lint")
 def run(options: argparse.Namespace) -> int:
     """Everything about a pair; 1 when anything failed."""
     case = Case.from_file(options.case)
-    console = Console()
-    report = Report(options.out)
+    console, report, watch = Console(), Report(options.out), Timing()
 
     def told(stage: str, verdicts: list) -> None:
         failed = sum(v.status is Status.FAIL for v in verdicts)
@@ -60,10 +59,11 @@ def run(options: argparse.Namespace) -> int:
                 verdicts += check_steps(case, workers, steps=options.steps).verdicts
     verdicts = strictly(verdicts) if options.strict else with_known(verdicts)
     report.add(verdicts)
+    report.timings.append(watch.of(case.name))
     return conclude(report, Result(verdicts, report.environment), console, options.table)
 
 
-def conclude(report: Report, result: Result, console: Console, table: bool = True) -> int:
+def conclude(report: Report, result: Result, console: Console, table: bool = False) -> int:
     """What it came to, and where the report is; 1 when anything failed or nothing was compared."""
     report.write()
     found = report.to_dict()

@@ -9,11 +9,12 @@ import time
 import numpy as np
 import pytest
 
+from parity.engine import checks
 from parity.engine.values import look
 from parity.engine.verdicts import Status, Verdict
 from parity.report.gist import answer, kind_of, matrix
 from parity.report.page import render
-from parity.report.report import Report
+from parity.report.report import RUNNING, Progress, Report
 from tests.browser import fits, launched, opened
 
 WRONG = "stem.layer1.conv2"
@@ -244,6 +245,18 @@ def test_no_network_is_needed(tmp_path):
     assert page.count("</script>") == 3, "a message cannot end a script element"
     data = page.partition('id="data">')[2].partition("</script>")[0]
     assert set(json.loads(data)["cases"]) == {"first", "second <case>", "third"}
+
+
+def test_every_check_of_the_engine_has_a_column():
+    names = [v for k, v in vars(checks).items() if k.isupper() and isinstance(v, str)]
+    assert {name for name in names if kind_of(name) == "other"} == {checks.NOT_LOOKED_INTO}
+
+
+def test_a_report_in_which_nothing_is_yet(browser, tmp_path):
+    report = Report(tmp_path, progress=Progress(RUNNING, 0, 3, "detectors: x"))
+    page, errors = opened(browser, report.write()[1], "#open=depth,comparisons,nodes,steps")
+    assert "0 of 3 cases done, now detectors: x" in page.locator("#progress").inner_text()
+    assert page.locator("#answer h1").inner_text() == "Nothing yet." and not errors
 
 
 def test_answers_and_levels():

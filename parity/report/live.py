@@ -15,13 +15,12 @@ import pytest
 
 from door.terminal import Console
 from parity.engine.kernels import Kernels
-from parity.engine.stopwatch import COMPARING
 from parity.engine.verdicts import Status, Verdict
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.files import peak_memory
 from parity.report.board import Board
 from parity.report.lines import group_of, line_of, name_of, overall, readable
-from parity.report.report import FINISHED, INTERRUPTED, RUNNING, Progress, Report
+from parity.report.report import FINISHED, INTERRUPTED, RUNNING, Progress, Report, Timing
 from parity.report.screen import Reminder, Screen, Ticker, duration
 from parity.report.terminal import conclude, on_terminal, shown
 
@@ -45,11 +44,7 @@ class Live:
         self.case_began = time.monotonic()
         self.line_begun = False  # by pytest, with -v
         self.compiled, self.compiled_at = 0, -EVERY
-        self.before = (
-            0,
-            0.0,
-            0.0,
-        )  # kernels, seconds of compilers and of comparing, as the case began
+        self.watch = Timing()
         self.outcomes: dict[str, str] = {}  # of the case that runs, by phase
         self.folded: list[tuple[float, list[Verdict]]] = []
         self.seen = 0  # verdicts told so far
@@ -109,7 +104,6 @@ class Live:
         name = self.names[nodeid]
         self.outcomes, self.case_began = {}, time.monotonic()
         self.seen = len(self.report.verdicts)
-        self.before = self.spent()
         self.report.progress.running = readable(name)
         if self.folded and not name.startswith(self.folded_files):
             self.tell_folded()
@@ -148,7 +142,7 @@ class Live:
         self.report.early = []
         progress = self.report.progress
         progress.done, progress.running = progress.done + 1, ""
-        self.report.timings.append(self.timing(readable(name), seconds))
+        self.report.timings.append(self.watch.of(readable(name)))
         if self.screen is not None:
             if self.config.option.verbose > 0:
                 self.reporter.ensure_newline()
@@ -165,15 +159,6 @@ class Live:
             if progress.done == progress.cases:
                 self.tell_folded()
         self.report.write_when_due()
-
-    def spent(self) -> tuple[int, float, float]:
-        return self.kernels.fresh(), self.kernels.seconds(), COMPARING.seconds
-
-    def timing(self, name: str, seconds: float) -> dict:
-        """Where a case's seconds went, and how many kernels were compiled meanwhile."""
-        kernels, compiling, comparing = (a - b for a, b in zip(self.spent(), self.before))
-        told_of = {"seconds": seconds, "comparing": comparing, "compiling": compiling}
-        return {"case": name, "kernels": kernels} | {k: round(v, 2) for k, v in told_of.items()}
 
     def note_outcome(self, item: pytest.Item, call, result) -> None:
         """A worker that died, or a skipped case, becomes a verdict too."""

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from parity.engine.causes import causes_of
+from parity.engine.kernels import Kernels
+from parity.engine.stopwatch import COMPARING
 from parity.engine.verdicts import Status, Verdict
 from parity.files import peak_memory, replacing, write_json
 from parity.report.changes import SCHEMA
@@ -33,6 +35,27 @@ class Progress:
     done: int = 0
     cases: int = 0
     running: str = ""
+
+
+class Timing:
+    """Where a case's seconds go: comparing, compilers, kernels; each case begins where the last one ended."""
+
+    def __init__(self):
+        self.kernels = Kernels()
+        self.before = self.spent(0, 0.0)
+
+    def spent(self, count: int, compiling: float) -> tuple[float, int, float, float]:
+        """Now: seconds, kernels, seconds of compilers (looked up when there are more kernels), of comparing."""
+        fresh = self.kernels.fresh()
+        compiling = compiling if fresh == count else self.kernels.seconds()
+        return time.monotonic(), fresh, compiling, COMPARING.seconds
+
+    def of(self, case: str) -> dict:
+        now = self.spent(*self.before[1:3])
+        seconds, kernels, compiling, comparing = (a - b for a, b in zip(now, self.before))
+        self.before = now
+        told = {"seconds": seconds, "comparing": comparing, "compiling": compiling}
+        return {"case": case, "kernels": kernels} | {k: round(v, 2) for k, v in told.items()}
 
 
 @dataclass
