@@ -90,6 +90,8 @@ class Subject:
     train_step(batch, step) -> {name: number}: a whole step of the user's own; or train_step(model, batch, step), which
     is watched (engine/observing.py); batches(seed) -> iterator of trees.
     name(own name) -> the reference's name of a parameter or module. layout: {pattern of own names: Layout}.
+    split: {name on the other side: names here} of arrays that this side holds in several, along axis 0.
+    dropped: {pattern of the reference's names: reason} of what has no partner by design, and is not compared.
     load(weights), state() -> weights: the subject's own way to take and give arrays by the reference's names.
     trained: names of the trained parameters; those that ask for gradients when nothing is said.
     constant(node) -> whether nothing before that node is trained. watch(choices): a context manager that sends
@@ -114,6 +116,8 @@ class Subject:
     batches: Callable | None = None
     name: Callable[[str], str] | None = None
     layout: Mapping[str, Layout] = field(default_factory=dict)
+    split: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)
     load: Callable | None = None
     state: Callable | None = None
     trained: Sequence[str] | None = None
@@ -209,6 +213,8 @@ def pair_side(path: str, half: str) -> Subject:
         subject.name = rename
     if half == "jittor" and not subject.layout:
         subject.layout = getattr(module, "LAYOUT", {})
+    subject.split = subject.split or getattr(module, "SPLIT", {})
+    subject.dropped = subject.dropped or getattr(module, "DROPPED", {})
     step = getattr(module, f"{half}_step", None)
     subject.train_step = subject.train_step or step
     subject.options = subject.options or getattr(module, "OPTIMISER", {})

@@ -302,3 +302,61 @@ def test_whatever_a_module_returns_is_no_alarm(kind, tmp_path, workers):
         result.raise_for_failures()
     compared = {v.check for v in examine(case, workers).verdicts}
     assert ("float64 node gradients" in compared) == (kind not in ("detached", "nothing"))
+
+
+SPLIT = """
+import torch
+from torch import nn
+from parity import Subject
+
+
+class Whole(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.in_proj = nn.Parameter(torch.zeros(12, 4))
+
+    def forward(self, x):
+        q, k, v = (x @ self.in_proj.T).chunk(3, -1)
+        return (q @ k.T).softmax(-1) @ v
+
+
+class Three(nn.Module):
+    def __init__(self, order):
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(4, 4, bias=False) for _ in range(3))
+        self.table, self.order = nn.Parameter(torch.zeros(2)), [order]
+
+    def forward(self, x):
+        q, k, v = (getattr(self, n)(x) for n in self.order[0])
+        return (q @ k.T).softmax(-1) @ v
+
+
+def whole():
+    return Subject(Whole(), dropped={"table": "a cache of the port's"})
+
+
+def three(order="qkv"):
+    return Subject(
+        Three(order),
+        split={"in_proj": ("q.weight", "k.weight", "v.weight")},
+        dropped={"table": "a cache of the port's"},
+    )
+"""
+
+
+def test_one_array_that_the_other_side_holds_in_three(tmp_path):
+    path = tmp_path / "split.py"
+    path.write_text(SPLIT)
+    ours = Side(f"{path}:whole", "torch")
+    with Workers(ours, ours) as both:
+        case = Case("split", ours, Side(f"{path}:three", "torch"), inputs)
+        result = examine(case, both)
+        result.raise_for_failures()
+        check_steps(case, both, steps=2).raise_for_failures()
+        told = [v.message for v in result.verdicts if v.node == "table (candidate)"]
+        assert told == ["dropped: a cache of the port's"]
+        passed = {(v.check, v.node) for v in result.verdicts if v.status == "PASS"}
+        assert ("float64 gradients", "in_proj") in passed
+        other = Side(f"{path}:three", "torch", arguments={"order": "kqv"})
+        wrong = examine(Case("split", ours, other, inputs, float32=False), both)
+        assert wrong.failures

@@ -64,7 +64,8 @@ def test_what_cannot_be_compared_fails_and_says_so(other, reason):
 
 def test_nothing_to_compare_is_a_failure():
     empty = np.zeros((0, 3))
-    assert status(empty, empty) is Status.FAIL
+    assert status(empty, empty) is Status.PASS, "an image without objects is one on both sides"
+    assert status(empty, empty[:, :2]) is Status.FAIL
     assert one("node", None, None, 1e9).status is Status.FAIL
     assert [v.status for v in judge_nodes("c", "k", {}, {}, None)] == [Status.FAIL]
 
@@ -124,7 +125,7 @@ def test_what_other_rules_miss():
     assert status(np.full(3, np.nan), np.full(3, np.nan)) is Status.FAIL
     # a shape that would broadcast, an empty array, another dtype
     assert status(A[:1], A) is Status.FAIL
-    assert status(A[:0], A[:0]) is Status.FAIL
+    assert status(A[:0], A) is Status.FAIL
     assert status(A.astype(np.float32), A) is Status.FAIL
     # -0 and 0 are one value, though not one bit pattern
     zero = np.array([0.0, 1.0])

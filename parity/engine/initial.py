@@ -36,10 +36,7 @@ def describe_initial(server, side: Side, device: str) -> dict[str, dict]:
     built = call(resolve(side.build), **side.arguments, device=device, dtype="float32")
     subject = built if isinstance(built, Subject) else Subject(built)
     model = Model(server.backend, subject, device, training=None, take_over=False)
-    return {
-        name: describe(model.to_reference(name, server.backend.to_numpy(tensor)))
-        for name, tensor in model.tensors.items()
-    }
+    return {name: describe(values) for name, values in model.state().items()}
 
 
 def describe(values: np.ndarray) -> dict:

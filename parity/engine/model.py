@@ -9,6 +9,7 @@ import numpy as np
 
 from parity.backends.base import Backend
 from parity.case import Subject
+from parity.engine.parts import cut, hidden_by, joined, visible, wholes_of
 from parity.engine.plain import Function
 from parity.engine.weights import drawn_weights
 from parity.errors import InputError
@@ -48,7 +49,9 @@ class Model:
         trained = subject.trained
         if trained is None:
             trained = [n for n, x in self.tensors.items() if backend.is_differentiable(x)]
-        self.trained = list(trained)
+        self.wholes = wholes_of(subject.split, self.own_names)
+        self.hidden = hidden_by(subject.dropped, self.tensors)
+        self.trained = [name for name in trained if name not in self.hidden]
         for tensor in self.tensors.values() if take_over else ():
             shape = tuple(tensor.shape)
             backend.update(tensor, backend.array(np.zeros(shape, dtype=dtype)))
@@ -77,7 +80,7 @@ class Model:
 
     def left_out(self) -> dict[str, str]:
         """Why by own name: modules that are not looked into, parameters and buffers that are not compared."""
-        found = {}
+        found = {name: f"dropped: {reason}" for name, reason in self.hidden.items()}
         for part, model in self.models.items():
             for name in self.backend.named_modules(model):
                 own = ".".join(filter(None, (part, name)))
@@ -91,7 +94,7 @@ class Model:
         return found
 
     def trained_names(self) -> list[str]:
-        return list(self.trained)
+        return visible(self.trained, self.wholes)
 
     def layout_of(self, name: str):
         own = self.own_names[name]
@@ -108,6 +111,11 @@ class Model:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every float parameter and buffer, by the reference's name, as the reference holds it."""
+        held = {n: np.broadcast_to(np.int8(0), shape) for n, shape in self.held_shapes().items()}
+        return {n: x.shape for n, x in joined(held, self.wholes, self.hidden).items()}
+
+    def held_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The same of what this side holds in parts, and of what is left out."""
         found = {}
         for name, tensor in self.tensors.items():
             shape = tuple(tensor.shape)
@@ -122,9 +130,10 @@ class Model:
         self.optimiser = None
         if self.subject.load is not None:
             return self.subject.load(weights)
-        shapes = self.shapes()
         if strict:
-            check_names(shapes, weights)
+            check_names(self.shapes(), weights)
+        shapes = self.held_shapes()
+        weights = cut(weights, self.wholes, shapes)
         for name, tensor in self.tensors.items():
             values = weights.get(name)
             if values is None or values.shape != shapes[name]:
@@ -136,10 +145,12 @@ class Model:
     def state(self) -> dict[str, np.ndarray]:
         if self.subject.state is not None:
             return self.subject.state()
-        return {
+        held = {
             name: self.to_reference(name, self.backend.to_numpy(tensor))
             for name, tensor in self.tensors.items()
+            if name not in self.hidden
         }
+        return joined(held, self.wholes)
 
 
 def is_function(model) -> bool:

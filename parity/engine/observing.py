@@ -8,11 +8,13 @@ groups' rates are read) or a model, a mapping of tensors, an object that holds o
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 
 import numpy as np
 
+from parity.engine.parts import visible
 from parity.errors import InputError
 
 HOLDERS = ("module", "ema", "ema_model", "model", "shadow", "params")
@@ -36,7 +38,10 @@ def one_step(server, inputs, step: int) -> dict:
     was in training mode when it was called; classes: of the modules.
     """
     runner, backend = server.runner, server.backend
-    trainable = [n for n, x in runner.tensors.items() if backend.is_differentiable(x)]
+    trainable = visible(
+        [n for n, x in runner.tensors.items() if backend.is_differentiable(x)],
+        *(runner.wholes, runner.hidden),
+    )
     modes: dict[str, bool] = {}
     modules = {name or "(model)": module for name, module in runner.modules().items()}
 
@@ -64,11 +69,22 @@ def one_step(server, inputs, step: int) -> dict:
         sort(runner, name, value, found)
     return found | {
         "state": runner.state(),
-        "gradients": dict(gradients),
+        "gradients": whole_norms(gradients, runner),
         "trainable": trainable,
         "modes": modes,
         "classes": {name: type(module).__name__ for name, module in modules.items()},
     }
+
+
+def whole_norms(norms: Mapping[str, float], runner) -> dict[str, float]:
+    """Norms of what one side holds in parts put together."""
+    squares: dict[str, float] = {}
+    whole_of = {part: whole for whole, parts in runner.wholes.items() for part in parts}
+    for name, norm in norms.items():
+        if name not in runner.hidden:
+            whole = whole_of.get(name, name)
+            squares[whole] = squares.get(whole, 0.0) + norm**2
+    return {name: math.sqrt(x) for name, x in squares.items()}
 
 
 def sort(runner, name: str, value, found: dict) -> None:

@@ -9,6 +9,7 @@ from types import FrameType
 
 # packages whose frames are passed over: a place is in the code of whoever uses them
 FOREIGN = ("parity", "torch", "jittor", "torchvision", "jittor_setup", "importlib", "contextlib")
+DECORATORS = 8  # inside of each other
 BUILT = "_parity_built"  # attribute of a module: where it was constructed
 
 
@@ -50,9 +51,19 @@ def of_module(module) -> str:
 
 
 def of_function(function) -> str:
-    """Where it is defined; "" for what is not Python."""
-    code = getattr(inspect.unwrap(function), "__code__", None) if function else None
-    return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
+    """Where it is defined; "" for what is not Python. Decorators that wrap it are looked through."""
+    function = inspect.unwrap(function) if function else None
+    for _ in range(DECORATORS):
+        code = getattr(function, "__code__", None)
+        if code is None or not is_foreign(getattr(function, "__module__", "") or ""):
+            return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
+        # a decorator without functools.wraps, as jt.no_grad() is, holds the function in a cell
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        inside = next((x for x in cells if inspect.isfunction(x)), None)
+        if inside is None:
+            return f"{code.co_filename}:{code.co_firstlineno}"
+        function = inspect.unwrap(inside)
+    return ""
 
 
 def of_error(error: BaseException) -> str:

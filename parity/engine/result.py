@@ -13,6 +13,7 @@ from parity.engine.causes import Cause, causes_of, told
 from parity.engine.environment import examine_environment
 from parity.engine.examine import Examination
 from parity.engine.floors import Floors
+from parity.engine.judging import EMPTY
 from parity.engine.localise import classify, culprits
 from parity.engine.verdicts import Status, Verdict, first_divergence
 from parity.engine.workers import Workers
@@ -67,7 +68,7 @@ class Result:
     def raise_for_failures(self) -> None:
         """AssertionError that names the causes, the modules to blame and the first FAILs; also when nothing was
         compared."""
-        if not self.verdicts:
+        if all(v.message == EMPTY for v in self.verdicts):
             raise AssertionError("nothing was compared")
         if not self.failures:
             return

@@ -18,6 +18,7 @@ from parity.engine.lazy import Lazy
 from parity.engine.model import Model
 from parity.engine.nodes import OUTSIDE, ROOT
 from parity.engine.outcomes import changed_inputs
+from parity.engine.parts import Joined
 from parity.engine.tracer import Tracer
 
 
@@ -157,12 +158,12 @@ class Runner(Model):
                 stack.enter_context(tracer)
                 # where nothing is trained, gradients are those of the inputs
                 prepared = attempt(self.prepare, inputs, differentiable=not self.trained)
-                outputs, changed = attempt(self.watched_forward, tracer, prepared, run) or (
-                    None,
-                    [],
-                )
+                if not tracer.crashes:
+                    forward = attempt(self.watched_forward, tracer, prepared, run)
+                    outputs, changed = forward or (None, [])
                 if outputs is not None:
-                    total, losses = attempt(self.losses, outputs, targets, run) or (None, {})
+                    if gradients or subject.losses is not None:
+                        total, losses = attempt(self.losses, outputs, targets, run) or (None, {})
                     if subject.postprocess is not None:
                         found = attempt(subject.postprocess, outputs, inputs, run)
         except ValueError as error:
@@ -193,7 +194,8 @@ class Runner(Model):
             by_node, by_parameter = attempt(tracer.gradients, total, sources) or (None, None)
             if by_node is not None:
                 result["node_gradients"] = Lazy(backend, by_node)
-                result["gradients"] = Lazy(backend, by_parameter, self.to_reference)
+                held = Lazy(backend, by_parameter, self.to_reference)
+                result["gradients"] = Joined(held, self.wholes) if self.wholes else held
         return result
 
     def watched_forward(self, tracer: Tracer, prepared, run: Run) -> tuple[object, list[str]]:
@@ -203,6 +205,8 @@ class Runner(Model):
         before = {path: self.backend.to_numpy(x) for path, x in given.items()}
         outputs = self.forward(prepared, run)
         if own:
+            if self.subject.losses is None:  # which nothing else may look at
+                outputs = tracer.visit_all(f"{OUTSIDE} outputs", "", outputs, OUTSIDE)
             tracer.results[f"{OUTSIDE} outputs"] = tree.results(
                 outputs, tracer.is_array, lambda part: f"{OUTSIDE} outputs{part}"
             )

@@ -13,6 +13,7 @@ from parity.engine.detections import compare_detections
 from parity.engine.examine import Examination
 from parity.engine.judging import judge, judge_nodes
 from parity.engine.own_steps import OwnSteps
+from parity.engine.parts import cut
 from parity.engine.randomness import stream
 from parity.engine.result import Result, workers_of
 from parity.engine.steps import compare_steps
@@ -136,11 +137,15 @@ def inject(server, steps: int, seed: int) -> dict[str, np.ndarray]:
     for step in range(steps):
         if runner.subject.schedule is not None:
             runner.subject.schedule(optimiser, step)
-        total = None
-        for k, (name, tensor) in enumerate(sorted(trained.items())):
-            layout = runner.layout_of(name)
-            gradient = stream(seed, "injected", step, name).standard_normal(runner.shapes()[name])
-            gradient = gradient * (1e-6 if k % 5 == 4 else 1.0)
+        total, shapes, wholes = None, runner.shapes(), runner.trained_names()
+        drawn = {
+            name: stream(seed, "injected", step, name).standard_normal(shapes[name])
+            * (1e-6 if k % 5 == 4 else 1.0)
+            for k, name in enumerate(sorted(wholes))
+        }
+        drawn = cut(drawn, runner.wholes, runner.held_shapes())
+        for name, tensor in sorted(trained.items()):
+            layout, gradient = runner.layout_of(name), drawn[name]
             gradient = gradient if layout is None else layout.to_own(gradient)
             part = (tensor * backend.array(np.ascontiguousarray(gradient), like=tensor)).sum()
             total = part if total is None else total + part
