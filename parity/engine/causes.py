@@ -54,7 +54,7 @@ STILL = ("still",)  # the group of what does not move or gets no gradient
 
 @dataclass(frozen=True)
 class Cause:
-    """See the module."""
+    """What to mend: where, on which side, of what kind, how sure that is, and what follows from it."""
 
     case: str
     where: str

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 
 class Status(str, enum.Enum):
+    """What a comparison earns."""
+
     PASS = "PASS"
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
