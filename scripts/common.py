@@ -38,12 +38,6 @@ from neutral.undefined import shown
 from parity.suite.subjects import runner_of
 
 FRAMEWORKS = ("torch", "jittor")
-# options of a run that go to neutral.run as they are
-RUN_OPTIONS = (
-    *("weights", "max_steps", "val_images", "full_evaluation", "evaluate_every", "resume"),
-    *("source", "inside", "resume_anyway", "reset_heads", "workers", "keep", "best_by"),
-    *("tensorboard", "perturb"),
-)
 
 
 class Parser(argparse.ArgumentParser):
@@ -229,28 +223,27 @@ def kind_of(root: Path, sets: Sequence[str], usual: str = "coco") -> str:
     return "voc" if is_voc else "coco"
 
 
-def config_arguments(options: argparse.Namespace) -> list[str]:
-    """The command-line form of the options of `add_config_options`."""
-    arguments = ["--preset", options.preset]
-    arguments += ["--data", options.data] if options.data else []
-    arguments += ["--seed", str(options.seed)] if options.seed is not None else []
-    arguments += ["--deterministic"] if options.deterministic else []
-    if getattr(options, "max_pixels", None) is not None:
-        arguments += ["--max-pixels", str(options.max_pixels)]
-    return arguments + [part for text in options.set for part in ("--set", text)]
-
-
-def run_arguments(options: argparse.Namespace) -> list[str]:
-    """The command-line form of the options of `add_run_options`, but for --out."""
-    arguments = ["--device", options.device, "--cache-images", str(options.cache_images)]
-    for name in RUN_OPTIONS:
-        value, flag = getattr(options, name, None), f"--{name.replace('_', '-')}"
-        if value is True:
+def arguments_of(
+    options: argparse.Namespace, *adders: Callable[[argparse.ArgumentParser], None], **other
+) -> list[str]:
+    """The command line of the options that `adders` add to a parser, flags alone; `other`: values instead of theirs."""
+    parser = argparse.ArgumentParser(add_help=False)
+    for add in adders:
+        add(parser)
+    arguments = []
+    for action in (a for a in parser._actions if a.option_strings):
+        value = other.get(action.dest, getattr(options, action.dest, action.default))
+        flag = action.option_strings[-1]
+        if value in (None, action.default):
+            continue
+        if action.nargs == 0:
             arguments.append(flag)
+        elif isinstance(value, list) and action.nargs is None:  # a repeatable one
+            arguments += [f"{flag}={each}" for each in value]
         elif isinstance(value, list):
-            arguments += [part for text in value for part in (flag, text)]
-        elif value is not None and value is not False:
-            arguments += [flag, str(value)]
+            arguments += [flag, *map(str, value)]
+        else:
+            arguments.append(f"{flag}={value}")
     return arguments
 
 

@@ -23,7 +23,7 @@ from neutral.errors import Ended, InputError
 from neutral.launchers import check_launcher, launcher_command, launcher_environment
 from neutral.processes import GRACE, how_ended, set_death_signal, stoppable
 from parity.engine.scratch import scratch_folder
-from scripts.common import ProgressReport, config_arguments, make_progress, run_arguments
+from scripts.common import ProgressReport, make_progress
 
 # in what the launchers say of a rank that ended badly: its number, and how, an exit code or a signal as -9
 DEATHS = {
@@ -52,12 +52,11 @@ def prepare(framework: str) -> None:
             os.environ.update(before)
 
 
-def run_ranks(options: argparse.Namespace) -> int:
-    """`scripts.train` with these options in `options.ranks` processes; the exit code."""
+def run_ranks(options: argparse.Namespace, arguments: list[str]) -> int:
+    """`scripts.train` with these arguments in `options.ranks` processes; the exit code."""
     check_launcher(options.framework)
     prepare(options.framework)
-    program = ["scripts.train", "--framework", options.framework, "--json-progress"]
-    program += [*config_arguments(options), *run_arguments(options), "--out", str(options.out)]
+    program = ["scripts.train", *arguments]
     if options.json_progress:
         return follow(options, program, lambda event: print(json.dumps(event), flush=True))
     with make_progress() as progress:

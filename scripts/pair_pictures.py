@@ -8,7 +8,7 @@ from pathlib import Path
 
 from door.terminal import say
 from neutral.processes import call
-from scripts.common import FRAMEWORKS, config_arguments
+from scripts.common import FRAMEWORKS, add_config_options, arguments_of
 
 CHECKPOINT, PICTURES = "checkpoint.safetensors", "pictures"
 
@@ -20,7 +20,13 @@ def draw_pictures(folder: Path, options: argparse.Namespace) -> None:
         if not weights.exists():
             return
         command = [sys.executable, "-m", "scripts.predict", "--framework", framework]
-        command += [*config_arguments(options), "--weights", str(weights), "--split", "val"]
+        command += [
+            *arguments_of(options, add_config_options),
+            "--weights",
+            str(weights),
+            "--split",
+            "val",
+        ]
         command += ["--count", str(options.pictures), "--out", str(folder / PICTURES / framework)]
         if call(command):
             say(f"{framework}: no pictures; why is above", error=True)

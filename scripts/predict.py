@@ -51,7 +51,7 @@ from scripts.common import (
     add_config_options,
     add_pixel_limit,
     add_source_options,
-    config_arguments,
+    arguments_of,
     config_from,
     make_progress,
     open_datasets,
@@ -228,15 +228,8 @@ def predict_both(
     records, names = {}, known.drawable()
     for framework in FRAMEWORKS:
         out = options.out / framework
-        command = [sys.executable, "-m", "scripts.predict", "--framework", framework]
-        command += [*config_arguments(options), "--weights", str(options.weights)]
-        command += ["--source", options.source] if options.source else []
-        command += ["--inside", options.inside] if options.inside else []
-        command += ["--device", options.device, "--threshold", str(options.threshold)]
-        command += ["--out", str(out)]
-        command += ["--split", options.split] if options.split else []
-        command += ["--count", str(options.count)] if options.count else []
-        command += ["--views", *options.views, "--"] if options.views else ["--"]
+        arguments = arguments_of(options, add_options, framework=framework, out=out)
+        command = [sys.executable, "-m", "scripts.predict", *arguments, "--"]
         code = call([*command, *options.images])
         if code:
             message = f"{framework} {how_ended(code)}; what it said is above"
@@ -258,8 +251,7 @@ def predict_both(
     say(f"{alone} of {total} detections have no partner on the other side (red in {options.out})")
 
 
-def main() -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="*", help="files, folders, globs, http(s) addresses")
     parser.add_argument("--framework", choices=(*FRAMEWORKS, "both"), required=True)
     add_config_options(parser)
@@ -277,6 +269,11 @@ def main() -> None:
     parser.add_argument(
         "--views", nargs="+", default=[], metavar="VIEW", help=f"also draw: {', '.join(names)}"
     )
+
+
+def main() -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser)
     options = parser.parse_args()
     config = config_from(options)
     for name in options.views:

@@ -11,6 +11,7 @@ import argparse
 import os
 import signal
 import sys
+from dataclasses import fields
 from functools import partial
 
 from door.ranges import Range, add_number
@@ -27,11 +28,11 @@ from neutral.run import RunOptions, Stopped, start_weights, train
 from parity.engine.memory import memory_profile
 from scripts.common import (
     FRAMEWORKS,
-    RUN_OPTIONS,
     Parser,
     ProgressReport,
     add_config_options,
     add_run_options,
+    arguments_of,
     config_from,
     json_report,
     make_progress,
@@ -62,8 +63,7 @@ def profile_memory(session, config: Config, dataset: CocoDataset, options) -> No
     say(f"memory: {path}")
 
 
-def main() -> int:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--framework", choices=FRAMEWORKS, required=True)
     add_config_options(parser)
     add_run_options(parser)
@@ -86,6 +86,11 @@ def main() -> int:
         metavar="K",
         help="move every initial weight to a neighbouring float, each K (from 1) in its own way",
     )
+
+
+def main() -> int:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser)
     options = parser.parse_args()
     seat = seat_of(options.framework)
     if seat.size > 1:
@@ -97,7 +102,7 @@ def main() -> int:
             raise InputError("--profile-memory watches one process: without --ranks")
         size, accumulate = config.optimiser.batch_size, config.optimiser.accumulate
         check_shares(len(datasets["train"]), size, accumulate, options.ranks)
-        return run_ranks(options)
+        return run_ranks(options, arguments_of(options, add_options, ranks=1, json_progress=True))
     with owned(options.out) as notes:
         for text in notes:
             print(text, file=sys.stderr)
@@ -152,11 +157,8 @@ def run_training(
     session, config: Config, datasets: dict, options: argparse.Namespace, request: Request
 ) -> int:
     """Until the end, or until `request` is there."""
-    run = RunOptions(
-        options.out,
-        **{name: getattr(options, name) for name in RUN_OPTIONS},
-        stop=lambda: bool(request),
-    )
+    given = {f.name: vars(options)[f.name] for f in fields(RunOptions) if f.name in options}
+    run = RunOptions(options.out, **given, stop=lambda: bool(request))
     first = session.group.rank == 0
     try:
         if options.json_progress or not first:

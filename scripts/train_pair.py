@@ -41,11 +41,10 @@ from scripts.common import (
     ProgressReport,
     add_config_options,
     add_run_options,
-    config_arguments,
+    arguments_of,
     config_from,
     make_progress,
     open_datasets,
-    run_arguments,
     run_main,
 )
 from scripts.launcher import read_events
@@ -76,11 +75,11 @@ def planned(options: argparse.Namespace, seed: int | None, folder: Path) -> list
 
 
 def command(run: Run, options: argparse.Namespace) -> list[str]:
+    # a seed or copy that the earlier call did not have begins anew
+    resume = options.resume and (run.folder / "log.txt").exists()
+    adders = (add_config_options, add_run_options)
     base = [sys.executable, "-m", "scripts.train", "--framework", run.framework, "--json-progress"]
-    base += [*config_arguments(options), *run_arguments(options), "--out", str(run.folder)]
-    base += ["--ranks", str(options.ranks)]
-    if options.resume and not (run.folder / "log.txt").exists():
-        base.remove("--resume")  # a seed or copy that the earlier call did not have
+    base += arguments_of(options, *adders, out=run.folder, resume=resume)
     return [*base, *run.more]
 
 

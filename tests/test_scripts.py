@@ -14,6 +14,8 @@ from PIL import Image
 from neutral.evaluation import METRICS
 from neutral.runlog import read_log
 from neutral.weights import load_file, save_weights
+from scripts import predict, train
+from scripts.common import Parser, arguments_of
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = [
@@ -321,3 +323,31 @@ def test_memory_is_told_by_module(framework, tmp_path):
     assert all(50 < mib < 1e5 for _, _, mib in events)
     assert "backbone" in told.stdout
     assert not (tmp_path / "log.txt").exists()
+
+
+@pytest.mark.parametrize("script", [train, predict])
+def test_another_process_is_given_the_same_options(script):
+    """Every option with a value that is not its default, through the command line and back."""
+    parser = Parser()
+    script.add_options(parser)
+    given = []
+    for action in (a for a in parser._actions if a.option_strings and a.dest != "help"):
+        flag = action.option_strings[-1]
+        if action.nargs == 0:
+            given.append(flag)
+        elif action.choices:
+            given += [flag, next(str(c) for c in action.choices if c != action.default)]
+        elif action.nargs == "+":
+            given += [flag, "x y", "z"]
+        elif action.type in (None, Path):
+            given += [
+                f"{flag}=-odd name",
+                *([f"{flag}=two"] if isinstance(action.default, list) else []),
+            ]
+        else:
+            given += [flag, "0.25" if action.dest == "threshold" else "7"]
+    options = parser.parse_args(given)
+    told = arguments_of(options, script.add_options)
+    assert parser.parse_args(told) == options and len(told) > 10
+    changed = parser.parse_args(arguments_of(options, script.add_options, out=Path("elsewhere")))
+    assert changed.out == Path("elsewhere")
