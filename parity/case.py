@@ -89,6 +89,8 @@ class Subject:
     options: of the harness's own optimiser (engine/optimise.py), for subjects without one.
     train_step(batch, step) -> {name: number}: a whole step of the user's own; or train_step(model, batch, step), which
     is watched (engine/observing.py); batches(seed) -> iterator of trees.
+    categories() -> {category id of the files: (label that training gets, id that results come out with)};
+    evaluate() -> {name: score} of the user's evaluator for ground truth given as detections (engine/data.py).
     name(own name) -> the reference's name of a parameter or module. layout: {pattern of own names: Layout}.
     split: {name on the other side: names here} of arrays that this side holds in several, along axis 0.
     dropped: {pattern of the reference's names: reason} of what has no partner by design, and is not compared.
@@ -114,6 +116,8 @@ class Subject:
     schedule: Callable | None = None
     train_step: Callable | None = None
     batches: Callable | None = None
+    categories: Callable | None = None
+    evaluate: Callable | None = None
     name: Callable[[str], str] | None = None
     layout: Mapping[str, Layout] = field(default_factory=dict)
     split: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -217,5 +221,7 @@ def pair_side(path: str, half: str) -> Subject:
     subject.dropped = subject.dropped or getattr(module, "DROPPED", {})
     step = getattr(module, f"{half}_step", None)
     subject.train_step = subject.train_step or step
+    if subject.batches is None:
+        subject.batches = getattr(module, f"{half}_data", None)
     subject.options = subject.options or getattr(module, "OPTIMISER", {})
     return subject

@@ -5,22 +5,21 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import math
 import sys
 from pathlib import Path
 
 from door import schema
 from door.terminal import Console, say
 from parity.case import Case
-from parity.engine.environment import examine_environment
+from parity.engine.everything import Wanted, examine_all
 from parity.engine.floors import SCHEMA, read_floors
-from parity.engine.initial import check_initial
 from parity.engine.known import strictly, with_known
 from parity.engine.mapping import propose_names
 from parity.engine.measure import measure, nearby
 from parity.engine.offline import compare, record
-from parity.engine.result import Result, examine, workers_of
+from parity.engine.result import Result, workers_of
 from parity.engine.shapes import ReportFile
-from parity.engine.training import check_steps
 from parity.engine.verdicts import Status
 from parity.errors import InputError
 from parity.files import write_json
@@ -36,7 +35,7 @@ NAMES = ("run", "map", "record", "compare", "diff", "floors", "lint")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Everything about a pair; 1 when anything failed."""
+    """Everything about a pair, or the quick part of it; 1 when anything failed."""
     case = Case.from_file(options.case)
     console, report, watch = Console(), Report(options.out), Timing()
 
@@ -46,18 +45,10 @@ def run(options: argparse.Namespace) -> int:
 
     file = read_floors(Path(options.floors)) if options.floors else None
     floors = file.of(case.name) if file else None
-    with workers_of(case, None, options.device) as workers:
-        report.environment, verdicts = examine_environment(workers)
-        if not any(v.status is Status.FAIL for v in verdicts):
-            first = check_initial(case, workers, device=options.device).verdicts
-            told("what constructors leave", first)
-            verdicts += first
-            scripts = options.out / "reproduce"
-            found = examine(case, workers, floors=floors, scripts=scripts, told=told)
-            verdicts += found.verdicts
-            if options.steps:
-                verdicts += check_steps(case, workers, steps=options.steps).verdicts
-    verdicts = strictly(verdicts) if options.strict else with_known(verdicts)
+    wanted = Wanted(options.device, options.steps, options.branches, options.quick, options.limit)
+    found = examine_all(case, wanted, floors, options.out / "reproduce", told)
+    report.environment = found.environment
+    verdicts = (strictly if options.strict else with_known)(found.verdicts)
     report.add(verdicts)
     report.timings.append(watch.of(case.name))
     return conclude(report, Result(verdicts, report.environment), console, options.table)
@@ -70,7 +61,8 @@ def conclude(report: Report, result: Result, console: Console, table: bool = Fal
     if table:
         print_table(found, console)
     tell(found, shown(report.folder), console, on_terminal(console))
-    return int(bool(result.failures) or not result.verdicts)
+    nothing = all(v.status is Status.NOT_RUN for v in result.verdicts)
+    return int(bool(result.failures) or nothing)
 
 
 def map_names(options: argparse.Namespace) -> int:
@@ -178,7 +170,19 @@ def parser() -> argparse.ArgumentParser:
     what, how, told = groups(one, "what is compared", "how", "what is told")
     what.add_argument("case", type=Path, help="FILE.py with a pair (docs/pairs.md)")
     what.add_argument("--steps", type=whole, default=8, help="training steps; 0 leaves them out")
+    what.add_argument(
+        "--branches",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="values that reach other branches, too",
+    )
+    what.add_argument(
+        "--quick", action="store_true", help="float32 against the float64 reference, nothing else"
+    )
     device(how)
+    how.add_argument(
+        "--limit", type=seconds, help="SECONDS that all may take; what is left then is NOT_RUN"
+    )
     how.add_argument("--floors", help="a file of measured noise, see `parity floors`")
     how.add_argument("--strict", action="store_true", help="KNOWN differences fail, too")
     told.add_argument("--out", type=Path, default=OUT, help="folder of the report")
@@ -246,6 +250,13 @@ def whole(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number
+
+
+def seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: give seconds, more than 0")
     return number
 
 

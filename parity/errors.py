@@ -21,6 +21,10 @@ class WorkerDied(RuntimeError):
         self.node = node
 
 
+class OutOfTime(WorkerDied):
+    """The time that the user gave was over; what was not done by then is not run, and nobody's fault."""
+
+
 class WorkerError(RuntimeError):
     """The request raised; `details` holds the worker's traceback."""
 

@@ -60,6 +60,9 @@ class Backend(Protocol):
     def finish(self, tensors: list) -> None:
         """Waits until these are computed."""
 
+    def read_file(self, path):
+        """What a file of the framework's own (torch.save, jt.save) holds."""
+
     # gradients
 
     def is_differentiable(self, tensor) -> bool:
@@ -102,6 +105,10 @@ class Backend(Protocol):
 
     def watching(self, choices, modules: Mapping):
         """Context manager: inside, what chooses (see engine/choices.py) goes through `choices`."""
+
+    def observing(self, branches):
+        """Context manager: inside, comparisons, clamps, maxima and masks that the user's own code calls go through
+        `branches` (see engine/branches.py)."""
 
 
 def load(name: str) -> Backend:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 
@@ -135,6 +136,10 @@ def identity(tensor):
 
 def finish(tensors: list) -> None:
     jt.sync(tensors, device_sync=bool(jt.flags.use_cuda))
+
+
+def read_file(path):
+    return jt.load(str(path))
 
 
 # gradients
@@ -272,6 +277,33 @@ def watching(choices, modules: Mapping):
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     for owner, name, watch in places:
         setattr(owner, name, watch(choices, getattr(owner, name)))
+    try:
+        yield
+    finally:
+        for owner, name, original in before:
+            setattr(owner, name, original)
+
+
+# branches
+
+TERNARY = ("ternary", "greater", "less", "greater_equal", "less_equal")
+
+
+@contextmanager
+def observing(branches):
+    names = (*branches.choosing, *TERNARY)
+    wanted = [(owner, name) for owner in (jt, jt.Var, nn) for name in names]
+    wanted += [(jt.Var, f"__{name}__") for name in branches.compared]
+    before = [(owner, name, vars(owner)[name]) for owner, name in wanted if name in vars(owner)]
+
+    def observed(name: str, function: Callable) -> Callable:
+        def call(*args, **named):
+            return branches.call(sys._getframe(1), name, function, args, named)
+
+        return call
+
+    for owner, name, original in before:
+        setattr(owner, name, observed(name, original))
     try:
         yield
     finally:

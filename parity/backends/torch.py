@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 
@@ -131,6 +132,11 @@ def identity(tensor: torch.Tensor) -> torch.Tensor:
 def finish(tensors: list[torch.Tensor]) -> None:
     if tensors and tensors[0].is_cuda:
         torch.cuda.synchronize()
+
+
+def read_file(path):
+    """Without running code of the file; where it holds more than tensors and numbers, that is an error."""
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 # gradients
@@ -274,4 +280,39 @@ WATCHED = {
 @contextmanager
 def watching(choices, modules: Mapping):
     with _Mode(choices):
+        yield
+
+
+# branches
+
+# between a user's call and the mode there may be frames of these
+PASSED = ("torch.overrides", "torch.functional", "torch.nn.functional", "torch._tensor")
+
+
+class _Observer(TorchFunctionMode):
+    def __init__(self, branches):
+        super().__init__()
+        self.branches = branches
+        choosing = {*branches.choosing, "clamp_min", "clamp_max", "max", "min"}
+        self.in_place = {f"{name}_" for name in choosing}
+        compared = {f"__{name}__" for name in branches.compared}
+        self.observed = choosing | self.in_place | compared | {*branches.compared}
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name, named = getattr(function, "__name__", ""), kwargs or {}
+        if name not in self.observed:
+            return function(*args, **named)
+        frame, run = sys._getframe(1), function
+        if name in self.in_place and args:  # its old values are looked at
+            first, args = args[0], (args[0].detach().clone(), *args[1:])
+
+            def run(_, *rest, **given):
+                return function(first, *rest, **given)
+
+        return self.branches.call(frame, name, run, args, named, PASSED)
+
+
+@contextmanager
+def observing(branches):
+    with _Observer(branches):
         yield

@@ -157,7 +157,7 @@ def _rank(verdict: Verdict) -> int:
 
 def _same(verdict: Verdict) -> tuple:
     """Equal for one mistake in code that runs at several places."""
-    if verdict.check in LOCAL and verdict.code and all(verdict.code):
+    if verdict.check in (*LOCAL, checks.BRANCHES) and verdict.code and all(verdict.code):
         return (verdict.kind, *verdict.code, verdict.check in BACKWARD)
     if verdict.check == checks.INITIAL:  # one initialiser serves many parameters
         return (verdict.case, verdict.kind, verdict.message.partition(":")[0])

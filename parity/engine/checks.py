@@ -33,6 +33,7 @@ OWN_NUMBERS, OWN_GRADIENTS, OWN_MOVED = "step: numbers", "step: gradients", "ste
 OWN_STATISTICS, OWN_EMA = "step: statistics", "step: EMA"
 OWN_VALUES = (OWN_NUMBERS, OWN_GRADIENTS, OWN_MOVED, OWN_STATISTICS, OWN_EMA)
 NOT_LOOKED_INTO = "not looked into"
+BRANCHES = "other branches"
 
 # checks whose verdicts are on nodes, by name
 ON_NODES = (

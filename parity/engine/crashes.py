@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from parity.engine import kinds, places
+from parity.engine.checks import NOT_LOOKED_INTO
 from parity.engine.nodes import call_of
 from parity.engine.verdicts import Status, Verdict
+from parity.errors import OutOfTime
 
 CHECK = "worker"
 LINES = 8  # of a traceback
@@ -73,3 +75,12 @@ def judge_crashes(
 
 def has_crashed(*traces: Mapping) -> bool:
     return any(t.get("crashes") for t in traces)
+
+
+def unfinished(case: str, error: Exception, left: list[str]) -> list[Verdict]:
+    """A worker's failure; where the time limit stopped it, the stages `left`, which are not run."""
+    if isinstance(error, OutOfTime):
+        message = str(error)
+        return [Verdict(case, NOT_LOOKED_INTO, n, Status.NOT_RUN, message=message) for n in left]
+    node = getattr(error, "node", "run")
+    return [Verdict(case, "worker", node, Status.FAIL, message=str(error))]

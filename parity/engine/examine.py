@@ -16,7 +16,7 @@ from parity.case import Case, Side
 from parity.engine.arrays import Selection
 from parity.engine.chain import Chain
 from parity.engine.checks import GRADIENTS_64, NOT_LOOKED_INTO
-from parity.engine.crashes import judge_crashes
+from parity.engine.crashes import judge_crashes, unfinished
 from parity.engine.floors import Floors
 from parity.engine.known import with_known
 from parity.engine.localise import compare_local_32, compare_local_64, culprits
@@ -55,6 +55,7 @@ class Examination:
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
         self.crashes: set = set()  # that were told
+        self.judged: set[str] = set()  # stages
         self.given: dict[str, tuple[list, dict, dict]] = {}  # names, state, what is left out
 
     def __enter__(self) -> Examination:
@@ -67,11 +68,10 @@ class Examination:
     def run(self, told: Callable = lambda stage, verdicts: None) -> list[Verdict]:
         """Every verdict; told(stage, verdicts) hears of each stage as soon as it is judged.
 
-        The reference's free float64 record stays until the end of the `with` block; the others go as soon as they are
-        judged, so that they need not reach the disk.
+        The reference's free float64 record stays until the end of the `with` block; the others go when they are judged.
 
-        Each side goes through its runs at its own pace, waiting only for records of the other that it needs; what is
-        there is judged meanwhile. A worker that fails or dies is a verdict too, and what was found before is not lost.
+        Each side goes at its own pace, waiting only for records of the other that it needs; what is there is judged
+        meanwhile. A worker that fails or dies is a verdict too, and what was found before is not lost.
         """
         stages = [("free 64", self.judge_gradients_64), ("forced 64", self.judge_forced_64)]
         if self.case.float32:
@@ -93,13 +93,13 @@ class Examination:
                     with COMPARING:
                         found = self.survived(judge(), name)
                     verdicts += found
+                    self.judged.add(name)
                     told(f"{name}, backward" if name == "free 64" else name, found)
-                    self.forget(
-                        f"{second} {name}", *([f"{first} free 32"] if name == "free 32" else [])
-                    )
+                    done = (second, first) if name == "free 32" else (second,)
+                    self.forget(*(f"{side} {name}" for side in done))
             except (WorkerDied, WorkerError) as error:
-                where = (self.case.name, "worker", getattr(error, "node", "run"))
-                verdicts.append(Verdict(*where, Status.FAIL, message=str(error)))
+                left = [n for n, _ in stages if n not in self.judged]
+                verdicts += unfinished(self.case.name, error, left)
             except BaseException:  # interrupted: nobody waits for what the workers are at
                 self.workers.kill()
                 raise
@@ -276,12 +276,9 @@ class Examination:
     def submit(self, name: str, sides: tuple[str, ...], **options) -> tuple[str, ...]:
         """Asks these sides for a trace, recorded under `name`; returns the sides that now owe an answer."""
         for side in sides:
-            out = self.path(side, name)
-            options = options | {"in_two": name == "free 64", "gradients": self.case.gradients}
-            options["survive"] = True
-            self.workers[side].submit(
-                "trace", self.inputs, targets=self.targets, out=out, **options
-            )
+            options |= {"in_two": name == "free 64", "gradients": self.case.gradients}
+            options |= {"targets": self.targets, "out": self.path(side, name), "survive": True}
+            self.workers[side].submit("trace", self.inputs, **options)
         return sides
 
     def path(self, side: str, name: str) -> Path:

@@ -24,6 +24,9 @@ MAXIMUM_FACTOR, MAXIMUM_FLOOR = 8.0, 64 * U32  # m <= max(8 m_other, 64 u)
 GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
 # a choice is explained by rounding when its regret is at most this many times the greatest error of a node
 CHOICE_FACTOR = 2.0
+BRANCH = (
+    1e-6  # relative, float64, of values that reach other branches: beyond all rounded constants
+)
 LOSS = 1e-6  # relative, each component, float32
 LOSS_64 = 1e-12
 OPTIMISER_ULPS = {"sgd": 2, "adamw": 8, "adam": 8}  # of one step from the same state

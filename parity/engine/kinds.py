@@ -19,6 +19,7 @@ FROZEN, MODE, NEVER = "frozen or not", "mode", "never reached"
 WEIGHTS, CHOICE, INITIAL, RATE = "weights", "choice", "initial value", "learning rate"
 STILL = "does not move"
 IN_PLACE = "inputs changed in place"
+DATA = "data"
 MOST = 1 << 22  # elements that are looked at
 EXACT = (
     1e-9  # what is left of a difference that an explanation explains, as a fraction of the array

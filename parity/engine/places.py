@@ -26,6 +26,19 @@ def caller(frame: FrameType | None) -> str:
     return ""
 
 
+def direct(frame: FrameType | None, passed: tuple[str, ...] = ()) -> str:
+    """The place of a frame if it is the user's own, or the first behind frames of the modules `passed` and of modes
+    of PyTorch's; else ""."""
+    while frame is not None and (
+        frame.f_globals.get("__name__", "") in passed
+        or frame.f_code.co_name == "__torch_function__"
+    ):
+        frame = frame.f_back
+    if frame is None or is_foreign(frame.f_globals.get("__name__", "")):
+        return ""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
 def watch_constructors(base: type) -> None:
     """From now on every object of `base` remembers where it was made; again does nothing."""
     if "__new__" in vars(base):

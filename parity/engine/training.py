@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from parity.case import Case
 from parity.engine import gates, kinds, tree
+from parity.engine.checks import NOT_LOOKED_INTO
 from parity.engine.detections import compare_detections
 from parity.engine.examine import Examination
-from parity.engine.judging import judge, judge_nodes
 from parity.engine.own_steps import OwnSteps
 from parity.engine.parts import cut
 from parity.engine.randomness import stream
@@ -21,21 +21,27 @@ from parity.engine.tube import TUBE_COPIES, compare_tube
 from parity.engine.ulps import one_ulp_away
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.workers import Workers
-from parity.errors import WorkerDied, WorkerError
+from parity.errors import OutOfTime, WorkerDied, WorkerError
 
 HERE = "parity.engine.training"
 WATCH = "parity.engine.observing"
 
 
-def prepared(case: Case, workers: Workers | None, device: str, ask: Callable, dtype: str) -> Result:
-    """Both sides built and loaded in `dtype`, then ask(examination, workers) -> verdicts; a failing worker is one."""
+def prepared(
+    case: Case, workers: Workers | None, device: str, ask: Callable, dtype: str, what: str = ""
+) -> Result:
+    """Both sides built and loaded in `dtype`, then ask(examination, workers) -> verdicts; a failing worker is one,
+    and what the time limit ends is not run: `what`."""
     with workers_of(case, workers, device) as used, Examination(case, used) as examination:
         try:
             examination.first_build()
             examination.prepare(case.labels, dtype)
             return Result(ask(examination, used))
         except (WorkerDied, WorkerError) as error:
-            return Result([Verdict(case.name, "worker", "run", Status.FAIL, message=str(error))])
+            late = isinstance(error, OutOfTime)
+            status = Status.NOT_RUN if late else Status.FAIL
+            check = NOT_LOOKED_INTO if late else "worker"
+            return Result([Verdict(case.name, check, what or "run", status, message=str(error))])
 
 
 def check_steps(
@@ -55,7 +61,7 @@ def check_steps(
         answers = ((examination.weights, names[side], *found[side]) for side in sides)
         return compare_steps(f"{case.name}: training steps", *answers, sides)
 
-    return prepared(case, workers, device, ask, "float64")
+    return prepared(case, workers, device, ask, "float64", "training steps")
 
 
 def own_steps(case: Case, workers: Workers, steps: int, device: str) -> list[Verdict]:
@@ -189,49 +195,6 @@ def rates(server, steps: int) -> list[list[float]]:
             runner.subject.schedule(optimiser, step)
         groups = optimiser.param_groups
         found.append([float(g.get("lr", getattr(optimiser, "lr", np.nan))) for g in groups])
-    return found
-
-
-def check_data(
-    case: Case,
-    workers: Workers | None = None,
-    *,
-    seeds: Iterable[int] = (0,),
-    batches: int = 4,
-    device: str = "cpu",
-) -> Result:
-    """What the subjects' own pipelines (Subject.batches) give for the same seed: structure, integers and strings
-    alike, floats within float32 rounding."""
-
-    def ask(examination: Examination, used: Workers) -> list[Verdict]:
-        sides, name, verdicts = case.labels, f"{case.name}: data", []
-
-        def judge_one(node, a, b):
-            return judge(name, "batches", node, b, a, gates.LOSS)
-
-        for seed in seeds:
-            found = used.run(f"{HERE}:first_batches", seed, batches, sides=sides)
-            verdicts += judge_nodes(name, "batches", *(found[s] for s in sides), judge_one, sides)
-        return verdicts
-
-    return prepared(case, workers, device, ask, "float32")
-
-
-def first_batches(server, seed: int, count: int) -> dict[str, np.ndarray]:
-    """In a worker: arrays, numbers and strings of the first batches, by seed, batch and path."""
-    subject, backend = server.runner.subject, server.backend
-    if subject.batches is None:
-        raise ValueError("the subject has no data: give Subject(batches=...)")
-    found = {}
-    for k, batch in zip(range(count), subject.batches(seed)):
-        leaves = tree.leaves(
-            batch, lambda x: backend.is_tensor(x) or isinstance(x, (np.ndarray, int, float, str))
-        )
-        for path, leaf in leaves:
-            array = backend.to_numpy(leaf) if backend.is_tensor(leaf) else np.asarray(leaf)
-            kinds = {"i": np.int64, "u": np.int64, "f": np.float64}
-            wide = kinds.get(array.dtype.kind)
-            found[f"seed{seed}/batch{k}{path}"] = array if wide is None else array.astype(wide)
     return found
 
 

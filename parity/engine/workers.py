@@ -9,17 +9,19 @@ It ends with the thread that started it (Linux: PR_SET_PDEATHSIG): the first req
 from __future__ import annotations
 
 import functools
+import math
 import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from parity.case import Side
 from parity.engine.scratch import discard, scratch
 from parity.engine.transport import receive, send
-from parity.errors import InputError, WorkerDied, WorkerError
+from parity.errors import InputError, OutOfTime, WorkerDied, WorkerError
 
 FRAMEWORKS = ("torch", "jittor")
 PARENT = "PARITY_PARENT"  # variable of a worker: the process with which it ends
@@ -52,6 +54,7 @@ class Worker:
         self.side = side if isinstance(side, Side) else Side("", side)
         self.label = self.side.label or self.side.backend
         self.preload, self.timeout = preload, timeout
+        self.deadline = math.inf  # of time.monotonic()
         self.folder = scratch(self.label)
         self.process: subprocess.Popen | None = None
         self.pending = ""
@@ -101,6 +104,8 @@ class Worker:
         return self.variables | os.environ | given | dict(self.side.env)
 
     def submit(self, method: str, *args, **options) -> None:
+        if time.monotonic() >= self.deadline:
+            raise OutOfTime(f"{self.label} worker was not asked: the time limit is over", "run")
         if self.process is None or self.process.poll() is not None:
             self.start()
         self.pending = method
@@ -111,7 +116,10 @@ class Worker:
 
     def result(self):
         try:
-            if not self.connection.poll(self.timeout):
+            left = self.deadline - time.monotonic()
+            if not self.connection.poll(max(0.0, min(self.timeout, left))):
+                if left < self.timeout:
+                    raise self.obituary("was stopped by the time limit", OutOfTime)
                 raise self.obituary(f"did not answer within {self.timeout:.0f} s")
             reply = receive(self.connection, self.folder / REPLY)
         except (EOFError, OSError):
@@ -130,7 +138,7 @@ class Worker:
         """function(server, *args) of that name, "package.module:function", in the worker's process."""
         return self.call("run", target, *args, **options)
 
-    def obituary(self, what: str) -> WorkerDied:
+    def obituary(self, what: str, kind: type[WorkerDied] = WorkerDied) -> WorkerDied:
         """Ends the process for good and tells what is known of its last moments."""
         self.process.kill()
         code = self.process.wait()
@@ -138,7 +146,7 @@ class Worker:
         self.process = None
         node = (self.folder / "node").read_bytes().decode(errors="replace").strip() or "none"
         tail = (self.folder / "stderr").read_bytes()[-1500:].decode(errors="replace").strip()
-        return WorkerDied(
+        return kind(
             f"{self.label} worker {what} in {self.pending!r} (exit code {code}); last node entered: {node}; "
             f"stderr ends: {tail or '(empty)'}",
             node,
@@ -185,6 +193,11 @@ class Workers:
 
     def __getitem__(self, label: str) -> Worker:
         return self.workers[label]
+
+    def limit(self, seconds: float) -> None:
+        """From now on everything together may take this long; OutOfTime then."""
+        for worker in self.workers.values():
+            worker.deadline = time.monotonic() + seconds
 
     def both(self, method: str, *args, sides: tuple[str, ...] | None = None, **options) -> dict:
         """Answers by label; when one side fails, the other's answer is still awaited first."""

@@ -1,0 +1,78 @@
+"""All that `parity run` asks of a pair, one part after the other, within a time limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from parity.case import Case
+from parity.engine.checks import NOT_LOOKED_INTO
+from parity.engine.data import check_data
+from parity.engine.environment import examine_environment
+from parity.engine.floors import Floors
+from parity.engine.initial import check_initial
+from parity.engine.probing import check_branches
+from parity.engine.result import Result, examine, workers_of
+from parity.engine.training import check_steps
+from parity.engine.verdicts import Status, Verdict
+from parity.engine.workers import Workers
+from parity.errors import OutOfTime
+
+QUICK = ("float64 of the candidate", "other branches", "training steps")  # what quick leaves out
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """steps: of training, 0 for none; branches: values that reach other branches; quick: float32 against the float64
+    reference and nothing else; limit: seconds for everything, None for as long as it takes."""
+
+    device: str = "cpu"
+    steps: int = 8
+    branches: bool = True
+    quick: bool = False
+    limit: float | None = None
+
+
+def examine_all(
+    case: Case, wanted: Wanted, floors: Floors | None, scripts: Path, told: Callable
+) -> Result:
+    """Every verdict; told(stage, verdicts) hears of each part. What was not done in time is NOT_RUN."""
+    verdicts: list[Verdict] = []
+    environment: dict = {}
+    left_out = QUICK if wanted.quick else ()
+    case = replace(case, float64=False) if wanted.quick else case
+    with workers_of(case, None, wanted.device) as workers:
+        if wanted.limit:
+            workers.limit(wanted.limit)
+        try:
+            environment, verdicts = examine_environment(workers)
+            if not any(v.status is Status.FAIL for v in verdicts):
+                first = check_initial(case, workers, device=wanted.device).verdicts
+                told("what constructors leave", first)
+                verdicts += first
+                found = examine(case, workers, floors=floors, scripts=scripts, told=told)
+                verdicts += found.verdicts
+                verdicts += _more(case, workers, wanted, told)
+        except OutOfTime as error:
+            verdicts.append(_not_run(case, "(all)", str(error)))
+    verdicts += [_not_run(case, part, "left out by --quick") for part in left_out]
+    return Result(verdicts, environment)
+
+
+def _not_run(case: Case, part: str, why: str) -> Verdict:
+    return Verdict(case.name, NOT_LOOKED_INTO, part, Status.NOT_RUN, message=why)
+
+
+def _more(case: Case, workers: Workers, wanted: Wanted, told: Callable) -> list[Verdict]:
+    """What there is beside the examination: data, other branches, training steps."""
+    found = check_data(case, workers, needed=False).verdicts
+    if found:
+        told("data", found)
+    if wanted.quick:
+        return found
+    if wanted.branches:
+        found += check_branches(case, workers, told=told).verdicts
+    if wanted.steps:
+        found += check_steps(case, workers, steps=wanted.steps).verdicts
+    return found

@@ -1,0 +1,254 @@
+"""Inputs that reach the other branches: every module of both sides is run on changed values, and compared again.
+
+Forced (tracer.py), a run can be given any value at every border of a module: 64 times what came there, of the other
+sign, next to nothing, zero, boxes that touch. A clamp, an epsilon, a mask that only one side has then shows where it
+is, however deep, while nothing explodes on the way. What differs already with the values as they are is told
+elsewhere and not here again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from parity.case import Case
+from parity.engine import gates, kinds, tree
+from parity.engine.arrays import norm, ratio
+from parity.engine.branches import BETWEEN, Branches
+from parity.engine.checks import BRANCHES
+from parity.engine.examine import Examination
+from parity.engine.localise import place_of
+from parity.engine.nodes import OUTSIDE
+from parity.engine.probes import AS_GIVEN, BY_NAME, PROBES, Probe, are_boxes
+from parity.engine.record import Record, write_record
+from parity.engine.result import Result
+from parity.engine.training import prepared
+from parity.engine.verdicts import Status, Verdict
+from parity.engine.workers import Workers
+from parity.errors import WorkerDied, WorkerError
+
+HERE = "parity.engine.probing"
+TINY = 1e-30  # of what came there with the values as they are: below, all is rounding
+
+
+class Changed(Mapping):
+    """Arrays by name, the floats of them changed as a probe has it."""
+
+    def __init__(self, arrays: Mapping, change: Callable):
+        self.arrays, self.change = arrays, change
+
+    def __getitem__(self, name: str):
+        x = self.arrays[name]
+        return self.change(x) if x is not None and x.dtype.kind == "f" else x
+
+    def __iter__(self):
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+
+def probed(server, probe: str, inputs, targets, base: Path, out: Path) -> dict:
+    """In a worker: a forward run forced by the record `base` as the probe changes it, recorded in `out`; which way its
+    branches were decided."""
+    runner, branches = server.runner, Branches(server.backend)
+    reference = {"nodes": Changed(Record(base)["nodes"], BY_NAME[probe].change)}
+    with server.backend.observing(branches):
+        found = runner.trace(
+            inputs, targets, gradients=False, entered=server.entered, reference=reference
+        )
+        write_record(out, found, {})
+    return branches.told()
+
+
+def check_branches(
+    case: Case,
+    workers: Workers | None = None,
+    *,
+    device: str = "cpu",
+    told: Callable = lambda probe, verdicts: None,
+) -> Result:
+    """Runs both sides' forward and losses on values that reach other branches, in float64.
+
+    A FAIL where the sides differ that agree on the values as they are; NOT_RUN for what was decided one way only in
+    all of these runs, by place in the code. told(probe, verdicts) hears of each.
+    """
+
+    def ask(examination: Examination, used: Workers) -> list[Verdict]:
+        return Probing(case, examination, used).run(told)
+
+    return prepared(case, workers, device, ask, "float64", BRANCHES)
+
+
+class Probing:
+    """All probes of one case; `decided`: by side and run, which way each "FILE:LINE: what" went."""
+
+    def __init__(self, case: Case, examination: Examination, workers: Workers):
+        self.case, self.examination, self.workers = case, examination, workers
+        self.name = f"{case.name}: branches"
+        self.verdicts: list[Verdict] = []
+        self.agreed: dict[str, float] = {}  # nodes on which both agree, with their size
+        self.failed: set[str] = set()
+        self.decided: dict[str, list[dict]] = {side: [] for side in case.labels}
+
+    def run(self, told: Callable) -> list[Verdict]:
+        first = self.case.labels[0]
+        base = self.examination.path(first, "base")
+        options = {"targets": self.examination.targets, "gradients": False}
+        self.workers[first].call("trace", self.examination.inputs, out=base, **options)
+        for probe in PROBES:
+            if self.applies(probe, base):
+                before = len(self.verdicts)
+                self.one(probe, base)
+                told(probe.name, self.verdicts[before:])
+            if not self.agreed:  # nothing to be compared again
+                break
+        return self.verdicts + self.one_way()
+
+    def applies(self, probe: Probe, base: Path) -> bool:
+        if not probe.natural:
+            return True
+        targets = self.examination.targets
+        if probe.targets(targets) is not targets and differs(targets, probe.targets(targets)):
+            return True
+        nodes = Record(base)["nodes"]
+        return any(probe.change(nodes[n]) is not nodes[n] for n in nodes if are_boxes(nodes[n]))
+
+    def one(self, probe: Probe, base: Path) -> None:
+        targets = probe.targets(self.examination.targets)
+        sides, paths, errors = self.case.labels, {}, {}
+        for side in sides:
+            paths[side] = self.examination.path(side, "probe")
+            given = (probe.name, self.examination.inputs, targets, base, paths[side])
+            self.workers[side].submit("run", f"{HERE}:probed", *given)
+        for side in sides:
+            try:
+                self.decided[side].append(self.workers[side].result())
+            except (WorkerError, WorkerDied) as error:
+                errors[side] = error
+                if isinstance(error, WorkerDied):
+                    self.examination.prepare((side,), "float64")
+        if errors:
+            self.tell_errors(probe, errors)
+        else:
+            self.compare(probe, *(Record(paths[side]) for side in sides))
+        for path in paths.values():
+            path.unlink(missing_ok=True)
+
+    def tell_errors(self, probe: Probe, errors: dict[str, Exception]) -> None:
+        """Values that a side refuses are no defect, unless training meets them and the reference takes them."""
+        first, second = self.case.labels
+        wrong = probe.natural and first not in errors
+        status = Status.FAIL if wrong else Status.NOT_RUN
+        text = "; ".join(f"{side}: {error}" for side, error in errors.items())
+        self.verdicts.append(
+            Verdict(
+                *(self.name, BRANCHES, probe.name, status),
+                message=f"with {probe.name}: {text}",
+                kind=kinds.CRASH if wrong else "",
+                guilty=second if wrong else "",
+            )
+        )
+
+    def compare(self, probe: Probe, reference: Record, candidate: Record) -> None:
+        passed = 0
+        for section in ("nodes", "losses"):
+            ours, theirs = reference[section], candidate[section]
+            for node in ours:
+                name = node if section == "nodes" else f"loss/{node}"
+                if node not in theirs or name in self.failed:
+                    continue
+                found = difference(ours[node], theirs[node], self.agreed.get(name, 0.0), probe)
+                if probe is AS_GIVEN:
+                    if found is None:
+                        self.agreed[name] = size_of(ours[node])
+                elif name in self.agreed and found is not None:
+                    self.failed.add(name)
+                    self.tell(probe, name, found, reference, candidate)
+                passed += found is None
+        if passed and probe is not AS_GIVEN:
+            self.verdicts.append(
+                Verdict(self.name, BRANCHES, probe.name, Status.PASS, message=f"{passed} compared")
+            )
+
+    def tell(self, probe: Probe, node: str, found: tuple, reference, candidate) -> None:
+        kind, text, measured = found
+        owner = OUTSIDE if node.startswith("loss/") else reference["owners"].get(node, OUTSIDE)
+        verdict = Verdict(
+            *(self.name, BRANCHES, node, Status.FAIL, measured, gates.BRANCH),
+            message=f"with {probe.name} only: {text or 'another result'}",
+            owner=owner,
+            kind=kind,
+        )
+        code = [place_of(verdict, t) for t in (reference, candidate)]
+        more = []
+        for k, (side, keys) in enumerate(self.alone().items()):
+            if keys:
+                code[k] = keys[0].rpartition(BETWEEN)[0]
+                more.append(f"only {side} has {', '.join(k.rpartition('/')[2] for k in keys[:3])}")
+        message = "; ".join([verdict.message, *more])
+        self.verdicts.append(verdict.but(code=tuple(code), message=message))
+
+    def alone(self) -> dict[str, list[str]]:
+        """Of each side the branches that the last probe decided in a new way and the other side has nowhere."""
+        asked = {
+            side: {key.rpartition(BETWEEN)[2] for run in runs for key in run}
+            for side, runs in self.decided.items()
+        }
+        found = {}
+        for side, runs in self.decided.items():
+            (other,) = (theirs for name, theirs in asked.items() if name != side)
+            found[side] = [
+                key
+                for key, seen in runs[-1].items()
+                if seen != runs[0].get(key) and key.rpartition(BETWEEN)[2] not in other
+            ]
+        return found
+
+    def one_way(self) -> list[Verdict]:
+        """What was decided one way only in all runs."""
+        found = []
+        for side, runs in self.decided.items():
+            everything: dict[str, list[bool]] = {}
+            for run in runs:
+                for place, (true, false) in run.items():
+                    seen = everything.setdefault(place, [False, False])
+                    seen[0] |= true
+                    seen[1] |= false
+            for place, (true, false) in everything.items():
+                if true != false:
+                    message = f"{side}: {'always' if true else 'never'}, in all inputs tried"
+                    found.append(
+                        Verdict(self.name, BRANCHES, place, Status.NOT_RUN, message=message)
+                    )
+        return found
+
+
+def differs(a, b) -> bool:
+    """Whether two trees of one structure have other arrays."""
+    pairs = zip(*(tree.leaves(x, lambda v: isinstance(v, np.ndarray)) for x in (a, b)))
+    return any(x.shape != y.shape or (x != y).any() for (_, x), (_, y) in pairs)
+
+
+def size_of(x: np.ndarray) -> float:
+    return norm(np.nan_to_num(x, posinf=0, neginf=0)) if x.dtype.kind == "f" else 0.0
+
+
+def difference(a, b, size: float, probe: Probe) -> tuple[str, str, float] | None:
+    """(kind, text, how much) of what a probe shows; `size`: of the node with the values as they are."""
+    if a is None or b is None:
+        return None
+    if a.shape != b.shape or a.dtype.kind != b.dtype.kind:
+        return None if probe.ties else (*kinds.tell(a, b), 1.0)
+    if a.dtype.kind != "f":
+        return None if probe.ties or (a == b).all() else (*kinds.tell(a, b), 1.0)
+    fine = np.isfinite(a), np.isfinite(b)
+    odd = (fine[0] != fine[1]) & ~np.isnan(a)  # a reference that is no number is no standard
+    if odd.any():
+        side = "the candidate" if fine[0][odd].all() else "the reference"
+        return kinds.BRANCH, f"not finite in {side} only", 1.0
+    a, b = (np.where(fine[0] & fine[1], x, 0.0) for x in (a, b))
+    error = ratio(norm(a - b), norm(a) + max(TINY, 1e-12 * size))
+    return (*kinds.tell(a, b), error) if error > gates.BRANCH else None

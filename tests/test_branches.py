@@ -1,0 +1,133 @@
+"""Branches that no input reaches: seen by place in the user's code, and reached by changed values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parity import Case, Workers, check_branches
+from parity.cli import main
+from parity.engine import kinds
+from parity.engine.branches import Branches
+from parity.engine.probes import emptied, equal, touching
+from parity.engine.verdicts import Status
+
+PAIR = """
+import numpy as np
+
+
+def build(nn, clamp):
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x):
+            return {"out": clamp(self.last(self.conv(x) + 1))}
+
+        execute = forward
+
+    return Head()
+
+
+def torch_side():
+    from torch import nn
+
+    return build(nn, lambda x: TORCH)
+
+
+def jittor_side():
+    import jittor as jt
+    from jittor import nn
+
+    return build(nn, lambda x: JITTOR)
+
+
+def inputs():
+    return (np.random.default_rng(0).standard_normal((2, 3, 8, 8)),)
+"""
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers() as found:
+        yield found
+
+
+def write(folder: Path, torch: str, jittor: str) -> Path:
+    path = folder / "pair.py"
+    path.write_text(PAIR.replace("TORCH", torch).replace("JITTOR", jittor))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("torch", "jittor", "text"),
+    [
+        ("x", "x.minimum(10.0)", "held at 10"),
+        ("x * x / (x * x).clamp(min=1e-12).sqrt()", "x.abs()", "1e-9 times"),
+        ("x", "jt.ternary(x < -20, x * 0, x)", "only jittor has pair.py:29: < -20"),
+        ("(x * x).clamp(min=1e-300).log()", "jt.log(x * x)", "not finite in the candidate only"),
+    ],
+)
+def test_a_branch_of_one_side_only_is_reached(workers, tmp_path, torch, jittor, text):
+    result = check_branches(Case.from_file(write(tmp_path, torch, jittor)), workers)
+    (cause,) = result.causes
+    assert cause.kind in (kinds.BRANCH, kinds.TERM, kinds.FORMULA)
+    assert text in cause.summary
+    assert cause.candidate_code.startswith(str(tmp_path))
+
+
+def test_what_is_never_reached_is_not_run_and_equal_branches_are_silent(workers, tmp_path):
+    path = write(tmp_path, "x.clamp(max=1e9)", "jt.clamp(x, max_v=1e9)")
+    result = check_branches(Case.from_file(path), workers)
+    assert not result.failures
+    asked = [v for v in result.verdicts if v.status is Status.NOT_RUN]
+    assert {v.message.partition(":")[0] for v in asked} == {"torch", "jittor"}
+    assert all("max=1e+09" in v.node and "pair.py:" in v.node for v in asked)
+
+
+def ask(server) -> tuple[dict, int]:
+    """In a worker: questions that this code asks, and how many hold after the watching."""
+    backend = server.backend
+    backend.configure("cpu", "float32")
+    x, branches = backend.array(np.linspace(-1, 1, 6, dtype=np.float32)), Branches(backend)
+    with backend.observing(branches):
+        x.clamp(-2, 0.5)
+        backend.where(x > 5, x, -x)  # called by the harness, not by this code
+        x.masked_fill(x > 0, 0.0)
+    return branches.told(), int(backend.to_numpy((x > 0).sum()).item())
+
+
+def test_both_backends_see_the_same_questions(workers):
+    for told, after in workers.run(f"{__file__}:ask").values():
+        asked = {key.rpartition(": ")[2]: seen for key, seen in told.items()}
+        assert asked.pop("mask") == asked.pop("> 0") == [True, True]
+        assert asked == {"min=-2": [False, True], "max=0.5": [True, True], "> 5": [False, True]}
+        assert after == 3  # nothing is watched any more
+
+
+def test_probes_of_boxes_and_of_targets():
+    boxes = np.array([[0.0, 0, 1, 1], [5, 5, 7, 8], [2, 2, 3, 3]])
+    found = touching(boxes)
+    assert found[1].tolist() == [1, 1, 3, 4] and found[2].tolist() == boxes[2].tolist()
+    assert (equal(boxes) == boxes[0]).all()
+    noise = np.random.default_rng(0).standard_normal((5, 4))
+    assert touching(noise) is noise
+    target = {"boxes": boxes, "labels": np.arange(3), "size": np.array([8, 8])}
+    empty = emptied([target])[0]
+    assert empty["boxes"].shape == (0, 4) and empty["labels"].shape == (0,)
+    assert empty["size"].tolist() == [8, 8]
+
+
+def test_quick_and_limits_say_what_is_left_out(tmp_path, capsys):
+    path = write(tmp_path, "x", "x")
+    out = str(tmp_path / "out")
+    assert main(["run", str(path), "--quick", "--out", out, "--table"]) == 0
+    told = capsys.readouterr().out
+    assert "left out by --quick" in told and "3 NOT_RUN" in told
+    assert main(["run", str(path), "--limit", "0.01", "--out", out, "--table"]) == 1
+    assert "time limit" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["run", str(path), "--limit", "-1"])
