@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from parity.case import Case
+from parity.engine import kinds
 from parity.engine.checks import NOT_LOOKED_INTO
 from parity.engine.data import check_data
 from parity.engine.environment import examine_environment
@@ -40,7 +41,7 @@ def examine_all(
     """Every verdict; told(stage, verdicts) hears of each part. What was not done in time is NOT_RUN."""
     verdicts: list[Verdict] = []
     environment: dict = {}
-    left_out = QUICK if wanted.quick else ()
+    left_out, why = QUICK if wanted.quick else (), "left out by --quick"
     case = replace(case, float64=False) if wanted.quick else case
     with workers_of(case, None, wanted.device) as workers:
         if wanted.limit:
@@ -51,12 +52,15 @@ def examine_all(
                 first = check_initial(case, workers, device=wanted.device).verdicts
                 told("what constructors leave", first)
                 verdicts += first
-                found = examine(case, workers, floors=floors, scripts=scripts, told=told)
-                verdicts += found.verdicts
-                verdicts += _more(case, workers, wanted, told)
+                if any(v.kind == kinds.CRASH and v.node == "build" for v in first):
+                    left_out, why = ("(all)",), "a side cannot be built"
+                else:
+                    found = examine(case, workers, floors=floors, scripts=scripts, told=told)
+                    verdicts += found.verdicts
+                    verdicts += _more(case, workers, wanted, told)
         except OutOfTime as error:
             verdicts.append(_not_run(case, "(all)", str(error)))
-    verdicts += [_not_run(case, part, "left out by --quick") for part in left_out]
+    verdicts += [_not_run(case, part, why) for part in left_out]
     return Result(verdicts, environment)
 
 
