@@ -10,6 +10,7 @@ from parity.engine.blame import name_the_guilty
 from parity.engine.judging import judge, judge_equal, judge_precision
 from parity.engine.known import strictly, with_known
 from parity.engine.verdicts import Status, Verdict
+from parity.engine.weights import compare_names
 
 
 def verdict(check: str, node: str, measured: float | None, **more) -> Verdict:
@@ -113,3 +114,8 @@ def test_the_oracle_blames_beyond_its_own_error_only():
     assert noise[0, 1] > 1
     within = group_norm_verdict(1e-9, 2e-12)
     assert not within.guilty
+
+
+def test_the_order_of_parameters_is_no_defect():
+    assert compare_names("c", ["a", "b"], ["b", "a"]).status is Status.KNOWN
+    assert compare_names("c", ["a"], ["a", "b"]).kind == kinds.FROZEN

@@ -91,6 +91,10 @@ class PrecisionGate:
 
     def losses(self, three: tuple, inherited: float) -> list[Verdict]:
         check = checks.LOSSES_32
+        if three[0].get(
+            "weighted"
+        ):  # the harness's own sums, whose terms may cancel: the outputs are nodes
+            return []
         exact, reference, candidate = map(flatten_losses, three)
         least = max(gates.LOSS, gates.PRECISION_FACTOR * inherited)
 

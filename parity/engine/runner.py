@@ -179,6 +179,7 @@ class Runner(Model):
             "called": tracer.called,
             "crashes": tracer.crashes,
             "changed": changed,
+            "weighted": subject.losses is None,
             "modules": tracer.describe(),
             "evidence": list(subject.evidence),
             "losses": {name: backend.to_numpy(loss) for name, loss in losses.items()},

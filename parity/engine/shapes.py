@@ -62,6 +62,7 @@ class TraceTree(TypedDict):
     results: NotRequired[dict[str, Any]]
     crashes: NotRequired[dict[str, dict[str, str]]]
     changed: NotRequired[list[str]]
+    weighted: NotRequired[bool]
     modules: NotRequired[dict[str, dict[str, Any]]]
     choices: NotRequired[dict[str, Any]]
     detections: NotRequired[Any]  # whatever post-processing gives

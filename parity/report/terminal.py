@@ -1,4 +1,4 @@
-"""One screen at the end of a run: the answer, the matrix in blocks of colour, what is wrong, where the page is.
+"""One screen at the end of a run: the answer, what is wrong, the matrix in blocks of colour, where the page is.
 
 Where there is no terminal, or somebody asked for less or more (-q, -v, CI), the same in plain lines.
 """
@@ -81,14 +81,6 @@ def conclude(report: Mapping, folder: str, console: Console, whole: bool) -> Non
     console.print(
         Text(plain(f"{found.text}."), style=f"bold {OF_STATUS[found.status]}"), soft_wrap=True
     )
-    if whole:
-        console.print()
-        for line in blocks(report, console):
-            console.print(line, no_wrap=True, overflow="ellipsis")
-        console.print()
-    else:
-        for line in unlike(report):
-            console.print(Text(line), soft_wrap=True)
     causes = [Cause(**c | {"also": tuple(c["also"])}) for c in report.get("causes", ())]
     for line in told(causes[:LISTED], report["counts"].get(KNOWN, 0)):
         style = "red" if line[:1].isdigit() and "cause" not in line else ""
@@ -99,6 +91,14 @@ def conclude(report: Mapping, folder: str, console: Console, whole: bool) -> Non
         if cause.script:
             path = f"{folder}/reproduce/{cause.script}" if folder else cause.script
             console.print(Text(plain(f"shown by: python {path}")), soft_wrap=True)
+    if whole:
+        console.print()
+        for line in blocks(report, console):
+            console.print(line, no_wrap=True, overflow="ellipsis")
+        console.print()
+    else:
+        for line in unlike(report):
+            console.print(Text(line), soft_wrap=True)
     left = {(v["case"], v.get("message", "")) for v in report["verdicts"] if v["status"] == NOT_RUN}
     for case, message in sorted(left)[:LISTED]:
         console.print(Text(plain(f"NOT RUN {case}: {message}")), soft_wrap=True)
