@@ -133,6 +133,17 @@ def test_the_address_is_the_state(browser, path):
     assert not errors
 
 
+def test_an_address_that_nobody_made_opens_the_page(browser, path):
+    for address in (
+        "#case=nope&node=<img src=x onerror=alert(1)>",
+        "#view=bogus&at=depth",
+        "#%E0%A",
+    ):
+        page, errors = opened(browser, path, address)
+        assert page.locator("#answer h1").is_visible() and not errors
+        page.close()
+
+
 def test_modules_and_their_tree(browser, path):
     page, _ = opened(browser, path, "#at=nodes")
     tree = texts(page, "#tree button")

@@ -12,7 +12,9 @@ function filter() {
   history.replaceState(null, "", box.value ? `#${encodeURIComponent(box.value)}` : location.pathname + location.search);
 }
 function begin() {
-  const given = decodeURIComponent(location.hash.slice(1)), section = given && document.getElementById(given);
+  let given = "";
+  try { given = decodeURIComponent(location.hash.slice(1)); } catch { /* an address that somebody cut */ }
+  const section = given && document.getElementById(given);
   if (section) { section.open = true; count.textContent = `${rows.length}`; } else { box.value = given; filter(); }
 }
 box.addEventListener("input", filter);

@@ -39,6 +39,7 @@ function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   const found = { ...DEFAULTS };
   for (const key of Object.keys(DEFAULTS)) if (given.has(key)) found[key] = given.get(key);
+  if (!["forward", "backward", "parameters"].includes(found.view)) found.view = DEFAULTS.view;
   chosen = chosen || Boolean(data.cases[found.case]);
   if (!data.cases[found.case]) found.case = firstCase;
   return found;
