@@ -128,6 +128,7 @@ function markNode() {
   if (chart && state.node) {
     const k = chart.nodes.findIndex(n => nameOf(n) === state.node);
     if (k >= 0) { hovered = k; chart.setCursor({ left: chart.valToPos(k, "x"), top: 20 }); }
+    byId("picture").querySelector(".tip").hidden = true; // the panel below says it all
   }
   drawNode();
 }
