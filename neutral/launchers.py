@@ -9,6 +9,8 @@ import sys
 from neutral.errors import InputError
 from neutral.ranks import NO_MPI
 
+LOST = "has lost another rank"  # what a rank says when another one has gone
+
 
 def check_launcher(framework: str) -> None:
     """InputError unless the framework's launcher is there."""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from door.terminal import say
 from neutral.errors import Ended, InputError
-from neutral.launchers import check_launcher, launcher_command, launcher_environment
+from neutral.launchers import LOST, check_launcher, launcher_command, launcher_environment
 from neutral.processes import GRACE, how_ended, set_death_signal, stoppable
 from parity.engine.scratch import scratch_folder
 from scripts.common import ProgressReport, make_progress
@@ -37,6 +37,7 @@ DEATHS = {
 }
 LAST_WORDS = 5.0  # seconds in which the events of a process that has ended are read to their end
 ERROR = "error: "  # how a rank's own message begins
+CRASH = re.compile(r"[\w.]+(Error|Exception)\b")  # how the last line of a traceback does
 
 
 def prepare(framework: str) -> None:
@@ -135,7 +136,7 @@ def obituary(framework: str, count: int, code: int, path: Path, out: Path) -> Ex
     """What ended the ranks: their own message where one of them had any, else which one died and how."""
     text = path.read_text(errors="replace")
     lines = text.splitlines()
-    own = [k for k, line in enumerate(lines) if line.startswith(ERROR)]
+    own = [k for k, x in enumerate(lines) if x.startswith(ERROR) and LOST not in x]
     dead = DEATHS[framework].search(text)
     how = ended_how(dead.groupdict()) if dead else ""
     killed = " was killed by " in how
@@ -149,7 +150,8 @@ def obituary(framework: str, count: int, code: int, path: Path, out: Path) -> Ex
     what = how or f"{framework}'s launcher ended with exit code {code}"
     told = f"error: {what} (of {count}); the others were ended. "
     told += f"The last checkpoint is good: --resume goes on from {out}"
-    return Ended("\n".join([told, *([] if killed else lines[-8:])]), 1)
+    crashes = [line for line in lines if CRASH.match(line) and "ChildFailedError" not in line]
+    return Ended("\n".join([told, *([] if killed else crashes[:1] or lines[-8:])]), 1)
 
 
 def ended_how(found: dict[str, str | None]) -> str:

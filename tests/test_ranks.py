@@ -187,6 +187,10 @@ def test_deaths_are_read_from_what_the_launchers_say(tmp_path):
     found = obituary("torch", 2, 1, said, tmp_path)
     assert isinstance(found, InputError) and str(found) == "rank 1 of 2: no such image"
     assert found.details == ("a detail",)
+    said.write_text(
+        "Traceback\nValueError: bad\nerror: rank 0 of 2 has lost another rank\nrank : 1\n"
+    )
+    assert "ValueError: bad" in str(obituary("torch", 2, 1, said, tmp_path))
     said.write_text("something else\n")
     assert "ended with exit code 5" in str(obituary("torch", 2, 5, said, tmp_path))
 

@@ -12,7 +12,8 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-from neutral.errors import Ended
+from neutral.errors import Ended, InputError
+from neutral.launchers import LOST
 from neutral.ranks import Seat
 from torch_impl import ops
 from torch_impl.outcome import Outcome
@@ -45,6 +46,11 @@ class Group:
         self.whole = None
         if self.size > 1:
             if device == "cuda":
+                if seat.local >= torch.cuda.device_count():
+                    raise InputError(
+                        f"--device cuda: {seat.local_size} ranks on this machine, "
+                        f"{torch.cuda.device_count()} GPUs"
+                    )
                 torch.cuda.set_device(seat.local)
             if not dist.is_initialized():
                 kind = "nccl" if device == "cuda" else "gloo"
@@ -147,7 +153,7 @@ def lost_told(group: Group):
 def lost(group: Group, error: Exception) -> Ended:
     told = str(error).strip().splitlines()[0][:200]
     return Ended(
-        f"error: rank {group.rank} of {group.size} has lost another rank, whose end the launcher tells ({told}); "
+        f"error: rank {group.rank} of {group.size} {LOST}, whose end the launcher tells ({told}); "
         "--resume goes on from the last checkpoint",
         1,
     )

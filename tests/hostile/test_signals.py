@@ -305,6 +305,26 @@ def test_predict_of_both_frameworks(tmp_path, number):
 
 @pytest.mark.hostile
 @pytest.mark.parametrize("framework", ["torch", WITH_MPI])
+def test_ranks_that_were_stopped_go_on_bit_for_bit(tmp_path, framework):
+    """In the middle of an epoch; shares, draws, chain and weights are those of a run that nobody stopped."""
+    options = (f"--framework={framework}", *SMALL, "--set=data.scenes.train_images=24", "--ranks=2")
+    options += ("--set=optimiser.epochs=2",)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run("train", *options, f"--out={whole}")
+    process = small.start("train", *options, f"--out={parts}", "--json-progress")
+    while '"train"' not in process.stdout.readline():
+        assert process.poll() is None
+    process.terminate()
+    process.communicate(timeout=120)
+    assert process.returncode == 143
+    run("train", *options, "--resume", f"--out={parts}")
+    assert (whole / "stream.jsonl").read_text() == (parts / "stream.jsonl").read_text()
+    one, two = (load_file(folder / "checkpoint.safetensors")[0] for folder in (whole, parts))
+    assert one.keys() == two.keys() and all((one[name] == two[name]).all() for name in one)
+
+
+@pytest.mark.hostile
+@pytest.mark.parametrize("framework", ["torch", WITH_MPI])
 def test_a_rank_that_dies_is_named(tmp_path, framework):
     """Within 30 s, with the last checkpoint good: the run goes on."""
     process = small.start(
