@@ -298,10 +298,16 @@ RANKED = {
     name: replace(
         STEPPING[name],
         name=f"{name}, two ranks",
-        overrides=(*STEPPING[name].overrides, "optimiser.accumulate=1"),
+        overrides=(*STEPPING[name].overrides, "optimiser.accumulate=1", *fewer),
         images=(0, 20, 8, 3),
     )
-    for name in STEPPING
+    for name, fewer in (
+        (
+            "scenes_detr",
+            ("model.transformer.encoder_layers=1", "model.transformer.decoder_layers=2"),
+        ),
+        ("scenes_frcnn", ()),
+    )
 }
 
 OVERFITTED_IMAGES = 4

@@ -71,6 +71,7 @@ def as_ranks(server: Server, weights: dict, batches: list, rates_per_step: list[
             losses.append({k: float(ops.to_numpy(v).reshape(())) for k, v in found.items()})
             losses[-1] |= outcome.errors
             found = ops.grad(outcome.total, [session.tensors[name] for name in session.trained])
+            ops.finish([g for g in found if g is not None])  # in the kernels of every run
             gradients.append(dict(zip(session.trained, found)))
         return losses, {k: mean_gradient([g[k] for g in gradients]) for k in session.trained}
 

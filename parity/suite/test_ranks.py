@@ -25,7 +25,7 @@ from parity.suite.ranks import (
     run_ranks,
 )
 
-STEPS = {"scenes_detr": 20, "scenes_frcnn": 6}
+STEPS = {"scenes_detr": 20, "scenes_frcnn": 4}
 WRONG = {
     side: [m for m in MUTANTS.values() if m.probe == "ranks" and m.side == side]
     for side in FRAMEWORKS
