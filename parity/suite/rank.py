@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from parity.engine.server import Server
 from parity.engine.weights import drawn_weights
 from parity.loading import resolve
+from parity.suite.requests import implementation, reset, session_of
 
 TASK, SOUND = "task.pickle", "sound"
 EPOCHS = 2  # whose shares are told
@@ -61,6 +63,41 @@ def experiment(framework: str, task: dict, steps: int | None = None) -> dict[str
         arrays |= {f"step{step}/{k}": np.array([v]) for k, v in zip(losses, means)}
     for rank, digests in enumerate(group.gather(session.digests())):
         arrays |= {f"digest/rank{rank}/{k}": np.array(v) for k, v in digests.items()}
+    return arrays | {f"state/{k}": v for k, v in session.state().items()}
+
+
+def as_ranks(server: Server, weights: dict, batches: list, rates_per_step: list[dict]) -> dict:
+    """What `experiment` must tell of ranks whose batches these are, from one process, a worker."""
+    session, ops = session_of(server), implementation(server, "ops")
+    mean_gradient = implementation(server, "training").mean_gradient
+    draws = importlib.import_module("neutral.randomness").Draws
+    objects = float(np.mean([sum(len(t.labels) for t in batch.targets) for batch in batches]))
+
+    def backward(step: int) -> tuple[list[dict], dict]:
+        losses, gradients = [], []
+        for rank, batch in enumerate(batches):
+            session.draws.rank = draws(session.config.seed, rank).rank
+            outcome = session.run(batch, True, step, objects=objects)
+            found = {"loss": outcome.total} | outcome.losses
+            losses.append({k: float(ops.to_numpy(v).reshape(())) for k, v in found.items()})
+            losses[-1] |= outcome.errors
+            found = ops.grad(outcome.total, [session.tensors[name] for name in session.trained])
+            ops.finish([g for g in found if g is not None])  # in the kernels of every run
+            gradients.append(dict(zip(session.trained, found)))
+        return losses, {k: mean_gradient([g[k] for g in gradients]) for k in session.trained}
+
+    reset(server, weights)
+    losses, gradients = backward(0)
+    arrays = {
+        f"loss/rank{r}/{k}": np.array([v]) for r, x in enumerate(losses) for k, v in x.items()
+    }
+    arrays |= {f"gradient/{k}": ops.to_numpy(g) for k, g in gradients.items() if g is not None}
+    for step, rates in enumerate(rates_per_step):
+        losses, gradients = backward(step)
+        told = {k: np.mean([x[k] for x in losses]) for k in losses[0]}
+        told |= session.update(gradients, rates)
+        arrays |= {f"step{step}/{k}": np.array([v]) for k, v in told.items()}
+    session.draws.rank = ()
     return arrays | {f"state/{k}": v for k, v in session.state().items()}
 
 

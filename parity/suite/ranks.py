@@ -31,6 +31,7 @@ from parity.suite.rank import EPOCHS, SOUND, TASK
 from parity.suite.stepping import drop_epochs, step_rates
 
 RANKS = 2
+AS_RANKS = "parity.suite.rank:as_ranks"
 IMAGES = 11  # an odd number: the last of the shares is padded
 TIMEOUT = 900.0  # seconds of a launch; a cold Jittor compiles for minutes
 SHARES, LOSSES, GRADIENTS, NORM, SAME = (
@@ -84,7 +85,7 @@ def alone(worker: Worker, case: DetectorCase, scenes: Path, steps: int) -> tuple
     task = task_of(case, worker.call("trained_names"), scenes, steps)
     weights = drawn_weights(worker.call("shapes"))
     batches = [pickle.loads(batch) for batch in task["batches"]]
-    return task, ask(worker, "as_ranks", weights, batches, task["rates"])
+    return task, worker.run(AS_RANKS, weights, batches, task["rates"])
 
 
 def part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -55,41 +55,6 @@ def train_steps(server: Server, batches: list, rates_per_step: list[dict]) -> tu
     return losses, session.state()
 
 
-def as_ranks(server: Server, weights: dict, batches: list, rates_per_step: list[dict]) -> dict:
-    """What ranks must tell whose batches these are, from one process: see rank.py."""
-    session, ops = session_of(server), implementation(server, "ops")
-    mean_gradient = implementation(server, "training").mean_gradient
-    draws = importlib.import_module("neutral.randomness").Draws
-    objects = float(np.mean([sum(len(t.labels) for t in batch.targets) for batch in batches]))
-
-    def backward(step: int) -> tuple[list[dict], dict]:
-        losses, gradients = [], []
-        for rank, batch in enumerate(batches):
-            session.draws.rank = draws(session.config.seed, rank).rank
-            outcome = session.run(batch, True, step, objects=objects)
-            found = {"loss": outcome.total} | outcome.losses
-            losses.append({k: float(ops.to_numpy(v).reshape(())) for k, v in found.items()})
-            losses[-1] |= outcome.errors
-            found = ops.grad(outcome.total, [session.tensors[name] for name in session.trained])
-            ops.finish([g for g in found if g is not None])  # in the kernels of every run
-            gradients.append(dict(zip(session.trained, found)))
-        return losses, {k: mean_gradient([g[k] for g in gradients]) for k in session.trained}
-
-    reset(server, weights)
-    losses, gradients = backward(0)
-    arrays = {
-        f"loss/rank{r}/{k}": np.array([v]) for r, x in enumerate(losses) for k, v in x.items()
-    }
-    arrays |= {f"gradient/{k}": ops.to_numpy(g) for k, g in gradients.items() if g is not None}
-    for step, rates in enumerate(rates_per_step):
-        losses, gradients = backward(step)
-        told = {k: np.mean([x[k] for x in losses]) for k in losses[0]}
-        told |= session.update(gradients, rates)
-        arrays |= {f"step{step}/{k}": np.array([v]) for k, v in told.items()}
-    session.draws.rank = ()
-    return arrays | {f"state/{k}": v for k, v in session.state().items()}
-
-
 def reset(server: Server, weights: dict) -> None:
     """These weights, and an optimiser that has made no step."""
     session = session_of(server)
