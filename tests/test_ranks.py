@@ -21,7 +21,7 @@ from neutral.launchers import check_launcher, launcher_command
 from neutral.ranks import Elsewhere, check_alike, check_same_tensors, check_shares, seat_of, share
 from neutral.run.start import other_ranks
 from neutral.runlog import read_log
-from scripts.bench_ranks import predicted
+from scripts.bench_ranks import predicted, slowest
 from scripts.launcher import obituary
 from tests.test_scripts import TINY, run
 
@@ -242,4 +242,5 @@ def test_the_model_of_a_step_is_that_of_a_ring():
     assert hidden["seen"] == 0 and seen["seen"] == seen["all_reduce"]
     assert seen["step"] - hidden["step"] == pytest.approx(seen["seen"])
     many = [predicted(n, 160_000_000, 0.1, True)["efficiency"] for n in (8, 64, 512)]
+    assert slowest(8) == pytest.approx(1.4236, rel=0.01)  # of tables of order statistics
     assert 1 > many[0] > many[1] > many[2] > 0.5

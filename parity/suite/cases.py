@@ -298,16 +298,10 @@ RANKED = {
     name: replace(
         STEPPING[name],
         name=f"{name}, two ranks",
-        overrides=(*STEPPING[name].overrides, "optimiser.accumulate=1", *fewer),
+        overrides=(*STEPPING[name].overrides, "optimiser.accumulate=1"),
         images=(0, 20, 8, 3),
     )
-    for name, fewer in (
-        (
-            "scenes_detr",
-            ("model.transformer.encoder_layers=1", "model.transformer.decoder_layers=2"),
-        ),
-        ("scenes_frcnn", ()),
-    )
+    for name in STEPPING
 }
 
 OVERFITTED_IMAGES = 4
