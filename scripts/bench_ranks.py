@@ -1,7 +1,7 @@
 """What data parallel costs: seconds of a step on 1 and 2 processes of one thread each, and of the all-reduce in it.
 
 `python -m scripts.bench_ranks --out FILE` measures both frameworks under their launchers, and from that, and from
-published speeds of GPUs and links, computes a step on 8, 64 and 512 GPUs. docs/scaling.md has its table.
+published speeds of GPUs and links, computes a step on 8, 64 and 512 GPUs. --docs writes the tables of docs/scaling.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
 from neutral.data.batching import train_batches
 from neutral.errors import InputError
-from neutral.files import write_json
+from neutral.files import replacing, write_json
 from neutral.launchers import check_launcher, launcher_command, launcher_environment
 from neutral.parameters import rates
 from neutral.ranks import seat_of
@@ -179,6 +179,7 @@ def main() -> None:
         help="in COCO's layout: how batches differ in size",
     )
     parser.add_argument("--out", type=Path, help="a JSON file")
+    parser.add_argument("--docs", action="store_true", help="write docs/scaling.md's tables")
     options = parser.parse_args()
     if options.rank_of:
         return measure_here(*options.rank_of, options.steps)
@@ -194,16 +195,60 @@ def main() -> None:
     model = [
         predicted(n, gradient_bytes, spread, overlap) for overlap in (True, False) for n in SIZES
     ]
-    table = Table(
-        "GPUs", "overlap", "all-reduce ms", "seen ms", "waiting ms", "step ms", "efficiency"
-    )
+    table = Table(*MODELLED)
     for row in model:
-        times = [f"{1e3 * row[k]:.1f}" for k in ("all_reduce", "seen", "waiting", "step")]
-        table.add_row(str(row["gpus"]), str(row["overlap"]), *times, f"{row['efficiency']:.3f}")
+        table.add_row(*modelled(row))
     Console().print(table)
+    told = {"machine": describe_machine(), "load": os.getloadavg()[0], "rows": rows}
+    told |= {"date": time.strftime("%Y-%m-%d"), "spread": spread, "model": model}
     if options.out:
-        told = {"machine": describe_machine(), "rows": rows, "spread": spread, "model": model}
         write_json(options.out, told)
+    if options.docs:
+        write_docs(told)
+
+
+MODELLED = ("GPUs", "overlap", "all-reduce ms", "seen ms", "waiting ms", "step ms", "efficiency")
+MEASURED = (
+    "model",
+    "framework",
+    "processes",
+    "step ms",
+    "fastest ms",
+    "gradients MiB",
+    "all-reduce ms",
+)
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "scaling.md"
+BEGIN, END = "<!-- bench_ranks -->", "<!-- end -->"
+
+
+def modelled(row: dict) -> list[str]:
+    times = [f"{1e3 * row[k]:.1f}" for k in ("all_reduce", "seen", "waiting", "step")]
+    overlap = "PyTorch" if row["overlap"] else "Jittor: none"
+    return [str(row["gpus"]), overlap, *times, f"{row['efficiency']:.2f}"]
+
+
+def write_docs(told: dict) -> None:
+    """The tables between the marks of docs/scaling.md."""
+
+    def table(head: tuple[str, ...], rows: list[list[str]]) -> str:
+        lines = [head, ["---"] * len(head), *rows]
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+    measured_rows = []
+    for row in told["rows"]:
+        seconds, reduce = row["step_seconds"], row["all_reduce_seconds"]
+        cells = [row["preset"], row["framework"], str(row["processes"])]
+        cells += [f"{1e3 * statistics.median(seconds):.0f}", f"{1e3 * min(seconds):.0f}"]
+        cells += [f"{row['gradient_bytes'] / 2**20:.1f}"]
+        measured_rows.append([*cells, f"{1e3 * min(reduce):.1f}" if reduce else ""])
+    where = f"{told['date']}, two cores, one thread a process, batch 1, load {told['load']:.0f}:"
+    text = f"Measured {where}\n\n{table(MEASURED, measured_rows)}\n\n"
+    text += f"Computed, the relative standard deviation of a step being {told['spread']:.2f}:\n\n"
+    text += table(MODELLED, [modelled(row) for row in told["model"]])
+    page = DOCS.read_text()
+    head, tail = page[: page.index(BEGIN)], page[page.index(END) :]
+    with replacing(DOCS) as temporary:
+        temporary.write_text(f"{head}{BEGIN}\n{text}\n{tail}")
 
 
 def in_words(row: dict) -> str:

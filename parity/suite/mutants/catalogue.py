@@ -365,9 +365,9 @@ _ALL = (
     Mutant(
         "boxes_normalised_per_image",
         T,
-        "detr/criterion.py",
-        "    num_boxes = float(max(sum(len(t.labels) for t in targets), 1))\n",
-        "    num_boxes = float(max(len(targets), 1))\n",
+        "session.py",
+        "objects = float(count_objects(batch))",
+        "objects = float(len(batch.targets))",
         "detr",
         LOSSES,
         "loss/loss_bbox_0",
