@@ -133,3 +133,16 @@ def test_places_in_the_code_of_both_sides(tmp_path, workers):
     stored = json.loads(report.write()[0].read_text())["causes"]
     assert [c["where"] for c in stored] == ["1", "3"]
     assert {"side", "kind", "confidence", "summary", "script", "consequences"} <= stored[0].keys()
+
+
+def test_weights_that_one_side_alone_has_are_one_cause():
+    names = [f"layers.{k}.attn.in_proj_weight" for k in range(12)]
+    lost = [fail("weights: jittor round trip", n, kind=kinds.MISSING) for n in names]
+    owners = [n.rpartition(".")[0] for n in names]
+    local = [fail(checks.LOCAL_FORWARD_64, n, owner=n, kind=kinds.FORMULA) for n in owners]
+    local += [fail(checks.LOCAL_GRADIENTS_64, n, owner=n.rpartition(".")[0]) for n in names]
+    other = fail(checks.LOCAL_FORWARD_64, "norm", owner="norm", kind=kinds.CONSTANT)
+    verdicts = [fail(checks.NAMES, "names", kind=kinds.FROZEN), *lost, *local, other]
+    weights, norm = causes_of(verdicts)
+    assert weights.check == checks.NAMES and weights.consequences == len(verdicts) - 2
+    assert norm.where == "norm"

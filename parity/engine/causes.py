@@ -98,6 +98,25 @@ def run_of(case: str) -> str:
     return case.partition(": ")[0]
 
 
+def is_of_weights(verdict: Verdict) -> bool:
+    """Whether it says that weights did not arrive, or that one side alone has or trains them."""
+    alone = verdict.check == checks.INITIAL and verdict.kind == kinds.MISSING
+    return alone or verdict.check == checks.NAMES or verdict.check.startswith("weights: ")
+
+
+def modules_without_weights(failed: list[Verdict]) -> set[str]:
+    """Modules that were not given the other side's weights: what they compute differs, whatever their code does."""
+    lost = (v for v in failed if v.check.startswith("weights: ") and v.kind == kinds.MISSING)
+    return {v.node.rpartition(".")[0] for v in lost}
+
+
+def is_unfed(verdict: Verdict, unfed: set[str]) -> bool:
+    owner = verdict.owner or verdict.node.rpartition(".")[0]
+    return verdict.kind != kinds.CRASH and any(
+        owner == name or (name and owner.startswith(f"{name}.")) for name in unfed
+    )
+
+
 def is_inherited(verdict: Verdict) -> bool:
     """Whether it looks at a whole run; an optimiser, a schedule are looked at by themselves."""
     _, _, part = verdict.case.partition(": ")
@@ -107,9 +126,9 @@ def is_inherited(verdict: Verdict) -> bool:
 def _of_one(failed: list[Verdict]) -> list[Cause]:
     """Of one examination."""
     groups: dict[tuple, list[Verdict]] = {}
-    inherited = []
+    inherited, unfed = [], modules_without_weights(failed)
     for verdict in failed:
-        if is_inherited(verdict):
+        if is_inherited(verdict) or (verdict.check in LOCAL and is_unfed(verdict, unfed)):
             inherited.append(verdict)
         else:
             groups.setdefault(_group(verdict), []).append(verdict)
@@ -132,6 +151,8 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
 
 def _group(verdict: Verdict) -> tuple:
     """What fails together: everything of one module, else of one check."""
+    if is_of_weights(verdict):
+        return ("weights",)
     if verdict.check in LOCAL and verdict.kind == kinds.MISSING:
         return ("missing", verdict.message)  # which names the side
     if verdict.check in LOCAL and verdict.owner and verdict.owner != OUTSIDE:
@@ -147,7 +168,7 @@ def _rank(verdict: Verdict) -> int:
     """0 for what spoils everything, then local errors (forward before backward before float32), then the rest."""
     if verdict.kind == kinds.CRASH or verdict.check in ("worker", "import"):
         return 0
-    if verdict.check == checks.NAMES or verdict.check.startswith("weights: "):
+    if is_of_weights(verdict):
         return 1
     if verdict.check in LOCAL:
         gradient, narrow = verdict.check in BACKWARD, verdict.check.startswith("float32")

@@ -27,6 +27,7 @@ SAMPLE = 4096  # values of a parameter that are compared by distribution
 DEVIATIONS = 5.0  # standard errors that means and spreads may be apart
 CHANCE = 1e-7  # of two samples of one distribution to be as far apart
 FEW = 8  # values: fewer say nothing of a distribution
+HINT = "; `parity map` proposes names, SPLIT cuts one into several, DROPPED leaves one out"
 SAME = 1e-6  # relative: two values that are one
 
 
@@ -83,7 +84,7 @@ def compare_initial(
         only = [n for n in pair[k] if n not in pair[1 - k]]
         if only:
             more = f" and {len(only) - 6} more" if len(only) > 6 else ""
-            message = f"only {side} has {', '.join(only[:6])}{more}"
+            message = f"only {side} has {', '.join(only[:6])}{more}{HINT}"
             lost = Verdict(case, checks.INITIAL, f"only in {side}", Status.FAIL, message=message)
             verdicts.append(lost.but(kind=kinds.MISSING))
     return verdicts + [
