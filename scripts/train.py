@@ -153,6 +153,10 @@ def check_asked(options: argparse.Namespace, size: int) -> None:
         raise InputError("--profile-memory watches one process")
 
 
+def note_as_event(text: str) -> None:
+    json_report({"phase": "message", "text": text})
+
+
 def run_training(
     session, config: Config, datasets: dict, options: argparse.Namespace, request: Request
 ) -> int:
@@ -162,7 +166,7 @@ def run_training(
     first = session.group.rank == 0
     try:
         if options.json_progress or not first:
-            print_notes(lambda text: json_report({"phase": "message", "text": text}))
+            print_notes(note_as_event if first else lambda text: None)
             train(session, config, datasets, run, json_report)
             return 0
         with make_progress() as progress:
