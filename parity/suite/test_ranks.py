@@ -26,6 +26,7 @@ from parity.suite.ranks import (
 )
 
 STEPS = {"scenes_detr": 20, "scenes_frcnn": 4}
+NAMES = ["scenes_detr", pytest.param("scenes_frcnn", marks=pytest.mark.full)]
 WRONG = {
     side: [m for m in MUTANTS.values() if m.probe == "ranks" and m.side == side]
     for side in FRAMEWORKS
@@ -57,14 +58,14 @@ def told(pair, device, scenes_folder):
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("name", RANKED)
+@pytest.mark.parametrize("name", NAMES)
 def test_ranks_are_one_process(name, framework, told, conclude):
     """Shares, losses, gradients, norm, equal weights, and whole steps, against one process with the same batches."""
     one, ranks, _ = told(framework, name)
     conclude(compare_ranks(RANKED[name], framework, ranks, one))
 
 
-@pytest.mark.parametrize("name", RANKED)
+@pytest.mark.parametrize("name", NAMES)
 def test_ranks_of_both_frameworks_are_coupled(name, told, conclude):
     """Float64 steps of two ranks each."""
     found = [told(framework, name)[1] for framework in FRAMEWORKS]
