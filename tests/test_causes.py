@@ -146,3 +146,23 @@ def test_weights_that_one_side_alone_has_are_one_cause():
     weights, norm = causes_of(verdicts)
     assert weights.check == checks.NAMES and weights.consequences == len(verdicts) - 2
     assert norm.where == "norm"
+
+
+def test_scalars_of_two_shapes_differ_in_value():
+    told = kinds.tell(np.float64(2.0).reshape(()), np.array([3.0]))
+    assert told == (kinds.CONSTANT, "3 for 2")
+
+
+@pytest.mark.parametrize("forward_agrees", [True, False])
+def test_a_renaming_is_no_cause_of_what_differs_backward(forward_agrees):
+    def failed(check, node, owner, kind):
+        return Verdict("case", check, node, Status.FAIL, owner=owner, kind=kind)
+
+    verdicts = [
+        failed(checks.LOCAL_FORWARD_64, "attn.q/in[0]", "attn", kinds.MISSING),
+        failed(checks.LOCAL_GRADIENTS_64, "attn/in[2]", "attn", kinds.DETACHED),
+    ]
+    if not forward_agrees:
+        verdicts.append(failed(checks.LOCAL_FORWARD_64, "norm", "norm", kinds.FORMULA))
+    first = causes_of(verdicts)[0]
+    assert first.kind == (kinds.DETACHED if forward_agrees else kinds.MISSING)

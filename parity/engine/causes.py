@@ -138,7 +138,11 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
         first = min(inherited, key=lambda v: INHERITED.index(v.check))
         inherited.remove(first)
         groups[("",)] = [first]
-    ranked = sorted(groups.values(), key=lambda found: _rank(found[0]))
+    # where nothing else differs forward, what one side has alone is a renaming, and no cause of what differs backward
+    renamed = not any(
+        v.check in LOCAL and v.check not in BACKWARD and v.kind != kinds.MISSING for v in failed
+    )
+    ranked = sorted(groups.values(), key=lambda found: _rank(found[0], renamed))
     merged: dict[tuple, list[list[Verdict]]] = {}
     for found in ranked:
         merged.setdefault(_same(found[0]), []).append(found)
@@ -164,12 +168,14 @@ def _group(verdict: Verdict) -> tuple:
     return (verdict.case, verdict.check, verdict.kind, verdict.node.partition("/")[0])
 
 
-def _rank(verdict: Verdict) -> int:
+def _rank(verdict: Verdict, renamed: bool) -> int:
     """0 for what spoils everything, then local errors (forward before backward before float32), then the rest."""
     if verdict.kind == kinds.CRASH or verdict.check in ("worker", "import"):
         return 0
     if is_of_weights(verdict):
         return 1
+    if verdict.check in LOCAL and verdict.kind == kinds.MISSING and renamed:
+        return 6
     if verdict.check in LOCAL:
         gradient, narrow = verdict.check in BACKWARD, verdict.check.startswith("float32")
         return 2 + gradient + 2 * narrow
