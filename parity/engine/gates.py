@@ -24,6 +24,7 @@ MAXIMUM_FACTOR, MAXIMUM_FLOOR = 8.0, 64 * U32  # m <= max(8 m_other, 64 u)
 GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
 # a choice is explained by rounding when its regret is at most this many times the greatest error of a node
 CHOICE_FACTOR = 2.0
+COARSE = 1e-4  # relative, float32: beyond it no rounding is the reason
 BRANCH = (
     1e-6  # relative, float64, of values that reach other branches: beyond all rounded constants
 )

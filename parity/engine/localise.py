@@ -145,7 +145,14 @@ def compare_local_32(
         gradients = [t[section] for t in three]
         found = gate.gradients(LOCAL_GRADIENTS_32, gradients, "local gradients")
         verdicts += [v.but(owner=owner_of(section, v.node)) for v in found]
-    return verdicts
+    return [placed(v, *three[1:]) if v.status is Status.FAIL else v for v in verdicts]
+
+
+def placed(verdict: Verdict, reference: Mapping, candidate: Mapping) -> Verdict:
+    """A local FAIL of float32 with where in both sides' code it is; a small one is of precision."""
+    code = tuple(place_of(verdict, t) for t in (reference, candidate))
+    small = verdict.measured is not None and verdict.measured < gates.COARSE
+    return verdict.but(code=code, kind=kinds.PRECISION if small else verdict.kind)
 
 
 def culprits(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
