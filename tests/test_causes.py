@@ -166,3 +166,14 @@ def test_a_renaming_is_no_cause_of_what_differs_backward(forward_agrees):
         verdicts.append(failed(checks.LOCAL_FORWARD_64, "norm", "norm", kinds.FORMULA))
     first = causes_of(verdicts)[0]
     assert first.kind == (kinds.DETACHED if forward_agrees else kinds.MISSING)
+
+
+def test_the_total_follows_from_its_loss():
+    verdicts = [
+        fail(checks.LOCAL_LOSSES_64, "loss/loss_ce", owner="(outside)"),
+        fail(checks.LOCAL_LOSSES_64, "loss/total", owner="(outside)"),
+        fail(checks.LOCAL_GRADIENTS_64, "(model)", owner="(outside)"),
+    ]
+    (loss,) = causes_of(verdicts)
+    assert loss.where == "loss/loss_ce" and loss.consequences == 2
+    assert len(causes_of(verdicts[1:])) == 2

@@ -49,6 +49,7 @@ INHERITED = (  # of whole runs: what differs there was made somewhere
 )
 
 
+TOTAL = "loss/total"
 STILL = ("still",)  # the group of what does not move or gets no gradient
 
 
@@ -134,6 +135,10 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
             groups.setdefault(_group(verdict), []).append(verdict)
     if any(found[0].check == checks.TRAINABLE for found in groups.values()):
         inherited += groups.pop(STILL, [])
+    if any(key[-1].startswith("loss/") and key[-1] != TOTAL for key in groups):
+        # the total, and gradients of what losses are made of, are made by the losses
+        for key in [k for k in groups if k[0] is True or k[-1] == TOTAL]:
+            inherited += groups.pop(key)
     if not groups and inherited:
         first = min(inherited, key=lambda v: INHERITED.index(v.check))
         inherited.remove(first)

@@ -33,7 +33,7 @@ from parity.engine.nodes import OUTSIDE, call_of, callers_of, module_of, paramet
 from parity.engine.outcomes import compare_plain
 from parity.engine.precision import PrecisionGate
 from parity.engine.rounding import summation_errors
-from parity.engine.semantic import compare_losses
+from parity.engine.semantic import compare_losses, flatten_losses
 from parity.engine.verdicts import Status, Verdict
 
 
@@ -89,7 +89,10 @@ def explained(verdict: Verdict, reference: Mapping, forced: Mapping) -> Verdict:
         return verdict
     node, backward = verdict.node, verdict.check == LOCAL_GRADIENTS_64
     if node.startswith(("loss/", "error/")):
-        return verdict.but(kind=kinds.FORMULA)
+        pair = [flatten_losses(t).get(node) for t in (reference, forced)]
+        told = ", ".join("none" if x is None else f"{float(x[0]):.6g}" for x in pair)
+        message = f"reference and candidate: {told}"
+        return verdict.but(kind=kinds.FORMULA, message=message)
     section = "nodes"
     if backward:
         section = "gradients" if node in reference.get("gradients", {}) else "node_gradients"
