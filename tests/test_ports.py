@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from examples.ports.trial import Trials
 from parity import InputError
 
 EXAMPLES = example_names()
+PAGE = Path(command.__file__).resolve().parent.parent.parent / "docs" / "ports.md"
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)
@@ -75,3 +79,21 @@ def test_the_page_keeps_what_others_wrote(tmp_path, monkeypatch):
         command.write_page([])
     text = page.read_text()
     assert text.count("## Worked examples") == 1 and text.endswith("kept\n")
+
+
+def test_what_the_page_shows_is_there():
+    """Its commands name examples, defects and files that there are; its table of what to see names examples."""
+    text = PAGE.read_text()
+    lines = re.findall(
+        r"^    (?:python -m examples.ports|parity run) (.*?)(?:  +#.*)?$", text, re.M
+    )
+    assert len(lines) == 3
+    for words in map(shlex.split, lines):
+        if words[0].endswith("pair.py"):
+            assert (PAGE.parent.parent / words[0]).is_file()
+            continue
+        names = words[: words.index("--defect")] if "--defect" in words else words
+        assert command.chosen(names, words[len(names) + 1 :])
+    shown = re.search(r"\| see \|\n(.*?)\n\n", text, re.S)[1]
+    shown = re.findall(r"`(\w+)` \|$", shown, re.M)
+    assert shown and set(shown) <= set(EXAMPLES)
