@@ -58,6 +58,16 @@ def flattened(value) -> dict[str, np.ndarray]:
     }
 
 
+def array_at(value, node: str) -> np.ndarray | None:
+    """What compare_detections calls `node`: "image0/boxes" of detections, else a path."""
+    if are_detections(value):
+        image, _, name = node.partition("/")
+        number = image.removeprefix("image")
+        found = value[int(number)] if number.isdigit() and int(number) < len(value) else {}
+        return found.get(name)
+    return flattened(value).get(node)
+
+
 def nothing_detected(case: str, check: str) -> Verdict:
     return Verdict(
         case, check, "detections", Status.FAIL, message="nothing to compare: no detections"

@@ -14,6 +14,7 @@ from parity.engine import gates, kinds
 from parity.engine.aligned import aligned
 from parity.engine.blame import name_the_guilty
 from parity.engine.checks import (
+    LOCAL_DETECTIONS_64,
     LOCAL_FORWARD_32,
     LOCAL_FORWARD_64,
     LOCAL_GRADIENTS_32,
@@ -21,6 +22,7 @@ from parity.engine.checks import (
     LOCAL_LOSSES_64,
     LOCAL_PLAIN_64,
 )
+from parity.engine.detections import array_at, compare_detections
 from parity.engine.judging import (
     SIDES,
     absent_if_zero,
@@ -59,6 +61,10 @@ def compare_local_64(
     verdicts += compare_plain(case, LOCAL_PLAIN_64, reference, forced, sides)
     losses = compare_losses(case, LOCAL_LOSSES_64, reference, forced, gates.LOSS_64, sides)
     verdicts += [v.but(owner=OUTSIDE) for v in losses]
+    if "detections" in reference and "detections" in forced:  # of the reference's outputs
+        two = (reference["detections"], forced["detections"])
+        found = compare_detections(case, LOCAL_DETECTIONS_64, *two, gates.LOSS_64, sides)
+        verdicts += [v.but(owner=OUTSIDE) for v in found]
     if "gradients" in reference and "gradients" in forced:
         owner_of = gradient_owner(reference)
         floor = semantic_gradient_floor(absent_if_zero(reference["node_gradients"]))
@@ -97,6 +103,8 @@ def explained(verdict: Verdict, reference: Mapping, forced: Mapping) -> Verdict:
     if backward:
         section = "gradients" if node in reference.get("gradients", {}) else "node_gradients"
     pair = [t.get(section, {}).get(node) for t in (reference, forced)]
+    if verdict.check == LOCAL_DETECTIONS_64:
+        pair = [array_at(t["detections"], node) for t in (reference, forced)]
     kind, text = kinds.tell(*pair)
     if backward and (pair[1] is None or not pair[1].any()):
         kind, text = kinds.DETACHED, "the candidate's is absent: detached, frozen, or in place"

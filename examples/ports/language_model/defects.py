@@ -1,0 +1,110 @@
+"""What ports of transformers get wrong."""
+
+from examples.ports.defect import Defect
+from parity.engine import kinds
+
+ATTENTION = "layers.0.self_attn"
+
+DEFECTS = [
+    Defect(
+        "scores not scaled",
+        "models/attention.py",
+        old=" * (1 / math.sqrt(q.shape[-1]))",
+        new="",
+        where=ATTENTION,
+        kind=(kinds.FORMULA, kinds.CONSTANT),
+        fast=True,
+    ),
+    Defect(
+        "heads split in another order",
+        "models/attention.py",
+        old="reshape(n, length, self.heads, width // self.heads).permute(0, 2, 1, 3)",
+        new="reshape(n, length, width // self.heads, self.heads).permute(0, 3, 1, 2)",
+        where=ATTENTION,
+        kind=(kinds.FORMULA, kinds.ORDER, kinds.AXIS),
+    ),
+    Defect(
+        "padding hides what is there",
+        "models/attention.py",
+        old="key_padding_mask.reshape(key_padding_mask.shape[0], 1, 1, -1)",
+        new="jt.logical_not(key_padding_mask).reshape(key_padding_mask.shape[0], 1, 1, -1)",
+        where=ATTENTION,
+        kind=(kinds.FORMULA, kinds.BRANCH, kinds.NOT_FINITE),
+    ),
+    Defect(
+        "looks at itself no more",
+        "models/transformer.py",
+        old="np.triu(np.ones((length, length), dtype=bool), 1)",
+        new="np.triu(np.ones((length, length), dtype=bool), 0)",
+        where="(model)",
+        kind=(kinds.BRANCH, kinds.FORMULA),
+    ),
+    Defect(
+        "eps of the layer norm",
+        "models/transformer.py",
+        old="self.norm1 = nn.LayerNorm(width)",
+        new="self.norm1 = nn.LayerNorm(width, eps=1e-6)",
+        where="layers.0.norm1",
+        kind=kinds.CONSTANT,
+    ),
+    Defect(
+        "norm after the sum",
+        "models/transformer.py",
+        old="return x + self.linear2(nn.gelu(self.linear1(self.norm2(x))))",
+        new="return self.norm2(x + self.linear2(nn.gelu(self.linear1(x))))",
+        where="layers.0",
+        kind=(kinds.FORMULA, kinds.ORDER),
+    ),
+    Defect(
+        "ReLU in place of GELU",
+        "models/transformer.py",
+        old="nn.gelu(",
+        new="nn.relu(",
+        where=("layers.0", "layers.0.linear2*"),
+        kind=(kinds.FORMULA, kinds.BRANCH),
+    ),
+    Defect(
+        "positions trained",
+        "models/transformer.py",
+        old="jt.array(sinusoids(length, width)).stop_grad()",
+        new="jt.array(sinusoids(length, width))",
+        where=("names", "*positions*"),
+        kind=kinds.FROZEN,
+        fast=True,
+    ),
+    Defect(
+        "cosines before sines",
+        "models/transformer.py",
+        old="    table[:, 0::2] = np.sin(place * rate)\n    table[:, 1::2] = np.cos(place * rate)",
+        new="    table[:, 1::2] = np.sin(place * rate)\n    table[:, 0::2] = np.cos(place * rate)",
+        where="positions",
+        kind=(kinds.INITIAL, kinds.ORDER, kinds.FORMULA),
+        checks=("initial",),
+    ),
+    Defect(
+        "queries, keys and values drawn each by itself",
+        "models/transformer.py",
+        old="            layer.self_attn.reset()",
+        new="            layer.self_attn",
+        where="layers.0.self_attn.in_proj_weight",
+        kind=kinds.INITIAL,
+        checks=("initial",),
+    ),
+    Defect(
+        "embedding's spread",
+        "models/transformer.py",
+        old="nn.init.gauss_(self.embedding.weight, 0, width**-0.5)",
+        new="nn.init.gauss_(self.embedding.weight, 0, width**0.5)",
+        where="embedding.weight",
+        kind=kinds.INITIAL,
+        checks=("initial",),
+    ),
+    Defect(
+        "embedding not multiplied",
+        "models/transformer.py",
+        old="self.embedding(tokens) * math.sqrt(self.width)",
+        new="self.embedding(tokens)",
+        where="(model)",
+        kind=(kinds.FORMULA, kinds.TERM, kinds.CONSTANT),
+    ),
+]

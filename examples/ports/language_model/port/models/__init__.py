@@ -1,0 +1,3 @@
+from .transformer import build_model
+
+__all__ = ["build_model"]
