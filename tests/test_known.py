@@ -7,6 +7,7 @@ import numpy as np
 from parity.engine import checks, kinds
 from parity.engine.aligned import aligned
 from parity.engine.blame import name_the_guilty
+from parity.engine.detections import array_at
 from parity.engine.judging import judge, judge_equal, judge_precision
 from parity.engine.known import strictly, with_known
 from parity.engine.verdicts import Status, Verdict
@@ -119,3 +120,21 @@ def test_the_oracle_blames_beyond_its_own_error_only():
 def test_the_order_of_parameters_is_no_defect():
     assert compare_names("c", ["a", "b"], ["b", "a"]).status is Status.KNOWN
     assert compare_names("c", ["a"], ["a", "b"]).kind == kinds.FROZEN
+
+
+def test_integers_of_another_width_are_known_where_they_agree():
+    narrow = np.arange(4, dtype=np.int32)
+    found = judge("pair", "detections", "labels", narrow, narrow.astype(np.int64), 0.0)
+    assert found.status is Status.KNOWN and "int32" in found.message
+    other = judge("pair", "detections", "labels", narrow, narrow.astype(np.int64) + 1, 0.0)
+    assert other.status is Status.FAIL
+    short = judge("pair", "detections", "labels", narrow[:3], narrow.astype(np.int64), 0.0)
+    assert short.status is Status.FAIL
+
+
+def test_local_detections_have_their_arrays():
+    boxes = np.ones((2, 4))
+    images = [{"boxes": boxes, "labels": np.arange(2), "scores": np.ones(2)}]
+    assert array_at(images, "image0/boxes") is boxes
+    assert array_at(images, "image1/boxes") is None and array_at(images, "images") is None
+    assert array_at({"ids": boxes}, "[ids]") is boxes
