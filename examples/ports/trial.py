@@ -122,10 +122,15 @@ class Trials:
             self.example.name,
             defect,
             sum(v.status is not Status.NOT_RUN for v in verdicts),
-            tuple(causes_of(verdicts)),
+            tuple(map(self.in_the_port, causes_of(verdicts))),
             time.monotonic() - started,
             self.reference,
         )
+
+    def in_the_port(self, cause: Cause) -> Cause:
+        """The cause, its place in the code told of the port and not of the copy."""
+        place = cause.candidate_code.replace(f"{self.copy}/", f"{PORT}/")
+        return dataclasses.replace(cause, candidate_code=place)
 
 
 def wanted(example: Example, defect: Defect | None) -> list[tuple[str, str]]:
