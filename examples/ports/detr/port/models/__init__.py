@@ -1,0 +1,3 @@
+"""A small DETR (Carion et al. 2020) in Jittor: the port of this example."""
+
+from models.detr import build_model as build_model
