@@ -20,7 +20,7 @@ from parity.engine.judging import (
 )
 from parity.engine.ledger import compare_ledgers
 from parity.engine.rounding import summation_errors
-from parity.engine.semantic import flatten_losses
+from parity.engine.semantic import flatten_losses, loss_sizes
 from parity.engine.verdicts import Verdict
 
 
@@ -97,6 +97,7 @@ class PrecisionGate:
             return []
         exact, reference, candidate = map(flatten_losses, three)
         least = max(gates.LOSS, gates.PRECISION_FACTOR * inherited)
+        uncancelled = loss_sizes(three[0])
 
         def judge_one(node, a, b):
             return judge_precision(
@@ -108,6 +109,7 @@ class PrecisionGate:
                 exact.get(node),
                 gates.PRECISION_FACTOR,
                 least,
+                floor=uncancelled.get(node, 0.0),
                 sides=self.sides,
             )
 

@@ -70,7 +70,7 @@ class Runner(Model):
         if subject.losses is not None:
             losses = subject.losses(outputs, targets, run)
         else:
-            floats = [x for _, x in tree.leaves(outputs, self.backend.is_tensor) if is_float(x)]
+            floats = self.floats(outputs)
             losses = {f"output{i}": self.weighted(x) for i, x in enumerate(floats)}
         if subject.total is not None:
             return subject.total(outputs, losses), losses
@@ -80,6 +80,17 @@ class Runner(Model):
             part = loss if weight == 1.0 else loss * self.backend.scalar(weight, loss)
             total = part if total is None else total + part
         return total, losses
+
+    def floats(self, outputs) -> list:
+        return [x for _, x in tree.leaves(outputs, self.backend.is_tensor) if is_float(x)]
+
+    def sizes(self, outputs) -> dict[str, float]:
+        """What the harness's own losses would be if nothing cancelled in them, by name, and their total."""
+        found = {}
+        for i, x in enumerate(self.floats(outputs)):
+            weights = fixed_weighting(tuple(x.shape))
+            found[f"output{i}"] = float(np.abs(self.backend.to_numpy(x) * weights).sum())
+        return found | {"total": sum(found.values())}
 
     def weighted(self, x):
         """Sum of x, each element times a weight of its own between -1 and 1."""
@@ -186,6 +197,8 @@ class Runner(Model):
             "errors": subject.metrics(outputs) if subject.metrics and outputs is not None else {},
         }
         result |= {} if total is None else {"total": backend.to_numpy(total)}
+        if subject.losses is None and outputs is not None:
+            result["sizes"] = self.sizes(outputs)
         result |= {} if found is None else {"detections": self.as_arrays(found)}
         result |= choices.record()
         if subject.record is not None and outputs is not None:

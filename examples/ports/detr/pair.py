@@ -39,7 +39,9 @@ def images():
 
 def boxes(count, draw):
     """cxcywh, inside the image."""
-    return np.concatenate([draw.uniform(0.3, 0.7, (count, 2)), draw.uniform(0.1, 0.5, (count, 2))], 1)
+    return np.concatenate(
+        [draw.uniform(0.3, 0.7, (count, 2)), draw.uniform(0.1, 0.5, (count, 2))], 1
+    )
 
 
 def outputs(seed):

@@ -52,7 +52,8 @@ class RetinaLoss(nn.Module):
     def forward(self, outputs, targets):
         """Targets: per image boxes xyxy [T, 4] in pixels, labels [T]. Losses are divided by the positives of all."""
         anchors, count = outputs["anchors"], 0
-        classes = boxes = 0.0
+        # a batch without objects has a loss of boxes, too
+        classes, boxes = [], [outputs["deltas"].sum() * 0]
         for logits, deltas, target in zip(
             outputs["logits"], outputs["deltas"], targets, strict=True
         ):
@@ -61,9 +62,10 @@ class RetinaLoss(nn.Module):
             hot = torch.zeros_like(logits)
             objects = matched[positive]
             hot[positive.nonzero()[:, 0], target["labels"][objects]] = 1.0
-            classes = classes + focal_loss(logits[used], hot[used])
+            classes.append(focal_loss(logits[used], hot[used]))
             if len(objects):
                 goals = self.coder.encode(target["boxes"][objects], anchors[positive])
-                boxes = boxes + smooth_l1(deltas[positive], goals)
+                boxes.append(smooth_l1(deltas[positive], goals))
             count += len(objects)
-        return {"loss_cls": classes / max(count, 1), "loss_box": boxes / max(count, 1)}
+        classes, boxes = (torch.stack(x).sum() / max(count, 1) for x in (classes, boxes))
+        return {"loss_cls": classes, "loss_box": boxes}
