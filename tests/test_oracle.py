@@ -62,3 +62,11 @@ def test_attributes_that_differ_are_told():
     ours, theirs = {"stride": 2, "eps": 1e-5}, {"stride": (2, 2), "eps": 1e-3}
     assert oracle.different_attributes(ours, theirs) == ["eps: torch 1e-05, jittor 0.001"]
     assert np.array_equal(oracle.pair([1, 2]), (1, 2))
+
+
+def test_a_look_alike_without_the_attributes_is_no_crash():
+    """A user's own FrozenBatchNorm2d has its eps in the code."""
+    ask = oracle.find_oracle({"type": "FrozenBatchNorm2d", "leaf": True})
+    weights = {n: np.ones(2) for n in ("weight", "bias", "running_mean", "running_var")}
+    with pytest.raises(oracle.Unfit, match="eps"):
+        ask(np.ones((1, 2, 3, 3)), {"type": "FrozenBatchNorm2d"}, weights)

@@ -47,11 +47,28 @@ def name_the_guilty(
     inputs = f"{name}/in[0]" + (f"#{call_of(verdict.node).partition('#')[2]}".rstrip("#"))
     if inputs not in reference["nodes"]:
         return _undecided(verdict, "its arguments were not recorded")
+    try:
+        return _asked(verdict, (reference, forced), ask, layers[0], own, inputs, sides)
+    except oracle.Unfit as error:
+        return _undecided(verdict, f"NumPy's {layers[0]['type']} is another one ({error})")
+
+
+def _asked(
+    verdict: Verdict,
+    traces: tuple[Mapping, Mapping],
+    ask,
+    layer: Mapping,
+    own: dict,
+    inputs: str,
+    sides: tuple[str, str],
+) -> Verdict:
+    """What NumPy says of both sides' values of that layer, whose weights are `own` and whose argument is `inputs`."""
+    reference, forced = traces
     x = reference["nodes"][inputs].astype(np.float64)
     rng = stream(0, "condition", verdict.node)
     moved = x * (1 + gates.EPS64 * rng.choice([-1.0, 1.0], x.shape))
     if verdict.check == LOCAL_FORWARD_64:
-        expected = ask(x, layers[0], own)
+        expected = ask(x, layer, own)
         errors = [
             relative_l2(t["nodes"][verdict.node], expected)
             if t["nodes"][verdict.node].shape == expected.shape
@@ -59,14 +76,14 @@ def name_the_guilty(
             for t in (reference, forced)
         ]
         # an ill-conditioned layer, such as a norm of two elements, leaves nobody more digits than this
-        own = CONDITION * relative_l2(ask(moved, layers[0], own), expected)
+        own = CONDITION * relative_l2(ask(moved, layer, own), expected)
         return _blame(verdict, errors, gates.SEMANTIC_FORWARD, own, sides)
     output = call_of(inputs)
     if verdict.node != inputs or reference["node_gradients"].get(output) is None:
         return _undecided(verdict, "NumPy is asked for gradients of arguments only")
     cotangent = reference["node_gradients"][output]
     direction = stream(0, "oracle", verdict.node).standard_normal(x.shape)
-    arguments = (layers[0], own, cotangent, direction)
+    arguments = (layer, own, cotangent, direction)
     slope = oracle.directional_derivative(ask, x, *arguments)
     again = oracle.directional_derivative(ask, x, *arguments, step=3e-6)
     least = max(abs(slope), np.finfo(float).tiny)

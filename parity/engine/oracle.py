@@ -87,12 +87,26 @@ ORACLES: dict[str, Callable] = {
 }
 
 
+class Unfit(Exception):
+    """A layer that is called as one known here, and has not what that one has."""
+
+
 def find_oracle(layer: Mapping) -> Callable | None:
-    """The oracle of a layer, oracle(x, layer, weights), or None."""
+    """The oracle of a layer, oracle(x, layer, weights), or None; it raises Unfit for a user's own look-alike."""
     name = ALIASES.get(layer.get("type", ""), layer.get("type", ""))
     if not layer.get("leaf") or (name == "BatchNorm2d" and layer.get("training")):
         return None  # of statistics of the batch there is none
-    return ORACLES.get(name)
+    found = ORACLES.get(name)
+    if found is None:
+        return None
+
+    def asked(x, layer: Mapping, weights: Mapping) -> np.ndarray:
+        try:
+            return found(x, layer, weights)
+        except (LookupError, TypeError, ValueError) as error:
+            raise Unfit(f"{type(error).__name__}: {error}") from error
+
+    return asked
 
 
 def different_attributes(

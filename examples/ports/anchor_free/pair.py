@@ -76,10 +76,10 @@ def ranked():
     return np.concatenate([low, low + draw.uniform(4, 8, (12, 2))], 1), draw.uniform(0, 1, 12), 0.5
 
 
-def case(name, build, inputs, **options):
+def case(name, build, inputs, float32=False, **options):
     reference = Side(f"{__file__}:{build}", "torch", path=(str(HERE / "reference"),))
     candidate = Side(f"{__file__}:{build}", "jittor", path=(str(HERE / "port"),))
-    return Case(f"fcos {name}", reference, candidate, inputs, **options)
+    return Case(f"fcos {name}", reference, candidate, inputs, float32=float32, **options)
 
 
 CASES = {
@@ -92,4 +92,4 @@ CASES = {
     ),
     "nms": case("nms", "nms", ranked, gradients=False),
 }
-CASE = CASES["model"]
+CASE = case("model", "model", images, float32=True)

@@ -63,10 +63,10 @@ def sizes():
     return outputs(3), np.array([[48, 64], [30, 40]])
 
 
-def case(name, build, inputs, **options):
+def case(name, build, inputs, float32=False, **options):
     reference = Side(f"{__file__}:{build}", "torch", path=(str(HERE / "reference"),))
     candidate = Side(f"{__file__}:{build}", "jittor", path=(str(HERE / "port"),))
-    return Case(f"detr {name}", reference, candidate, inputs, **options)
+    return Case(f"detr {name}", reference, candidate, inputs, float32=float32, **options)
 
 
 CASES = {
@@ -76,4 +76,4 @@ CASES = {
     "matcher": case("matcher", "matcher", predictions, gradients=False),
     "post": case("post-processing", "post_process", sizes, gradients=False),
 }
-CASE = CASES["model"]
+CASE = case("model", "model", images, float32=True)
