@@ -69,6 +69,13 @@ def one_object():
     return outputs(1), [targets()[0], empty]
 
 
+def few():
+    """So low that fewer locations than there is room for pass the threshold."""
+    found = outputs(2)
+    found["logits"] -= 4
+    return found, (40, 48)
+
+
 def ranked():
     """Boxes whose overlaps lie around the threshold, with gaps of a few pixels."""
     draw = np.random.default_rng(3)
@@ -88,7 +95,7 @@ CASES = {
     "criterion": case("criterion", "criterion", predictions),
     "empty": case("empty image", "criterion", one_object),
     "post": case(
-        "post-processing", "post_process", lambda: (outputs(2), (40, 48)), gradients=False
+        "post-processing", "post_process", few, gradients=False
     ),
     "nms": case("nms", "nms", ranked, gradients=False),
 }
