@@ -80,14 +80,4 @@ DEFECTS = [
         where="blocks.0",
         kind=OTHER,
     ),
-    Defect(
-        "frozen norms lose their affine part too",
-        "models/retinanet.py",
-        old="module.is_train = False",
-        new="module.eval()",
-        where="*",
-        kind=(kinds.FROZEN, kinds.DETACHED),
-        case="training",
-        checks=("steps",),
-    ),
 ]

@@ -1,10 +1,10 @@
-"""An anchor-based detector: the model, anchors, box coding, losses, post-processing, steps of its training."""
+"""An anchor-based detector: the model, anchors, box coding, losses, post-processing."""
 
 from pathlib import Path
 
 import numpy as np
 
-from parity import Case, Side, Subject
+from parity import Case, Side
 
 HERE = Path(__file__).resolve().parent
 
@@ -21,21 +21,6 @@ def anchors():
 
 def decode():
     return part(2).coder.decode
-
-
-def training():
-    from models import build_model
-    from models.retinanet import Trainer
-
-    model, criterion, _ = build_model()
-    trainers = []
-
-    def step(model, batch, step):
-        if not trainers:
-            trainers.append(Trainer(model, criterion))
-        return trainers[0].step(*batch)
-
-    return Subject(model, train_step=step)
 
 
 def images():
@@ -98,6 +83,5 @@ CASES = {
     "post": case(
         "post-processing", "part", lambda: (outputs(2), (32, 40)), {"index": 2}, gradients=False
     ),
-    "training": case("training", "training", lambda: (*images(), targets()), training=None),
 }
 CASE = case("model", "part", images, {"index": 0}, float32=True)

@@ -94,9 +94,7 @@ CASES = {
     "training": case("model in training", "model", images, training=True),
     "criterion": case("criterion", "criterion", predictions),
     "empty": case("empty image", "criterion", one_object),
-    "post": case(
-        "post-processing", "post_process", few, gradients=False
-    ),
+    "post": case("post-processing", "post_process", few, gradients=False),
     "nms": case("nms", "nms", ranked, gradients=False),
 }
 CASE = case("model", "model", images, float32=True)
