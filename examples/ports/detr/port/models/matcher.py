@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import jittor as jt
-from scipy.optimize import linear_sum_assignment
 from jittor import nn
+from scipy.optimize import linear_sum_assignment
 
 from models.box_ops import box_cxcywh_to_xyxy, generalized_box_iou
 
