@@ -53,7 +53,7 @@ DEFECTS = [
         fast=True,
     ),
     Defect(
-        "levels added the other way",
+        "levels enlarged bilinearly",
         "models/backbone.py",
         old='mode="nearest"',
         new='mode="bilinear"',
@@ -65,7 +65,7 @@ DEFECTS = [
         "models/backbone.py",
         old="self.stages[:freeze_at]",
         new="self.stages[: freeze_at - 1]",
-        where=("backbone.stages.0*", "*"),
+        where=("backbone.stages.0*", "names"),
         kind=kinds.FROZEN,
     ),
     Defect(
@@ -73,7 +73,7 @@ DEFECTS = [
         "models/post.py",
         old="np.clip(high - low, 0, None)",
         new="np.clip(high - low + 1, 0, None)",
-        where=("(function)", "*"),
+        where=ROOT,
         kind=(kinds.SHAPE, kinds.ORDER, kinds.CHOICE, *OTHER),
         case="nms",
     ),
