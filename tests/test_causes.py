@@ -148,6 +148,14 @@ def test_weights_that_one_side_alone_has_are_one_cause():
     assert norm.where == "norm"
 
 
+def test_what_raises_without_its_weights_follows_from_their_names():
+    crash = Verdict("pair", "worker", "head.0", Status.FAIL, owner="head.0", kind=kinds.CRASH)
+    lost = fail("weights: jittor round trip", "head.0.weight", kind=kinds.MISSING)
+    assert [c.where for c in causes_of([crash, lost])] == ["head.0.weight"]
+    other = crash.but(owner="body", node="body")
+    assert [c.kind for c in causes_of([other, lost])] == [kinds.CRASH, kinds.MISSING]
+
+
 def test_scalars_of_two_shapes_differ_in_value():
     told = kinds.tell(np.float64(2.0).reshape(()), np.array([3.0]))
     assert told == (kinds.CONSTANT, "3 for 2")

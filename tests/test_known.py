@@ -73,6 +73,14 @@ def test_a_module_of_one_side_only_is_a_name_while_all_else_agrees():
     assert "KNOWN" not in statuses(with_known([agrees, *extra, lost]))
 
 
+def test_a_module_of_one_side_only_where_float64_was_left_out():
+    """`parity run --quick`."""
+    passes = Verdict("pair", checks.FORWARD_32, "b", Status.PASS, 1e-8, 1e-6)
+    alone = Verdict("pair", checks.FORWARD_32, "a", Status.FAIL, kind=kinds.MISSING)
+    assert statuses(with_known([passes, alone])) == ["PASS", "KNOWN"]
+    assert statuses(with_known([alone])) == ["FAIL"]
+
+
 def test_scalars_of_one_axis():
     one, none = np.array([2.0]), np.array(2.0)
     assert judge("c", "k", "n", one, none, 1e-12).status is Status.KNOWN

@@ -113,9 +113,7 @@ def modules_without_weights(failed: list[Verdict]) -> set[str]:
 
 def is_unfed(verdict: Verdict, unfed: set[str]) -> bool:
     owner = verdict.owner or verdict.node.rpartition(".")[0]
-    return verdict.kind != kinds.CRASH and any(
-        owner == name or (name and owner.startswith(f"{name}.")) for name in unfed
-    )
+    return any(owner == name or (name and owner.startswith(f"{name}.")) for name in unfed)
 
 
 def is_inherited(verdict: Verdict) -> bool:
@@ -129,7 +127,8 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
     groups: dict[tuple, list[Verdict]] = {}
     inherited, unfed = [], modules_without_weights(failed)
     for verdict in failed:
-        if is_inherited(verdict) or (verdict.check in LOCAL and is_unfed(verdict, unfed)):
+        is_local = verdict.check in LOCAL or verdict.kind == kinds.CRASH
+        if is_inherited(verdict) or (is_local and is_unfed(verdict, unfed)):
             inherited.append(verdict)
         else:
             groups.setdefault(_group(verdict), []).append(verdict)

@@ -61,7 +61,8 @@ def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
     if has_rounded and all(is_small(v, most) or is_structural(v) for v in left):
         changed |= {id(v): _known(v, ROUNDED) for v in left if is_small(v, most)}
         left = [v for v in left if id(v) not in changed]
-    agree = any(v.check == checks.LOCAL_FORWARD_64 and v.status is Status.PASS for v in verdicts)
+    forward = (checks.LOCAL_FORWARD_64, checks.FORWARD_32)  # the second where float64 was left out
+    agree = any(v.check in forward and v.status is Status.PASS for v in verdicts)
     if agree and all(map(is_structural, left)):
         changed |= {id(v): _known(v, RENAMED) for v in left}
     return changed
