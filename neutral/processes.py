@@ -55,10 +55,18 @@ def tie_to_parent() -> None:
 
 def die_with(parent: int) -> None:
     """This process is killed as soon as `parent`, which made it, has ended; so are copies of it with itself."""
+    follow_to_death(parent)
+    forker = [0]
+    os.register_at_fork(
+        before=lambda: forker.__setitem__(0, os.getpid()),
+        after_in_child=lambda: follow_to_death(forker[0]),
+    )
+
+
+def follow_to_death(parent: int) -> None:
     set_death_signal()
     if os.getppid() != parent:  # it was faster
         os.kill(os.getpid(), signal.SIGKILL)
-    os.register_at_fork(after_in_child=set_death_signal)
 
 
 def set_death_signal() -> None:

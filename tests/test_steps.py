@@ -90,17 +90,18 @@ def test_warm_up(tiny_config):
 
 def test_accumulated_gradients_are_the_mean():
     torch = pytest.importorskip("torch")
-    from torch_impl.session import Session, mean_gradient
+    from torch_impl.group import Group
+    from torch_impl.training import mean_gradient
 
     two = [torch.tensor([1.0, 3.0]), torch.tensor([3.0, 5.0])]
     assert mean_gradient(two).tolist() == [2.0, 4.0]
     assert mean_gradient([two[0], None]).tolist() == [0.5, 1.5]
     assert mean_gradient([None, None]) is None
-    session = Session.__new__(Session)
-    session.options, session.pending = OptimiserConfig(accumulate=2), []
-    assert session.accumulated({"w": two[0]}, 0) is None
-    assert session.accumulated({"w": two[1]}, 1)["w"].tolist() == [2.0, 4.0]
-    assert session.pending == []
+    weight = torch.nn.Parameter(torch.zeros(2))
+    group = Group()
+    group.watch(None, {"w": weight})
+    total = (weight * two[1]).sum()
+    assert group.gradients(total, [{"w": two[0]}])["w"].tolist() == [2.0, 4.0]
 
 
 def test_too_much_accumulation_is_told(tiny_config, tmp_path):

@@ -28,6 +28,7 @@ ORDER = (
     "test_detectors.py::test_average_precision",
     "test_semantics.py",
     "test_weights.py",
+    "test_ranks.py",
     "test_mutants.py",
     "test_",  # a file that nobody has placed
     "test_golden.py",

@@ -24,8 +24,8 @@ import os, sys, time
 from neutral.processes import Terminated, end_politely, tie_to_parent
 tie_to_parent()
 end_politely()
+def say(): print(os.getpid(), flush=True)
 try:
-    print(os.getpid(), flush=True)
     {then}
 except Terminated as error:
     sys.exit(error.code)
@@ -36,7 +36,7 @@ from neutral.processes import start
 child = start([sys.executable, "-c", {child!r}])
 {then}
 """
-FORK = "import os; copy = os.fork(); print(copy, flush=True) if copy else None; time.sleep(60)"
+FORK = "say(); copy = os.fork(); print(copy, flush=True) if copy else None; time.sleep(60)"
 
 
 def python(code: str, **options) -> subprocess.Popen:
@@ -48,7 +48,7 @@ def python(code: str, **options) -> subprocess.Popen:
 @pytest.mark.parametrize("then", ["time.sleep(60)", "os.kill(os.getpid(), 9)", "sys.exit()"])
 def test_children_end_with_their_parent(then):
     """However it ends, in whatever they are: C code that holds the interpreter, a copy of themselves."""
-    busy = "import re; re.match('(a+)+$', 'a' * 60 + 'b')"  # for ever, with the interpreter's lock
+    busy = "say(); import re; re.match('(a+)+$', 'a' * 60 + 'b')"  # for ever, with the interpreter's lock
     for work in (busy, FORK):
         code = PARENT_OF.format(
             child=CHILD.format(then=work), then=f"import os\ntime.sleep(1)\n{then}"
@@ -65,7 +65,7 @@ def test_children_end_with_their_parent(then):
 def test_a_parent_that_was_faster():
     """It had ended before its child could ask."""
     environment = os.environ | {PARENT: "1" if os.getppid() != 1 else "2"}
-    child = python(CHILD.format(then="time.sleep(60)"), env=environment)
+    child = python(CHILD.format(then="say(); time.sleep(60)"), env=environment)
     assert child.wait(timeout=30) == -signal.SIGKILL
 
 
@@ -73,7 +73,7 @@ def test_a_parent_that_was_faster():
 def test_a_command_that_waits_for_another_passes_signals_on(number, tmp_path):
     """The other one clears up before both end."""
     child = CHILD.format(
-        then=f"try: time.sleep(60)\n    finally: open({str(tmp_path / 'cleared')!r}, 'w').close()"
+        then=f"try: say(); time.sleep(60)\n    finally: open({str(tmp_path / 'cleared')!r}, 'w').close()"
     )
     code = (
         "import sys\nfrom neutral.processes import call\nfrom scripts.common import run_main\n"
@@ -110,7 +110,7 @@ time.sleep(60)
 
 def test_ctrl_c_is_the_parents_to_decide():
     child = start(
-        [sys.executable, "-c", CHILD.format(then="time.sleep(60)")],
+        [sys.executable, "-c", CHILD.format(then="say(); time.sleep(60)")],
         cwd=ROOT,
         stdout=subprocess.PIPE,
     )
