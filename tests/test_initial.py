@@ -41,6 +41,18 @@ def test_two_draws_of_one_distribution_agree():
             assert compare(draw((8, 50)), draw((8, 50))).status is Status.PASS
 
 
+def test_a_table_is_compared_value_by_value():
+    table = np.sin(np.arange(40.0)).reshape(8, 5)
+    (found,) = compare_initial(
+        "c", {"w": describe(table) | {"fixed": True}}, {"w": describe(table[:, ::-1])}
+    )
+    assert found.status.value == "FAIL" and "builds the same ones each time" in found.message
+    (found,) = compare_initial(
+        "c", {"w": describe(table) | {"fixed": True}}, {"w": describe(table)}
+    )
+    assert found.status.value == "PASS"
+
+
 def test_constants_and_few_values():
     prior = np.full(80, -np.log(99.0))
     assert compare(prior, prior).status is Status.PASS
@@ -53,7 +65,7 @@ HALVES = """
 import torch
 from torch import nn
 
-def half(spread=0.02, more=False):
+def half(spread=0.02, more=False, table=0):
     torch.manual_seed(int(1000 * spread))
     model = nn.Sequential(nn.Linear(30, 40), nn.LayerNorm(40), nn.Linear(40, 8))
     for layer in (model[0], model[2]):
@@ -61,6 +73,9 @@ def half(spread=0.02, more=False):
         nn.init.zeros_(layer.bias)
     if more:
         model.add_module("extra", nn.Linear(8, 8))
+    if table:
+        model.register_buffer("table", torch.arange(6.0).roll(table))
+    model[2].weight.requires_grad = False  # drawn nevertheless
     return model
 """
 
@@ -70,7 +85,8 @@ def test_constructors_of_two_sides(tmp_path):
     path.write_text(HALVES)
 
     def run(**given):
-        sides = [Side(f"{path}:half", "torch", arguments=a) for a in ({}, given)]
+        first = {"table": 6} if "table" in given else {}
+        sides = [Side(f"{path}:half", "torch", arguments=a) for a in (first, given)]
         return check_initial(Case("built", *sides, lambda: ()))
 
     run().raise_for_failures()
@@ -78,3 +94,6 @@ def test_constructors_of_two_sides(tmp_path):
     assert cause.where == "0.weight" and cause.also == ("2.weight",)
     assert cause.kind == "initial value" and "spread: 0.0" in cause.summary
     assert "only candidate has extra.weight, extra.bias" in alone.summary
+    run(spread=0.021, table=6).raise_for_failures()
+    (moved,) = run(spread=0.021, table=2).causes
+    assert moved.where == "table" and "builds the same ones each time" in moved.summary

@@ -32,12 +32,35 @@ SAME = 1e-6  # relative: two values that are one
 
 
 def describe_initial(server, side: Side, device: str) -> dict[str, dict]:
-    """In a worker: builds the half anew, and describes every float parameter and buffer by the reference's name."""
+    """In a worker: builds the half anew, twice, and describes every float parameter and buffer by the reference's name.
+
+    "fixed": a buffer that is the same both times, a table; frozen parameters may be draws from one seed.
+    """
     server.configure(device, "float32")
-    built = call(resolve(side.build), **side.arguments, device=device, dtype="float32")
-    subject = built if isinstance(built, Subject) else Subject(built)
-    model = Model(server.backend, subject, device, training=None, take_over=False)
-    return {name: describe(values) for name, values in model.state().items()}
+
+    def built() -> tuple[dict[str, np.ndarray], set[str]]:
+        made = call(resolve(side.build), **side.arguments, device=device, dtype="float32")
+        subject = made if isinstance(made, Subject) else Subject(made)
+        model = Model(server.backend, subject, device, training=None, take_over=False)
+        return model.state(), parameters_of(model)
+
+    (values, parameters), (again, _) = built(), built()
+    found = {name: describe(array) for name, array in values.items()}
+    for name, about in found.items():
+        repeats = name in again and np.array_equal(values[name], again[name])
+        about["fixed"] = repeats and name not in parameters
+    return found
+
+
+def parameters_of(model: Model) -> set[str]:
+    """By the reference's names; frozen ones too where the framework tells them from buffers, as PyTorch does."""
+    tensors = {
+        ".".join(filter(None, (part, name))): tensor
+        for part, half in model.models.items()
+        for name, tensor in model.backend.named_tensors(half).items()
+    }
+    frozen = {model.name_of(own) for own, x in tensors.items() if type(x).__name__ == "Parameter"}
+    return frozen | set(model.trained_names())
 
 
 def describe(values: np.ndarray) -> dict:
@@ -125,6 +148,10 @@ def difference(a: Mapping, b: Mapping, sides: tuple[str, str]) -> str:
         return f"shape: {a['shape']} in {sides[0]}, {b['shape']} in {sides[1]}"
     if not math.prod(a["shape"]) or equal(a, b):
         return ""
+    if a.get("fixed") and math.prod(a["shape"]) > 1:
+        away = np.linalg.norm(a["sample"] - b["sample"]) / (np.linalg.norm(a["sample"]) or 1.0)
+        told = f"{sides[1]}'s differ by {away:.1e} of their size"
+        return f"values: {sides[0]} builds the same ones each time, {told}"
     if a["constant"] and b["constant"]:
         apart = abs(a["mean"] - b["mean"]) > SAME * max(abs(a["mean"]), abs(b["mean"]))
         return both("constant", a["mean"], b["mean"]) if apart else ""
