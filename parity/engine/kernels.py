@@ -37,12 +37,12 @@ class Kernels:
             with suppress(OSError):  # it is being written anew
                 made = library.stat().st_mtime
                 if made >= self.began:
-                    source = Path(f"{str(library)[: -len(BUILT)]}_op.cc")
-                    total += max(0.0, made - source.stat().st_mtime)
+                    source = f"{library.path[: -len(BUILT)]}_op.cc"
+                    total += max(0.0, made - os.stat(source).st_mtime)
         return total
 
-    def built(self) -> Iterator[Path]:
+    def built(self) -> Iterator[os.DirEntry]:
         # version / compiler / python / system / processor / hash of the flags / name of the cache / jit
         for folder in self.cache.glob("jt*/*/*/*/*/*/*/jit"):
             with suppress(OSError), os.scandir(folder) as entries:  # the folder was just removed
-                yield from (Path(e.path) for e in entries if e.name.endswith(BUILT))
+                yield from (e for e in entries if e.name.endswith(BUILT))
