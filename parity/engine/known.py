@@ -29,7 +29,7 @@ STRUCTURE = (  # where one side alone may have something without a defect
 # float64 errors of whole runs, up to which rounded constants explain them; where all of float32 agrees, a gradient
 # that nearly cancels may show more
 AMPLIFIED, CANCELLED = 1e-5, 1e-2
-ROUNDED = "as of a constant rounded to float32, and float32 agrees"
+ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
 RENAMED = "on one side only; all that both sides have agrees"
 
 
