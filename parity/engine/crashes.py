@@ -73,10 +73,6 @@ def judge_crashes(
     return [*found, *kept]
 
 
-def has_crashed(*traces: Mapping) -> bool:
-    return any(t.get("crashes") for t in traces)
-
-
 def unfinished(case: str, error: Exception, left: list[str]) -> list[Verdict]:
     """A worker's failure; where the time limit stopped it, the stages `left`, which are not run."""
     if isinstance(error, OutOfTime):
