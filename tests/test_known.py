@@ -8,8 +8,9 @@ from parity.engine import checks, kinds
 from parity.engine.aligned import aligned
 from parity.engine.blame import name_the_guilty
 from parity.engine.detections import array_at
-from parity.engine.judging import judge, judge_equal, judge_precision
+from parity.engine.judging import judge, judge_equal
 from parity.engine.known import strictly, with_known
+from parity.engine.less_precise import judge_precision
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.weights import compare_names
 

@@ -14,7 +14,8 @@ import pytest
 from neutral.files import resident_memory
 from parity.engine import scratch, transport
 from parity.engine.arrays import BLOCK, sizes
-from parity.engine.judging import judge, judge_precision
+from parity.engine.judging import judge
+from parity.engine.less_precise import judge_precision
 from parity.engine.tensorfile import Item, MappedTensors, write_tensors
 
 MESSAGE = {

@@ -10,15 +10,9 @@ import pytest
 from neutral.evaluation import Evaluation
 from parity.engine import gates
 from parity.engine.detections import compare_detections, match_detections
-from parity.engine.judging import (
-    absent_if_zero,
-    judge,
-    judge_equal,
-    judge_gradient,
-    judge_nodes,
-    judge_precision,
-    relative_l2,
-)
+from parity.engine.gradients import absent_if_zero, judge_gradient
+from parity.engine.judging import judge, judge_equal, judge_nodes, relative_l2
+from parity.engine.less_precise import judge_precision
 from parity.engine.precision import PrecisionGate
 from parity.engine.semantic import compare_losses, compare_semantics
 from parity.engine.verdicts import Status, Verdict, first_divergence

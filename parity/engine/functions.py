@@ -6,14 +6,9 @@ import numpy as np
 
 from parity.case import FunctionCase, Side
 from parity.engine import gates, tree
-from parity.engine.judging import (
-    SIDES,
-    absent_if_zero,
-    judge,
-    judge_gradient,
-    judge_nodes,
-    judge_precision,
-)
+from parity.engine.gradients import absent_if_zero, judge_gradient
+from parity.engine.judging import SIDES, judge, judge_nodes
+from parity.engine.less_precise import judge_precision
 from parity.engine.result import Result, workers_of
 from parity.engine.runner import fixed_weighting, is_float
 from parity.engine.verdicts import Status, Verdict

@@ -13,14 +13,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from parity.engine import gates, kinds
-from parity.engine.arrays import Selection, Size, norm, ratio, sizes
+from parity.engine import kinds
+from parity.engine.arrays import Size, ratio, sizes
 from parity.engine.verdicts import Status, Verdict
 
-SIDES = (
-    "torch",
-    "jittor",
-)  # what verdicts call reference and candidate, where nobody says otherwise
+# what verdicts call reference and candidate, where nobody says otherwise
+SIDES = ("torch", "jittor")
 
 
 def difference_of_kind(a: np.ndarray | None, b: np.ndarray | None) -> str | None:
@@ -61,6 +59,7 @@ def relative_max(a: np.ndarray, b: np.ndarray, floor: float = 0.0) -> float:
     return ratio(difference.greatest, size.greatest + floor)
 
 
+ABSENT = "nothing to compare: absent on both sides"
 EMPTY = "empty on both sides"
 SCALARS = {(), (1,)}
 SCALAR = "a scalar has shape (1,) on one side: Jittor has no other"
@@ -99,9 +98,7 @@ def judge(case: str, check: str, node: str, a, b, limit: float, floor: float = 0
     if problem:
         return Verdict(case, check, node, Status.FAIL, message=problem)
     if a is None:
-        return Verdict(
-            case, check, node, Status.FAIL, message="nothing to compare: absent on both sides"
-        )
+        return Verdict(case, check, node, Status.FAIL, message=ABSENT)
     if a.size == 0:
         return Verdict(case, check, node, Status.PASS, 0.0, limit, EMPTY)
     if a.dtype.kind != "f":
@@ -132,110 +129,6 @@ def judge_equal(case: str, check: str, node: str, a: np.ndarray, b: np.ndarray) 
     return Verdict(
         case, check, node, Status.FAIL if different else Status.PASS, float(different), 0.0, message
     )
-
-
-def judge_precision(
-    case,
-    check,
-    node,
-    torch32,
-    jittor32,
-    reference,
-    factor,
-    limit_floor,
-    max_factor=None,
-    max_floor=None,
-    floor=0.0,
-    greatest=None,
-    sides=SIDES,
-):
-    """Both float32 sides against the float64 reference: neither may err much more than the other.
-
-    The guilty side is named. `max_factor` and `max_floor`, when given, judge the greatest error too,
-    and the worse side's goes into the dictionary `greatest`, by node.
-    """
-    if jittor32 is not None and reference is not None and jittor32.shape in SCALARS:
-        jittor32 = jittor32.reshape(reference.shape) if reference.size == 1 else jittor32
-    found = [
-        (side, difference_from_reference(values, reference))
-        for side, values in zip(sides, (torch32, jittor32))
-    ]
-    for side, problem in found:
-        if problem:
-            return unlike(case, check, node, side, problem)
-    if torch32 is None:  # all three of one shape and dtype by now, or all absent
-        return Verdict(
-            case, check, node, Status.FAIL, message="nothing to compare: absent on both sides"
-        )
-    if torch32.size == 0:
-        return Verdict(case, check, node, Status.PASS, 0.0, limit_floor, EMPTY)
-    if torch32.dtype.kind != "f":
-        return judge_equal(case, check, node, torch32, jittor32)
-    size, *found = sizes(reference, torch32, jittor32, greatest=max_factor is not None)
-    if not math.isfinite(size.norm + found[0].norm + found[1].norm):
-        for side, values in zip(sides, (torch32, jittor32)):
-            problem = not_finite(values, reference.astype(values.dtype))
-            if problem:
-                return unlike(case, check, node, side, problem)
-    tests = [("norm", factor, limit_floor, "relative L2")]
-    if max_factor is not None:
-        tests.append(("greatest", max_factor, max_floor, "greatest"))
-    worst, errors = less_precise(size, found, tests, floor, sides)
-    if greatest is not None and max_factor is not None:
-        greatest[node] = max(ratio(x.greatest, size.greatest + floor) for x in found)
-    share, measured, limit, guilty, name = worst
-    status = Status.PASS if share <= 1 else Status.FAIL
-    message = (
-        "" if share <= 1 else f"{guilty} is the less precise side: {name} error against float64"
-    )
-    return Verdict(
-        case,
-        check,
-        node,
-        status,
-        measured,
-        limit,
-        message,
-        guilty="" if share <= 1 else guilty,
-        sides=errors,
-        **told_of(reference, size),
-    )
-
-
-def less_precise(
-    size: Size, found: list[Size], tests: list[tuple], floor: float, labels: tuple[str, str]
-) -> tuple:
-    """((share of its limit, error, limit, side, name) of the test that comes nearest to failing, errors of the first
-    test by side); a test is (field of Size, factor over the other side's error, least limit, name)."""
-    worst, sides = None, None
-    for measure, times, at_least, name in tests:
-        whole = getattr(size, measure) + floor
-        e_torch, e_jittor = (ratio(getattr(x, measure), whole) for x in found)
-        sides = sides or (e_torch, e_jittor)
-        for guilty, mine, other in (
-            (labels[1], e_jittor, e_torch),
-            (labels[0], e_torch, e_jittor),
-        ):
-            limit = max(times * other, at_least)
-            if worst is None or mine / limit > worst[0]:
-                worst = (mine / limit, mine, limit, guilty, name)
-    return worst, sides
-
-
-def unlike(case: str, check: str, node: str, side: str, problem: str) -> Verdict:
-    message = f"{side} against the float64 reference: {problem}"
-    return Verdict(case, check, node, Status.FAIL, message=message)
-
-
-def difference_from_reference(
-    values: np.ndarray | None, reference: np.ndarray | None
-) -> str | None:
-    """As `difference_of_kind`; the reference may be of another width of the same kind."""
-    if values is None or reference is None or values.dtype.kind != reference.dtype.kind:
-        return difference_of_kind(values, reference)
-    if values.shape == reference.shape:
-        return None
-    return difference_of_kind(values, np.broadcast_to(values.dtype.type(0), reference.shape))
 
 
 def judge_nodes(
@@ -274,34 +167,3 @@ def only_on_one_side(
     has, lacks = sides if in_reference else sides[::-1]
     message = f"{has} has this node, {lacks} has not"
     return Verdict(case, check, node, Status.FAIL, message=message, kind=kinds.MISSING)
-
-
-def absent_if_zero(gradients: Mapping) -> Selection:
-    """No gradient is None in PyTorch and zeros in Jittor: both become None, so that names can be compared."""
-    return Selection(gradients, convert=lambda g: None if g is None or not g.any() else g)
-
-
-def nothing_on_either_side(case: str, check: str, node: str, limit: float) -> Verdict:
-    return Verdict(case, check, node, Status.PASS, 0.0, limit, "no gradient on either side")
-
-
-def judge_gradient(
-    case: str, check: str, node: str, a, b, limit: float, floor: float = 0.0
-) -> Verdict:
-    """As `judge`, but absent on both sides is agreement."""
-    if a is None and b is None:
-        return nothing_on_either_side(case, check, node, limit)
-    return judge(case, check, node, a, b, limit, floor)
-
-
-def total_norm(gradients: Mapping) -> float:
-    return math.sqrt(sum(norm(g) ** 2 for g in gradients.values() if g is not None))
-
-
-def semantic_gradient_floor(gradients: Mapping) -> float:
-    """Added to |b|, it makes one float64 epsilon of the total norm count as no difference."""
-    return gates.EPS64 / gates.SEMANTIC_GRADIENT * total_norm(gradients)
-
-
-def precision_gradient_floor(gradients: Mapping) -> float:
-    return gates.U32 / gates.GRADIENT_FLOOR * total_norm(gradients)

@@ -23,14 +23,8 @@ from parity.engine.checks import (
     LOCAL_PLAIN_64,
 )
 from parity.engine.detections import array_at, compare_detections
-from parity.engine.judging import (
-    SIDES,
-    absent_if_zero,
-    judge,
-    judge_gradient,
-    judge_nodes,
-    semantic_gradient_floor,
-)
+from parity.engine.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
+from parity.engine.judging import SIDES, judge, judge_nodes
 from parity.engine.nodes import OUTSIDE, call_of, callers_of, module_of, parameter_owner
 from parity.engine.outcomes import compare_plain
 from parity.engine.precision import PrecisionGate

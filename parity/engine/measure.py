@@ -8,12 +8,8 @@ from parity.case import Case
 from parity.engine import gates
 from parity.engine.examine import Examination
 from parity.engine.floors import Floors
-from parity.engine.judging import (
-    absent_if_zero,
-    precision_gradient_floor,
-    relative_l2,
-    relative_max,
-)
+from parity.engine.gradients import absent_if_zero, precision_gradient_floor
+from parity.engine.judging import relative_l2, relative_max
 from parity.engine.result import workers_of
 from parity.engine.ulps import nearby
 from parity.engine.workers import Workers

@@ -10,15 +10,10 @@ from parity.engine import checks, gates
 from parity.engine.aligned import aligned
 from parity.engine.detections import compare_detections_32
 from parity.engine.floors import Floors
-from parity.engine.judging import (
-    SIDES,
-    absent_if_zero,
-    judge_nodes,
-    judge_precision,
-    nothing_on_either_side,
-    precision_gradient_floor,
-)
+from parity.engine.gradients import absent_if_zero, nothing_on_either_side, precision_gradient_floor
+from parity.engine.judging import SIDES, judge_nodes
 from parity.engine.ledger import compare_ledgers
+from parity.engine.less_precise import judge_precision
 from parity.engine.rounding import summation_errors
 from parity.engine.semantic import flatten_losses, loss_sizes
 from parity.engine.verdicts import Verdict

@@ -10,16 +10,8 @@ from parity.engine import checks, gates
 from parity.engine.aligned import aligned
 from parity.engine.arrays import Selection
 from parity.engine.detections import compare_detections
-from parity.engine.judging import (
-    SIDES,
-    absent_if_zero,
-    judge,
-    judge_equal,
-    judge_gradient,
-    judge_nodes,
-    only_on_one_side,
-    semantic_gradient_floor,
-)
+from parity.engine.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
+from parity.engine.judging import SIDES, judge, judge_equal, judge_nodes, only_on_one_side
 from parity.engine.outcomes import compare_changed, compare_plain
 from parity.engine.verdicts import Status, Verdict
 

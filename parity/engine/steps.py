@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from parity.engine import checks, gates
-from parity.engine.judging import SIDES, judge, judge_nodes, total_norm
+from parity.engine.gradients import total_norm
+from parity.engine.judging import SIDES, judge, judge_nodes
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.weights import compare_names
 

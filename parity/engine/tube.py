@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from parity.engine import gates
-from parity.engine.judging import total_norm
+from parity.engine.gradients import total_norm
 from parity.engine.verdicts import Status, Verdict
 
 TUBE_COPIES = 8  # of PyTorch, each started one unit in the last place away

@@ -12,7 +12,8 @@ import numpy as np
 
 from neutral.randomness import stream
 from parity.engine import gates
-from parity.engine.judging import judge, judge_gradient
+from parity.engine.gradients import judge_gradient
+from parity.engine.judging import judge
 from parity.engine.verdicts import Verdict
 from parity.engine.workers import Worker
 from parity.suite.ask import ask

@@ -18,7 +18,8 @@ from neutral.data.batching import train_order
 from neutral.launchers import launcher_command, launcher_environment
 from neutral.ranks import share
 from parity.engine import gates
-from parity.engine.judging import judge, judge_equal, judge_nodes, semantic_gradient_floor
+from parity.engine.gradients import semantic_gradient_floor
+from parity.engine.judging import judge, judge_equal, judge_nodes
 from parity.engine.scratch import scratch_folder
 from parity.engine.steps import compare_steps
 from parity.engine.verdicts import Verdict

@@ -6,7 +6,8 @@ import ast
 from pathlib import Path
 
 from parity.engine import gates
-from parity.engine.judging import judge_gradient, judge_precision
+from parity.engine.gradients import judge_gradient
+from parity.engine.less_precise import judge_precision
 from parity.engine.workers import FRAMEWORKS
 from parity.suite.op_cases import NOT_BY_VALUE, OP_CASES, collect_ops, compare_ops_64, pad
 

@@ -13,8 +13,10 @@ from functools import partial
 from neutral.config import to_dict
 from parity.engine import gates
 from parity.engine.environment import describe_machine, examine_environment
-from parity.engine.judging import judge, judge_gradient, judge_precision
+from parity.engine.gradients import judge_gradient
+from parity.engine.judging import judge
 from parity.engine.kernels import Kernels
+from parity.engine.less_precise import judge_precision
 from parity.engine.steps import compare_steps
 from parity.engine.verdicts import Status
 from parity.engine.weights import drawn_weights

@@ -1,0 +1,42 @@
+"""How gradients are judged: what neither side has agrees, and what is small beside the whole counts little."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from parity.engine import gates
+from parity.engine.arrays import Selection, norm
+from parity.engine.judging import judge
+from parity.engine.verdicts import Status, Verdict
+
+
+def absent_if_zero(gradients: Mapping) -> Selection:
+    """No gradient is None in PyTorch and zeros in Jittor: both become None, so that names can be compared."""
+    return Selection(gradients, convert=lambda g: None if g is None or not g.any() else g)
+
+
+def nothing_on_either_side(case: str, check: str, node: str, limit: float) -> Verdict:
+    return Verdict(case, check, node, Status.PASS, 0.0, limit, "no gradient on either side")
+
+
+def judge_gradient(
+    case: str, check: str, node: str, a, b, limit: float, floor: float = 0.0
+) -> Verdict:
+    """As `judge`, but absent on both sides is agreement."""
+    if a is None and b is None:
+        return nothing_on_either_side(case, check, node, limit)
+    return judge(case, check, node, a, b, limit, floor)
+
+
+def total_norm(gradients: Mapping) -> float:
+    return math.sqrt(sum(norm(g) ** 2 for g in gradients.values() if g is not None))
+
+
+def semantic_gradient_floor(gradients: Mapping) -> float:
+    """Added to |b|, it makes one float64 epsilon of the total norm count as no difference."""
+    return gates.EPS64 / gates.SEMANTIC_GRADIENT * total_norm(gradients)
+
+
+def precision_gradient_floor(gradients: Mapping) -> float:
+    return gates.U32 / gates.GRADIENT_FLOOR * total_norm(gradients)
