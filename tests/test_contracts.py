@@ -54,10 +54,11 @@ def test_every_backend_has_every_function_with_the_same_parameters():
     }
     assert len(wanted) > 20
     for backend in base.NAMES:
-        tree = ast.parse((ROOT / "parity" / "backends" / f"{backend}.py").read_text())
+        files = [ROOT / "parity" / "backends" / f"{backend}{more}.py" for more in ("", "_watching")]
         found = {
             node.name: [a.arg for a in node.args.args]
-            for node in tree.body
+            for path in files
+            for node in ast.parse(path.read_text()).body
             if isinstance(node, ast.FunctionDef)
         }
         for name, parameters in wanted.items():

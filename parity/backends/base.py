@@ -1,7 +1,8 @@
 """The contract between the harness and a framework: a module of this package has all of these functions.
 
 `like` arguments give the dtype of new tensors. A tensor is whatever the framework calls one. Adding a framework means
-writing this module for it; nothing else of the harness imports one.
+writing this module for it; what it sees of choices and branches stands beside it, in *_watching.py. Nothing else of
+the harness imports a framework.
 """
 
 from __future__ import annotations

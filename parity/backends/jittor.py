@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ import numpy as np
 import jittor_setup
 from jittor_setup import compiling
 from jittor_setup.environment import IEEE_VARIABLE
+from parity.backends.jittor_watching import observing, watching  # noqa: F401 the contract's
 from parity.errors import InputError
 from parity.files import loaded_libraries, resident_memory
 
@@ -243,69 +243,3 @@ def surround(module, around: Callable) -> Callable[[], None]:
     if before is None:
         return lambda: delattr(module, "execute")
     return lambda: setattr(module, "execute", before)
-
-
-# choices
-
-
-def _relu(choices, original: Callable) -> Callable:
-    def watched(x, *rest, **named):
-        # Relu's execute has the module before its argument
-        value = x if is_tensor(x) else rest[0]
-        return choices.relu(value, value > 0, lambda: original(x, *rest, **named))
-
-    return watched
-
-
-def _pool(choices, original: Callable) -> Callable:
-    def watched(layer, x):
-        if layer.op != "maximum" or layer.return_indices or x.ndim != 4:
-            return original(layer, x)
-        window = (layer.kernel_size, layer.stride, layer.padding, 1, layer.ceil_mode)
-        return choices.max_pool(x, window, lambda: original(layer, x))
-
-    return watched
-
-
-@contextmanager
-def watching(choices, modules: Mapping):
-    places = [
-        (nn, "relu", _relu),
-        (nn.Relu, "execute", _relu),
-        (nn.Pool, "execute", _pool),
-    ]
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
-    for owner, name, watch in places:
-        setattr(owner, name, watch(choices, getattr(owner, name)))
-    try:
-        yield
-    finally:
-        for owner, name, original in before:
-            setattr(owner, name, original)
-
-
-# branches
-
-TERNARY = ("ternary", "greater", "less", "greater_equal", "less_equal")
-
-
-@contextmanager
-def observing(branches):
-    names = (*branches.choosing, *TERNARY)
-    wanted = [(owner, name) for owner in (jt, jt.Var, nn) for name in names]
-    wanted += [(jt.Var, f"__{name}__") for name in branches.compared]
-    before = [(owner, name, vars(owner)[name]) for owner, name in wanted if name in vars(owner)]
-
-    def observed(name: str, function: Callable) -> Callable:
-        def call(*args, **named):
-            return branches.call(sys._getframe(1), name, function, args, named)
-
-        return call
-
-    for owner, name, original in before:
-        setattr(owner, name, observed(name, original))
-    try:
-        yield
-    finally:
-        for owner, name, original in before:
-            setattr(owner, name, original)
