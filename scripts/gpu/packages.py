@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import tomllib
 from collections.abc import Iterable
 from importlib import metadata
 
+import tomllib
 from packaging.requirements import Requirement
 
 from neutral.errors import InputError
