@@ -185,3 +185,28 @@ def test_the_total_follows_from_its_loss():
     (loss,) = causes_of(verdicts)
     assert loss.where == "loss/loss_ce" and loss.consequences == 2
     assert len(causes_of(verdicts[1:])) == 2
+
+
+def own(check: str, node: str, **more) -> Verdict:
+    return Verdict("pair: own training step", check, node, Status.FAIL, 1.0, 1e-9, **more)
+
+
+@pytest.mark.parametrize(("step", "count"), [(0, 2), (1, 1), (2, 1)])
+def test_a_later_rate_explains_no_earlier_step(step, count):
+    verdicts = [
+        own(checks.OWN_MOVED, f"moved/step{step}/a.weight"),
+        own(checks.OWN_MOVED, f"moved/step{step}/b.weight"),
+        own(checks.RATES, "rates/optimiser/step1", kind=kinds.RATE),
+    ]
+    found = causes_of(verdicts)
+    assert [c.check for c in found] == [checks.RATES, checks.OWN_MOVED][:count]
+    assert sum(c.consequences for c in found) == 3 - count
+
+
+def test_what_holds_from_the_beginning_explains_every_step():
+    verdicts = [
+        own(checks.OWN_MOVED, "moved/step0/a.weight"),
+        own(checks.RATES, "rates/optimiser/step1", kind=kinds.RATE),
+        own(checks.MOVES, "all", kind=kinds.STILL),
+    ]
+    assert checks.OWN_MOVED not in [c.check for c in causes_of(verdicts)]

@@ -138,6 +138,10 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
         # the total, and gradients of what losses are made of, are made by the losses
         for key in [k for k in groups if k[0] is True or k[-1] == TOTAL]:
             inherited += groups.pop(key)
+    early = _parted_before(groups, inherited)
+    if early:
+        groups[("parted",)] = early
+        inherited = [v for v in inherited if v not in early]
     if not groups and inherited:
         first = min(inherited, key=lambda v: INHERITED.index(v.check))
         inherited.remove(first)
@@ -155,6 +159,25 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
         count = sum(map(len, parts)) - 1 + (len(inherited) if not causes else 0)
         causes.append(_cause(parts, count))
     return causes
+
+
+def _parted_before(groups: dict, inherited: list[Verdict]) -> list[Verdict]:
+    """What parted in a user's own training step before anything that could explain it: a cause of its own."""
+    parted = [v for v in inherited if v.check in checks.OWN_VALUES]
+    if not parted:
+        return []
+    others = [f[0] for f in groups.values() if f[0].check != checks.INITIAL]
+    # only what changes later, as a rate that is not lowered, is known not to explain it
+    first = min(map(_step_of, parted))
+    if not others or any(_step_of(v) <= first for v in others):
+        return []
+    return [v for v in parted if _step_of(v) == first]
+
+
+def _step_of(verdict: Verdict) -> int:
+    """Of nodes such as rates/optimiser/step1; -1 where there is none: it holds from the beginning."""
+    found = re.search(r"(?:^|/)step(\d+)(?:/|$)", verdict.node)
+    return int(found[1]) if found else -1
 
 
 def _group(verdict: Verdict) -> tuple:
