@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import subprocess
 import sys
+import time
 from importlib import metadata
 
 import pytest
@@ -58,3 +60,37 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     )
     assert result.returncode == 2 and "holds something else" in result.stderr
     assert (mine / "mine.txt").read_text() == "kept"
+
+
+def test_a_run_that_is_killed_leaves_what_it_found(tmp_path):
+    """lease_run.sh with a check that writes one result and never ends."""
+    place, out, folder = tmp_path / "place", tmp_path / "out", tmp_path / "project" / ".lease"
+    (folder / "wheels").mkdir(parents=True)
+    (place / "gpu").mkdir(parents=True)
+    (place / ".installed").touch()
+    script = (ROOT / "scripts" / "gpu" / "lease_run.sh").read_text()
+    (folder / "lease_run.sh").write_text(script)
+    (folder.parent / "scripts").mkdir()
+    python = tmp_path / "python"
+    wait = 'echo \'{"steps": 1}\' > "$LEASE_PLACE/gpu/check.json"; exec sleep 60'
+    python.write_text(f'#!/bin/sh\n[ "$2" = scripts.gpu_check ] || exit 0\n{wait}\n')
+    python.chmod(0o755)
+    variables = {"LEASE_PLACE": place, "LEASE_PYTHON": python, "OUT": out, "LEASE_SAVE": "0.2"}
+    process = subprocess.Popen(
+        ["bash", ".lease/lease_run.sh", "60"],
+        cwd=folder.parent,
+        env=os.environ | {name: str(value) for name, value in variables.items()},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(100):
+            if (out / "gpu.tgz").exists():
+                break
+            time.sleep(0.1)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert (out / "check.json").read_text() == '{"steps": 1}\n'
+    told = subprocess.run(["tar", "tzf", out / "gpu.tgz"], capture_output=True, text=True).stdout
+    assert "gpu/check.json" in told

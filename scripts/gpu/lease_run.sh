@@ -29,11 +29,21 @@ nvidia-smi -L 2>/dev/null
 "$python" -c 'import torch, numpy; print("torch", torch.__version__, "numpy", numpy.__version__, torch.cuda.is_available())'
 left=$((seconds - ($(date +%s) - began) - 5))
 echo "set up in $(($(date +%s) - began)) s, $left s left"
+# what is known so far lies in $OUT all the time: a command that outlasts its limit is killed, and all that it started
+save() {
+    [ -f "$place/gpu/check.json" ] || return 0
+    cp "$place/gpu/check.json" "$place/saved.json" && cp "$place/saved.json" "$out/check.json"
+    tar czf "$place/saved.tgz" --exclude='*.safetensors' --exclude='*.pth' --exclude='*.npz' -C "$place" gpu 2>/dev/null
+    [ "$(stat -c %s "$place/saved.tgz")" -gt $((15 * 1048576)) ] &&  # more than comes back: without charts and pages
+        tar czf "$place/saved.tgz" -C "$place" --exclude='*.npz' $(cd "$place" && ls gpu/*.json gpu/*.log)
+    cp "$place/saved.tgz" "$out/gpu.tgz"
+}
+(while sleep "${LEASE_SAVE:-10}" && kill -0 $$ 2>/dev/null; do save; done) &
+saver=$!
 "$python" -m scripts.gpu_check --seconds "$left" --out "$place/gpu" ${LEASE_DEVICE:+--device "$LEASE_DEVICE"} "$@"
 code=$?
-if [ -d "$place/gpu" ]; then
-    cp "$place/gpu/check.json" "$out/"
-    tar czf "$out/gpu.tgz" --exclude='*.safetensors' --exclude='*.pth' --exclude='*.npz' -C "$place" gpu
-fi
+kill $saver 2>/dev/null
+wait $saver 2>/dev/null
+save
 echo "ended with $code after $(($(date +%s) - began)) s"
 exit $code

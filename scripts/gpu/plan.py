@@ -99,11 +99,11 @@ def overfit(preset: str, rate: str, epochs: int) -> Step:
 
 
 STEPS = (
-    work("environment", 12, 25, 1000, first=True),
+    work("environment", 12, 47, 1000, first=True),
     work("ops", 40, 330, 100),
-    work("gates", 35, 420, 100),
+    work("gates", 35, 681, 100),
     work("repeats", 10, 20, 40),
-    suite("kernels", "test_kernels.py", 15, 60, value=20),
+    suite("kernels", "test_kernels.py", 15, 17, value=20),
     work("full-size-detr", 45, 200, 40),
     work("full-size-frcnn", 45, 200, 40),
     work("coupled-steps", 25, 120, 40),

@@ -2,7 +2,7 @@
 
 Inside of `pretended()`, tensors of device "cuda" are wrappers around the CPU's: they compute the same bits, and refuse
 what CUDA refuses, an operation with a tensor of the CPU, and `numpy()` without `cpu()`. They call their device "meta",
-which needs no driver. `worker(server)` is a preload: from then on that worker's process has the pretended GPU.
+which needs no driver. `worker` is a preload: from then on that worker's process has the pretended GPU.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 DEVICE = torch.device("meta")
 CPU = torch.device("cpu")
 MOVING = ("aten::_to_copy", "aten::copy_")  # the operations that CUDA takes from both
+FOR_GOOD = contextlib.ExitStack()
 INDEXING = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
 
 
@@ -139,7 +140,6 @@ def pretended() -> Iterator[None]:
             settle(None if before == CPU else before)
 
 
-def worker(server) -> None:
+def worker() -> None:
     """Preload of a worker of parity: PyTorch in this process has a pretended GPU from now on."""
-    server.pretended = contextlib.ExitStack()
-    server.pretended.enter_context(pretended())
+    FOR_GOOD.enter_context(pretended())
