@@ -59,9 +59,9 @@ def check_places(name: str, tensors: list[torch.Tensor]) -> None:
     strangers = [x for x in tensors if not isinstance(x, OnDevice) and x.dim()]
     if not strangers or len(strangers) == len(tensors) or name in MOVING:
         return
-    if name in INDEXING and isinstance(tensors[0], OnDevice):
-        if all(not x.is_floating_point() for x in strangers):
-            return
+    indexed = name in INDEXING and isinstance(tensors[0], OnDevice)
+    if indexed and not any(x.is_floating_point() for x in strangers):
+        return
     shapes = [tuple(x.shape) for x in strangers]
     raise RuntimeError(
         f"{name}: Expected all tensors to be on the same device, but found cpu, {shapes}"
