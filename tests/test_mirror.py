@@ -1,6 +1,6 @@
 """The mirror rule: twin files are the same, line by line, but for what carries `# mirror: why`.
 
-ops.py, runtime.py and group.py are where the frameworks may differ; they must still offer the same names,
+ops/, runtime.py and group.py are where the frameworks may differ; they must still offer the same names,
 signatures and defaults, in the same order.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN = {"runtime.py", "ops.py", "kernels.py", "group.py"}
+OWN = {"runtime.py", "kernels.py", "group.py"}
 ALONE = {
     "kernels.py",
     "kernel_sources.py",
@@ -21,8 +21,10 @@ ALONE = {
 TWINS = sorted(
     p.relative_to(ROOT / "torch_impl").as_posix()
     for p in (ROOT / "torch_impl").rglob("*.py")
-    if p.name not in OWN
+    if p.name not in OWN and p.parent.name != "ops"
 )
+
+OPS = [p for p in sorted((ROOT / "torch_impl" / "ops").glob("*.py")) if p.stem != "__init__"]
 
 
 def normalised(path: Path) -> list[str]:
@@ -66,8 +68,17 @@ def contract(path: Path) -> list[tuple[str, str]]:
     return [(f.name, ast.unparse(f.args)) for f in functions if not f.name.startswith("_")]
 
 
-def test_ops_keep_the_same_contract():
-    assert contract(ROOT / "torch_impl" / "ops.py") == contract(ROOT / "jittor_impl" / "ops.py")
+@pytest.mark.parametrize("path", OPS, ids=lambda p: p.stem)
+def test_ops_keep_the_same_contract(path):
+    found = contract(path)
+    assert found == contract(ROOT / "jittor_impl" / "ops" / path.name)
+    assert {name for name, _ in found} <= set(exported("torch")) == set(exported("jittor"))
+
+
+def exported(framework: str) -> list[str]:
+    """What `ops` offers by its __all__."""
+    tree = ast.parse((ROOT / f"{framework}_impl" / "ops" / "__init__.py").read_text())
+    return next(ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign))
 
 
 def methods(path: Path) -> dict[str, str]:

@@ -32,10 +32,10 @@ def test_there_are_enough_and_the_known_defects_are_among_them():
 
 
 def test_a_patch_that_does_not_fit_is_an_error():
-    stale = Mutant("stale", "torch", "ops.py", "no such line", "", "detr", "", "")
+    stale = Mutant("stale", "torch", "ops/layers.py", "no such line", "", "detr", "", "")
     with pytest.raises(ValueError, match=r"stale.*0 times"):
         stale.patched()
-    twice = Mutant("twice", "torch", "ops.py", "Tensor", "", "detr", "", "")
+    twice = Mutant("twice", "torch", "ops/layers.py", "Tensor", "", "detr", "", "")
     with pytest.raises(ValueError, match="twice"):
         twice.patched()
 

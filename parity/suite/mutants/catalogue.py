@@ -55,7 +55,7 @@ _ALL = (
     Mutant(
         "mask_dilated",
         J,
-        "ops.py",
+        "ops/layers.py",
         "    return mask[:, rows[:, None], columns[None]]  # jt.nn.interpolate would be bilinear\n",
         "    mask = mask.float32()[:, None]\n"
         '    return jt.nn.interpolate(mask, size=(height, width), mode="bilinear")[:, 0] > 0\n',
@@ -187,7 +187,7 @@ _ALL = (
     Mutant(
         "best_weights_alias",
         T,
-        "ops.py",
+        "ops/tensors.py",
         "    return x.detach().cpu().numpy().copy()\n",
         "    return x.detach().cpu().numpy()\n",
         "snapshot",
@@ -199,7 +199,7 @@ _ALL = (
     Mutant(
         "abs_has_slope_at_zero",
         J,
-        "ops.py",
+        "ops/elementwise.py",
         "    return x * _sign(x)  # Jittor's abs has gradient 1 at 0\n",
         "    return x.abs()\n",
         "ops",
@@ -244,7 +244,7 @@ _ALL = (
     Mutant(
         "round_half_away",
         J,
-        "ops.py",
+        "ops/elementwise.py",
         "    return nearest - tie * (nearest - (nearest / 2).floor() * 2)\n",
         "    return nearest\n",
         "ops",
