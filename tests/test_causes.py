@@ -158,7 +158,47 @@ def test_what_raises_without_its_weights_follows_from_their_names():
 
 def test_scalars_of_two_shapes_differ_in_value():
     told = kinds.tell(np.float64(2.0).reshape(()), np.array([3.0]))
-    assert told == (kinds.CONSTANT, "3 for 2")
+    assert told == (kinds.CONSTANT, "3 for 2: 3/2 times")
+
+
+def test_two_numbers_tell_a_factor_only_where_it_is_simple():
+    assert kinds.tell(np.array(10.2663), np.array(11.5528))[0] == kinds.FORMULA
+    assert kinds.tell(np.array(0.3), np.array(0.75)) == (
+        kinds.CONSTANT,
+        "0.75 (3/4) for 0.3 (3/10): 5/2 times",
+    )
+    assert kinds.tell(np.array(0.3), np.array(-0.3))[0] == kinds.SIGN
+    assert kinds.tell(np.array(1.0), np.array(1 / 17))[0] == kinds.FORMULA
+
+
+RENUMBERED = """
+from torch import nn
+
+
+def reference():
+    return nn.Sequential(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)))
+
+
+def candidate():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.add_module("0", nn.Sequential(nn.Linear(3, 4)))
+
+        def forward(self, x):
+            return getattr(self, "0")(x.mean((2, 3)))
+
+    return Net()
+"""
+
+
+def test_other_names_come_first_with_what_is_proposed(tmp_path, workers):
+    path = tmp_path / "renumbered.py"
+    path.write_text(RENUMBERED)
+    sides = [Side(f"{path}:{name}", "torch") for name in ("reference", "candidate")]
+    first = examine(Case("renumbered", *sides, inputs), workers).causes[0]
+    assert (first.check, first.kind) == (checks.NAMES, kinds.NAMES)
+    assert "proposes 0.0 -> 0.2" in first.summary
 
 
 @pytest.mark.parametrize("forward_agrees", [True, False])

@@ -150,6 +150,8 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
     renamed = not any(
         v.check in LOCAL and v.check not in BACKWARD and v.kind != kinds.MISSING for v in failed
     )
+    if ("weights",) in groups:  # of several that say so the one with a proposal comes first
+        groups["weights",].sort(key=lambda v: v.kind != kinds.NAMES)
     ranked = sorted(groups.values(), key=lambda found: _rank(found[0], renamed))
     merged: dict[tuple, list[list[Verdict]]] = {}
     for found in ranked:

@@ -21,6 +21,7 @@ from parity.engine.floors import Floors
 from parity.engine.known import with_known
 from parity.engine.localise import compare_local_32, compare_local_64, culprits
 from parity.engine.precision import PrecisionGate
+from parity.engine.proposing import DESCRIBE
 from parity.engine.record import Record
 from parity.engine.reproduce import with_scripts
 from parity.engine.scratch import discard, scratch
@@ -56,7 +57,7 @@ class Examination:
         self.records: dict[str, Record] = {}
         self.crashes: set = set()  # that were told
         self.judged: set[str] = set()  # stages
-        self.given: dict[str, tuple[list, dict, dict]] = {}  # names, state, what is left out
+        self.given: dict[str, tuple] = {}  # names, state, what is left out, parameters
 
     def __enter__(self) -> Examination:
         return self
@@ -175,7 +176,7 @@ class Examination:
                 worker = self.workers[chain.side]
                 self.given[chain.side] = tuple(
                     worker.call(request) for request in ("trained_names", "state", "left_out")
-                )
+                ) + (worker.call("run", DESCRIBE),)
             self.workers.collect(self.submit(name, (chain.side,), **options))
 
         chain.add(run, name=name)
@@ -263,9 +264,10 @@ class Examination:
         """Names of trained parameters, and weights as both sides give them back."""
         wanted = Selection(self.weights, convert=lambda x: x.astype(dtype))
         names = [self.given[side][0] for side in self.sides]
-        verdicts = [compare_names(self.case.name, *names, self.sides)]
+        parameters = tuple(self.given[side][-1] for side in self.sides)
+        verdicts = [compare_names(self.case.name, *names, self.sides, parameters)]
         for side in self.sides:  # one state after the other: they are as large as a record
-            _, state, left_out = self.given.pop(side)
+            _, state, left_out, _ = self.given.pop(side)
             verdicts += compare_state(self.case.name, side, wanted, state)
             verdicts += [
                 self.not_run(NOT_LOOKED_INTO, f"{name} ({side})", why)

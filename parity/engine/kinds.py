@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import permutations
 
 import numpy as np
@@ -16,6 +17,7 @@ ORDER, AXIS, BRANCH = "different order", "wrong axis", "other branch"
 FORMULA, PRECISION, NOT_FINITE = "another formula", "precision only", "not finite"
 BACKWARD, DETACHED = "backward only", "no gradient"
 FROZEN, MODE, NEVER = "frozen or not", "mode", "never reached"
+NAMES = "other names"
 WEIGHTS, CHOICE, INITIAL, RATE = "weights", "choice", "initial value", "learning rate"
 STILL = "does not move"
 IN_PLACE = "inputs changed in place"
@@ -73,7 +75,7 @@ def _left(difference: np.ndarray, a: np.ndarray, error: float) -> bool:
 
 def _scale(a: np.ndarray, b: np.ndarray, error: float):
     if a.size < 2:
-        return (CONSTANT, f"{_number(b.flat[0])} for {_number(a.flat[0])}") if a.size else None
+        return _two(float(a.flat[0]), float(b.flat[0])) if a.size else None
     factor = float((a * b).sum() / (a * a).sum())
     if _left(b - factor * a, a, error):
         if abs(factor + 1) < EXACT:
@@ -83,6 +85,21 @@ def _scale(a: np.ndarray, b: np.ndarray, error: float):
     if _left(b - a - offset, a, error):
         return TERM, f"the candidate's is the reference's plus {_number(offset)}"
     return None
+
+
+SIMPLE = 16  # of a simple factor the greatest numerator and denominator
+
+
+def _two(a: float, b: float) -> tuple[str, str]:
+    """Of two numbers: a factor is claimed only where it is simple, for any two have one."""
+    factor = b / a
+    if abs(factor + 1) < EXACT:
+        return SIGN, "the candidate's has the other sign"
+    nearest = Fraction(factor).limit_denominator(SIMPLE)
+    simple = 0 < abs(nearest.numerator) <= SIMPLE
+    if simple and abs(factor - float(nearest)) <= EXACT * abs(factor):
+        return CONSTANT, f"{_number(b)} for {_number(a)}: {nearest} times"
+    return FORMULA, f"{_number(b)} for {_number(a)}"
 
 
 def _number(x: float) -> str:

@@ -15,6 +15,7 @@ from parity.engine.judging import (
     judge_equal,
     judge_nodes,
 )
+from parity.engine.proposing import Parameter, propose
 from parity.engine.verdicts import Status, Verdict
 
 
@@ -40,9 +41,17 @@ def compare_state(case: str, side: str, given: Mapping, state: Mapping) -> list[
 
 
 def compare_names(
-    case: str, reference: list[str], candidate: list[str], sides: tuple[str, str] = SIDES
+    case: str,
+    reference: list[str],
+    candidate: list[str],
+    sides: tuple[str, str] = SIDES,
+    parameters: tuple[list, list] = ((), ()),
 ) -> Verdict:
-    """The same trained parameters, by name, in the same order."""
+    """The same trained parameters, by name, in the same order; `parameters`: of both sides as proposing.py describes
+    them, for what it proposes where names differ."""
+    alone = without_partner(*parameters)
+    if any(alone):
+        return unnamed(case, sides, *alone)
     odd = [(sides[0], n) for n in reference if n not in set(candidate)]
     odd += [(sides[1], n) for n in candidate if n not in set(reference)]
     if odd:
@@ -59,6 +68,54 @@ def compare_names(
         message = "the same parameters in another order"
         return Verdict(case, checks.NAMES, "names", Status.KNOWN, message=message)
     return Verdict(case, checks.NAMES, "names", Status.PASS)
+
+
+LISTED = 3  # names in a message
+
+
+def without_partner(reference: list, candidate: list) -> tuple[list[Parameter], list[Parameter]]:
+    """Of both sides the parameters whose name the other side has not."""
+    found = []
+    for own, others in ((reference, candidate), (candidate, reference)):
+        known = {name for *_, name in others}
+        found.append(
+            [
+                Parameter(held, tuple(shape), kind, k)
+                for k, (held, shape, kind, name) in enumerate(own)
+                if name not in known
+            ]
+        )
+    return found[0], found[1]
+
+
+def unnamed(
+    case: str, sides: tuple[str, str], reference: list[Parameter], candidate: list[Parameter]
+) -> Verdict:
+    """The FAIL for parameters without a partner: what each side has alone, and what `parity map` proposes."""
+    proposed = propose(reference, candidate).names()
+    modules = {own: theirs for own, theirs in proposed.items() if is_module(own, candidate)}
+    only = [
+        f"only {side} has {listed([p.name for p in alone])}"
+        for side, alone in zip(sides, (reference, candidate), strict=True)
+        if alone
+    ]
+    hint = "; `parity map` proposes names, SPLIT cuts one into several, DROPPED leaves one out"
+    if proposed:
+        pairs = (modules or proposed).items()
+        hint = f"; `parity map` proposes {listed([f'{own} -> {theirs}' for own, theirs in pairs])}"
+    kind = kinds.NAMES if proposed else kinds.MISSING
+    found = Verdict(case, checks.NAMES, "names", Status.FAIL, message="; ".join(only) + hint)
+    return found.but(kind=kind)
+
+
+def is_module(name: str, parameters: list[Parameter]) -> bool:
+    """Whether it is the innermost module of one of these."""
+    return any(p.name.rpartition(".")[0] == name for p in parameters)
+
+
+def listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 DRAWN_AT_ONCE = 1 << 20
