@@ -9,6 +9,7 @@ finite numbers, got [1, 2, NaN]".
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import re
@@ -64,9 +65,15 @@ def parse(data: bytes | str, shape, name: str):
     data = data.encode(errors="surrogatepass") if isinstance(data, str) else data
     try:
         with _paused_collector(len(data)):
-            return msgspec.json.decode(data, type=shape)
+            return _decoder(shape).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(_explain(data, shape, name, error)) from None
+
+
+@functools.lru_cache(maxsize=256)
+def _decoder(shape) -> msgspec.json.Decoder:
+    """Made once for each shape: making one takes as long as parsing a kilobyte."""
+    return msgspec.json.Decoder(shape)
 
 
 @contextlib.contextmanager

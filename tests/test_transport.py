@@ -13,7 +13,7 @@ import pytest
 
 from neutral.files import resident_memory
 from parity.engine import scratch, transport
-from parity.engine.arrays import BLOCK, sizes
+from parity.engine.arrays import BLOCK, is_zero, sizes
 from parity.engine.judging import judge
 from parity.engine.less_precise import judge_precision
 from parity.engine.tensorfile import Item, MappedTensors, write_tensors
@@ -120,3 +120,14 @@ def test_one_value_that_is_not_finite_is_seen_wherever_it_is(value, place):
         verdict = judge_precision("case", "check", "node", *three, 4.0, 1e9)
         assert verdict.status.value == "FAIL" and "float64 reference" in verdict.message
     assert not sizes(a, b)[1].greatest <= 1e300
+
+
+@pytest.mark.parametrize("size", (0, 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7))
+@pytest.mark.parametrize("value", (0.0, -0.0, 5e-324, np.nan, np.inf))
+def test_zeros_are_known_wherever_another_value_stands(size, value):
+    for place in {0, size // 2, size - 1} if size else ():
+        x = np.zeros(size)
+        x[place] = value
+        assert is_zero(x) == (not x.any()) == (value == 0)
+    assert is_zero(np.zeros(size)) and is_zero(np.zeros(()))
+    assert not is_zero(np.ones((3, 4, 5)).transpose(2, 0, 1))

@@ -45,6 +45,12 @@ def norm(x: np.ndarray) -> float:
     return sizes(x, greatest=False)[0].norm
 
 
+def is_zero(x: np.ndarray) -> bool:
+    """Whether every element is 0; NaN is not. Looks no further than the first block with another."""
+    flat = x.reshape(-1)
+    return not any(flat[i : i + BLOCK].any() for i in range(0, flat.size, BLOCK))
+
+
 def ratio(difference: float, size: float) -> float:
     """0 when both are 0, inf when only the size is."""
     if difference == 0:

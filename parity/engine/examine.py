@@ -112,8 +112,11 @@ class Examination:
 
     def survived(self, found: list[Verdict], name: str, early: bool = False) -> list[Verdict]:
         """The verdicts of a stage, after what raised in its runs."""
-        paths = {side: self.path(side, name) for side in self.sides}
-        traces = {s: Record(p, RESIDENT, early=early) for s, p in paths.items() if p.exists()}
+        there = {s: p for s in self.sides if (p := self.path(s, name)).exists()}
+        traces = {
+            side: Record(path, RESIDENT, early=True) if early else self[path.stem]
+            for side, path in there.items()
+        }
         return judge_crashes(self.case.name, traces, found, self.crashes, name)
 
     def first_build(self) -> None:

@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 
 from parity.engine import gates
-from parity.engine.arrays import Selection, norm
+from parity.engine.arrays import Selection, is_zero, norm
 from parity.engine.judging import judge
 from parity.engine.verdicts import Status, Verdict
 
 
 def absent_if_zero(gradients: Mapping) -> Selection:
     """No gradient is None in PyTorch and zeros in Jittor: both become None, so that names can be compared."""
-    return Selection(gradients, convert=lambda g: None if g is None or not g.any() else g)
+    return Selection(gradients, convert=lambda g: None if g is None or is_zero(g) else g)
 
 
 def nothing_on_either_side(case: str, check: str, node: str, limit: float) -> Verdict:
