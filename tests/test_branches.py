@@ -88,6 +88,17 @@ def test_what_is_never_reached_is_not_run_and_equal_branches_are_silent(workers,
     assert all("max=1e+09" in v.node and "pair.py:" in v.node for v in asked)
 
 
+def test_a_module_that_one_side_alone_has_is_not_forced(workers, tmp_path):
+    path = write(tmp_path, "x", "x.tanh()")
+    text = path.read_text().replace(
+        "nn.Conv2d(4, 4, 1)\n", "nn.Conv2d(4, 4, 1)\n            self.act = clamp\n"
+    )
+    path.write_text(text.replace("build(nn, lambda x: x)", "build(nn, nn.Tanh())"))
+    result = check_branches(Case.from_file(path), workers)
+    assert not result.failures
+    assert sum(v.status is Status.PASS for v in result.verdicts) > 3
+
+
 def ask(server) -> tuple[dict, int]:
     """In a worker: questions that this code asks, and how many hold after the watching."""
     backend = server.backend

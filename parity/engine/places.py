@@ -17,10 +17,16 @@ def is_foreign(module: str) -> bool:
     return module.partition(".")[0] in FOREIGN
 
 
+def _module(frame: FrameType) -> str:
+    """The module a frame runs in, also of one that was started by `python -m`."""
+    spec = frame.f_globals.get("__spec__")
+    return spec.name if spec is not None else frame.f_globals.get("__name__", "")
+
+
 def caller(frame: FrameType | None) -> str:
     """The nearest place of the user's at or above a frame; "" when there is none."""
     while frame is not None:
-        if not is_foreign(frame.f_globals.get("__name__", "")):
+        if not is_foreign(_module(frame)):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
@@ -30,11 +36,10 @@ def direct(frame: FrameType | None, passed: tuple[str, ...] = ()) -> str:
     """The place of a frame if it is the user's own, or the first behind frames of the modules `passed` and of modes
     of PyTorch's; else ""."""
     while frame is not None and (
-        frame.f_globals.get("__name__", "") in passed
-        or frame.f_code.co_name == "__torch_function__"
+        _module(frame) in passed or frame.f_code.co_name == "__torch_function__"
     ):
         frame = frame.f_back
-    if frame is None or is_foreign(frame.f_globals.get("__name__", "")):
+    if frame is None or is_foreign(_module(frame)):
         return ""
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 

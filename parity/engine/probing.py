@@ -8,7 +8,7 @@ elsewhere and not here again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,27 +34,30 @@ TINY = 1e-30  # of what came there with the values as they are: below, all is ro
 
 
 class Changed(Mapping):
-    """Arrays by name, the floats of them changed as a probe has it."""
+    """Arrays by name, of `names` alone if not None, the floats of them changed as a probe has it."""
 
-    def __init__(self, arrays: Mapping, change: Callable):
+    def __init__(self, arrays: Mapping, change: Callable, names: Collection[str] | None = None):
         self.arrays, self.change = arrays, change
+        self.names = {name for name in arrays if names is None or name in names}
 
     def __getitem__(self, name: str):
+        if name not in self.names:
+            raise KeyError(name)
         x = self.arrays[name]
         return self.change(x) if x is not None and x.dtype.kind == "f" else x
 
     def __iter__(self):
-        return iter(self.arrays)
+        return iter(self.names)
 
     def __len__(self) -> int:
-        return len(self.arrays)
+        return len(self.names)
 
 
-def probed(server, probe: str, inputs, targets, base: Path, out: Path) -> dict:
-    """In a worker: a forward run forced by the record `base` as the probe changes it, recorded in `out`; which way its
-    branches were decided."""
+def probed(server, probe: str, inputs, targets, base: Path, out: Path, names=None) -> dict:
+    """In a worker: a forward run forced by the record `base` (by `names` alone if not None) as the probe changes it,
+    recorded in `out`; which way its branches were decided."""
     runner, branches = server.runner, Branches(server.backend)
-    reference = {"nodes": Changed(Record(base)["nodes"], BY_NAME[probe].change)}
+    reference = {"nodes": Changed(Record(base)["nodes"], BY_NAME[probe].change, names)}
     with server.backend.observing(branches):
         found = runner.trace(
             inputs, targets, gradients=False, entered=server.entered, reference=reference
@@ -91,6 +94,9 @@ class Probing:
         self.verdicts: list[Verdict] = []
         self.agreed: dict[str, float] = {}  # nodes on which both agree, with their size
         self.failed: set[str] = set()
+        self.shared: set[str] | None = (
+            None  # nodes that both sides have: what one alone has is not forced
+        )
         self.decided: dict[str, list[dict]] = {side: [] for side in case.labels}
 
     def run(self, told: Callable) -> list[Verdict]:
@@ -121,7 +127,7 @@ class Probing:
         sides, paths, errors = self.case.labels, {}, {}
         for side in sides:
             paths[side] = self.examination.path(side, "probe")
-            given = (probe.name, self.examination.inputs, targets, base, paths[side])
+            given = (probe.name, self.examination.inputs, targets, base, paths[side], self.shared)
             self.workers[side].submit("run", f"{HERE}:probed", *given)
         for side in sides:
             try:
@@ -154,6 +160,8 @@ class Probing:
 
     def compare(self, probe: Probe, reference: Record, candidate: Record) -> None:
         passed = 0
+        if probe is AS_GIVEN:
+            self.shared = set(reference["nodes"]) & set(candidate["nodes"])
         for section in ("nodes", "losses"):
             ours, theirs = reference[section], candidate[section]
             for node in ours:
