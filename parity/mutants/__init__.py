@@ -1,18 +1,21 @@
-"""Planted faults that the harness must catch: one small patch each, on one side.
+"""Faults that the harness must catch, planted one at a time on one side, and the processes that they are planted in.
 
 A worker process that installs one before anything else imports the patched source; nothing on disk changes.
 The suite's `catalogue.py` lists the mutants with the check and the node that must catch each, `probes.py` the
-experiments, `python -m parity.suite.mutants` runs them all.
+experiments, `python -m parity.suite.mutants` runs them all. Nobody wrote those of `breeding.py`: `operators.py` makes
+them of any file, `covered.py` learns which check runs which lines, `warm.py` keeps processes warm, so that one takes seconds.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib.abc
 import importlib.util
 import sys
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from typing import Protocol
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -58,8 +61,18 @@ def replaced_once(path: Path, old: str, new: str, who: str) -> str:
     return source.replace(old, new)
 
 
+class Fault(Protocol):
+    """What can be planted: `patched` is the source, or the tree, of the faulty `module`, whose file is `path`."""
+
+    name: str
+    module: str
+    path: Path
+
+    def patched(self) -> str | ast.Module: ...
+
+
 class _PatchedLoader(SourceFileLoader):
-    def __init__(self, mutant: Mutant):
+    def __init__(self, mutant: Fault):
         super().__init__(mutant.module, str(mutant.path))
         self.mutant = mutant
 
@@ -68,7 +81,7 @@ class _PatchedLoader(SourceFileLoader):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, mutant: Mutant):
+    def __init__(self, mutant: Fault):
         self.mutant = mutant
 
     def find_spec(self, fullname, path=None, target=None):
@@ -79,7 +92,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         )
 
 
-def install(mutant: Mutant) -> None:
+def install(mutant: Fault) -> None:
     """From now on this process imports the faulty module."""
     if mutant.module in sys.modules:
         raise RuntimeError(

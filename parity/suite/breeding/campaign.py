@@ -1,0 +1,185 @@
+"""One campaign: mutants drawn by seed, each tried on the checks that run its lines, the cheapest first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from neutral.files import read_json, write_json
+from parity.engine.causes import causes_of
+from parity.engine.verdicts import Status, first_divergence
+from parity.engine.workers import FRAMEWORKS, Worker
+from parity.errors import InputError, WorkerDied, WorkerError
+from parity.mutants import ROOT
+from parity.mutants.breeding import PLANTING, TOGETHER, Bred, bred, draw
+from parity.suite.breeding.checks import Check, Nursery
+from parity.suite.breeding.right import is_right
+
+CAUGHT, EQUIVALENT, SURVIVED = "caught", "equivalent", "SURVIVED"
+WATCHED = ("torch_impl", "jittor_impl", "neutral")
+BEGIN, SEEN = "parity.mutants.covered:begin", "parity.mutants.covered:seen"
+# drawn from, of neutral; what else is there (files, charts, logs) is no part of what two sides compute
+NEUTRAL = (
+    *("anchors.py", "geometry.py", "parameters.py", "randomness.py", "finite.py"),
+    *("data/batching.py", "data/coco.py", "data/scenes.py", "data/transforms.py", "data/masks.py"),
+    *("weights/initial.py", "weights/layout.py"),
+)
+APART = ("kernel_sources.py", "group.py")  # C++ as text; several processes: planted by hand (mutants.md)
+
+
+@dataclass
+class Outcome:
+    """What became of one mutant, or of several planted at once."""
+
+    name: str
+    side: str
+    file: str
+    function: str
+    change: str
+    operator: str
+    outcome: str
+    check: str = ""
+    node: str = ""
+    causes: list[dict] = field(default_factory=list)
+    right_first: bool = False
+    right: bool = False
+    guilty: str = ""
+    reason: str = ""
+    tried: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def files(side: str) -> list[str]:
+    """What is mutated on a side, below the project's folder."""
+    own = [p.relative_to(ROOT).as_posix() for p in (ROOT / f"{side}_impl").rglob("*.py")]
+    shared = [f"neutral/{name}" for name in NEUTRAL]
+    return sorted(p for p in own if Path(p).name not in APART) + shared
+
+
+def drawn(side: str, count: int, seed: int) -> list[Bred]:
+    return draw({file: bred(file, side) for file in files(side)}, count, seed)
+
+
+class Campaign:
+    """Knows which check runs which lines, and asks the cheapest first."""
+
+    def __init__(self, nursery: Nursery, checks: Mapping[str, Check], folder: Path):
+        self.nursery, self.checks, self.folder = nursery, checks, folder
+        self.learned: dict[str, dict[str, dict]] = {}  # by check and side
+        self.seconds: dict[str, float] = {}
+
+    def learn(self) -> None:
+        """Sound answers, lines and seconds of every check; lines are kept until a source changes."""
+        path = self.folder / "coverage.json"
+        digest = sources_digest()
+        known = read_json(path) if path.is_file() else {}
+        if known.get("sources") != digest:
+            known = {"sources": digest, "checks": {}, "seconds": {}}
+        self.learned, self.seconds = known["checks"], known["seconds"]
+        for name, check in self.checks.items():
+            if name in self.learned:
+                continue
+            self.learned[name] = {side: self.lines_of(check, side) for side in FRAMEWORKS}
+            self.seconds[name] = round(self.nursery.seconds[name], 2)
+            write_json(path, known)
+
+    def lines_of(self, check: Check, side: str) -> dict:
+        self.nursery.sound(check, side)
+        with self.nursery.warm[side].copy(f"{BEGIN}={','.join(WATCHED)}") as worker:
+            check.collect(worker, self.nursery.path(check, side, "learning"))
+            found = worker.run(SEEN)
+        self.nursery.path(check, side, "learning").unlink(missing_ok=True)
+        return found
+
+    def checks_of(self, mutants: Iterable[Bred]) -> list[Check]:
+        """Those that run a line of any of them, the cheapest first."""
+        mutants = list(mutants)
+        seeing = [n for n in self.checks if any(self.sees(n, m) for m in mutants)]
+        return [self.checks[n] for n in sorted(seeing, key=lambda n: self.seconds[n])]
+
+    def sees(self, check: str, mutant: Bred) -> bool:
+        lines = self.learned[check][mutant.side]["lines"].get(mutant.file, ())
+        return any(mutant.first <= line <= mutant.last for line in lines)
+
+    def attempt(self, *mutants: Bred) -> Outcome:
+        """All of them planted at once, until a check turns red."""
+        started, first = time.monotonic(), mutants[0]
+        outcome = Outcome(
+            TOGETHER.join(m.name for m in mutants),
+            *(" ".join(dict.fromkeys(m.side for m in mutants)), first.file, first.function),
+            *("; ".join(m.text for m in mutants), first.operator, SURVIVED),
+        )
+        for check in self.checks_of(mutants):
+            outcome.tried.append(check.name)
+            verdicts = self.ask(check, mutants)
+            found = first_divergence(verdicts)
+            if found is not None:
+                self.explain(outcome, check, verdicts, mutants)
+                break
+        if not outcome.tried:
+            outcome.reason = "no check runs this line"
+        outcome.seconds = round(time.monotonic() - started, 1)
+        return outcome
+
+    def ask(self, check: Check, mutants: Iterable[Bred]) -> list:
+        copies: dict[str, Worker] = {}
+        for side in FRAMEWORKS:
+            names = [m.name for m in mutants if m.side == side]
+            if names:
+                copies[side] = self.nursery.warm[side].copy(f"{PLANTING}={TOGETHER.join(names)}")
+        try:
+            return check.attempt(self.nursery, copies)
+        except (WorkerDied, WorkerError, InputError) as error:
+            raise RuntimeError(f"{check.name}: a sound side failed: {error}") from error
+        finally:
+            for worker in copies.values():
+                worker.close()
+
+    def explain(self, outcome: Outcome, check: Check, verdicts: list, mutants: tuple) -> None:
+        found = first_divergence(verdicts)
+        causes = causes_of(verdicts)
+        outcome.outcome, outcome.check, outcome.node = CAUGHT, found.check, found.node
+        outcome.causes = [
+            {k: getattr(c, k) for k in ("where", "side", "kind", "check", "node")} for c in causes
+        ][:8]
+        hits = []
+        for mutant in mutants:
+            learned = self.learned[check.name][mutant.side]
+            hits.append([is_right(mutant, c, learned) for c in causes])
+        outcome.right = all(any(h) for h in hits)
+        outcome.right_first = any(h[0] for h in hits if h)
+        outcome.guilty = causes[0].side if causes else ""
+
+
+def sources_digest() -> str:
+    """Of everything that checks run."""
+    paths = sorted(p for part in WATCHED for p in (ROOT / part).rglob("*.py"))
+    paths += sorted((ROOT / "parity" / "suite").rglob("*.py"))
+    return hashlib.sha256(b"".join(p.read_bytes() for p in paths)).hexdigest()[:16]
+
+
+class Progress:
+    """Outcomes by name in a file of one line each, so that a campaign that is stopped goes on where it was."""
+
+    def __init__(self, path: Path, resume: bool):
+        self.path, self.found = path, {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if resume and path.is_file():
+            for line in path.read_text().splitlines():
+                outcome = Outcome(**json.loads(line))
+                self.found[outcome.side, outcome.name] = outcome
+        elif path.is_file():
+            path.unlink()
+
+    def add(self, outcome: Outcome) -> None:
+        self.found[outcome.side, outcome.name] = outcome
+        with self.path.open("a") as file:
+            file.write(json.dumps(asdict(outcome)) + "\n")
+
+
+def statuses(verdicts: list) -> list[str]:
+    return [str(v) for v in verdicts if v.status is Status.FAIL]

@@ -1,0 +1,223 @@
+"""The checks that bred mutants are tried on, and the warm processes that they run in.
+
+All in float64, each side's sound answers computed once. A check is asked with copies of the sides that have a mutant;
+the other side's part is what its sound process gave.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from neutral.config import to_dict
+from parity.engine.crashes import judge_crashes
+from parity.engine.judging import judge_nodes
+from parity.engine.known import with_known
+from parity.engine.localise import compare_local_64
+from parity.engine.record import Record
+from parity.engine.scratch import discard, scratch
+from parity.engine.semantic import compare_backward_64, compare_forward_64
+from parity.engine.transport import pack, unpack
+from parity.engine.ulps import judge_ulps
+from parity.engine.verdicts import Status, Verdict
+from parity.engine.weights import compare_names, compare_weights, drawn_weights
+from parity.engine.workers import FRAMEWORKS, Worker
+from parity.errors import InputError, WorkerDied, WorkerError
+from parity.mutants.kill import Probe
+from parity.mutants.warm import Warm
+from parity.suite.ask import ask
+from parity.suite.cases import DetectorCase
+from parity.suite.mutants import probes
+from parity.suite.stepping import OPTIMISERS, injected_gradients
+
+FRESH = ("torch_impl", "jittor_impl", "neutral", "parity.suite")  # imported anew in every copy
+
+
+class Nursery:
+    """A warm process a side, and what their sound copies answered."""
+
+    def __init__(self) -> None:
+        self.warm = {side: Warm(side, FRESH) for side in FRAMEWORKS}
+        self.folder = scratch("nursery")
+        self.answers: dict[tuple[str, str], object] = {}
+        self.seconds: dict[str, float] = {}  # of each check, the slower side's
+
+    def __enter__(self) -> Nursery:
+        return self
+
+    def __exit__(self, *_) -> None:
+        for worker in self.warm.values():
+            worker.close()
+        discard(self.folder)
+
+    def sound(self, check: Check, side: str):
+        """What a side without a mutant gives; the first time the warm process itself runs, which loads its kernels."""
+        key = (check.name, side)
+        if key not in self.answers:
+            check.collect(self.warm[side], self.path(check, side, "warm-up"))
+            started = time.monotonic()
+            with self.warm[side].copy() as worker:
+                self.answers[key] = check.collect(worker, self.path(check, side, "free"))
+            taken = time.monotonic() - started
+            self.seconds[check.name] = max(taken, self.seconds.get(check.name, 0.0))
+            self.path(check, side, "warm-up").unlink(missing_ok=True)
+        return self.answers[key]
+
+    def path(self, check: Check, side: str, what: str) -> Path:
+        return self.folder / f"{check.name} {side} {what}.safetensors"
+
+
+class Check:
+    """One question to both sides. `collect` asks one and leaves large answers in a file."""
+
+    name: str
+
+    def collect(self, worker: Worker, path: Path):
+        raise NotImplementedError
+
+    def judge(self, nursery: Nursery, copies: Mapping[str, Worker], answers: Mapping) -> list:
+        raise NotImplementedError
+
+    def attempt(self, nursery: Nursery, copies: Mapping[str, Worker]) -> list[Verdict]:
+        """Verdicts with mutants on the sides that have a copy."""
+        answers = {s: nursery.sound(self, s) for s in FRAMEWORKS if s not in copies}
+        for side, worker in copies.items():
+            path = nursery.path(self, side, "mutant")
+            path.unlink(missing_ok=True)
+            try:
+                answers[side] = self.collect(worker, path)
+            except (WorkerDied, WorkerError, InputError) as error:
+                node = getattr(error, "node", "") or "(run)"
+                text = str(error)[:600]
+                return [
+                    Verdict(self.name, "worker", node, Status.FAIL, message=text, guilty=side)
+                ]
+        return self.judge(nursery, copies, answers)
+
+
+class Examined(Check):
+    """A detector's case, as `examine` has it in float64: free runs, and a forced one where these differ."""
+
+    def __init__(self, name: str, case: DetectorCase):
+        self.name, self.case = name, case
+
+    def collect(self, worker: Worker, path: Path) -> dict:
+        self.build(worker)
+        given = {"names": worker.call("trained_names"), "state": worker.call("state")}
+        worker.call("trace", self.case.batch(probes.SCENES), out=path, survive=True)
+        return given | {"path": path}
+
+    def build(self, worker: Worker) -> None:
+        config = to_dict(self.case.config())
+        ask(worker, "build", config, "cpu", "float64", self.case.dropout_step)
+        worker.call("load", self.weights(worker), strict=False)
+
+    def weights(self, worker: Worker) -> dict[str, np.ndarray]:
+        """Those of the first who asks, which is a sound side."""
+        if not hasattr(self, "drawn"):
+            self.drawn = drawn_weights(worker.call("shapes"))
+        return self.drawn
+
+    def judge(self, nursery: Nursery, copies: Mapping[str, Worker], answers: Mapping) -> list:
+        name, told = self.name, set()
+        given = {k: v.astype(np.float64) for k, v in self.drawn.items()}
+        verdicts = [compare_names(name, *(answers[s]["names"] for s in FRAMEWORKS))]
+        verdicts += compare_weights(name, given, *(answers[s]["state"] for s in FRAMEWORKS))
+        records = {side: Record(answers[side]["path"]) for side in FRAMEWORKS}
+        two = tuple(records.values())
+        found = compare_forward_64(name, *two) + compare_backward_64(name, *two)
+        verdicts += judge_crashes(name, records, found, told, "free")
+        if any(v.status is Status.FAIL for v in verdicts):
+            verdicts += self.localised(nursery, copies, records, told)
+        return with_known(verdicts)
+
+    def localised(self, nursery: Nursery, copies: Mapping, records: dict, told: set) -> list:
+        """Local errors of Jittor's side, forced by PyTorch's record."""
+        reference, candidate = FRAMEWORKS
+        path = nursery.path(self, candidate, "forced")
+        path.unlink(missing_ok=True)
+        worker = copies.get(candidate)
+        own = nursery.warm[candidate].copy() if worker is None else None
+        try:
+            if own is not None:
+                self.build(own)
+            source = records[reference].path
+            batch = self.case.batch(probes.SCENES)
+            (worker or own).call("trace", batch, out=path, reference=source, survive=True)
+        except (WorkerDied, WorkerError, InputError) as error:
+            node = getattr(error, "node", "") or "(run)"
+            return [Verdict(self.name, "worker", node, Status.FAIL, message=str(error)[:600])]
+        finally:
+            if own is not None:
+                own.close()
+        forced = Record(path)
+        found = compare_local_64(self.name, records[reference], forced, self.drawn)
+        traces = {reference: records[reference], candidate: forced}
+        return judge_crashes(self.name, traces, found, told, "forced")
+
+
+class Probed(Check):
+    """A probe of the kill matrix."""
+
+    def __init__(self, name: str, probe: Probe):
+        self.name, self.probe = name, probe
+
+    def collect(self, worker: Worker, path: Path) -> tuple:
+        return pack(self.probe.collect(worker), path), path
+
+    def judge(self, nursery: Nursery, copies: Mapping[str, Worker], answers: Mapping) -> list:
+        return self.probe.compare(*(unpack(*answers[side]) for side in FRAMEWORKS))
+
+
+def optimisers(worker: Worker) -> dict[str, np.ndarray]:
+    """Three steps of every optimiser from drawn parameters, and clipped gradients, in float32."""
+    found = {}
+    gradients = [injected_gradients(step) for step in range(3)]
+    start = drawn_weights({n: g.shape for n, g in gradients[0].items() if g is not None})
+    start["unused"] = np.ones(4, np.float32)
+    for name, options in OPTIMISERS.items():
+        state, slots = dict(start), None
+        decays = {n: options.weight_decay * (n != "bias") for n in start}
+        for step, given in enumerate(gradients):
+            rates = {n: 1e-3 if n == "bias" else 1e-2 for n in start}
+            settings = vars(options) | {"ema_decay": 0.9}
+            state, slots = ask(
+                worker, "optimise", settings, state, slots, step, given, rates, decays
+            )
+            found |= {f"{name}/step{step}/{k}": v for k, v in (state | slots).items()}
+    for limit in (0.1, 200.0, 1e6, 0.0):
+        clipped = ask(worker, "clip", gradients[0], limit, 1e-6)
+        found |= {f"clip {limit:g}/{k}": v for k, v in clipped.items() if v is not None}
+    return found
+
+
+def judge_optimisers(torch: dict, jittor: dict) -> list[Verdict]:
+    check = "optimisers"
+
+    def judge_one(node, a, b):
+        return judge_ulps(check, check, node, b, a, 64)
+
+    return judge_nodes(check, check, torch, jittor, judge_one)
+
+
+def all_checks() -> dict[str, Check]:
+    """By name: every trace of the kill matrix as an examination, its other probes as they are."""
+    cases = {
+        "detr": probes.DETR,
+        "frcnn": probes.RCNN,
+        "detr pre-norm": probes.PRE_NORM,
+        "detr masks": probes.SEGMENTING,
+        "detr frozen": probes.FROZEN_DETR,
+        "frcnn as tf": probes.LIKE_TF,
+        "frcnn as trzy": probes.LIKE_TRZY,
+        "frcnn mobilenet": probes.MOBILENET,
+        "detr dc5": probes.DC5,
+    }
+    found: dict[str, Check] = {name: Examined(name, case) for name, case in cases.items()}
+    others = [n for n in probes.PROBES if n not in cases and n not in ("ranks",)]
+    found |= {name: Probed(name, probes.PROBES[name]) for name in others}
+    found["optimisers"] = Probed("optimisers", Probe(optimisers, judge_optimisers))
+    return found

@@ -1,0 +1,78 @@
+"""Whether the causes that are named are where a mutant is.
+
+What a function makes is known from the sound run: in which modules' calls it ran, whom it constructed, who called it
+(parity/mutants/covered.py). Code that runs in no module makes values with names of their own, by the table below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from parity.engine.causes import Cause
+from parity.engine.nodes import OUTSIDE
+from parity.mutants.breeding import Bred
+
+# of what is made outside of modules: a function below {side}_impl or in neutral, or a file, and places in reports
+RPN, ROI = "faster_rcnn/rpn.py:RegionProposalNetwork.", "faster_rcnn/roi_heads.py:RoiHeads."
+STAGES = {
+    f"{RPN}predict": r"^rpn|anchor|proposals|loss_(objectness|rpn)",
+    f"{RPN}propose": r"proposals",
+    f"{RPN}losses": r"anchor|loss_(objectness|rpn)",
+    f"{ROI}losses": r"^roi_|loss_(classifier|box_reg)",
+    f"{ROI}detect": r"detection|^roi_heads",
+    "faster_rcnn/post_process.py": r"detection|^image|\d+/(scores|labels|boxes)",
+    "faster_rcnn/detector.py:Detector.run": r"loss/|proposals|anchor|^roi_",
+    "faster_rcnn/detector.py:Detector.keys": r"sample",
+    "detr/matcher.py": r"matches",
+    "detr/criterion.py": r"loss/|error/|matches",
+    "detr/segmentation.py:mask_losses": r"loss_(mask|dice)",
+    "detr/post_process.py": r"max in|image|\d+/(scores|labels|boxes|masks)|detection",
+    "neutral/weights": r"weight|bias|initial|running|in_proj|import|names",
+    "neutral/parameters.py": r"names|step|bn|norm|running|initial|channels",
+    "neutral/data": r"train\d|val\d|AP|data|images|boxes|labels",
+    "training.py": r"step\d|optimiser|adam|sgd|clip|average|moments",
+    "session.py": r"",
+    "group.py": r"step\d|loss",
+    "neutral/randomness.py": r"sample|dropout|initial|weight|train\d|step\d",
+    "kernels.py": r"",
+    "runtime.py": r"",
+}
+
+
+def stages_of(function: str, callers: Iterable[str]) -> list[str]:
+    """Patterns of what is made where a function, or who called it, stands in the table."""
+    named = [re.sub(r"^(torch|jittor)_impl/", "", f) for f in (function, *callers)]
+    return [pattern for key, pattern in STAGES.items() if any(f.startswith(key) for f in named)]
+
+
+def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
+    """Whether a cause's place is one that the mutant's function makes. `learned`: see covered.Coverage.told."""
+    function = f"{mutant.file}:{mutant.function}"
+    known = [f for f in learned["owners"] if plain(f) == function]
+    if not mutant.function or not known:  # of a module's or a class's own lines: whatever its file makes
+        known = [f for f in learned["owners"] if f.startswith(f"{mutant.file}:")]
+    places = {module(p) for p in (cause.where, *cause.also)}
+    owners = {o for f in known for o in learned["owners"][f]}
+    made = {m for f in known for m in learned["made"].get(f, ())}
+    if places & owners or any(is_inside(p, m) for p in places for m in made):
+        return True
+    if OUTSIDE not in owners:
+        return False
+    callers = {c for f in known for c in learned["callers"].get(f, ())}
+    patterns = stages_of(function, callers)
+    text = [*places, cause.where, cause.node, cause.check]
+    return any(re.search(p, t) for p in patterns for t in text)
+
+
+def plain(function: str) -> str:
+    return function.replace("<locals>.", "")
+
+
+def module(place: str) -> str:
+    return place.partition("/in")[0].partition("#")[0]
+
+
+def is_inside(place: str, name: str) -> bool:
+    """Whether a place is a module or in it; everything is in the model itself, so of that only itself counts."""
+    return place == name or place.startswith(f"{name}.")
