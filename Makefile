@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PAIR := logs/parity/pair
 
-.PHONY: parity parity-full mutants floors bench docs fuzz hostile ports test lint format setup clean
+.PHONY: parity parity-full mutants breed floors bench docs fuzz hostile ports test lint format setup clean
 
 parity: setup
 	$(PY) -m pytest parity/
@@ -17,6 +17,9 @@ parity-full: setup
 
 mutants: setup
 	$(PY) -m parity.suite.mutants --docs
+
+breed: setup
+	nice $(PY) -m parity.suite.breeding --resume --docs
 
 floors: setup
 	$(PY) -m parity.suite.measure_floors

@@ -1,6 +1,6 @@
 """Mutants that nobody wrote: every change that the operators know, at every place of a file, and a draw of some.
 
-A mutant is named by where it is and what it is ("neutral/anchors.py:41:8:constant:1"), and made again from that name in
+A mutant is named by where it is and what it is ("neutral/anchors.py:41:8:constant:1"), and made again of that name in
 whatever process it is planted. Lines stay where they are, so tracebacks and places in reports are true.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import copy
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -70,10 +71,9 @@ class Bred:
 
 def named(name: str, side: str = "", root: Path = ROOT) -> Bred:
     """The mutant of a name; ValueError when it is none."""
-    parts = name.split(":")
-    if len(parts) != 5 or not all(parts[k].isdigit() for k in (1, 2, 4)):
+    if not re.fullmatch(r"[^:]+:\d+:\d+:[a-z]+:\d+", name):
         raise ValueError(f"{name!r} is no mutant's name: FILE:LINE:COLUMN:OPERATOR:NUMBER")
-    file, line, column, operator, number = parts
+    file = name.partition(":")[0]
     if not (root / file).is_file():
         raise ValueError(f"mutant {name}: there is no file {file}")
     found = [m for m in bred(file, side, root) if m.name == name]
@@ -159,7 +159,7 @@ def parsed(path: Path) -> ast.Module:
 def places(
     node: ast.AST, function: str = "", statement: ast.AST | None = None
 ) -> Iterator[tuple[ast.AST, str, int | None, ast.AST, str, ast.AST]]:
-    """(parent, field, index, node, function, statement) of everything in a tree that runs, in the order of the text."""
+    """(parent, field, index, node, function, statement) of all that runs in a tree, in the order of the text."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         function = f"{function}.{node.name}".lstrip(".")
         if node.name in IDLE_FUNCTIONS:
@@ -221,8 +221,8 @@ def shortened(text: str) -> str:
 def draw(found: Mapping[str, list[Bred]], count: int, seed: int) -> list[Bred]:
     """`count` mutants, one after the other from each file, larger files oftener: the same for the same seed.
 
-    Every file has a turn before any has a second one. Within a file an operator is drawn first, then one of its mutants,
-    so that the many constants do not crowd out the few reductions. No two are of one place and operator.
+    Every file has a turn before any has a second one. Within a file an operator is drawn first, then one of its
+    mutants, so that the many constants do not crowd out the few reductions. No two are of one place and operator.
     """
     rng = random.Random(seed)
     left = {file: list(mutants) for file, mutants in sorted(found.items()) if mutants}

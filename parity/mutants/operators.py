@@ -1,7 +1,7 @@
 """Mutation operators: what a slip of the hand or of the memory makes of a piece of code.
 
-Each takes a node of a syntax tree and yields what could stand in its place. Sub-trees are copied, so the tree stays as it
-is until a change is applied (breeding.py). General: nothing here knows whose code it is, or who looks for mistakes in it.
+Each takes a node of a syntax tree and yields what could stand in its place. Sub-trees are copied, so the tree stays as
+it is until a change is applied (breeding.py). Nothing here knows whose code it is, or who looks for mistakes in it.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def keyword(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Call):
         for k, one in enumerate(node.keywords):
             if one.arg is not None:
-                yield _with(node, keywords=copy.deepcopy(node.keywords[:k] + node.keywords[k + 1 :]))
+                yield _with(
+                    node, keywords=copy.deepcopy(node.keywords[:k] + node.keywords[k + 1 :])
+                )
 
 
 def arguments(node: ast.AST) -> Iterator[ast.AST]:
@@ -142,7 +144,9 @@ def bound(node: ast.AST) -> Iterator[ast.AST]:
         if value is not None:
             yield _with(node, **{name: None})
             if name != "step" and not isinstance(value, ast.Constant):
-                yield _with(node, **{name: ast.BinOp(copy.deepcopy(value), ast.Add(), ast.Constant(1))})
+                yield _with(
+                    node, **{name: ast.BinOp(copy.deepcopy(value), ast.Add(), ast.Constant(1))}
+                )
 
 
 def _renamed(node: ast.AST, names: dict[str, str]) -> Iterator[ast.AST]:

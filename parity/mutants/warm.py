@@ -17,10 +17,14 @@ from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
 from parity import loading
+from parity.engine.server import serve
 from parity.engine.workers import PASSIVE, Worker
 from parity.errors import WorkerDied
 
-ALONE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+ALONE = {  # the last is a flag of Jittor's: its compiling threads are not copied, and it would wait for them for ever
+    **{"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    "use_parallel_op_compiler": "0",
+}
 MEMORY = 12 << 30  # bytes of address space that a mutant may take beside what there is
 SPLIT = "parity.mutants.warm:split"
 REAP = "parity.mutants.warm:reap"
@@ -36,7 +40,7 @@ class Warm(Worker):
         super().__init__(side, timeout)
         self.fresh = fresh
 
-    def copy(self, *preload: str, timeout: float = 180.0) -> Copy:
+    def copy(self, *preload: str, timeout: float = 90.0) -> Copy:
         return Copy(self, preload, timeout)
 
 
@@ -99,8 +103,6 @@ def split(server, address: str, preload: tuple[str, ...], fresh: tuple[str, ...]
 
 def live(server, address: Path, preload: tuple[str, ...], fresh: tuple[str, ...]) -> None:
     """A copy's life."""
-    from parity.engine.server import serve  # what runs as the main module is not imported twice
-
     with (address.parent / "stderr").open("wb") as stderr:
         for stream in (1, 2):
             os.dup2(stderr.fileno(), stream)

@@ -21,6 +21,7 @@ ORDER = (
     "test_kernels.py",
     "test_steps.py",
     "test_localise.py",
+    "test_regrets.py",
     f"{SCENES}scenes_detr_with_dropout",
     f"{SCENES}pre-norm",
     f"{SCENES}one_map",

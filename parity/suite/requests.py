@@ -45,6 +45,11 @@ def bare(server: Server, batch, dropout_step: int | None = None) -> None:
             ops.to_numpy(gradient)
 
 
+def replayed(server: Server, batch, choices: Mapping[str, np.ndarray]) -> dict[str, dict]:
+    """The ledger of a run that repeats these choices: by how much this side would have preferred its own."""
+    return server.runner.trace(batch, replay=choices, gradients=False)["ledger"]
+
+
 def train_steps(server: Server, batches: list, rates_per_step: list[dict]) -> tuple[list, dict]:
     """Losses of every step, and the state after the last."""
     session = session_of(server)

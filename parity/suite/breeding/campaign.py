@@ -11,12 +11,12 @@ from pathlib import Path
 
 from neutral.files import read_json, write_json
 from parity.engine.causes import causes_of
-from parity.engine.verdicts import Status, first_divergence
+from parity.engine.verdicts import first_divergence
 from parity.engine.workers import FRAMEWORKS, Worker
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.mutants import ROOT
 from parity.mutants.breeding import PLANTING, TOGETHER, Bred, bred, draw
-from parity.suite.breeding.checks import Check, Nursery
+from parity.suite.breeding.checks import Check, Examined, Nursery
 from parity.suite.breeding.right import is_right
 
 CAUGHT, EQUIVALENT, SURVIVED = "caught", "equivalent", "SURVIVED"
@@ -28,7 +28,10 @@ NEUTRAL = (
     *("data/batching.py", "data/coco.py", "data/scenes.py", "data/transforms.py", "data/masks.py"),
     *("weights/initial.py", "weights/layout.py"),
 )
-APART = ("kernel_sources.py", "group.py")  # C++ as text; several processes: planted by hand (mutants.md)
+APART = (
+    "kernel_sources.py",
+    "group.py",
+)  # C++ as text; several processes: planted by hand (mutants.md)
 
 
 @dataclass
@@ -99,7 +102,12 @@ class Campaign:
         """Those that run a line of any of them, the cheapest first."""
         mutants = list(mutants)
         seeing = [n for n in self.checks if any(self.sees(n, m) for m in mutants)]
-        return [self.checks[n] for n in sorted(seeing, key=lambda n: self.seconds[n])]
+        return [self.checks[n] for n in sorted(seeing, key=self.rank)]
+
+    def rank(self, check: str) -> tuple:
+        """Cheap ones first, of those that say where; steps and the like say only that."""
+        localises = check == "ops" or type(self.checks[check]) is Examined
+        return not localises, self.seconds[check]
 
     def sees(self, check: str, mutant: Bred) -> bool:
         lines = self.learned[check][mutant.side]["lines"].get(mutant.file, ())
@@ -179,7 +187,3 @@ class Progress:
         self.found[outcome.side, outcome.name] = outcome
         with self.path.open("a") as file:
             file.write(json.dumps(asdict(outcome)) + "\n")
-
-
-def statuses(verdicts: list) -> list[str]:
-    return [str(v) for v in verdicts if v.status is Status.FAIL]

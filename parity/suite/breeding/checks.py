@@ -6,6 +6,7 @@ the other side's part is what its sound process gave.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +15,13 @@ import numpy as np
 
 from neutral.config import to_dict
 from parity.engine.crashes import judge_crashes
-from parity.engine.judging import judge_nodes
+from parity.engine.judging import judge, judge_nodes
 from parity.engine.known import with_known
 from parity.engine.localise import compare_local_64
 from parity.engine.record import Record
 from parity.engine.scratch import discard, scratch
 from parity.engine.semantic import compare_backward_64, compare_forward_64
 from parity.engine.transport import pack, unpack
-from parity.engine.ulps import judge_ulps
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.weights import compare_names, compare_weights, drawn_weights
 from parity.engine.workers import FRAMEWORKS, Worker
@@ -29,10 +29,15 @@ from parity.errors import InputError, WorkerDied, WorkerError
 from parity.mutants.kill import Probe
 from parity.mutants.warm import Warm
 from parity.suite.ask import ask
-from parity.suite.cases import DetectorCase
+from parity.suite.cases import CASES, FASTER_RCNN, DetectorCase
 from parity.suite.mutants import probes
+from parity.suite.regrets import collect_regrets, compare_regrets
 from parity.suite.stepping import OPTIMISERS, injected_gradients
 
+VGG16 = next(case for case in FASTER_RCNN if case.name == "simple_vgg16")
+REGRETTED = ("detr", "frcnn", "frcnn as tf", "frcnn as trzy")
+OPTIMISED = 1e-5  # float32, three steps each from the last: relative L2
+APART = ("ranks", "detr dc5")  # starts processes; takes twenty seconds
 FRESH = ("torch_impl", "jittor_impl", "neutral", "parity.suite")  # imported anew in every copy
 
 
@@ -91,11 +96,17 @@ class Check:
                 answers[side] = self.collect(worker, path)
             except (WorkerDied, WorkerError, InputError) as error:
                 node = getattr(error, "node", "") or "(run)"
-                text = str(error)[:600]
-                return [
-                    Verdict(self.name, "worker", node, Status.FAIL, message=text, guilty=side)
-                ]
+                text = told_of(error)
+                return [Verdict(self.name, "worker", node, Status.FAIL, message=text, guilty=side)]
         return self.judge(nursery, copies, answers)
+
+
+def told_of(error: Exception) -> str:
+    """What is known of a side's end, with the lines of this project that its traceback went through."""
+    found = re.findall(
+        r'File "[^"]*?(\w+_impl/[^"]+|neutral/[^"]+)", (line \d+)', getattr(error, "details", "")
+    )
+    return "\n".join([str(error)[:600], *(f"{file}, {line}" for file, line in found[-6:])])
 
 
 class Examined(Check):
@@ -149,7 +160,7 @@ class Examined(Check):
             (worker or own).call("trace", batch, out=path, reference=source, survive=True)
         except (WorkerDied, WorkerError, InputError) as error:
             node = getattr(error, "node", "") or "(run)"
-            return [Verdict(self.name, "worker", node, Status.FAIL, message=str(error)[:600])]
+            return [Verdict(self.name, "worker", node, Status.FAIL, message=told_of(error))]
         finally:
             if own is not None:
                 own.close()
@@ -198,9 +209,19 @@ def judge_optimisers(torch: dict, jittor: dict) -> list[Verdict]:
     check = "optimisers"
 
     def judge_one(node, a, b):
-        return judge_ulps(check, check, node, b, a, 64)
+        return judge(check, check, node, b, a, OPTIMISED)
 
     return judge_nodes(check, check, torch, jittor, judge_one)
+
+
+class Regrets(Examined):
+    """How much each side regrets what was chosen wrongly for it."""
+
+    def collect(self, worker: Worker, path: Path) -> dict:
+        return collect_regrets(worker, self.case, self.case.batch(probes.SCENES))
+
+    def judge(self, nursery: Nursery, copies: Mapping[str, Worker], answers: Mapping) -> list:
+        return compare_regrets(self.name, *(answers[side] for side in FRAMEWORKS))
 
 
 def all_checks() -> dict[str, Check]:
@@ -214,10 +235,12 @@ def all_checks() -> dict[str, Check]:
         "frcnn as tf": probes.LIKE_TF,
         "frcnn as trzy": probes.LIKE_TRZY,
         "frcnn mobilenet": probes.MOBILENET,
-        "detr dc5": probes.DC5,
+        "detr dropout": CASES[1],
+        "frcnn vgg16": VGG16,
     }
     found: dict[str, Check] = {name: Examined(name, case) for name, case in cases.items()}
-    others = [n for n in probes.PROBES if n not in cases and n not in ("ranks",)]
+    found |= {f"regrets, {n}": Regrets(f"regrets, {n}", cases[n]) for n in REGRETTED}
+    others = [n for n in probes.PROBES if n not in (*cases, *APART)]
     found |= {name: Probed(name, probes.PROBES[name]) for name in others}
     found["optimisers"] = Probed("optimisers", Probe(optimisers, judge_optimisers))
     return found

@@ -42,24 +42,38 @@ STAGES = {
 
 def stages_of(function: str, callers: Iterable[str]) -> list[str]:
     """Patterns of what is made where a function, or who called it, stands in the table."""
-    named = [re.sub(r"^(torch|jittor)_impl/", "", f) for f in (function, *callers)]
-    return [pattern for key, pattern in STAGES.items() if any(f.startswith(key) for f in named)]
+    own, *others = (re.sub(r"^(torch|jittor)_impl/", "", f) for f in (function, *callers))
+    return [
+        pattern
+        for key, pattern in STAGES.items()
+        if own.startswith(key) or (pattern and any(f.startswith(key) for f in others))
+    ]
 
 
 def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     """Whether a cause's place is one that the mutant's function makes. `learned`: see covered.Coverage.told."""
     function = f"{mutant.file}:{mutant.function}"
+    if cause.check == "worker":  # a traceback names the lines that it went through
+        lines = re.findall(rf"{re.escape(mutant.file)}\W+(?:line )?(\d+)", cause.summary)
+        if any(mutant.first <= int(line) <= mutant.last for line in lines):
+            return True
     known = [f for f in learned["owners"] if plain(f) == function]
-    if not mutant.function or not known:  # of a module's or a class's own lines: whatever its file makes
+    if (
+        not mutant.function or not known
+    ):  # of a module's or a class's own lines: whatever its file makes
         known = [f for f in learned["owners"] if f.startswith(f"{mutant.file}:")]
     places = {module(p) for p in (cause.where, *cause.also)}
     owners = {o for f in known for o in learned["owners"][f]}
     made = {m for f in known for m in learned["made"].get(f, ())}
     if places & owners or any(is_inside(p, m) for p in places for m in made):
         return True
+    callers = {c for f in known for c in learned["callers"].get(f, ())} | {function}
+    if re.split(r"[#\[]", cause.node)[0] in {
+        re.split(r"[:.]", c)[-1] for c in callers if "/ops" in c
+    }:
+        return True  # an op by itself
     if OUTSIDE not in owners:
         return False
-    callers = {c for f in known for c in learned["callers"].get(f, ())}
     patterns = stages_of(function, callers)
     text = [*places, cause.where, cause.node, cause.check]
     return any(re.search(p, t) for p in patterns for t in text)

@@ -1,0 +1,231 @@
+"""Bred mutants: what the operators make, how they are drawn and planted, and what becomes of an outcome."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from parity.engine.causes import Cause
+from parity.mutants import ROOT
+from parity.mutants.breeding import PLANTING, Bred, bred, changes, draw, grafted, named
+from parity.suite.breeding import campaign, verdict
+from parity.suite.breeding.campaign import CAUGHT, EQUIVALENT, SURVIVED, Outcome, Progress
+from parity.suite.breeding.right import is_right
+from parity.suite.breeding.table import summary
+from parity.suite.regrets import compare_regrets, spoiled
+
+CODE = '''
+"""A docstring that is 1 constant."""
+import math
+
+def loss(x: int, scale=0.5, axis=1):
+    """Another, 2."""
+    if not x > 0:
+        raise ValueError("below 0")
+    total = x.sum(axis) - scale * x[1:, 0]
+    total.update(math.floor(total), x, keepdims=True)
+    return total if scale else -total
+'''
+
+
+def made(code: str = CODE) -> dict[str, set[str]]:
+    """Texts of the changed statements, by operator."""
+    found: dict[str, set[str]] = {}
+    count = len(list(changes(ast.parse(code))))
+    for k in range(count):
+        change = list(changes(ast.parse(code)))[k]
+        before = ast.unparse(ast.parse(code))
+        after = ast.unparse(change.apply())
+        assert before != after or change.operator == "operands"
+        found.setdefault(change.operator, set()).add(after)
+    return found
+
+
+def test_every_kind_of_slip_is_made():
+    found = made()
+    kinds = {k: "\n".join(v) for k, v in found.items()}
+    for operator, piece in {
+        "operator": "x.sum(axis) + scale * x[1:, 0]",
+        "operands": "scale * x[1:, 0] - x.sum(axis)",
+        "comparison": "if not x >= 0:",
+        "constant": "scale=1.0",
+        "keyword": "total.update(math.floor(total), x)",
+        "arguments": "total.update(x, math.floor(total), keepdims=True)",
+        "bound": "x[:, 0]",
+        "reduction": "x.mean(axis)",
+        "call": "math.ceil(total)",
+        "statement": "    pass\n",
+        "condition": "return total if not scale else -total",
+    }.items():
+        assert piece in kinds[operator], (operator, piece)
+    assert "2 constant" not in kinds["constant"] and "3." not in kinds["constant"]  # docstrings
+    assert all("raise ValueError('below 0')" in text for text in set().union(*found.values()))
+
+
+def test_names_lead_back_and_lines_stay():
+    mutants = bred("neutral/geometry.py", "jittor")
+    assert len({m.name for m in mutants}) == len(mutants) > 50
+    for mutant in mutants[::9]:
+        assert named(mutant.name, "jittor") == mutant
+        tree = mutant.patched()
+        compile(tree, "x", "exec")
+        lines = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+        own = ast.parse(mutant.path.read_text())
+        assert lines == [n.lineno for n in ast.walk(own) if isinstance(n, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("neutral/geometry.py:1", "no mutant's name"),
+        ("neutral/nowhere.py:1:0:constant:0", "no file"),
+        ("neutral/geometry.py:1:0:constant:0", "no such place"),
+    ],
+)
+def test_a_name_of_nothing_is_told(name, why):
+    with pytest.raises(ValueError, match=why):
+        named(name)
+
+
+def test_a_draw_is_of_its_seed_and_of_every_file():
+    found = {f: bred(f, "torch") for f in campaign.files("torch")}
+    full = [f for f, mutants in found.items() if mutants]
+    first = draw(found, 2 * len(full), 3)
+    assert first == draw(found, 2 * len(full), 3) != draw(found, 2 * len(full), 4)
+    assert {m.file for m in first[: len(full)]} == set(full)
+    assert len({(m.file, m.line, m.column, m.operator) for m in first}) == len(first)
+    assert not any("jittor_impl" in f for f in found)
+
+
+def test_both_changes_of_one_file_are_planted():
+    one, other = (m for m in bred("neutral/geometry.py", "torch")[:40:20])
+    tree = ast.unparse(grafted([one, other]))
+    assert tree not in (ast.unparse(one.patched()), ast.unparse(other.patched()))
+
+
+def test_a_planted_change_is_there_in_that_process_only():
+    mutant = next(
+        m for m in bred("neutral/data/transforms.py", "torch") if m.old == "short * height / width"
+    )
+    code = (
+        "import sys\nfrom parity.loading import resolve\n"
+        f"[resolve({PLANTING!r})(name) for name in sys.argv[1:]]\n"
+        "from neutral.data.transforms import resized_size; print(resized_size((100, 143), 99, None))"
+    )
+    answers = []
+    for names in ([], [mutant.name]):
+        command = [sys.executable, "-c", code, *names]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        answers.append(done.stdout or done.stderr[-200:])
+    assert answers[0].strip() == "(99, 141)" != answers[1].strip()
+
+
+def an_outcome(**changes) -> Outcome:
+    base = {"name": "a.py:1:0:constant:0", "side": "torch", "file": "a.py", "function": "f"}
+    base |= {"change": "`1` became `2`", "operator": "constant", "outcome": SURVIVED}
+    return Outcome(**(base | changes))
+
+
+def a_mutant(**changes) -> Bred:
+    base = {"side": "jittor", "file": "jittor_impl/detr/model.py", "line": 5, "column": 0}
+    base |= {"operator": "constant", "number": 0, "function": "MLP.execute", "first": 5, "last": 5}
+    return Bred(**(base | changes))
+
+
+def a_cause(where: str, node: str = "", check: str = "float64 local forward", summary="") -> Cause:
+    return Cause("case", where, "", "kind", "sure", summary, check=check, node=node or where)
+
+
+def test_right_is_the_module_in_whose_call_the_function_ran():
+    learned = {
+        "owners": {"jittor_impl/detr/model.py:MLP.execute": ["bbox_embed"]},
+        "made": {"jittor_impl/detr/model.py:DETR.__init__": ["transformer"]},
+        "callers": {},
+    }
+    learned["owners"]["jittor_impl/detr/model.py:DETR.__init__"] = ["(outside)"]
+    assert is_right(a_mutant(), a_cause("bbox_embed"), learned)
+    assert not is_right(a_mutant(), a_cause("class_embed"), learned)
+    assert not is_right(a_mutant(), a_cause("bbox_embed.layers.0"), learned)
+    constructing = a_mutant(function="DETR.__init__")
+    assert is_right(constructing, a_cause("transformer.encoder"), learned)
+    assert not is_right(constructing, a_cause("transformers"), learned)
+
+
+def test_right_is_the_line_that_a_traceback_names():
+    learned = {"owners": {}, "made": {}, "callers": {}}
+    crash = a_cause("(run)", check="worker", summary="jittor_impl/detr/model.py, line 5")
+    assert is_right(a_mutant(), crash, learned)
+    assert not is_right(a_mutant(first=6, last=7), crash, learned)
+
+
+def test_what_checks_let_pass_goes_to_the_tests_and_to_what_was_judged(monkeypatch):
+    monkeypatch.setattr(verdict, "by_hand", lambda: [])
+    monkeypatch.setattr(verdict, "ask_tests", lambda mutants: ("", ""))
+    assert verdict.settle(an_outcome(), a_mutant()).outcome == SURVIVED
+    monkeypatch.setattr(verdict, "ask_tests", lambda mutants: ("tests/test_a.py::b", "assert"))
+    found = verdict.settle(an_outcome(), a_mutant())
+    assert (found.outcome, found.node) == (CAUGHT, "tests/test_a.py::b")
+    row = {"file": "{side}_impl/detr/model.py", "function": "MLP.execute"}
+    row |= {"old": "", "new": "", "reason": "why"}
+    monkeypatch.setattr(verdict, "by_hand", lambda: [row])
+    assert verdict.settle(an_outcome(), a_mutant()).outcome == EQUIVALENT
+    assert verdict.settle(an_outcome(), a_mutant(old="1")).outcome == CAUGHT
+
+
+def test_what_is_judged_by_hand_is_still_in_the_code():
+    for row in verdict.by_hand():
+        file = row["file"].replace("{side}", "jittor")
+        found = {(m.function, m.old, m.new) for m in bred(file, "jittor")}
+        assert (row["function"], row["old"], row["new"]) in found, row
+        assert row["reason"]
+
+
+def test_a_campaign_goes_on_where_it_was(tmp_path):
+    path = tmp_path / "outcomes.jsonl"
+    Progress(path, resume=False).add(an_outcome(outcome=CAUGHT))
+    assert list(Progress(path, resume=True).found) == [("torch", "a.py:1:0:constant:0")]
+    assert not Progress(path, resume=False).found and not path.exists()
+
+
+def test_counts_of_modules_and_sides_are_of_the_suite():
+    suite = an_outcome(outcome=CAUGHT, check="ops", right=True, guilty="jittor")
+    tests = an_outcome(outcome=CAUGHT, check="unit tests")
+    counts = summary([suite, tests, an_outcome()], 0, 4)["counts"]
+    assert (counts["tried"], counts["caught"], counts["by_suite"], counts["survived"]) == (
+        3,
+        2,
+        1,
+        1,
+    )
+    assert (counts["right"], counts["right_first"]) == (1, 0)
+    assert (counts["spoken"], counts["guilty_right"]) == (1, 0)
+
+
+def test_regrets_of_both_sides_must_agree():
+    ledger = {"choices": 4, "different": 2, "ties": 0, "regret": 0.25}
+
+    def failed(other: dict) -> list[str]:
+        found = compare_regrets("case", {"order": ledger}, other)
+        return [v.node for v in found if v.status.value == "FAIL"]
+
+    assert not failed({"order": dict(ledger)})
+    assert failed({"order": ledger | {"regret": 0.0}}) == ["order/regret"]
+    assert failed({"order": ledger | {"regret": None}}) == ["order/regret"]
+    assert failed({"order": ledger | {"ties": 1}}) == ["order/counts"]
+    assert failed({}) == ["order"]
+
+
+def test_spoiled_choices_are_others_and_as_many():
+    own = {
+        "kept": np.array([[True, False, True]]),
+        "order": np.array([[2, 0, 1]]),
+        "same": np.zeros((1, 3), int),
+    }
+    found = spoiled(own)
+    assert found["kept"].sum() == 2 and (found["kept"] != own["kept"]).sum() == 2
+    assert sorted(found["order"][0]) == [0, 1, 2] and (found["order"] != own["order"]).any()
+    assert not found["same"].any()
