@@ -166,7 +166,9 @@ class Campaign:
 def sources_digest() -> str:
     """Of everything that checks run."""
     paths = sorted(p for part in WATCHED for p in (ROOT / part).rglob("*.py"))
-    paths += sorted((ROOT / "parity" / "suite").rglob("*.py"))
+    suite = ROOT / "parity" / "suite"
+    paths += [suite / f"{name}.py" for name in ("cases", "requests", "subjects", "stepping")]
+    paths += [suite / "breeding" / "checks.py", suite / "regrets.py", suite / "op_cases.py"]
     return hashlib.sha256(b"".join(p.read_bytes() for p in paths)).hexdigest()[:16]
 
 

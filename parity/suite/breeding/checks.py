@@ -103,9 +103,8 @@ class Check:
 
 def told_of(error: Exception) -> str:
     """What is known of a side's end, with the lines of this project that its traceback went through."""
-    found = re.findall(
-        r'File "[^"]*?(\w+_impl/[^"]+|neutral/[^"]+)", (line \d+)', getattr(error, "details", "")
-    )
+    trace = error.details if isinstance(error, WorkerError) else ""
+    found = re.findall(r'File "[^"]*?(\w+_impl/[^"]+|neutral/[^"]+)", (line \d+)', trace)
     return "\n".join([str(error)[:600], *(f"{file}, {line}" for file, line in found[-6:])])
 
 
