@@ -177,9 +177,8 @@ class Examination:
                 after[0].wait_for(after[1])
             if given:
                 worker = self.workers[chain.side]
-                self.given[chain.side] = tuple(
-                    worker.call(request) for request in ("trained_names", "state", "left_out")
-                ) + (worker.call("run", DESCRIBE),)
+                asked = [worker.call(what) for what in ("trained_names", "state", "left_out")]
+                self.given[chain.side] = (*asked, worker.call("run", DESCRIBE))
             self.workers.collect(self.submit(name, (chain.side,), **options))
 
         chain.add(run, name=name)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from parity.engine import gates
 from parity.engine.gradients import judge_gradient
 from parity.engine.less_precise import judge_precision
 from parity.engine.workers import FRAMEWORKS
-from parity.suite.op_cases import NOT_BY_VALUE, OP_CASES, collect_ops, compare_ops_64, pad
+from parity.errors import WorkerError
+from parity.suite.ask import ask
+from parity.suite.op_cases import NOT_BY_VALUE, OP_CASES, Plain, collect_ops, compare_ops_64, pad
 
 
 def test_every_op_has_a_case():
@@ -22,6 +27,18 @@ def test_every_op_has_a_case():
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     }
     assert functions == {case.name for case in OP_CASES} | NOT_BY_VALUE
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+@pytest.mark.parametrize("op", ["gather_pairs", "take_last"])
+def test_indices_outside_are_refused(pair, op, index):
+    """On both sides, before Jittor would read what lies in front of or behind the array."""
+    wrong, right = (Plain(np.array([i, 0], dtype=np.int64)) for i in (index, 0))
+    values = np.ones((3, 3)) if op == "gather_pairs" else np.ones((2, 3))
+    for given in ((wrong, right), (right, wrong)) if op == "gather_pairs" else ((wrong,),):
+        for side in FRAMEWORKS:
+            with pytest.raises(WorkerError, match="IndexError"):
+                ask(pair[side], "run_op", op, (values, *given), pair.device, "float64")
 
 
 def test_ops_float64(pair, conclude):
