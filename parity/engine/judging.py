@@ -19,6 +19,8 @@ from parity.engine.verdicts import Status, Verdict
 
 # what verdicts call reference and candidate, where nobody says otherwise
 SIDES = ("torch", "jittor")
+DTYPES = "dtypes differ"
+WIDTHS = {"float32", "float64"}
 
 
 def difference_of_kind(a: np.ndarray | None, b: np.ndarray | None) -> str | None:
@@ -28,7 +30,7 @@ def difference_of_kind(a: np.ndarray | None, b: np.ndarray | None) -> str | None
     if a.shape != b.shape:
         return f"shapes differ: {a.shape} and {b.shape}"
     if a.dtype != b.dtype:
-        return f"dtypes differ: {a.dtype} and {b.dtype}"
+        return f"{DTYPES}: {a.dtype} and {b.dtype}"
     return None
 
 
@@ -93,8 +95,14 @@ def with_scalars(judge_one: Callable) -> Callable:
 
 @with_scalars
 def judge(case: str, check: str, node: str, a, b, limit: float, floor: float = 0.0) -> Verdict:
-    """PASS when relative_l2(a, b) <= limit; integers and booleans must be equal."""
+    """PASS when relative_l2(a, b) <= limit; integers and booleans must be equal.
+
+    Of a float32 and a float64 array a FAIL says by how much they differ besides: known.py may know why.
+    """
     problem = difference_of_kind(a, b)
+    if problem and are_of_two_widths(a, b):
+        wide = (x.astype(np.float64) for x in (a, b))
+        return narrowed(judge(case, check, node, *wide, limit, floor), a, b)
     if problem:
         return Verdict(case, check, node, Status.FAIL, message=problem)
     if a is None:
@@ -111,6 +119,26 @@ def judge(case: str, check: str, node: str, a, b, limit: float, floor: float = 0
     measured = ratio(difference.norm, size.norm + floor)
     status = Status.PASS if measured <= limit else Status.FAIL
     return Verdict(case, check, node, status, measured, limit, **told_of(b, size))
+
+
+def are_of_two_widths(a, b) -> bool:
+    return (
+        a is not None
+        and b is not None
+        and {str(a.dtype), str(b.dtype)} == WIDTHS
+        and (a.shape == b.shape)
+    )
+
+
+def narrowed(found: Verdict, a: np.ndarray, b: np.ndarray) -> Verdict:
+    """The verdict on the values of two arrays, as a FAIL because one of them is a float32."""
+    text = "; ".join(filter(None, (f"{DTYPES}: {a.dtype} and {b.dtype}", found.message)))
+    return found.but(status=Status.FAIL, message=text)
+
+
+def is_narrowed(verdict: Verdict) -> bool:
+    """Whether one of two arrays that were compared is a float32, and the other a float64."""
+    return DTYPES in verdict.message and verdict.measured is not None
 
 
 def told_of(array: np.ndarray, size: Size) -> dict:

@@ -1,7 +1,8 @@
 """Differences that are known and no defects: KNOWN, counted, not listed; `--strict` makes FAILs of them again.
 
 Told apart are errors of float64 in the size of a constant rounded to float32 (the port's own, or Jittor's kernels',
-which keep eps and 1/n so; docs/atlas.md), and what comes of them; modules, arguments and choices that one side alone
+which keep eps and 1/n so; docs/atlas.md) or of code that goes over to float32 (`jt.float32([n])`, `0.0 + x.sum()`),
+and what comes of them; modules, arguments and choices that one side alone
 has while everything that both have agrees (a fused against a written-out attention).
 """
 
@@ -11,15 +12,20 @@ from collections.abc import Iterable
 
 from parity.engine import checks, gates, kinds
 from parity.engine.causes import INHERITED, run_of
+from parity.engine.judging import is_narrowed
 from parity.engine.verdicts import Status, Verdict
 
-LOCAL = (checks.LOCAL_FORWARD_64, checks.LOCAL_LOSSES_64, checks.LOCAL_GRADIENTS_64)
+LOCAL = (
+    *(checks.LOCAL_FORWARD_64, checks.LOCAL_LOSSES_64, checks.LOCAL_DETECTIONS_64),
+    checks.LOCAL_GRADIENTS_64,
+)
 NARROW = {
     checks.LOCAL_FORWARD_64: checks.LOCAL_FORWARD_32,
     checks.LOCAL_GRADIENTS_64: checks.LOCAL_GRADIENTS_32,
     checks.FORWARD_64: checks.FORWARD_32,
     checks.GRADIENTS_64: checks.GRADIENTS_32,
     checks.LOSSES_64: checks.LOSSES_32,
+    checks.LOCAL_LOSSES_64: checks.LOSSES_32,
 }
 STRUCTURE = (  # where one side alone may have something without a defect
     *(checks.FORWARD_64, checks.NODE_GRADIENTS_64, checks.CHOICES_64),
@@ -74,12 +80,17 @@ def _known(verdict: Verdict, why: str) -> Verdict:
 
 
 def is_rounded(verdict: Verdict, narrow: dict) -> bool:
-    """Whether a local float64 error is as small as rounding a constant makes it, with nothing wrong in float32."""
+    """Whether a local float64 error is as small as rounding a constant makes it, or float32 arithmetic where a side
+    went over to float32, with nothing wrong in float32."""
     if verdict.check not in LOCAL or verdict.measured is None or verdict.kind == kinds.CONSTANT:
         return False
+    backward = verdict.check == checks.LOCAL_GRADIENTS_64
     # a gradient is the product of several such
-    most = gates.ROUNDED * (16 if verdict.check == checks.LOCAL_GRADIENTS_64 else 1)
+    most = gates.ROUNDED * (16 if backward else 1)
     other = narrow.get((NARROW.get(verdict.check), verdict.node))
+    if is_narrowed(verdict):
+        most = max(most, gates.GRADIENT_FLOOR if backward else gates.PRECISION_FLOOR)
+        most = max(most, (other and other.limit) or 0.0)
     fails = other is not None and other.status is Status.FAIL
     return verdict.measured <= most and not fails
 

@@ -91,7 +91,7 @@ def explained(verdict: Verdict, reference: Mapping, forced: Mapping) -> Verdict:
     if node.startswith(("loss/", "error/")):
         pair = [flatten_losses(t).get(node) for t in (reference, forced)]
         told = ", ".join("none" if x is None else f"{float(x[0]):.6g}" for x in pair)
-        message = f"reference and candidate: {told}"
+        message = "; ".join(filter(None, (f"reference and candidate: {told}", verdict.message)))
         return verdict.but(kind=kinds.FORMULA, message=message)
     section = "nodes"
     if backward:

@@ -19,6 +19,7 @@ from parity.engine.arrays import norm, ratio
 from parity.engine.branches import BETWEEN, Branches
 from parity.engine.checks import BRANCHES
 from parity.engine.examine import Examination
+from parity.engine.judging import are_of_two_widths
 from parity.engine.localise import place_of
 from parity.engine.nodes import OUTSIDE
 from parity.engine.probes import AS_GIVEN, BY_NAME, PROBES, Probe, are_boxes
@@ -252,6 +253,10 @@ def difference(a, b, size: float, probe: Probe) -> tuple[str, str, float] | None
         return None if probe.ties else (*kinds.tell(a, b), 1.0)
     if a.dtype.kind != "f":
         return None if probe.ties or (a == b).all() else (*kinds.tell(a, b), 1.0)
+    most = gates.BRANCH
+    if are_of_two_widths(a, b):  # where float32 has no such number, the other side need have none
+        with np.errstate(over="ignore"):
+            a, b, most = a.astype(np.float32), b.astype(np.float32), gates.COARSE
     fine = np.isfinite(a), np.isfinite(b)
     odd = (fine[0] != fine[1]) & ~np.isnan(a)  # a reference that is no number is no standard
     if odd.any():
@@ -259,4 +264,4 @@ def difference(a, b, size: float, probe: Probe) -> tuple[str, str, float] | None
         return kinds.BRANCH, f"not finite in {side} only", 1.0
     a, b = (np.where(fine[0] & fine[1], x, 0.0) for x in (a, b))
     error = ratio(norm(a - b), norm(a) + max(TINY, 1e-12 * size))
-    return (*kinds.tell(a, b), error) if error > gates.BRANCH else None
+    return (*kinds.tell(a, b), error) if error > most else None

@@ -11,7 +11,15 @@ from parity.engine.aligned import aligned
 from parity.engine.arrays import Selection
 from parity.engine.detections import compare_detections
 from parity.engine.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
-from parity.engine.judging import SIDES, judge, judge_equal, judge_nodes, only_on_one_side
+from parity.engine.judging import (
+    SIDES,
+    are_of_two_widths,
+    judge,
+    judge_equal,
+    judge_nodes,
+    narrowed,
+    only_on_one_side,
+)
 from parity.engine.outcomes import compare_changed, compare_plain
 from parity.engine.verdicts import Status, Verdict
 
@@ -80,6 +88,14 @@ def flatten_losses(trace: Mapping) -> dict[str, np.ndarray]:
     return {k: np.asarray(v, dtype=np.float64).reshape(-1) for k, v in values.items()}
 
 
+def loss_at(trace: Mapping, node: str):
+    """What flatten_losses calls `node`, as the side has it."""
+    section, _, name = node.partition("/")
+    if node == "loss/total" and "total" in trace:
+        return trace["total"]
+    return trace["losses" if section == "loss" else "errors"].get(name)
+
+
 def loss_sizes(trace: Mapping) -> dict[str, float]:
     """What losses made by the harness are compared with besides themselves: they nearly cancel at times."""
     return {f"loss/{name}": size for name, size in trace.get("sizes", {}).items()}
@@ -97,6 +113,11 @@ def compare_losses(
 
     def judge_one(node, a, b):
         verdict = judge(case, check, node, b, a, limit, uncancelled.get(node, 0.0))
+        held = [
+            np.asarray(x) for t in (candidate, reference) if (x := loss_at(t, node)) is not None
+        ]
+        if verdict.status is Status.FAIL and len(held) == 2 and are_of_two_widths(*held):
+            return narrowed(verdict, *held)
         if verdict.status is Status.PASS and node.startswith("loss/") and not a.any():
             return verdict.but(status=Status.INCONCLUSIVE, message="0 on both sides")
         return verdict

@@ -211,10 +211,16 @@ class Tracer:
         if values.dtype.kind != "f":
             return self.backend.array(values)
         values = values.astype(np.float32) if self.rounded else values
-        narrow = values.astype(self.dtype) if tensor is None else values
-        leaf = self.backend.array(narrow, like=tensor)
+        if tensor is None or self.is_narrowed(values, tensor):
+            leaf = self.backend.array(values.astype(self.dtype))
+        else:
+            leaf = self.backend.array(values, like=tensor)
         self.backend.set_trainable({node: leaf}, {node} if self.is_leaf(node) else set())
         return leaf
+
+    def is_narrowed(self, values: np.ndarray, tensor) -> bool:
+        """Whether a float64 run went over to float32 there, of its own: what comes behind is not to inherit that."""
+        return self.dtype == str(values.dtype) == "float64" and "float32" in str(tensor.dtype)
 
     def gradients(self, total, parameters: dict) -> tuple[dict, dict]:
         """d total / d node and d total / d parameter, both by name, None where there is none.
