@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -24,16 +25,18 @@ nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["setup"]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 JITTOR = ("astunparse", "tqdm", "six", "wheel", "Pillow")  # what it asks for beside NumPy
-HARNESS = (
-    *("scipy", "rich", "pytest>=8", "hypothesis", "safetensors", "matplotlib", "jinja2", "msgspec"),
-    *("pycocotools", "tensorboard"),
-)
 SETUP = ("test_jittor_setup", "test_environment", "test_compiling", "test_cuda_home")
 ENGINE = (
     *("test_verdicts", "test_records", "test_transport", "test_workers", "test_steps"),
     *("test_oracle", "test_floors", "test_pairs", "test_offline", "test_float64"),
 )
 FOLDER = Path(__file__).resolve().parent
+PROJECT = nox.project.load_toml(FOLDER / "pyproject.toml")["project"]
+HARNESS = (
+    *(name for name in PROJECT["dependencies"] if not name.startswith("numpy")),
+    *PROJECT["optional-dependencies"]["pytest"],
+    *("hypothesis", "safetensors", "pycocotools", "tensorboard"),
+)
 # pyenv's python3.x find nothing unless they are told of all that it has
 _PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 os.environ.setdefault("PYENV_VERSION", ":".join(sorted(x.name for x in _PYENV.glob("3.*"))))
@@ -69,9 +72,13 @@ def setup(session: nox.Session, numpy: str) -> None:
 
 @nox.session(python=PYTHONS)
 def engine(session: nox.Session) -> None:
-    """NumPy as constraints.txt has it; 2 where that one has no wheels."""
+    """Versions as constraints.txt has them; the nearest where those have no wheels for this Python."""
     numpy = "numpy>=2" if session.python == "3.13" else pinned("numpy")
-    install(session, numpy, "torch", "torchvision")
+    # PyTorch 2.15 has none for 3.10: its newest there is an older one, with the torchvision that fits
+    torch = ("torch", "torchvision")
+    if session.python != "3.10":
+        torch = (pinned("torch"), pinned("torchvision"))
+    install(session, numpy, *torch)
     test(session, ENGINE)
 
 
@@ -86,7 +93,8 @@ def wheel(session: nox.Session) -> None:
     (built,) = Path(folder).glob("*.whl")
     extras = f"{built}[torch,jittor,pytest]"
     session.run(*pip, "install", extras, env={"PIP_FIND_LINKS": ""}, external=True)
-    found = {"PARITY_WHEEL_PYTHON": python}
+    # nox's own temporary folder is in the clone, where pytest would find the clone's settings
+    found = {"PARITY_WHEEL_PYTHON": python, "TMPDIR": tempfile.gettempdir()}
     session.run(
         *(sys.executable, "-m", "pytest", "-q", "tests/test_wheel.py"), env=found, external=True
     )
