@@ -37,9 +37,9 @@ HARNESS = (
     *PROJECT["optional-dependencies"]["pytest"],
     *("hypothesis", "safetensors", "pycocotools", "tensorboard"),
 )
-# pyenv's python3.x find nothing unless they are told of all that it has
+# pyenv's python3.x find nothing unless they are told of all versions; a Python that pyenv started was told of one
 _PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-os.environ.setdefault("PYENV_VERSION", ":".join(sorted(x.name for x in _PYENV.glob("3.*"))))
+os.environ["PYENV_VERSION"] = ":".join(sorted(x.name for x in _PYENV.glob("3.*")))
 
 
 def pinned(name: str) -> str:

@@ -29,10 +29,12 @@ from door.terminal import Console, Table
 from neutral.errors import InputError
 from neutral.files import check_ours, digest, keep_apart, read_json, write_json
 from neutral.tensorfile import Item
-from neutral.weights.conversion import candidates, convert, named_source, prove
-from neutral.weights.pickles import StoredTensor
-from neutral.weights.readers import Checkpoint, read_checkpoint
+from neutral.weights.conversion import convert
+from neutral.weights.proof import prove
+from neutral.weights.readers import read_checkpoint
+from neutral.weights.recognising import candidates, named_source
 from neutral.weights.sources import SOURCES
+from neutral.weights.stored import Checkpoint, StoredTensor
 from neutral.weights.writers import WRITERS, write_weights
 from parity.engine.verdicts import Status
 from parity.suite.verify import verify

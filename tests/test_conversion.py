@@ -1,7 +1,7 @@
 """Weights of every public source: every tensor arrives where it should, unchanged, and comes back.
 
 The names of each source are written out here a second time, or come from the library or record that has them,
-so that the tables of neutral/weights/sources.py are not their own judges.
+so that the tables of neutral/weights are not their own judges.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ import torchvision
 from neutral.config import preset, with_overrides
 from neutral.errors import InputError
 from neutral.weights import initial_weights, load_file, load_weights, save_weights
-from neutral.weights.conversion import OWN, candidates, convert, detect, named_source, prove
+from neutral.weights.conversion import convert
 from neutral.weights.layout import canonical_shapes
-from neutral.weights.readers import in_memory, read_checkpoint
-from neutral.weights.sources import SOURCES, their_names
+from neutral.weights.proof import prove
+from neutral.weights.readers import read_checkpoint
+from neutral.weights.recognising import OWN, candidates, detect, named_source
+from neutral.weights.rules import their_names
+from neutral.weights.sources import SOURCES
+from neutral.weights.stored import in_memory
 from neutral.weights.writers import write_weights
 from parity.engine.weights import drawn_weights
 from torch_impl.session import Session
@@ -539,7 +543,7 @@ def test_ambiguity_is_an_error_and_a_digest_settles_it(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="have the same names; say which it is with --source"):
         detect(checkpoint)
     from neutral.files import sha256_of
-    from neutral.weights import conversion as module
+    from neutral.weights import recognising as module
 
     known = [
         type(s)(**(vars(s) | {"digests": (sha256_of(path)[:8],)}))

@@ -12,7 +12,7 @@ from neutral.parameters import decays, trainable
 from neutral.weights import initial_weights
 from neutral.weights.conversion import convert
 from neutral.weights.layout import canonical_shapes
-from neutral.weights.readers import in_memory
+from neutral.weights.stored import in_memory
 from parity.engine.weights import drawn_weights
 from tests.test_conversion import there_and_back
 from torch_impl.session import Session

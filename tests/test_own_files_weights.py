@@ -10,11 +10,13 @@ from neutral.config import preset, with_overrides
 from neutral.errors import InputError
 from neutral.files import sha256_of
 from neutral.notes import Note
-from neutral.weights import conversion as module
 from neutral.weights import open_weights
-from neutral.weights.conversion import OWN, convert, named_source, prove
+from neutral.weights import recognising as module
+from neutral.weights.conversion import convert
 from neutral.weights.layout import canonical_shapes
+from neutral.weights.proof import prove
 from neutral.weights.readers import read_checkpoint
+from neutral.weights.recognising import OWN, named_source
 from neutral.weights.sources import SOURCES
 from neutral.weights.writers import write_weights
 from parity.engine.weights import drawn_weights

@@ -14,9 +14,10 @@ from neutral.errors import InputError
 from neutral.evaluation import compact, evaluate, from_results, to_results
 from neutral.files import write_json
 from neutral.parameters import MASK_HEAD, trainable
-from neutral.weights.conversion import convert, named_source
+from neutral.weights.conversion import convert
 from neutral.weights.layout import canonical_shapes
-from neutral.weights.readers import in_memory
+from neutral.weights.recognising import named_source
+from neutral.weights.stored import in_memory
 from parity.engine.weights import drawn_weights
 from tests.test_conversion import small_detr, there_and_back
 from torch_impl import ops

@@ -6,8 +6,9 @@ Canonical names are those of facebookresearch/detr ("backbone.0.body.layer1.0.co
 them, so conversion between the frameworks is the identity and what needs care is the import.
 
 readers.py reads files, pickles.py without running them, wrappers.py looks through what tools put around a model;
-sources.py knows the public systems' names, layout.py ours;
-conversion.py plans and proves a conversion; writers.py writes; initial.py draws what begins anew.
+sources.py lists the public systems, detr_names.py and faster_rcnn_names.py have their names, layout.py has ours;
+recognising.py tells whose a file is; conversion.py plans (plan.py) and proof.py proves what was made;
+writers.py writes; initial.py draws what begins anew.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import numpy as np
 from neutral.config import Config
 from neutral.notes import say
 from neutral.tensorfile import Item
-from neutral.weights.conversion import CATEGORIES, FORMAT, Conversion, convert, named_source
+from neutral.weights.conversion import convert
 from neutral.weights.initial import Weights, check_state, initial_weights
+from neutral.weights.plan import CATEGORIES, FORMAT, Conversion
 from neutral.weights.readers import read_checkpoint
+from neutral.weights.recognising import named_source
 from neutral.weights.writers import write_weights
 
 __all__ = [

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 
-from neutral.weights.pickles import Refused
+from neutral.weights.stored import Refused
 
 EXPANSION = 100  # a compressed member may be this many times as large as what is stored of it
 UNPACKED = 4 << 30  # bytes of all compressed members together

@@ -1,4 +1,4 @@
-"""Conversion of a checkpoint to canonical names, with the proof that nothing was lost, invented or changed.
+"""Conversion of a checkpoint to canonical names: planned, and checked before any value is copied.
 
 Nothing is guessed: a tensor without a place, a place without a tensor, another shape, two tensors for one
 place, two sources that fit, a value that float32 cannot hold are errors. What begins anew (the heads of a
@@ -7,215 +7,19 @@ backbone file, a class head when that is asked for) is listed by name.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from neutral.config import Config, to_dict
-from neutral.data.categories import Categories
-from neutral.errors import InputError, NonFinite
-from neutral.files import digest
-from neutral.finite import first_bad
-from neutral.parameters import MASK_HEAD
-from neutral.tensorfile import Item
-from neutral.weights.initial import initial_weights
+from neutral.config import Config
+from neutral.errors import InputError
 from neutral.weights.layout import canonical_shapes, class_heads, mask_head_names
-from neutral.weights.pickles import StoredTensor
-from neutral.weights.readers import MEMORY, Checkpoint, read_checkpoint
-from neutral.weights.sources import (
-    NO_STAGE,
-    SOURCES,
-    Rule,
-    Source,
-    fill_places,
-    find_rule,
-    their_names,
-)
-from neutral.weights.wrappers import Unwrapped, first_of, readings, unwrap
-
-FORMAT = "detector-parity/weights/1"  # of our own files, in their metadata
-CATEGORIES = "categories"  # what a file was trained on, in its metadata: Categories.to_text
-CONVERTER = "1"  # version of the rules in sources.py; goes into every file that they made
-OWN = Source(
-    "detector-parity",
-    (),
-    (Rule("optimiser/{rest}", reason="the state of the optimiser"), Rule("{rest}", "{rest}")),
-    may_lack=MASK_HEAD,
-)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A tensor of theirs that is the whole of ours, or one of several equal parts."""
-
-    name: str
-    tensor: StoredTensor
-    part: tuple[int, int] | None = None
-
-
-@dataclass
-class Conversion:
-    """Where every tensor comes from and goes to; `array` makes a canonical tensor when it is asked for.
-
-    names: theirs, without `prefix`, which a wrapper put before them; pieces: canonical name -> what it is made of;
-    left_out: their name -> reason; begun: canonical name -> reason for those that begin anew.
-    """
-
-    checkpoint: Checkpoint
-    names: Mapping[str, StoredTensor]
-    prefix: str
-    source: Source
-    config: Config
-    shapes: dict[str, tuple[int, ...]]
-    pieces: dict[str, list[Piece]]
-    left_out: dict[str, str]
-    begun: dict[str, str]
-    notes: list[str] = field(default_factory=list)
-    _anew: dict[str, np.ndarray] | None = None
-
-    def array(self, key: str) -> np.ndarray:
-        """float32, in the canonical shape; a view of the file where possible."""
-        if key in self.begun:
-            if self._anew is None:
-                self._anew = initial_weights(self.shapes, self.config, self.begun)
-            return self._anew[key]
-        values = [to_float32(piece) for piece in self.pieces[key]]
-        joined = values[0] if len(values) == 1 else np.concatenate(values)
-        return joined.reshape(self.shapes[key])
-
-    def weights(self) -> dict[str, np.ndarray]:
-        """All of them, in memory of their own. NonFinite names the first that holds NaN or infinity."""
-        found = {key: np.array(self.array(key)) for key in self.shapes}
-        if bad := first_bad(found, found):
-            theirs = ", ".join(piece.name for piece in self.pieces.get(bad["node"], ()))
-            raise NonFinite(
-                f"{self.checkpoint.path}: {theirs or bad['node']} holds {bad['nan']} NaN and "
-                f"{bad['infinite']} infinite values: nothing can be computed with such weights"
-            )
-        return found
-
-    def items(self, naming: Source | None = None) -> list[Item]:
-        """What is to be written, canonical or under another system's names (see `exported`)."""
-        if naming is not None:
-            return exported(self.array, self.shapes, self.config, naming)
-        return [
-            Item(key, "float32", shape, partial(self.array, key))
-            for key, shape in self.shapes.items()
-        ]
-
-    def plan(self) -> dict[str, list[str]]:
-        """Their names, as the file has them, by ours; several are joined along the first axis."""
-        return {key: [self.prefix + p.name for p in parts] for key, parts in self.pieces.items()}
-
-    @property
-    def categories(self) -> Categories | None:
-        """Those that the file says it was trained on; not when its class head begins anew."""
-        text = self.checkpoint.metadata.get(CATEGORIES)
-        if text is None or any(key.startswith(class_heads(self.config)) for key in self.begun):
-            return None
-        return Categories.from_text(text, str(self.checkpoint.path))
-
-    def metadata(self, naming: Source | None = None) -> dict[str, str]:
-        """What a file of ours, under canonical names or another system's, says of where it comes from."""
-        carried = self.categories
-        return {
-            **({"format": FORMAT} if naming is None else {"naming": naming.name}),
-            **({CATEGORIES: carried.to_text()} if carried else {}),
-            "system": self.source.name,
-            "config": json.dumps(to_dict(self.config)),
-            "source_file": self.checkpoint.path.name,
-            "source_sha256": digest(self.checkpoint.path, "sha256"),
-            "converter": CONVERTER,
-        }
-
-
-def to_float32(piece: Piece) -> np.ndarray:
-    values = piece.tensor.values()
-    return values if values.dtype == np.float32 else values.astype(np.float32)
-
-
-def known_names() -> str:
-    return ", ".join(source.name for source in SOURCES)
-
-
-def named_source(name: str) -> Source:
-    """The source called so, or whose name begins so; InputError lists them."""
-    found = [s for s in (OWN, *SOURCES) if s.name.lower() == name.lower()]
-    found = found or [s for s in (OWN, *SOURCES) if s.name.lower().startswith(name.lower())]
-    if len(found) != 1:
-        raise InputError(f"--source {name!r} is not one of: {known_names()}")
-    return found[0]
-
-
-def candidates(checkpoint: Checkpoint) -> list[Source]:
-    """Every source whose keys these are, whatever wraps them; one alone when a digest of a published file tells."""
-    if checkpoint.metadata.get("format") == FORMAT:
-        return [OWN]
-    found = readings(checkpoint.tensors, checkpoint.layout, SOURCES)
-    return by_digest(checkpoint, list(dict.fromkeys(s for fits in found.values() for s in fits)))
-
-
-def by_digest(checkpoint: Checkpoint, found: list[Source]) -> list[Source]:
-    """Of several sources with the same keys the one that published this very file, if one did."""
-    told = [s for s in found if is_published(checkpoint, s)] if len(found) > 1 else []
-    return told or found
-
-
-def is_published(checkpoint: Checkpoint, source: Source) -> bool:
-    """Whether the file is one whose digest is known."""
-    if not source.digests or checkpoint.layout == MEMORY:
-        return False
-    digests = (digest(checkpoint.path, kind) for kind in ("sha1", "sha256"))
-    return any(d.startswith(source.digests) for d in digests)
-
-
-def unwrapped(checkpoint: Checkpoint, source: Source | None = None, inside: str = "") -> Unwrapped:
-    """The model in the file, without what wraps it; see wrappers.py. `source`: the one that it is known to be of."""
-    known = (source,) if source else SOURCES
-    if checkpoint.metadata.get("format") == FORMAT:
-        return Unwrapped(checkpoint.tensors, "", [OWN])
-    try:
-        return unwrap(checkpoint.tensors, checkpoint.layout, checkpoint.nests, known, inside)
-    except InputError as error:
-        raise InputError(f"{checkpoint.path}: {error}") from None
-
-
-def detect(checkpoint: Checkpoint, config: Config | None = None, inside: str = "") -> Source:
-    """The one source that fits the keys. InputError when none does, or several do and nothing tells which it is.
-
-    Two that want other colours are told apart by a digest, or by `transform.channels` where the user set it.
-    """
-    return _the_one(checkpoint, unwrapped(checkpoint, None, inside), config)
-
-
-def _the_one(checkpoint: Checkpoint, model: Unwrapped, config: Config | None) -> Source:
-    found = by_digest(checkpoint, model.sources)
-    # arrays in memory are the caller's own, who knows what the configuration has to be
-    is_told = config is not None and (
-        checkpoint.layout == MEMORY or "transform.channels" in config.stated
-    )
-    if is_told and len(found) > 1:
-        found = [s for s in found if s.channels in ("", config.transform.channels)] or found
-    if len(found) == 1:
-        return found[0]
-    names = list(checkpoint.tensors)
-    if found:
-        both = " and ".join(
-            s.name + (f" ({s.channels.upper()} images)" if s.channels else "") for s in found
-        )
-        raise InputError(
-            f"{checkpoint.path}: {both} have the same names; say which it is with --source NAME"
-        )
-    raise InputError(
-        f"{checkpoint.path}: of no known source: its {len(names)} tensors begin with {first_of(names)}; known are "
-        f"{known_names()}. If it is one of them under other names, say which with --source NAME; a wrapper before "
-        "the names is passed over with --inside PREFIX"
-    )
+from neutral.weights.plan import Conversion, Piece
+from neutral.weights.recognising import is_published, the_one, unwrapped
+from neutral.weights.rules import NO_STAGE, Source, fill_places, find_rule
+from neutral.weights.stored import MEMORY, Checkpoint, StoredTensor
+from neutral.weights.wrappers import Unwrapped
 
 
 def convert(
@@ -234,7 +38,7 @@ def convert(
     """
     path = checkpoint.path
     model = unwrapped(checkpoint, source, inside)
-    source = source or _the_one(checkpoint, model, config)
+    source = source or the_one(checkpoint, model, config)
     _check_source(path, source, config)
     _check_eps(checkpoint, source, config)
     shapes, problems = canonical_shapes(config), []
@@ -406,109 +210,3 @@ def _notes(checkpoint: Checkpoint, model: Unwrapped) -> list[str]:
     if beside:
         notes.append(f"beside the weights, not read: {', '.join(beside[-12:])}")
     return notes
-
-
-# the way back, and the proof
-
-
-def exported(
-    array: Callable[[str], np.ndarray],
-    shapes: Mapping[str, tuple[int, ...]],
-    config: Config,
-    target: Source,
-) -> list[Item]:
-    """Canonical tensors under another system's names. InputError names the first that has no name there."""
-    items = []
-    for key, shape in shapes.items():
-        names = their_names(target, key, config)
-        if not names:
-            raise InputError(f"{target.name} has no name for {key}; choose another --naming")
-        for name, part in names:
-            rows = shape[0] // (part[1] if part else 1)
-            items.append(
-                Item(name, "float32", (rows, *shape[1:]), partial(_cut_of, array, key, part))
-            )
-    return items
-
-
-def _cut_of(array: Callable, key: str, part: tuple[int, int] | None) -> np.ndarray:
-    return cut(array(key), part)
-
-
-def cut(array: np.ndarray, part: tuple[int, int] | None) -> np.ndarray:
-    """The k-th of n equal parts along the first axis."""
-    if part is None:
-        return array
-    k, n = part
-    rows = len(array) // n
-    return array[k * rows : (k + 1) * rows]
-
-
-def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    """Equal shape, dtype and bytes: -0 is not 0, and NaN is itself."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    views = [np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b)]
-    return np.array_equal(*views)
-
-
-def prove(
-    conversion: Conversion, written: Path | None = None, naming: Source | None = None
-) -> dict:
-    """The proof of a conversion, as JSON: every tensor of theirs used or left out with a reason, every one of ours
-    filled, totals equal, and what was read given back bit for bit. InputError names what does not hold.
-
-    `written`, when given, is the file that was made (under the names of `naming`): it is read back, and has to hold
-    the same bits, name by name, too.
-    """
-    path, names = conversion.checkpoint.path, conversion.names
-    used, elements, dtypes = {}, 0, {}
-    for key, parts in conversion.pieces.items():
-        ours = conversion.array(key)
-        for piece in parts:
-            if not _gives_back(piece, cut(ours, piece.part)):
-                raise InputError(f"{path}: {piece.name} -> {key}: values changed on the way")
-            k, n = piece.part or (0, 1)
-            used[piece.name] = key if n == 1 else f"{key}[part {k + 1} of {n}]"
-            elements += math.prod(piece.tensor.shape)
-            dtypes[piece.tensor.dtype] = dtypes.get(piece.tensor.dtype, 0) + 1
-    filled = sum(math.prod(conversion.shapes[key]) for key in conversion.pieces)
-    complete = set(conversion.pieces) | set(conversion.begun) == set(conversion.shapes)
-    if elements != filled or {*used, *conversion.left_out} != set(names) or not complete:
-        raise InputError(f"{path}: totals do not agree: {elements} elements used, {filled} filled")
-    if written is not None:
-        check_written(written, conversion.items(naming))
-    return {
-        "file": path.name,
-        "layout": conversion.checkpoint.layout,
-        "system": conversion.source.name,
-        "preset": conversion.config.name,
-        "converter": CONVERTER,
-        "tensors": {"theirs": len(names), "used": len(used), "ours": len(conversion.shapes)},
-        "elements": {"used": elements, "filled": filled},
-        "dtypes": dtypes,
-        "used": used,
-        "left_out": conversion.left_out,
-        "begun_anew": conversion.begun,
-        "notes": conversion.notes,
-        "round_trip": "bit for bit" + (", the file read back" if written else ", in memory"),
-    }
-
-
-def _gives_back(piece: Piece, ours: np.ndarray) -> bool:
-    """Whether ours, in the dtype and shape of theirs, has the same bits; rounded values those of the rounding."""
-    theirs = piece.tensor.values()
-    if piece.tensor.dtype == "float64":
-        theirs = theirs.astype(np.float32)
-    return same_bits(ours.astype(theirs.dtype).reshape(theirs.shape), theirs)
-
-
-def check_written(path: Path, items: list[Item]) -> None:
-    """InputError unless the file holds these tensors bit for bit, and no others."""
-    found = read_checkpoint(path)
-    if set(found.tensors) != {item.name for item in items}:
-        raise InputError(f"{path}: does not hold what was written; is the disk all right?")
-    for item in items:
-        if not same_bits(found.tensors[item.name].values(), item.fetch()):
-            raise InputError(f"{path}: {item.name} is not what was written; is the disk all right?")
-        found.release()

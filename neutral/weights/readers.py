@@ -14,8 +14,6 @@ import json
 import math
 import mmap
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +24,13 @@ from door import schema
 from neutral.errors import InputError
 from neutral.files import regular
 from neutral.weights.archives import Members, check_directory
-from neutral.weights.pickles import (
-    NUMBERS,
-    Bounded,
-    Names,
-    Refused,
-    StoredTensor,
-    raw_dtype,
-    unpickle,
-)
+from neutral.weights.pickles import Bounded, unpickle
+from neutral.weights.stand_ins import Names
+from neutral.weights.stored import NUMBERS, Checkpoint, Refused, StoredTensor, raw_dtype
 from neutral.weights.wrappers import collect
 
 NOTES = "detector_parity.json"  # of our own .pth files: what other formats have as metadata
 MAGIC = 0x1950A86A20F9469CFC6C  # first object of PyTorch's old layout
-MEMORY = "memory"  # the layout of arrays that come from no file
 JITTOR_MARK = b"HCAJSLHD"  # the last bytes of jt.save's files, behind a SHA-1
 PICKLES = (".pkl", ".pickle", ".pth", ".pt", ".bin")
 PICKLE_LIMIT = 1 << 26  # bytes of the pickle in a PyTorch zip, which holds no values
@@ -56,42 +47,6 @@ SAFETENSORS = {
     "U8": "uint8",
     "BOOL": "bool",
 }
-
-
-@dataclass
-class Checkpoint:
-    """What a file holds. `beside`: what lies beside the tensors and is no tensor, by name and kind. `nests`: where
-    several dictionaries of it hold tensors, the beginnings of names that are theirs ("model.", "ema.").
-
-    `layout` is "safetensors", "PyTorch zip", "PyTorch pickle stream", "Jittor pickle", "pickle" or "NumPy zip".
-    """
-
-    path: Path
-    layout: str
-    tensors: dict[str, StoredTensor]
-    metadata: dict[str, str] = field(default_factory=dict)
-    beside: dict[str, str] = field(default_factory=dict)
-    mapping: mmap.mmap | None = None
-    nests: tuple[str, ...] = ()
-
-    def release(self) -> None:
-        """Lets the system take back the pages of the mapped file; they are read again when looked at."""
-        if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self.mapping.madvise(mmap.MADV_DONTNEED)
-
-    def tied(self) -> list[list[str]]:
-        """Names of tensors that are the same memory."""
-        places: dict[tuple, list[str]] = {}
-        for name, tensor in self.tensors.items():
-            if tensor.place is not None:
-                places.setdefault(tensor.place, []).append(name)
-        return [names for names in places.values() if len(names) > 1]
-
-
-def in_memory(name: str, arrays: Mapping[str, np.ndarray]) -> Checkpoint:
-    """Arrays as if they had been read from a file called `name`."""
-    tensors = {key: StoredTensor(array, str(array.dtype)) for key, array in arrays.items()}
-    return Checkpoint(Path(name), MEMORY, tensors)
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:

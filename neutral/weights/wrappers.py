@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neutral.errors import InputError
-from neutral.weights.pickles import NumpyArray, StoredTensor, TorchTensor
-from neutral.weights.sources import Source
+from neutral.weights.rules import Source
+from neutral.weights.stand_ins import NumpyArray
+from neutral.weights.stored import StoredTensor, TorchTensor
 
 DEEPEST = 6  # dictionaries within each other in which weights are looked for
 SHOWN = 3  # names in a message

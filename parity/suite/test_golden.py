@@ -7,7 +7,7 @@ import pytest
 
 from neutral.config import preset, to_dict
 from neutral.weights.conversion import convert
-from neutral.weights.readers import in_memory
+from neutral.weights.stored import in_memory
 from parity.engine import gates
 from parity.engine.examine import RESIDENT
 from parity.engine.judging import judge, judge_equal, relative_l2

@@ -9,9 +9,10 @@ import pytest
 
 from neutral.config import preset, to_dict, with_overrides
 from neutral.weights import load_file, save_weights
-from neutral.weights.conversion import convert, named_source
+from neutral.weights.conversion import convert
 from neutral.weights.layout import canonical_shapes
 from neutral.weights.readers import read_checkpoint
+from neutral.weights.recognising import named_source
 from neutral.weights.writers import write_weights
 from parity.engine import gates
 from parity.engine.judging import judge, judge_equal, judge_nodes

@@ -15,8 +15,8 @@ from neutral.config import Config, to_dict, with_overrides
 from neutral.data.batching import Batch, collate
 from neutral.data.coco import Target
 from neutral.randomness import stream
-from neutral.weights.conversion import Conversion
-from neutral.weights.sources import Source
+from neutral.weights.plan import Conversion
+from neutral.weights.rules import Source
 from parity.engine.semantic import compare_semantics
 from parity.engine.verdicts import Verdict
 from parity.engine.workers import Workers

@@ -13,9 +13,9 @@ from neutral import parameters
 from neutral.config import Config
 from neutral.data.batching import Batch
 from neutral.errors import InputError
-from neutral.weights.conversion import named_source
 from neutral.weights.layout import canonical_shapes
-from neutral.weights.sources import their_names
+from neutral.weights.recognising import named_source
+from neutral.weights.rules import their_names
 from scripts.peers import SYSTEMS
 
 COUNTER = "num_batches_tracked"  # batch normalisation's, of no use in frozen ones

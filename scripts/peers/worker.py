@@ -23,7 +23,8 @@ from neutral.config import Config
 from neutral.data.batching import Batch
 from neutral.files import peak_memory
 from neutral.weights import load_file
-from neutral.weights.conversion import exported, named_source
+from neutral.weights.plan import exported
+from neutral.weights.recognising import named_source
 from parity.engine.server import serve
 from parity.engine.workers import Worker
 from scripts.peers import SYSTEMS

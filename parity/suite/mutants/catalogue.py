@@ -165,7 +165,7 @@ _ALL = (
     Mutant(
         "fc6_goes_nowhere",
         J,
-        "neutral/weights/sources.py",
+        "neutral/weights/faster_rcnn_names.py",
         '_pool_to_feature_vector._fc1": f"{HEAD}.fc6"',
         '_pool_to_feature_vector._fc1": "roi_heads._fc1"',
         "import",
