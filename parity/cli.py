@@ -5,13 +5,21 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import math
 import sys
 from pathlib import Path
 
 from door import schema
 from door.terminal import Console, say
 from parity.case import Case
+from parity.cli_options import (
+    compare_options,
+    diff_options,
+    floors_options,
+    lint_options,
+    map_options,
+    record_options,
+    run_options,
+)
 from parity.engine.everything import Wanted, examine_all
 from parity.engine.floors import SCHEMA, read_floors
 from parity.engine.known import strictly, with_known
@@ -30,7 +38,6 @@ from parity.report.report import Report, Timing
 from parity.report.terminal import conclude as tell
 from parity.report.terminal import on_terminal, print_table, shown
 
-OUT = Path("logs") / "parity"
 NAMES = ("run", "map", "record", "compare", "diff", "floors", "lint")
 
 
@@ -145,119 +152,60 @@ def parser() -> argparse.ArgumentParser:
         epilog="example: parity run my_pair.py        (docs/pairs.md says what is in the file)",
     )
     commands = found.add_subparsers(required=True, metavar="COMMAND", title="commands")
-
-    def command(name: str, function, text: str, example: str) -> argparse.ArgumentParser:
+    for name, function, add_options, text, example in COMMANDS:
         one = commands.add_parser(
             name, help=text, description=text, epilog=f"example: parity {name} {example}"
         )
         one.set_defaults(function=function)
-        return one
-
-    def groups(one: argparse.ArgumentParser, *titles: str) -> list:
-        return [one.add_argument_group(title) for title in titles]
-
-    def device(one) -> None:
-        one.add_argument(
-            "--device", choices=("cpu", "cuda"), default="cpu", help="where both sides run"
-        )
-
-    one = command(
-        "run",
-        run,
-        "Examines a pair: every layer, gradient, choice and step.",
-        "my_pair.py --steps 0",
-    )
-    what, how, told = groups(one, "what is compared", "how", "what is told")
-    what.add_argument("case", type=Path, help="FILE.py with a pair (docs/pairs.md)")
-    what.add_argument("--steps", type=whole, default=8, help="training steps; 0 leaves them out")
-    what.add_argument(
-        "--branches",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="values that reach other branches, too",
-    )
-    what.add_argument(
-        "--quick", action="store_true", help="float32 against the float64 reference, nothing else"
-    )
-    device(how)
-    how.add_argument(
-        "--limit", type=seconds, help="SECONDS that all may take; what is left then is NOT_RUN"
-    )
-    how.add_argument("--floors", help="a file of measured noise, see `parity floors`")
-    how.add_argument("--strict", action="store_true", help="KNOWN differences fail, too")
-    told.add_argument("--out", type=Path, default=OUT, help="folder of the report")
-    told.add_argument("--table", action="store_true", help="print every check, too")
-    one = command(
-        "map", map_names, "Proposes which parameter of the candidate is which.", "my_pair.py"
-    )
-    one.add_argument("case", type=Path, help="FILE.py with a pair")
-    device(one)
-    record_options(
-        command(
-            "record",
-            record_one,
-            "Records what one side computes, to be compared elsewhere.",
-            "my_pair.py --side reference --out t64.safetensors",
-        ),
-        device,
-    )
-    one = command(
-        "compare",
-        compare_records,
-        "Compares two or three records.",
-        "t64.safetensors j64.safetensors",
-    )
-    one.add_argument(
-        "records", nargs="+", type=Path, help="of `parity record`, the reference's first"
-    )
-    one.add_argument("--out", type=Path, default=OUT, help="folder of the report")
-    one = command(
-        "diff",
-        compare_reports,
-        "Compares two reports: what turned red, got worse, disappeared.",
-        "old/report.json logs/parity/report.json",
-    )
-    one.add_argument("old", type=Path, help="report.json of an earlier run")
-    one.add_argument("new", type=Path, help="report.json of a later one")
-    one.add_argument("--out", type=Path, default=OUT / "difference.html", help="the page of both")
-    one = command(
-        "floors", measure_noise, "Measures the noise of a pair's reference.", "my_pair.py"
-    )
-    one.add_argument("case", type=Path, help="FILE.py with a pair")
-    one.add_argument(
-        "--out", type=Path, default=Path("floors.json"), help="added to when it exists"
-    )
-    device(one)
-    one = command("lint", lint, "Looks for known differences in Jittor code.", "my_port/")
-    one.add_argument("arguments", nargs=argparse.REMAINDER, help="see `parity lint --help`")
+        add_options(one)
     return found
 
 
-def record_options(one: argparse.ArgumentParser, device) -> None:
-    what, how = (one.add_argument_group(title) for title in ("what is recorded", "how it runs"))
-    what.add_argument("case", type=Path, help="FILE.py with a pair")
-    what.add_argument("--side", required=True, help="reference, candidate or the side's label")
-    what.add_argument("--out", type=Path, required=True, help="FILE.safetensors")
-    device(how)
-    how.add_argument("--dtype", choices=("float64", "float32"), default="float64")
-    how.add_argument("--reference", type=Path, help="a record that forces this run")
-    how.add_argument("--rounded", action="store_true", help="force with its float32 values")
-    how.add_argument("--replay", type=Path, help="a record whose choices are repeated")
-
-
-def whole(text: str) -> int:
-    """A whole number, 0 or more."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return number
-
-
-def seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}: give seconds, more than 0")
-    return number
+COMMANDS = (  # name, what runs it, its options, what it does, an example
+    (
+        "run",
+        run,
+        run_options,
+        "Examines a pair: every layer, gradient, choice and step.",
+        "my_pair.py --steps 0",
+    ),
+    (
+        "map",
+        map_names,
+        map_options,
+        "Proposes which parameter of the candidate is which.",
+        "my_pair.py",
+    ),
+    (
+        "record",
+        record_one,
+        record_options,
+        "Records what one side computes, to be compared elsewhere.",
+        "my_pair.py --side reference --out t64.safetensors",
+    ),
+    (
+        "compare",
+        compare_records,
+        compare_options,
+        "Compares two or three records.",
+        "t64.safetensors j64.safetensors",
+    ),
+    (
+        "diff",
+        compare_reports,
+        diff_options,
+        "Compares two reports: what turned red, got worse, disappeared.",
+        "old/report.json logs/parity/report.json",
+    ),
+    (
+        "floors",
+        measure_noise,
+        floors_options,
+        "Measures the noise of a pair's reference.",
+        "my_pair.py",
+    ),
+    ("lint", lint, lint_options, "Looks for known differences in Jittor code.", "my_port/"),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -28,7 +28,8 @@ from parity.atlas.judge import (
 )
 from parity.atlas.namesakes import look, write_namesakes
 from parity.atlas.page import explain, render, told
-from scripts.common import Parser, make_progress, run_main
+from scripts.common import make_progress, run_main
+from scripts.options import Parser
 
 NAMES = {"torch": "PyTorch", "jittor": "Jittor"}
 KINDS = (SAME, DIFFERS, RAISES, CRASHES)

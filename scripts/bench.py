@@ -30,7 +30,8 @@ from parity.engine.verdicts import Status
 from parity.engine.weights import drawn_weights
 from parity.engine.workers import FRAMEWORKS, Workers
 from parity.suite.ask import ask
-from scripts.common import Parser, run_main
+from scripts.common import run_main
+from scripts.options import Parser
 from scripts.record import DATA, find_detector
 
 DEFAULT = ("scenes_detr on scenes", "scenes_frcnn on scenes")

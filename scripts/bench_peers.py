@@ -22,9 +22,10 @@ from neutral.config import Config
 from neutral.data import open_dataset
 from neutral.errors import InputError
 from neutral.files import git_revision, write_json
-from neutral.plots import system_times
+from neutral.score_charts import system_times
 from parity.engine.environment import describe_machine
-from scripts.common import Parser, config_from, make_progress, run_main
+from scripts.common import make_progress, run_main
+from scripts.options import Parser, config_from
 from scripts.peers import SYSTEMS, check_installed, systems_of
 from scripts.peers.measure import Plan, measure
 from scripts.peers.report import chart_of, ratios, show

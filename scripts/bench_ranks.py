@@ -33,8 +33,9 @@ from neutral.weights import initial_weights
 from parity.engine.environment import describe_machine
 from parity.engine.scratch import scratch_folder
 from parity.files import read_json
-from parity.suite.cases import COCO_MINI
-from scripts.common import FRAMEWORKS, Parser, open_group, open_session, run_main
+from parity.suite.detector_case import COCO_MINI
+from scripts.common import FRAMEWORKS, open_group, open_session, run_main
+from scripts.options import Parser
 
 CASES = ("scenes_detr", "scenes_frcnn", "detr_r50")
 SMALL = ("transform.train_sizes=128", "transform.max_size=170", "transform.crop_probability=0")

@@ -27,9 +27,11 @@ from neutral.errors import InputError
 from neutral.files import write_json
 from neutral.parameters import rates
 from neutral.weights import initial_weights
+from parity.case import Case
 from parity.engine.environment import describe_machine
-from parity.suite.cases import COCO_MINI, Case, sizes
-from scripts.common import Parser, open_session, run_main
+from parity.suite.detector_case import COCO_MINI, sizes
+from scripts.common import open_session, run_main
+from scripts.options import Parser
 from scripts.record import DATA
 
 ROOT = Path(__file__).resolve().parent.parent

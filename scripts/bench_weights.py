@@ -26,7 +26,8 @@ from neutral.files import write_json
 from neutral.weights import initial_weights, save_weights
 from neutral.weights.layout import canonical_shapes
 from parity.engine.environment import describe_machine
-from scripts.common import Parser, run_main
+from scripts.common import run_main
+from scripts.options import Parser
 
 LARGE, TINY = "detr_r50", "scenes_detr"
 

@@ -1,18 +1,15 @@
-"""What the command lines share: options that make a configuration, errors, progress."""
+"""What the command lines share: how they end, the session of a framework, progress. options.py has their options."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import os
 import sys
-import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from rich.progress import (
     BarColumn,
@@ -23,162 +20,19 @@ from rich.progress import (
 )
 
 from door.jsontext import dumps
-from door.ranges import SEEDS, Range, add_number
 from door.terminal import Console, TextColumn, say
-from neutral.config import PRESETS, Config, preset, ranges, validate, with_overrides
+from neutral.config import Config
 from neutral.data import SPLITS, open_dataset
 from neutral.data.coco import CocoDataset
-from neutral.data.images import MAX_PIXELS, ImageCache
+from neutral.data.images import ImageCache
 from neutral.errors import Ended, InputError
 from neutral.notes import Note
 from neutral.processes import Terminated, end_politely, tie_to_parent
 from neutral.ranks import Seat
-from neutral.run import SCORES
 from neutral.undefined import shown
 from parity.suite.subjects import runner_of
 
 FRAMEWORKS = ("torch", "jittor")
-
-
-class Parser(argparse.ArgumentParser):
-    """A command line whose errors are one line each, as all of a script's are (see `run_main`)."""
-
-    def error(self, message: str):
-        raise InputError(f"{message}; see --help")
-
-
-def fields_help() -> str:
-    """The fields that --set takes, with their ranges or choices, group by group."""
-    groups: dict[str, list[str]] = {}
-    for name, (_, told) in ranges().items():
-        group, _, leaf = name.rpartition(".")
-        groups.setdefault(group, []).append(f"{leaf} ({told})" if told else leaf)
-    lines = ["fields of --set with their ranges; those of model are the preset's detector's:"]
-    for group, leaves in groups.items():
-        text = f"{group or 'by itself'}: {'; '.join(leaves)}"
-        lines += textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="    ")
-    return "\n".join(lines)
-
-
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    parser.epilog, parser.formatter_class = fields_help(), argparse.RawDescriptionHelpFormatter
-    group = parser.add_argument_group("model and data")
-    group.add_argument("--preset", required=True, help=f"one of {', '.join(PRESETS)}")
-    group.add_argument(
-        "--data", help="COCO directory, a year of VOC (as VOC2007), or VOCdevkit; scenes need none"
-    )
-    group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="as optimiser.lr=1e-3; repeatable",
-    )
-    add_number(
-        group, "--seed", int, SEEDS, help="one number for weights, order, augmentation and dropout"
-    )
-    group.add_argument(
-        "--deterministic",
-        action="store_true",
-        help="only algorithms that give the same bits in every run (on CPU they do so anyway)",
-    )
-
-
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("the run")
-    group.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    add_number(
-        group,
-        "--ranks",
-        int,
-        Range(1, 1024),
-        default=1,
-        metavar="N",
-        help="processes, with a GPU each on --device cuda, that train together, each on its share of the images "
-        "(optimiser.batch_size is of each): torchrun starts PyTorch's, mpirun Jittor's",
-    )
-    group.add_argument("--out", type=Path, required=True, help="folder of the run")
-    group.add_argument(
-        "--weights",
-        type=Path,
-        help="start from these (ours, or of any known source, see convert_weights) instead of random ones",
-    )
-    add_source_options(parser)
-    group.add_argument(
-        "--reset-heads",
-        action="store_true",
-        help="begin the class head anew when --weights has another number of classes",
-    )
-    add_number(group, "--max-steps", int, Range(1), help="training steps per epoch, at most")
-    add_number(group, "--val-images", int, Range(1), help="validation images, at most")
-    add_number(group, "--evaluate-every", int, Range(1), default=1, metavar="EPOCHS")
-    group.add_argument("--resume", action="store_true", help="continue the run in --out")
-    group.add_argument(
-        "--resume-anyway",
-        action="append",
-        default=[],
-        metavar="FIELD",
-        help="continue it though this differs from its checkpoint, as data.train or optimiser.lr; repeatable",
-    )
-    group.add_argument(
-        "--full-evaluation",
-        action="store_true",
-        help="the last evaluation is of all images, --val-images or not",
-    )
-    add_number(
-        group,
-        "--keep",
-        int,
-        Range(0),
-        default=0,
-        metavar="N",
-        help="keep the checkpoints of the last N epochs",
-    )
-    group.add_argument(
-        "--best-by",
-        choices=tuple(SCORES),
-        default="AP",
-        help="what best.safetensors is best in",
-    )
-    group.add_argument(
-        "--tensorboard", action="store_true", help="write OUT/tensorboard, too (log.csv always is)"
-    )
-    add_loading_options(parser)
-
-
-def add_source_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", help="which system's weights these are, when they do not tell")
-    parser.add_argument(
-        "--inside",
-        metavar="PREFIX",
-        help="take the tensors whose names begin so, as model or ema, when the file holds others, too",
-    )
-
-
-def add_loading_options(parser: argparse.ArgumentParser) -> None:
-    add_number(
-        parser,
-        "--workers",
-        int,
-        Range(0, 256),
-        default=1,
-        help="threads that prepare batches ahead (0: none); the batches are the same for any number",
-    )
-    add_number(
-        parser,
-        "--cache-images",
-        float,
-        Range(0),
-        default=0,
-        metavar="MIB",
-        help="keep decoded images in memory, this much at most",
-    )
-    add_pixel_limit(parser)
-
-
-def add_pixel_limit(parser: argparse.ArgumentParser) -> None:
-    text = f"refuse images of more pixels (default {MAX_PIXELS:,})"
-    add_number(parser, "--max-pixels", int, Range(1, 10**12), metavar="N", help=text)
 
 
 def open_datasets(config: Config, cache_mib: float) -> dict[str, CocoDataset]:
@@ -188,63 +42,6 @@ def open_datasets(config: Config, cache_mib: float) -> dict[str, CocoDataset]:
     train.known.check_same(val.known, train.source, val.source)
     cache = ImageCache(cache_mib, config.data.max_pixels)
     return {split: replace(dataset, cache=cache) for split, dataset in datasets.items()}
-
-
-def config_from(options: argparse.Namespace) -> Config:
-    config = preset(options.preset)
-    overrides = list(options.set)
-    if options.data:
-        asked = with_overrides(config, overrides).data
-        sets = (*asked.train_sets, *asked.val_sets)
-        kind = kind_of(Path(options.data), sets, config.data.kind)
-        if kind == "coco" and config.data.kind == "coco_panoptic":
-            kind = "coco_panoptic"
-        overrides = [f"data.kind={kind}", f"data.root={options.data}", *overrides]
-    if options.seed is not None:
-        overrides.append(f"seed={options.seed}")
-    overrides += ["deterministic=true"] if options.deterministic else []
-    if getattr(options, "max_pixels", None) is not None:
-        overrides.append(f"data.max_pixels={options.max_pixels}")
-    return validate(with_overrides(config, overrides))
-
-
-def kind_of(root: Path, sets: Sequence[str], usual: str = "coco") -> str:
-    """COCO or VOC: what the sets that are asked for are, else what the folder has; `usual` where it has both.
-
-    `--set data.kind` overrides it. A folder JPEGImages alone is no sign: labelme's COCO export has one.
-    """
-    if any(name.endswith(".json") or ".json:" in name for name in sets):
-        return "coco"
-    is_coco = any((root / "annotations").glob("*.json"))
-    signs = ("ImageSets", "Annotations")
-    is_voc = any((y / sign).is_dir() for y in (root, *root.glob("VOC*")) for sign in signs)
-    if is_coco and is_voc:
-        return "voc" if usual == "voc" else "coco"
-    return "voc" if is_voc else "coco"
-
-
-def arguments_of(
-    options: argparse.Namespace, *adders: Callable[[argparse.ArgumentParser], None], **other
-) -> list[str]:
-    """The command line of the options that `adders` add to a parser, flags alone; `other`: values instead of theirs."""
-    parser = argparse.ArgumentParser(add_help=False)
-    for add in adders:
-        add(parser)
-    arguments = []
-    for action in (a for a in parser._actions if a.option_strings):
-        value = other.get(action.dest, getattr(options, action.dest, action.default))
-        flag = action.option_strings[-1]
-        if value in (None, action.default):
-            continue
-        if action.nargs == 0:
-            arguments.append(flag)
-        elif isinstance(value, list) and action.nargs is None:  # a repeatable one
-            arguments += [f"{flag}={each}" for each in value]
-        elif isinstance(value, list):
-            arguments += [flag, *map(str, value)]
-        else:
-            arguments.append(f"{flag}={value}")
-    return arguments
 
 
 def implementation(framework: str, module: str):

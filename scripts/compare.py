@@ -26,8 +26,9 @@ from parity.report.changes import changed_nodes
 from parity.report.report import Report
 from parity.report.terminal import conclude as tell
 from parity.report.terminal import on_terminal
-from parity.suite.cases import FLOORS
-from scripts.common import Parser, run_main
+from parity.suite.detector_case import FLOORS
+from scripts.common import run_main
+from scripts.options import Parser
 
 
 def main() -> None:

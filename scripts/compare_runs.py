@@ -18,7 +18,8 @@ from parity.engine.verdicts import Status
 from parity.report.gist import answer
 from parity.report.report import Report
 from parity.suite.runs import draw, judge_runs
-from scripts.common import Parser, run_main
+from scripts.common import run_main
+from scripts.options import Parser
 
 
 def main() -> None:

@@ -38,7 +38,8 @@ from neutral.weights.stored import Checkpoint, StoredTensor
 from neutral.weights.writers import WRITERS, write_weights
 from parity.engine.verdicts import Status
 from parity.suite.verify import verify
-from scripts.common import Parser, add_config_options, add_source_options, config_from, run_main
+from scripts.common import run_main
+from scripts.options import Parser, add_config_options, add_source_options, config_from
 
 console = Console()
 

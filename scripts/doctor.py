@@ -23,7 +23,8 @@ from jittor_setup.compiling import real_compiler
 from jittor_setup.environment import cuda_usable, jittor_cache
 from jittor_setup.onednn import PACKAGES as ONEDNN_PACKAGES
 from neutral.errors import InputError
-from scripts.common import FRAMEWORKS, Parser, run_main
+from scripts.common import FRAMEWORKS, run_main
+from scripts.options import Parser
 
 PROBE = """
 import json

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from door.ranges import Range, add_number
 from door.terminal import Console, Table
+from neutral.config import Config
 from neutral.data import SPLITS
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
-from neutral.evaluation import METRICS, evaluate, from_results, to_results
+from neutral.evaluation import METRICS, Evaluation, evaluate, from_results, to_results
 from neutral.files import check_ours, keep_apart, read_json, write_json
 from neutral.notes import say
 from neutral.panoptic import PanopticQuality, encoded_segments, panoptic_quality, write_predictions
@@ -23,16 +24,18 @@ from neutral.voc_evaluation import VOC_RULES, evaluate_voc
 from neutral.weights import open_weights
 from scripts.common import (
     FRAMEWORKS,
-    Parser,
     ProgressReport,
-    add_config_options,
-    add_loading_options,
-    add_source_options,
-    config_from,
     make_progress,
     open_datasets,
     open_session,
     run_main,
+)
+from scripts.options import (
+    Parser,
+    add_config_options,
+    add_loading_options,
+    add_source_options,
+    config_from,
 )
 
 
@@ -75,8 +78,7 @@ def are_results(path: Path) -> bool:
     )
 
 
-def main() -> None:
-    parser = Parser(description=__doc__)
+def add_options(parser: Parser) -> None:
     parser.add_argument("--framework", choices=FRAMEWORKS)
     add_config_options(parser)
     parser.add_argument(
@@ -112,6 +114,11 @@ def main() -> None:
         help="judge these detections (COCO results, as --out writes them); no framework is needed",
     )
     add_loading_options(parser)
+
+
+def main() -> None:
+    parser = Parser(description=__doc__)
+    add_options(parser)
     options = parser.parse_args()
     for name, path in (("--out", options.out), ("--curves", options.curves)):
         if path and path.suffix != ".json":
@@ -119,41 +126,10 @@ def main() -> None:
     config = config_from(options)
     dataset = open_datasets(config, options.cache_images)[options.split]
     check_outputs(options, dataset)
-    if options.detections:
-        detections = from_results(dataset, options.detections, options.val_images)
-        evaluation, losses = evaluate(dataset, detections), None
-    elif not (options.framework and options.weights):
-        raise InputError("give --framework and --weights, or --detections")
-    else:
-        weights = open_weights(options.weights, config, options.source, options.inside)
-        if weights.categories:
-            where = str(options.weights)
-            weights.categories.check_same(dataset.known, where, dataset.source)
-        else:
-            say(
-                f"{options.weights}: does not say its classes; they are taken for those of {dataset.source}"
-            )
-        session = open_session(options.framework, config, options.device)
-        session.load(weights.weights())
-        with make_progress() as progress:
-            report = ProgressReport(progress, options.framework)
-            losses, evaluation, detections = evaluation_run(
-                session, config, dataset, options.val_images, report, options.workers
-            )
+    losses, evaluation, detections = judged(options, config, dataset)
     console = Console()
-    judged = {"boxes": evaluation}
-    if dataset.has_codes and any("masks" in found for found in detections.values()):
-        judged["masks"] = evaluate(dataset, detections, "segm")
-    table = Table("metric", *judged)
-    for name in METRICS:
-        table.add_row(name, *(shown(e[name]) for e in judged.values()))
-    console.print(table)
-    classes = Table("class", "AP", "AP50")
-    for name, values in evaluation.per_class.items():
-        classes.add_row(name, *map(shown, values))
-    console.print(classes)
-    segmented = encoded_segments(dataset, detections)
-    if segmented:
+    show(console, dataset, evaluation, detections)
+    if segmented := encoded_segments(dataset, detections):
         console.print(panoptic_table(panoptic_quality(dataset, segmented)))
         if options.panoptic_out:
             write_predictions(options.panoptic_out, f"panoptic_{options.split}", dataset, segmented)
@@ -172,6 +148,44 @@ def main() -> None:
         per_class = {k: defined(v[0]) for k, v in evaluation.per_class.items()}
         write_json(options.curves, {"per_class": per_class, "curves": evaluation.curves})
         console.print(f"curves: {options.curves}")
+
+
+def judged(
+    options: argparse.Namespace, config: Config, dataset: CocoDataset
+) -> tuple[dict | None, Evaluation, dict]:
+    """Losses, where a model was run, the evaluation, and detections by image: of --detections or of --weights."""
+    if options.detections:
+        detections = from_results(dataset, options.detections, options.val_images)
+        return None, evaluate(dataset, detections), detections
+    if not (options.framework and options.weights):
+        raise InputError("give --framework and --weights, or --detections")
+    weights = open_weights(options.weights, config, options.source, options.inside)
+    if weights.categories:
+        weights.categories.check_same(dataset.known, str(options.weights), dataset.source)
+    else:
+        say(
+            f"{options.weights}: does not say its classes; they are taken for those of {dataset.source}"
+        )
+    session = open_session(options.framework, config, options.device)
+    session.load(weights.weights())
+    with make_progress() as progress:
+        report = ProgressReport(progress, options.framework)
+        return evaluation_run(session, config, dataset, options.val_images, report, options.workers)
+
+
+def show(console: Console, dataset: CocoDataset, evaluation: Evaluation, detections: dict) -> None:
+    """COCO's metrics, of masks too where there are any, and AP by class."""
+    judged = {"boxes": evaluation}
+    if dataset.has_codes and any("masks" in found for found in detections.values()):
+        judged["masks"] = evaluate(dataset, detections, "segm")
+    table = Table("metric", *judged)
+    for name in METRICS:
+        table.add_row(name, *(shown(e[name]) for e in judged.values()))
+    console.print(table)
+    classes = Table("class", "AP", "AP50")
+    for name, values in evaluation.per_class.items():
+        classes.add_row(name, *map(shown, values))
+    console.print(classes)
 
 
 if __name__ == "__main__":

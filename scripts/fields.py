@@ -11,7 +11,8 @@ from pathlib import Path
 from door.terminal import Console, Table, say
 from neutral.config import PRESETS, preset, ranges, to_dict
 from neutral.files import replacing
-from scripts.common import Parser, run_main
+from scripts.common import run_main
+from scripts.options import Parser
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 HEAD = """# Fields of the configuration

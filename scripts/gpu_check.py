@@ -21,11 +21,12 @@ from door.ranges import Range, add_number
 from door.terminal import Console, Table
 from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
-from scripts.common import Parser, run_main
+from scripts.common import run_main
 from scripts.gpu.harness import Kernels, describe_machine
 from scripts.gpu.plan import BY_NAME, CLOSING, LEAST, Step, choose, left_out, named, next_step
 from scripts.gpu.results import LEFT_OUT, Results, read_results
 from scripts.gpu.runner import Warmer, run_step
+from scripts.options import Parser
 
 WARMED = ("ops", "gates", "full-size-detr", "full-size-frcnn", "coupled-steps")
 LANES = 12  # at most, of processes that compile in the background

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from door.terminal import say
 from neutral.processes import call
-from scripts.common import FRAMEWORKS, add_config_options, arguments_of
+from scripts.common import FRAMEWORKS
+from scripts.options import add_config_options, arguments_of
 
 CHECKPOINT, PICTURES = "checkpoint.safetensors", "pictures"
 

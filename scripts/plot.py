@@ -15,10 +15,12 @@ from door import schema
 from door.terminal import say
 from neutral.errors import InputError
 from neutral.files import check_ours, keep_apart, regular
-from neutral.plots import class_bars, compare_runs, gap_notes, precision_recall
+from neutral.plots import compare_runs, gap_notes
 from neutral.runlog import read_log
 from neutral.schemas import Curves
-from scripts.common import Parser, run_main
+from neutral.score_charts import class_bars, precision_recall
+from scripts.common import run_main
+from scripts.options import Parser
 
 
 def class_scores(path: Path) -> dict[str, float]:

@@ -25,7 +25,8 @@ from neutral.runlog import read_log
 from parity.files import read_json, replacing
 from parity.report.gist import FAIL, KINDS, PASS, STATUSES, Cell, matrix
 from parity.report.page import CHOICES
-from scripts.common import Parser, run_main
+from scripts.common import run_main
+from scripts.options import Parser
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "logs" / "reference"

@@ -17,8 +17,10 @@ from parity.case import Case
 from parity.engine.offline import record
 from parity.engine.workers import FRAMEWORKS
 from parity.errors import InputError
-from parity.suite.cases import CASES, FASTER_RCNN, DetectorCase
-from scripts.common import Parser, run_main
+from parity.suite.cases import CASES, FASTER_RCNN
+from parity.suite.detector_case import DetectorCase
+from scripts.common import run_main
+from scripts.options import Parser
 
 DATA = Path(__file__).resolve().parent.parent / "logs" / "data"
 

@@ -20,7 +20,8 @@ import parity
 from door.terminal import say
 from parity import cli
 from parity.files import replacing
-from scripts.common import Parser, run_main
+from scripts.common import run_main
+from scripts.options import Parser
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "reference"

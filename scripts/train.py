@@ -28,12 +28,7 @@ from neutral.run import RunOptions, Stopped, start_weights, train
 from parity.engine.memory import memory_profile
 from scripts.common import (
     FRAMEWORKS,
-    Parser,
     ProgressReport,
-    add_config_options,
-    add_run_options,
-    arguments_of,
-    config_from,
     json_report,
     make_progress,
     open_datasets,
@@ -44,6 +39,7 @@ from scripts.common import (
     told,
 )
 from scripts.launcher import run_ranks
+from scripts.options import Parser, add_config_options, add_run_options, arguments_of, config_from
 
 
 def profile_memory(session, config: Config, dataset: CocoDataset, options) -> None:

@@ -26,28 +26,19 @@ from door.ranges import SEEDS, Range, add_number
 from door.terminal import say
 from neutral.errors import Ended, InputError
 from neutral.locks import owned
-from neutral.plots import class_bars, compare_runs, compare_steps
+from neutral.plots import compare_runs, compare_steps
 from neutral.processes import Request, end, how_ended, start, stoppable
 from neutral.run import read_stream
 from neutral.runlog import read_log
+from neutral.score_charts import class_bars
 from parity.engine.scratch import scratch_folder
 from parity.engine.statistics import compare_streams
 from parity.engine.verdicts import Status, Verdict
 from parity.suite.runs import draw, judge_runs, judge_tube
 from parity.suite.summary import Section, curves, facts_of, per_class, write_summary
-from scripts.common import (
-    FRAMEWORKS,
-    Parser,
-    ProgressReport,
-    add_config_options,
-    add_run_options,
-    arguments_of,
-    config_from,
-    make_progress,
-    open_datasets,
-    run_main,
-)
+from scripts.common import FRAMEWORKS, ProgressReport, make_progress, open_datasets, run_main
 from scripts.launcher import read_events
+from scripts.options import Parser, add_config_options, add_run_options, arguments_of, config_from
 from scripts.pair_pictures import draw_pictures, pictures_in
 
 

@@ -13,7 +13,8 @@ from parity.engine import gates
 from parity.engine.floors import Floors, FloorsFile
 from parity.engine.measure import SECTIONS, VARIANTS
 from parity.engine.rounding import count_terms, summation_errors
-from parity.suite.cases import CASES, FASTER_RCNN, FLOORS
+from parity.suite.cases import CASES, FASTER_RCNN
+from parity.suite.detector_case import FLOORS
 
 ROOT = Path(__file__).resolve().parent.parent
 

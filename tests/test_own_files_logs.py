@@ -11,17 +11,10 @@ import pytest
 from PIL import Image
 
 from neutral.errors import InputError
-from neutral.plots import (
-    class_bars,
-    compare_runs,
-    compare_steps,
-    differences,
-    facts,
-    gap_notes,
-    precision_recall,
-    with_gaps,
-)
+from neutral.plots import compare_runs, compare_steps, gap_notes, with_gaps
+from neutral.run_facts import differences, facts
 from neutral.runlog import numbers, read_log, write_csv
+from neutral.score_charts import class_bars, precision_recall
 from scripts import plot
 
 STATS = [0.1 * k for k in range(12)]

@@ -20,7 +20,7 @@ from neutral.errors import InputError
 from neutral.notes import Note
 from neutral.pictures import Mark, draw
 from neutral.randomness import stream
-from scripts.predict import find_files
+from scripts.photographs import find_files
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -13,7 +13,7 @@ from neutral.files import read_json
 from neutral.notes import Note
 from neutral.runlog import read_log
 from neutral.text import read_text
-from scripts.common import kind_of
+from scripts.options import kind_of
 
 PAGE = """<?xml version="1.0"{declared}?>
 <annotation><filename>{filename}</filename><size><width>{size[0]}</width><height>{size[1]}</height></size>

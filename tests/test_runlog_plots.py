@@ -7,7 +7,8 @@ from PIL import Image
 
 from neutral.config import DetrConfig
 from neutral.errors import InputError
-from neutral.plots import compare_runs, compare_steps, differences, mean_objects
+from neutral.plots import compare_runs, compare_steps
+from neutral.run_facts import differences, mean_objects
 from neutral.runlog import append_line, mean_losses, read_log
 
 

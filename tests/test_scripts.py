@@ -15,7 +15,7 @@ from neutral.evaluation import METRICS
 from neutral.runlog import read_log
 from neutral.weights import load_file, save_weights
 from scripts import predict, train
-from scripts.common import Parser, arguments_of
+from scripts.options import Parser, arguments_of
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = [

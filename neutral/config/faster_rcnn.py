@@ -100,6 +100,12 @@ class ProposalConfig:
     test_mode: Literal["nms", "top"] = "nms"  # tf TEST.MODE: "top" takes the best, without NMS
     top_count: Count = 5000
 
+    def counts(self, training: bool) -> tuple[int, int]:
+        """How many candidates enter NMS, and how many leave it."""
+        if training:
+            return self.pre_nms_train, self.post_nms_train
+        return self.pre_nms_test, self.post_nms_test
+
 
 @dataclass(frozen=True)
 class RpnConfig:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from neutral.config import Config
+from neutral.data.annotations import locate_coco, number, read_annotations
 from neutral.data.categories import Categories
-from neutral.data.coco import CocoDataset, locate_coco, number, read_annotations
+from neutral.data.coco import CocoDataset
 from neutral.data.images import ImageCache
 from neutral.data.panoptic import locate_panoptic, open_panoptic
 from neutral.data.scenes import CATEGORIES, ensure_scenes

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from neutral.config import Config
+from neutral.data.annotations import number
 from neutral.data.categories import Categories
-from neutral.data.coco import number
 from neutral.data.scenes import CATEGORIES
 from neutral.data.voc import CLASSES
 

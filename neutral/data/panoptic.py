@@ -13,15 +13,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from neutral.data.coco import (
-    CocoDataset,
-    Target,
+from neutral.data.annotations import (
     check_annotation,
     check_labels,
     check_present,
     read_annotations,
     with_area,
 )
+from neutral.data.coco import CocoDataset, Target
 from neutral.data.images import MAX_PIXELS, check_size
 from neutral.errors import InputError
 from neutral.files import regular

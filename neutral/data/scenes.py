@@ -102,6 +102,11 @@ def _draw_scene(
         left = int(generator.integers(0, config.width - size + 1))
         objects.append((category, place(category, size, top, left, len(objects) + 1), False))
 
+    return canvas.clip(0, 255).astype(np.uint8), _annotations(objects, owner)
+
+
+def _annotations(objects: list[tuple[int, int, bool]], owner: np.ndarray) -> list[dict]:
+    """Those of objects (category, drawn pixels, crowd) of which enough shows; `owner` [H, W] says where, from 1."""
     annotations = []
     for index, (category, drawn, crowd) in enumerate(objects, start=1):
         rows, columns = np.nonzero(owner == index)
@@ -117,7 +122,7 @@ def _draw_scene(
                 "segmentation": encode_mask(owner == index),
             }
         )
-    return canvas.clip(0, 255).astype(np.uint8), annotations
+    return annotations
 
 
 def write_scenes(root: Path, config: ScenesConfig, seed: int) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path, PureWindowsPath
 from xml.etree import ElementTree
 
 from door import schema
-from neutral.data.coco import CocoDataset, check_annotation, with_area
+from neutral.data.annotations import check_annotation, with_area
+from neutral.data.coco import CocoDataset
 from neutral.data.images import stored_size
 from neutral.errors import InputError
 from neutral.files import regular

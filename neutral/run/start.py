@@ -117,18 +117,30 @@ def begin(
             told = {"source": "checkpoint", "file": checkpoints.newest.name}
             append_line(log, {"header": header(session, config, datasets, told)})
     else:
-        weights, told = start_weights(session, config, options)
-        session.load(weights)
-        report_begun(told, report)
-        report_classes(told, datasets["train"].known, report)
-        for path in (log, links):  # of a run that ended before its first checkpoint
-            path.unlink(missing_ok=True)
-        append_line(log, {"header": header(session, config, datasets, told)})
-        place = Place(ranks=session.group.size)
+        place = afresh(session, config, datasets, options, report)
     for text in notes:
         note(folder, text)
         report({"phase": "message", "text": text})
     return place
+
+
+def afresh(
+    session,
+    config: Config,
+    datasets: dict[str, CocoDataset],
+    options: RunOptions,
+    report: Report,
+) -> Place:
+    """Loads the weights that a new run starts from, and begins its log."""
+    log, links = options.folder / LOG, options.folder / STREAM
+    weights, told = start_weights(session, config, options)
+    session.load(weights)
+    report_begun(told, report)
+    report_classes(told, datasets["train"].known, report)
+    for path in (log, links):  # of a run that ended before its first checkpoint
+        path.unlink(missing_ok=True)
+    append_line(log, {"header": header(session, config, datasets, told)})
+    return Place(ranks=session.group.size)
 
 
 def resume(

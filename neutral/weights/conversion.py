@@ -46,15 +46,7 @@ def convert(
     begun = _check_shapes(pieces, shapes, config, reset_heads, problems)
     for key in [key for key in pieces if key in begun]:
         left_out |= {p.name: "a class head for another number of classes" for p in pieces.pop(key)}
-    fills = tuple(fill_places(prefix, config) for prefix in source.fills)
-    for key in shapes:
-        if key in pieces or key in begun:
-            continue
-        lacking = source.may_lack and not any(k.startswith(source.may_lack) for k in pieces)
-        if (fills and not key.startswith(fills)) or (lacking and key.startswith(source.may_lack)):
-            begun[key] = f"not in {source.name}"
-        else:
-            problems.append(f"nothing fills {key}")
+    begun |= _beginning(pieces, begun, source, config, shapes, problems)
     for parts in pieces.values():
         problems += [text for p in parts if (text := _unfit(p, round_values))]
     if problems:
@@ -183,6 +175,26 @@ def _check_shapes(
         for key in shapes
         if other_classes and key.startswith(heads)
     }
+
+
+def _beginning(
+    pieces: dict[str, list[Piece]],
+    begun: dict[str, str],
+    source: Source,
+    config: Config,
+    shapes: Mapping,
+    problems: list[str],
+) -> dict[str, str]:
+    """What the source need not fill and does not, which begins anew; appends to `problems` what it has to fill."""
+    fills = tuple(fill_places(prefix, config) for prefix in source.fills)
+    lacking = source.may_lack and not any(key.startswith(source.may_lack) for key in pieces)
+    found = {}
+    for key in (key for key in shapes if key not in pieces and key not in begun):
+        if (fills and not key.startswith(fills)) or (lacking and key.startswith(source.may_lack)):
+            found[key] = f"not in {source.name}"
+        else:
+            problems.append(f"nothing fills {key}")
+    return found
 
 
 def _unfit(piece: Piece, round_values: bool) -> str:

@@ -84,15 +84,20 @@ def check_function(
     return Result(compare_answers(case.name, found["float64"], found["float32"], sides))
 
 
+def compare_raised(case: str, answers: list[dict], sides: tuple[str, str]) -> Verdict:
+    """What is said where at least one side raised."""
+    raised = [answer.get("raises") for answer in answers]
+    status = Status.INCONCLUSIVE if all(raised) else Status.FAIL
+    message = "; ".join(f"{s}: {text or 'no error'}" for s, text in zip(sides, raised))
+    return Verdict(case, "call", "(raises)", status, message=message)
+
+
 def compare_answers(
     case: str, wide: list[dict], narrow: list[dict], sides: tuple[str, str] = SIDES
 ) -> list[Verdict]:
     """What `call_function` gave on both sides, in float64 and in float32."""
-    raised = [answer.get("raises") for answer in wide]
-    if any(raised):
-        status = Status.INCONCLUSIVE if all(raised) else Status.FAIL
-        message = "; ".join(f"{s}: {text or 'no error'}" for s, text in zip(sides, raised))
-        return [Verdict(case, "call", "(raises)", status, message=message)]
+    if any("raises" in answer for answer in wide):
+        return [compare_raised(case, wide, sides)]
     if not wide[0]["outputs"] and not wide[1]["outputs"]:
         message = "nothing to compare: no arrays, no numbers"
         return [Verdict(case, "float64 outputs", "(all)", Status.INCONCLUSIVE, message=message)]

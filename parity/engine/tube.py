@@ -29,38 +29,7 @@ def compare_tube(
     if len(copies) < TUBE_COPIES:
         message = f"only {len(copies)} copies make no tube"
         return [Verdict(case, "tube", "copies", Status.INCONCLUSIVE, message=message)]
-    verdicts = []
-
-    def distances(run: tuple, component: str) -> np.ndarray:
-        return np.array([abs(a[component] - b[component]) for a, b in zip(run[0], base[0])])
-
-    for component in base[0][0]:
-        if any(component not in losses for losses in other[0]):
-            verdicts.append(
-                Verdict(case, "tube", component, Status.FAIL, message=f"missing in {side}'s losses")
-            )
-            continue
-        width = np.maximum.accumulate(np.max([distances(c, component) for c in copies], axis=0))
-        scale = np.maximum.accumulate([abs(losses[component]) for losses in base[0]])
-        limit = np.maximum(gates.TUBE * width, gates.TUBE_FLOOR * scale)
-        reached = distances(other, component)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = np.where(reached == 0, 0.0, reached / limit)
-        ratio = np.where(np.isfinite(reached), ratio, np.inf)
-        worst = int(np.argmax(ratio))
-        inside = bool(ratio[worst] <= 1)
-        message = "" if inside else f"leaves the tube at step {int(np.argmax(ratio > 1))}"
-        verdicts.append(
-            Verdict(
-                case,
-                "tube",
-                component,
-                Status.PASS if inside else Status.FAIL,
-                float(reached[worst]),
-                float(limit[worst]),
-                message,
-            )
-        )
+    verdicts = [judge_loss(case, name, base, copies, other, side) for name in base[0][0]]
 
     def gone(run: tuple) -> float:
         return total_norm({k: run[1][k].astype(np.float64) - base[1][k] for k in names})
@@ -70,3 +39,29 @@ def compare_tube(
     status = Status.PASS if measured <= limit else Status.FAIL
     message = f"of {length:.3g} gone in all"
     return [*verdicts, Verdict(case, "tube", "weights", status, measured, limit, message)]
+
+
+def judge_loss(
+    case: str, component: str, base: tuple, copies: list[tuple], other: tuple, side: str
+) -> Verdict:
+    """The step at which one loss comes nearest to the tube's edge, or leaves it furthest."""
+    if any(component not in losses for losses in other[0]):
+        message = f"missing in {side}'s losses"
+        return Verdict(case, "tube", component, Status.FAIL, message=message)
+
+    def distances(run: tuple) -> np.ndarray:
+        return np.array([abs(a[component] - b[component]) for a, b in zip(run[0], base[0])])
+
+    width = np.maximum.accumulate(np.max([distances(copy) for copy in copies], axis=0))
+    scale = np.maximum.accumulate([abs(losses[component]) for losses in base[0]])
+    limit = np.maximum(gates.TUBE * width, gates.TUBE_FLOOR * scale)
+    reached = distances(other)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(reached == 0, 0.0, reached / limit)
+    ratio = np.where(np.isfinite(reached), ratio, np.inf)
+    worst = int(np.argmax(ratio))
+    inside = bool(ratio[worst] <= 1)
+    status = Status.PASS if inside else Status.FAIL
+    message = "" if inside else f"leaves the tube at step {int(np.argmax(ratio > 1))}"
+    measured = float(reached[worst])
+    return Verdict(case, "tube", component, status, measured, float(limit[worst]), message)

@@ -10,7 +10,7 @@ from neutral.processes import tie_to_parent
 from parity.engine.floors import read_floors
 from parity.files import read_json
 from parity.pytest_plugin import is_ours, live_of
-from parity.suite.cases import FLOORS
+from parity.suite.detector_case import FLOORS
 from parity.suite.order import in_order
 
 tie_to_parent()  # gpu_check starts the suite

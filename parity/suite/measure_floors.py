@@ -19,7 +19,8 @@ from parity.engine.randomness import stream
 from parity.engine.ulps import moved
 from parity.engine.workers import Workers
 from parity.files import write_json
-from parity.suite.cases import CASES, FASTER_RCNN, FLOORS, DetectorCase
+from parity.suite.cases import CASES, FASTER_RCNN
+from parity.suite.detector_case import FLOORS, DetectorCase
 
 SCENES = Path(__file__).resolve().parent.parent.parent / "logs" / "data"
 

@@ -27,7 +27,7 @@ from parity.engine.weights import drawn_weights
 from parity.engine.workers import Worker
 from parity.errors import WorkerDied
 from parity.suite.ask import ask
-from parity.suite.cases import DetectorCase
+from parity.suite.detector_case import DetectorCase
 from parity.suite.rank import EPOCHS, SOUND, TASK
 from parity.suite.stepping import drop_epochs, step_rates
 

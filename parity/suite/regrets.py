@@ -18,7 +18,7 @@ from parity.engine.verdicts import Verdict
 from parity.engine.weights import drawn_weights
 from parity.engine.workers import Worker
 from parity.suite.ask import ask
-from parity.suite.cases import DetectorCase
+from parity.suite.detector_case import DetectorCase
 
 CHECK = "regrets"
 LIMIT = 1e-9  # of the greatest evidence, as regrets are

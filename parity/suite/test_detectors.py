@@ -13,14 +13,8 @@ from parity.engine.detections import match_detections
 from parity.engine.workers import FRAMEWORKS
 from parity.suite.ask import ask
 from parity.suite.average_precision import compare_ap
-from parity.suite.cases import (
-    CASES,
-    FASTER_RCNN,
-    FEW_SCENES,
-    OVERFITTED_IMAGES,
-    OVERFITTING,
-    DetectorCase,
-)
+from parity.suite.cases import CASES, FASTER_RCNN, FEW_SCENES, OVERFITTED_IMAGES, OVERFITTING
+from parity.suite.detector_case import DetectorCase
 
 
 def identifier(case: DetectorCase) -> str:

@@ -24,7 +24,8 @@ from parity.engine.workers import FRAMEWORKS, Worker, Workers
 from parity.errors import WorkerDied, WorkerError
 from parity.mutants.kill import Hunt
 from parity.suite.ask import ask
-from parity.suite.cases import COCO_MINI, STEPPING, DetectorCase, sizes
+from parity.suite.cases import STEPPING
+from parity.suite.detector_case import COCO_MINI, DetectorCase, sizes
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
 from parity.suite.mutants.probes import PROBES
 from parity.suite.op_cases import OP_CASES, comparable, pad

@@ -16,8 +16,8 @@ from door.display import plain
 from door.terminal import Console, Table, say
 from neutral.board import Board
 from neutral.pictures import Mark, beside, draw
-from neutral.plots import class_bars, precision_recall
 from neutral.runlog import append_lines, write_csv
+from neutral.score_charts import class_bars, precision_recall
 from neutral.weights import save_weights
 from parity.engine.verdicts import Status, Verdict
 from parity.report.report import Report

@@ -127,11 +127,7 @@ class RegionProposalNetwork(nn.Module):
                 lambda given: order_regret(*map(ops.to_numpy, (objectness, order)), given),
             )
             return mark_empty(order, ops.take(entering, order))
-        before, after = (
-            (limits.pre_nms_train, limits.post_nms_train)
-            if training
-            else (limits.pre_nms_test, limits.post_nms_test)
-        )
+        before, after = limits.counts(training)
         chosen, start = [], 0
         counts = [len(level) for level in anchors] if limits.per_level else [objectness.shape[1]]
         for count in counts:

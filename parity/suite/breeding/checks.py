@@ -29,7 +29,8 @@ from parity.errors import InputError, WorkerDied, WorkerError
 from parity.mutants.kill import Probe
 from parity.mutants.warm import Warm
 from parity.suite.ask import ask
-from parity.suite.cases import CASES, FASTER_RCNN, DetectorCase
+from parity.suite.cases import CASES, FASTER_RCNN
+from parity.suite.detector_case import DetectorCase
 from parity.suite.mutants import probes
 from parity.suite.regrets import collect_regrets, compare_regrets
 from parity.suite.stepping import OPTIMISERS, injected_gradients

@@ -26,8 +26,8 @@ from rich.progress import (
 from door.ranges import Range, add_number
 from door.terminal import Console
 from neutral.files import replacing, write_json
-from parity.mutants import ROOT
-from parity.mutants.kill import Hunt
+from parity.mutants import ROOT, Mutant
+from parity.mutants.kill import Hunt, Kill
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
 from parity.suite.mutants.probes import PROBES, false_alarms
 
@@ -49,7 +49,31 @@ def main() -> int:
         return 2
     chosen = [MUTANTS[name] for name in options.names or MUTANTS]
     probes = false_alarms(options.seeds if not options.names else 0)
-    kills, alarms, started, hunt = [], [], time.time(), Hunt(PROBES, PLANTING)
+    started = time.time()
+    kills, alarms = try_all(chosen, probes)
+    false = [alarm for alarm in alarms if alarm["failures"]]
+    result = {
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(time.time() - started),
+        "machine": platform.machine(),
+        "mutants": [kill.to_dict() for kill in kills],
+        "sound_runs": len(alarms),
+        "false_alarms": false,
+    }
+    write_json(options.out / "mutants.json", result)
+    if options.docs:
+        write_docs(result)
+    named = sum(kill.as_named for kill in kills)
+    print(
+        f"{named} of {len(kills)} mutants killed by their named check at their named node, "
+        f"{sum(k.caught for k in kills)} caught at all; {len(false)} false alarms in {len(alarms)} sound runs"
+    )
+    return 0 if named == len(kills) and not false else 1
+
+
+def try_all(chosen: list[Mutant], probes: list) -> tuple[list[Kill], list[dict]]:
+    """What became of each mutant, and what turned red in sound runs, told as they come."""
+    kills, alarms, hunt = [], [], Hunt(PROBES, PLANTING)
     columns = (TextColumn("{task.description:<34}"), BarColumn(30), MofNCompleteColumn())
     console = Console(stderr=True)
     with Progress(
@@ -73,29 +97,17 @@ def main() -> int:
                 progress.advance(task)
         finally:
             hunt.close()
-    false = [alarm for alarm in alarms if alarm["failures"]]
-    result = {
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "seconds": round(time.time() - started),
-        "machine": platform.machine(),
-        "mutants": [kill.to_dict() for kill in kills],
-        "sound_runs": len(alarms),
-        "false_alarms": false,
-    }
-    write_json(options.out / "mutants.json", result)
-    if options.docs:
-        write_json(ROOT / "logs" / "reference" / "mutants.json", result)
-        page = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False).from_string(
-            (HERE / "mutants.md.j2").read_text()
-        )
-        with replacing(ROOT / "docs" / "mutants.md") as temporary:
-            temporary.write_text(page.render(result=result))
-    named = sum(kill.as_named for kill in kills)
-    print(
-        f"{named} of {len(kills)} mutants killed by their named check at their named node, "
-        f"{sum(k.caught for k in kills)} caught at all; {len(false)} false alarms in {len(alarms)} sound runs"
+    return kills, alarms
+
+
+def write_docs(result: dict) -> None:
+    """The committed result, and docs/mutants.md made of it."""
+    write_json(ROOT / "logs" / "reference" / "mutants.json", result)
+    page = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False).from_string(
+        (HERE / "mutants.md.j2").read_text()
     )
-    return 0 if named == len(kills) and not false else 1
+    with replacing(ROOT / "docs" / "mutants.md") as temporary:
+        temporary.write_text(page.render(result=result))
 
 
 if __name__ == "__main__":

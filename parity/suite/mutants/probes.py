@@ -22,7 +22,8 @@ from parity.engine.workers import Worker
 from parity.errors import InputError
 from parity.mutants.kill import Probe
 from parity.suite.ask import ask
-from parity.suite.cases import CASES, FASTER_RCNN, POST_NORM, RANKED, DetectorCase, sizes
+from parity.suite.cases import CASES, FASTER_RCNN, POST_NORM, RANKED
+from parity.suite.detector_case import DetectorCase, sizes
 from parity.suite.op_cases import collect_ops, compare_ops_64
 from parity.suite.ranks import collect_ranks, compare_frameworks, compare_ranks
 from parity.suite.stepping import collect_steps, drop_epochs
