@@ -38,8 +38,6 @@ from parity.report.report import Report, Timing
 from parity.report.terminal import conclude as tell
 from parity.report.terminal import on_terminal, print_table, shown
 
-NAMES = ("run", "map", "record", "compare", "diff", "floors", "lint")
-
 
 def run(options: argparse.Namespace) -> int:
     """Everything about a pair, or the quick part of it; 1 when anything failed."""
@@ -206,6 +204,7 @@ COMMANDS = (  # name, what runs it, its options, what it does, an example
     ),
     ("lint", lint, lint_options, "Looks for known differences in Jittor code.", "my_port/"),
 )
+NAMES = tuple(name for name, *_ in COMMANDS)
 
 
 def main(arguments: list[str] | None = None) -> int:
