@@ -18,7 +18,7 @@ from parity.atlas.page import explain, render
 from parity.atlas.snippets import plain
 from parity.engine.verdicts import Status
 from scripts.atlas import DOCS
-from tests.test_scripts import ROOT, run
+from tests.commands import ROOT, run
 
 
 def test_the_catalogue_is_whole():

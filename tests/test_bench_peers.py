@@ -15,7 +15,7 @@ from parity.engine.gates import DETECTION_SCORE
 from scripts.peers import SYSTEMS, check_installed, systems_of
 from scripts.peers.measure import WORK, Plan, other_sizes, turns
 from scripts.peers.report import chart_of, ratios
-from tests.test_scripts import TINY_RCNN, run
+from tests.commands import TINY_RCNN, run
 
 SMALL_DETR = [
     "--set=model.backbone.name=resnet18",

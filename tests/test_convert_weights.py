@@ -15,7 +15,7 @@ from neutral.runlog import read_log
 from neutral.weights import load_file, save_weights
 from neutral.weights.layout import canonical_shapes
 from parity.engine.weights import drawn_weights
-from tests.test_scripts import ROOT, run
+from tests.commands import ROOT, run
 
 PRESET = "--preset=scenes_detr"
 

@@ -12,7 +12,7 @@ import pytest
 
 from jittor_setup import cuda_home
 from jittor_setup.cuda_home import CudaHomeError, Toolkit, build, find_toolkit, variables, wheels
-from tests.test_scripts import ROOT, run
+from tests.commands import ROOT, run
 
 HEADERS = ("cuda_runtime.h", "curand_kernel.h", "cuda_fp16.h", *cuda_home.NEEDED.values())
 

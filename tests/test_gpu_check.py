@@ -19,7 +19,7 @@ from scripts import gpu_check
 from scripts.gpu import harness, plan, runner, timing, warm, work
 from scripts.gpu.plan import BY_NAME, CLOSING, STEPS, Step, choose, next_step
 from scripts.gpu.runner import Warmer, run_step
-from tests.test_scripts import run
+from tests.commands import run
 
 CORES = 16
 

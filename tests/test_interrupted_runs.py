@@ -13,7 +13,7 @@ import pytest
 
 from neutral.runlog import read_log
 from neutral.weights import load_file
-from tests.test_scripts import ROOT, TINY, run
+from tests.commands import ROOT, TINY, run
 
 EPOCHS, STEPS = 3, 8
 OPTIONS = [

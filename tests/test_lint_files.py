@@ -10,7 +10,7 @@ import pytest
 
 from parity.atlas.lint import main
 from parity.atlas.lint.run import lint_path
-from tests.test_scripts import ROOT
+from tests.commands import ROOT
 
 BAD = "import jittor as jt\nfrom jittor import nn\ny = nn.interpolate(x, size=(2, 2))\n"
 

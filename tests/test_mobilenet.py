@@ -14,7 +14,7 @@ from neutral.weights.conversion import convert
 from neutral.weights.layout import canonical_shapes
 from neutral.weights.stored import in_memory
 from parity.engine.weights import drawn_weights
-from tests.test_conversion import there_and_back
+from tests.conversions import there_and_back
 from torch_impl.session import Session
 
 # channels and strides of the fourteen layers

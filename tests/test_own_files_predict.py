@@ -16,7 +16,7 @@ from neutral.run import RunOptions, train
 from neutral.weights import load_file, save_weights
 from scripts import evaluate, predict
 from scripts.common import ProgressReport, make_progress
-from tests.test_own_files_coco import own_classes
+from tests.test_own_files_categories import own_classes
 
 SETTINGS = (
     *("model.backbone.width=8", "model.transformer.hidden_dim=16", "model.num_queries=6"),

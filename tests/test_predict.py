@@ -15,7 +15,7 @@ from PIL import Image
 from neutral.config import preset
 from neutral.data.names import COCO, label_names
 from neutral.pictures import GREEN, Mark, beside, draw, heat
-from tests.test_scripts import ROOT, TINY, TINY_RCNN, run
+from tests.commands import ROOT, TINY, TINY_RCNN, run
 
 
 @pytest.fixture(scope="module")

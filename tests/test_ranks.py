@@ -23,7 +23,7 @@ from neutral.run.start import other_ranks
 from neutral.runlog import read_log
 from scripts.bench_ranks import predicted, slowest
 from scripts.launcher import obituary
-from tests.test_scripts import TINY, run
+from tests.commands import TINY, run
 
 OPTIONS = (*TINY, "--set=optimiser.epochs=1", "--set=optimiser.batch_size=2")
 needs_mpi = pytest.mark.skipif(

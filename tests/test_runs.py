@@ -18,8 +18,8 @@ from neutral.errors import InputError
 from neutral.run import RunOptions, one_unit_away, train
 from neutral.runlog import append_lines, read_log
 from neutral.weights import load_file
+from tests.commands import ROOT, TINY, TINY_RCNN, run
 from tests.test_interrupted_runs import follow
-from tests.test_scripts import ROOT, TINY, TINY_RCNN, run
 
 torch = pytest.importorskip("torch")
 

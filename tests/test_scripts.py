@@ -3,51 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from neutral.evaluation import METRICS
 from neutral.runlog import read_log
 from neutral.weights import load_file, save_weights
-from scripts import predict, train
-from scripts.options import Parser, arguments_of
-
-ROOT = Path(__file__).resolve().parent.parent
-TINY = [
-    "--preset=scenes_detr",
-    "--set=model.backbone.width=8",
-    "--set=model.transformer.hidden_dim=16",
-    "--set=model.transformer.feedforward_dim=16",
-    "--set=model.transformer.encoder_layers=1",
-    "--set=model.transformer.decoder_layers=2",
-    "--set=model.transformer.dropout=0.1",
-    "--set=data.scenes.train_images=8",
-    "--set=data.scenes.val_images=3",
-    "--set=optimiser.batch_size=4",
-]
-
-TINY_RCNN = [
-    "--preset=scenes_frcnn",
-    "--set=model.backbone.width=8",
-    "--set=model.fpn.channels=8",
-    "--set=model.roi.hidden=16",
-    "--set=model.roi.dropout=0.1",
-    "--set=optimiser.kind=sgd",
-    "--set=data.scenes.train_images=8",
-    "--set=data.scenes.val_images=3",
-]
-
-
-def run(name: str, *arguments, code: int = 0) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == code, result.stdout + result.stderr
-    return result
+from tests.commands import TINY, TINY_RCNN, run
 
 
 @pytest.fixture(scope="module")
@@ -199,55 +163,6 @@ def test_damaged_weights_are_one_clear_error(framework, kind, named, trained, tm
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("framework", ["torch", "jittor"])
-def test_bad_data_is_one_clear_error(framework, coco_folder, tmp_path):
-    root = coco_folder()
-    file = root / "train2017" / "2.png"
-    file.write_bytes(file.read_bytes()[:60])
-    options = [
-        "--set=transform.train_sizes=64",
-        "--set=transform.crop_probability=0",
-        "--set=model.num_classes=91",
-    ]
-    arguments = [
-        f"--framework={framework}",
-        *TINY,
-        *options,
-        f"--data={root}",
-        "--set=optimiser.batch_size=2",
-    ]
-    result = run("train", *arguments, f"--out={tmp_path / 'out'}", code=2)
-    assert "2.png" in result.stderr.strip().splitlines()[-1]
-    assert "Traceback" not in result.stderr
-    if framework == "torch":  # once the image is mended, the same command starts: no epoch was lost
-        Image.new("RGB", (40, 30)).save(file)
-        run("train", *arguments, "--set=optimiser.epochs=1", f"--out={tmp_path / 'out'}")
-
-
-def test_bad_options(tmp_path):
-    result = run("train", "--framework=torch", "--preset=detr_r34", f"--out={tmp_path}", code=2)
-    assert "detr_r34" in result.stderr
-    result = run("train_pair", *TINY, "--set=optimiser.lr=x", f"--out={tmp_path}", code=2)
-    assert "optimiser.lr" in result.stderr
-    result = run("plot", tmp_path / "no.txt", tmp_path / "log.txt", code=2)
-    assert "no such log" in result.stderr
-
-
-def test_without_a_gpu_cuda_is_refused(tmp_path):
-    from jittor_setup.environment import cuda_usable
-
-    if cuda_usable():
-        pytest.skip("this machine has a GPU")
-    for framework in ("torch", "jittor"):
-        arguments = [
-            f"--framework={framework}",
-            *TINY,
-            "--device=cuda",
-            f"--out={tmp_path / framework}",
-        ]
-        assert "no usable CUDA GPU" in run("train", *arguments, code=2).stderr
-
-
 def test_doctor_finds_this_machine_able():
     assert "both frameworks can run" in run("doctor").stdout
 
@@ -323,31 +238,3 @@ def test_memory_is_told_by_module(framework, tmp_path):
     assert all(50 < mib < 1e5 for _, _, mib in events)
     assert "backbone" in told.stdout
     assert not (tmp_path / "log.txt").exists()
-
-
-@pytest.mark.parametrize("script", [train, predict])
-def test_another_process_is_given_the_same_options(script):
-    """Every option with a value that is not its default, through the command line and back."""
-    parser = Parser()
-    script.add_options(parser)
-    given = []
-    for action in (a for a in parser._actions if a.option_strings and a.dest != "help"):
-        flag = action.option_strings[-1]
-        if action.nargs == 0:
-            given.append(flag)
-        elif action.choices:
-            given += [flag, next(str(c) for c in action.choices if c != action.default)]
-        elif action.nargs == "+":
-            given += [flag, "x y", "z"]
-        elif action.type in (None, Path):
-            given += [
-                f"{flag}=-odd name",
-                *([f"{flag}=two"] if isinstance(action.default, list) else []),
-            ]
-        else:
-            given += [flag, "0.25" if action.dest == "threshold" else "7"]
-    options = parser.parse_args(given)
-    told = arguments_of(options, script.add_options)
-    assert parser.parse_args(told) == options and len(told) > 10
-    changed = parser.parse_args(arguments_of(options, script.add_options, out=Path("elsewhere")))
-    assert changed.out == Path("elsewhere")

@@ -13,7 +13,7 @@ from pathlib import Path
 from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
 from neutral.run import RunOptions, train
-from tests.test_scripts import ROOT, TINY
+from tests.commands import ROOT, TINY
 
 SETTINGS = [part.removeprefix("--set=") for part in TINY if part.startswith("--set=")]
 

@@ -17,8 +17,8 @@ from neutral.weights import initial_weights, load_weights, save_weights
 from neutral.weights.layout import canonical_shapes
 from parity.engine.verdicts import Status, Verdict
 from parity.report.report import Report
+from tests.commands import TINY
 from tests.hostile.asking import exit_of, refused
-from tests.test_scripts import TINY
 
 NAN, INFINITY = float("nan"), float("inf")
 

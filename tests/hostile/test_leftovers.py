@@ -17,8 +17,8 @@ from neutral.files import clear_once, write_json
 from neutral.locks import clear_unfinished, unfinished
 from parity.engine import scratch as scratches
 from parity.engine.scratch import scratch, scratch_folder
+from tests.commands import ROOT
 from tests.hostile.small import wait_for
-from tests.test_scripts import ROOT
 
 HOLDER = """
 import sys, time

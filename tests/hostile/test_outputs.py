@@ -18,8 +18,8 @@ from neutral.panoptic import write_predictions
 from neutral.pictures import save
 from neutral.weights import save_weights
 from scripts.outputs import apart, check_outputs, outputs_of
+from tests.commands import TINY, run
 from tests.hostile.small import tiny
-from tests.test_scripts import TINY, run
 
 
 @pytest.fixture(scope="module")

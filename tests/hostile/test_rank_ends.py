@@ -8,11 +8,11 @@ import signal
 import pytest
 
 from neutral.weights import load_file
+from tests.commands import TINY, run
 from tests.hostile import small
 from tests.hostile.small import alive, descendants
 from tests.hostile.test_signals import child_with
 from tests.test_ranks import needs_mpi
-from tests.test_scripts import TINY, run
 
 SMALL = (*TINY, "--set=optimiser.batch_size=2")
 WITH_MPI = pytest.param("jittor", marks=[needs_mpi, pytest.mark.hostile])

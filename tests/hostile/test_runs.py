@@ -14,8 +14,8 @@ from neutral.locks import OWNER, owned
 from neutral.run import read_stream
 from neutral.runlog import read_log
 from neutral.weights import load_file, save_weights
+from tests.commands import TINY, TINY_RCNN, run
 from tests.hostile.small import changed, records_of, start, tiny, trained
-from tests.test_scripts import TINY, TINY_RCNN, run
 
 pytest.importorskip("torch")
 MANY = "--set=optimiser.epochs=1000"

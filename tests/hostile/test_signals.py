@@ -15,9 +15,9 @@ import pytest
 from neutral.processes import PARENT, call, end, how_ended, start, stoppable
 from neutral.weights import load_file, save_weights
 from scripts import train_pair
+from tests.commands import ROOT, TINY, run
 from tests.hostile import small
 from tests.hostile.small import alive, descendants, wait_for
-from tests.test_scripts import ROOT, TINY, run
 
 CHILD = """
 import os, sys, time

@@ -25,8 +25,8 @@ from neutral.evaluation import from_results
 from neutral.files import fetch, read_json, sha256_of
 from neutral.runlog import read_log
 from neutral.weights.readers import read_checkpoint
+from tests.commands import ROOT, TINY, TINY_RCNN, run
 from tests.hostile.small import start, tiny, trained
-from tests.test_scripts import ROOT, TINY, TINY_RCNN, run
 
 READERS = [read_checkpoint, read_json, load_image, read_log, read_segments, sha256_of]
 

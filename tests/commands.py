@@ -1,0 +1,39 @@
+"""How the tests run a script: in a process of its own, with options that make it quick."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = [
+    "--preset=scenes_detr",
+    "--set=model.backbone.width=8",
+    "--set=model.transformer.hidden_dim=16",
+    "--set=model.transformer.feedforward_dim=16",
+    "--set=model.transformer.encoder_layers=1",
+    "--set=model.transformer.decoder_layers=2",
+    "--set=model.transformer.dropout=0.1",
+    "--set=data.scenes.train_images=8",
+    "--set=data.scenes.val_images=3",
+    "--set=optimiser.batch_size=4",
+]
+
+TINY_RCNN = [
+    "--preset=scenes_frcnn",
+    "--set=model.backbone.width=8",
+    "--set=model.fpn.channels=8",
+    "--set=model.roi.hidden=16",
+    "--set=model.roi.dropout=0.1",
+    "--set=optimiser.kind=sgd",
+    "--set=data.scenes.train_images=8",
+    "--set=data.scenes.val_images=3",
+]
+
+
+def run(name: str, *arguments, code: int = 0) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == code, result.stdout + result.stderr
+    return result
