@@ -28,9 +28,10 @@ from scripts.options import Parser
 
 PROBE = """
 import json
-from {0}_impl.runtime import configure, describe
-configure("cpu", "float32")
-print("RESULT" + json.dumps(describe()))
+import {0}_impl.runtime
+from parity.backends import {0} as backend
+backend.configure("cpu", "float32")
+print("RESULT" + json.dumps(backend.describe()))
 """
 PACKAGES = (
     "torch",

@@ -56,18 +56,8 @@ def mixed_precision(kind: str):
         yield
 
 
-def vary(variant: str) -> None:
-    """Another order of summation, to measure noise: "one thread", "without oneDNN" or "cuDNN"; others undo it."""
-    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
-    torch.set_num_threads(1 if variant == "one thread" else threads)
-    torch.backends.mkldnn.enabled = variant != "without oneDNN"
-    torch.backends.cudnn.enabled = variant != "without cuDNN"
-
-
 def describe() -> dict:
-    """Versions and numerical switches, for reports and log headers."""
-    smallest = torch.tensor(1e-40, dtype=torch.float32, device="cpu")
-    wide = torch.tensor(2**40, device="cpu")
+    """Versions and switches, for log headers. How it computes is asked by the harness (parity/backends/torch.py)."""
     return {
         "framework": "torch",
         "version": torch.__version__,
@@ -76,10 +66,6 @@ def describe() -> dict:
         "device_name": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu",
         "onednn": torch.backends.mkldnn.is_available(),
         "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
-        "flush_to_zero": bool((smallest * 1.0 == 0).item()),
-        "narrows_64_bit": bool(wide.item() != 2**40),
-        "sees_nan": _sees_nan(),
-        "deterministic": _repeats(),
         "libraries": loaded_libraries("libtorch_cpu", "libtorch_cuda.", "libcudnn.", "libc10"),
         "threads": torch.get_num_threads(),
     }
@@ -98,25 +84,3 @@ def load_native(path: str) -> object:
 def as_array(value) -> np.ndarray:
     """A tensor or array that `load_native` gave, as float32."""
     return torch.as_tensor(value).detach().to(torch.float32).cpu().numpy()
-
-
-def _sees_nan() -> bool:
-    """Whether comparisons in kernels know NaN, which fast-math may optimise away."""
-    x = torch.tensor([float("nan"), 1.0])
-    return (x != x).tolist() == [True, False]
-
-
-def _repeats() -> bool:
-    """Whether a convolution and a long sum give the same bits again, backward included."""
-
-    def once() -> list[bytes]:
-        x, w = (
-            torch.linspace(-1, 1, n).reshape(s)
-            for n, s in ((24576, (2, 3, 64, 64)), (216, (8, 3, 3, 3)))
-        )
-        w.requires_grad_()
-        loss = (torch.nn.functional.conv2d(x, w, padding=1) ** 2).sum()
-        (gradient,) = torch.autograd.grad(loss, [w])
-        return [t.detach().cpu().numpy().tobytes() for t in (loss, gradient)]
-
-    return once() == once()

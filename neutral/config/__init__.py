@@ -2,7 +2,7 @@
 
 `preset(name)` gives a configuration, `with_overrides(config, ["optimiser.lr=1e-3"])` changes it,
 `to_dict` / `from_dict` carry it through logs and checkpoints. shared.py, detr.py and
-faster_rcnn.py hold the fields, presets.py the systems' values.
+faster_rcnn.py hold the fields, detr_presets.py, presets.py and pyramid_presets.py the systems' values.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from door.ranges import Seed
-from neutral.config import presets
+from neutral.config import detr_presets, presets, pyramid_presets
 from neutral.config.detr import (
     CriterionConfig,
     DetrConfig,
@@ -80,14 +80,14 @@ class Config:
 
 
 PRESETS = {
-    "detr_r50": partial(presets.detr, "resnet50", False),
-    "detr_r101": partial(presets.detr, "resnet101", False),
-    "detr_r50_dc5": partial(presets.detr, "resnet50", True),
-    "detr_r101_dc5": partial(presets.detr, "resnet101", True),
-    "detr_r50_panoptic": partial(presets.detr_panoptic, "resnet50", False),
-    "detr_r101_panoptic": partial(presets.detr_panoptic, "resnet101", False),
-    "detr_r50_dc5_panoptic": partial(presets.detr_panoptic, "resnet50", True),
-    "scenes_detr": presets.scenes_detr,
+    "detr_r50": partial(detr_presets.detr, "resnet50", False),
+    "detr_r101": partial(detr_presets.detr, "resnet101", False),
+    "detr_r50_dc5": partial(detr_presets.detr, "resnet50", True),
+    "detr_r101_dc5": partial(detr_presets.detr, "resnet101", True),
+    "detr_r50_panoptic": partial(detr_presets.detr_panoptic, "resnet50", False),
+    "detr_r101_panoptic": partial(detr_presets.detr_panoptic, "resnet101", False),
+    "detr_r50_dc5_panoptic": partial(detr_presets.detr_panoptic, "resnet50", True),
+    "scenes_detr": detr_presets.scenes_detr,
     "trzy_vgg16": partial(presets.trzy, "vgg16"),
     "trzy_resnet50": partial(presets.trzy, "resnet50"),
     "trzy_resnet101": partial(presets.trzy, "resnet101"),
@@ -98,11 +98,11 @@ PRESETS = {
     "tf_res50": partial(presets.tf, "resnet50"),
     "tf_res101": partial(presets.tf, "resnet101"),
     "tf_res152": partial(presets.tf, "resnet152"),
-    "torchvision_r50_fpn": presets.torchvision_r50_fpn,
-    "d2_r50_fpn": presets.d2_r50_fpn,
-    "d2_r50_c4": presets.d2_r50_c4,
-    "a5_fpn": presets.a5_fpn,
-    "scenes_frcnn": presets.scenes_frcnn,
+    "torchvision_r50_fpn": pyramid_presets.torchvision_r50_fpn,
+    "d2_r50_fpn": pyramid_presets.d2_r50_fpn,
+    "d2_r50_c4": pyramid_presets.d2_r50_c4,
+    "a5_fpn": pyramid_presets.a5_fpn,
+    "scenes_frcnn": pyramid_presets.scenes_frcnn,
 }
 
 

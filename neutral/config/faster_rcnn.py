@@ -2,7 +2,7 @@
 
 The systems are trzy/FasterRCNN, chenyuntc/simple-faster-rcnn-pytorch ("simple"), ruotianluo's port
 of tf-faster-rcnn ("tf"), torchvision's fasterrcnn_resnet50_fpn, detectron2, and the EECS 498
-exercise A5-2 ("a5"). presets.py says who has which value.
+exercise A5-2 ("a5"). presets.py and pyramid_presets.py say who has which value.
 """
 
 from __future__ import annotations
