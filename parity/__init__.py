@@ -38,6 +38,7 @@ _PLACES = {
     "examine": "engine.result",
     "judge_seeds": "engine.statistics",
     "measure_floors": "engine.measure",
+    "pretrained": "engine.pretrained",
     "propose_names": "engine.mapping",
     "record": "engine.offline",
 }

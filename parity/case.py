@@ -38,16 +38,16 @@ class Case:
     """Two halves, and what they are given.
 
     inputs, targets: trees (tuples, lists, dictionaries, dataclasses) of arrays, numbers and strings: a function that
-    makes them here, or a target that makes them in the reference's process. weights: float32 arrays by the
-    reference's names from shapes by name, a function or a target likewise. float64, float32: which gates.
-    training: batch statistics are computed (None:
-    modules' modes are left alone). gradients: whether there is a backward pass. batches: trees for the training steps.
+    makes them here, or a target that makes them in the reference's process; without inputs only data is compared.
+    weights: float32 arrays by the reference's names from shapes by name, a function or a target likewise.
+    float64, float32: which gates. training: batch statistics are computed (None: modules' modes are left alone).
+    gradients: whether there is a backward pass. batches: trees for the training steps.
     """
 
     name: str
     reference: Side
     candidate: Side
-    inputs: str | Callable
+    inputs: str | Callable | None
     targets: str | Callable | None = None
     weights: str | Callable = "parity.engine.weights:drawn_weights"
     float64: bool = True
@@ -78,8 +78,9 @@ class Case:
 class Subject:
     """What a target may return instead of a bare module; everything but `model` may be left out.
 
-    model: a module or a plain function, or several by name. prepare(inputs): a tree of arrays -> what this half takes;
-    tensors of them when nothing is said. cast: whether floats of the inputs get the run's dtype before.
+    model: a module or a plain function, or several by name; None where there is only data.
+    prepare(inputs): a tree of NumPy arrays -> what this half takes; tensors of them when nothing is said.
+    cast: whether floats of the inputs get the run's dtype before.
     forward(prepared, run) -> outputs; run has choices, step, training, dtype, device.
     losses(outputs, targets, run) -> {name: scalar}; without it a fixed weighting of all float outputs.
     loss_weights: {name: weight} of the total, 1 where nothing is said; total(outputs, losses) -> scalar instead.
@@ -101,7 +102,7 @@ class Subject:
     modules that are not looked into. session: anything that the suite's own requests need.
     """
 
-    model: object
+    model: object = None
     prepare: Callable | None = None
     cast: bool = True
     forward: Callable | None = None
@@ -163,12 +164,14 @@ class FunctionCase:
     gradients: bool = True
 
 
-# files with a pair: torch_side(), jittor_side() and inputs(), or a Case under the name CASE
+# files with a pair: torch_side() and jittor_side(), or both_sides(); inputs(); or a Case under the name CASE
 
-SIDES = {  # the function that builds a half, and the backend it lives in; the second name is the older one
-    "torch": ("torch_side", "torch"),
-    "jittor": ("jittor_side", "jittor"),
-}
+BOTH = "both_sides"  # builds either half
+HALVES = {
+    "torch": "torch_side",
+    "jittor": "jittor_side",
+}  # by backend the function that builds the half
+DATA = ("torch_data", "jittor_data")
 
 
 def case_from_file(path: Path | str) -> Case:
@@ -177,26 +180,28 @@ def case_from_file(path: Path | str) -> Case:
     module = load_file(path)
     if isinstance(getattr(module, "CASE", None), Case):
         return module.CASE
-    missing = [
-        wanted
-        for old, (wanted, _) in SIDES.items()
-        if not callable(getattr(module, wanted, None)) and not callable(getattr(module, old, None))
-    ]
-    if not callable(getattr(module, "inputs", None)):
+
+    def has(name: str) -> bool:
+        return callable(getattr(module, name, None))
+
+    data_only = has(BOTH) or all(map(has, DATA))
+    halves = () if data_only else tuple(HALVES.values())
+    missing = [name for name in halves if not has(name)]
+    if not has("inputs") and not data_only:
         missing.append("inputs")
     if missing:
         raise InputError(f"{path}: defines no function {', '.join(missing)} (docs/pairs.md)")
     reference, candidate = (
-        Side("parity.case:pair_side", backend, arguments={"path": str(path), "half": half})
-        for half, (_, backend) in SIDES.items()
+        Side("parity.engine.pair_file:pair_side", half, arguments={"path": str(path), "half": half})
+        for half in HALVES
     )
-    weights = {"weights": f"{path}:weights"} if hasattr(module, "weights") else {}
+    weights = {"weights": f"{path}:weights"} if has("weights") else {}
     return Case(
         path.stem,
         reference,
         candidate,
-        f"{path}:inputs",
-        targets=f"{path}:targets" if hasattr(module, "targets") else None,
+        f"{path}:inputs" if has("inputs") else None,
+        targets=f"{path}:targets" if has("targets") else None,
         training=getattr(module, "TRAINING", False),
         float64=getattr(module, "FLOAT64", True),
         float32=getattr(module, "FLOAT32", True),
@@ -204,24 +209,3 @@ def case_from_file(path: Path | str) -> Case:
         batches=getattr(module, "batches", None),
         **weights,
     )
-
-
-def pair_side(path: str, half: str) -> Subject:
-    """One half of a file with a pair, as a Subject."""
-    module = load_file(path)
-    build = getattr(module, SIDES[half][0], None) or getattr(module, half)
-    built = build()
-    subject = built if isinstance(built, Subject) else Subject(built)
-    rename = getattr(module, "jittor_name", None)
-    if half == "jittor" and rename is not None and subject.name is None:
-        subject.name = rename
-    if half == "jittor" and not subject.layout:
-        subject.layout = getattr(module, "LAYOUT", {})
-    subject.split = subject.split or getattr(module, "SPLIT", {})
-    subject.dropped = subject.dropped or getattr(module, "DROPPED", {})
-    step = getattr(module, f"{half}_step", None)
-    subject.train_step = subject.train_step or step
-    if subject.batches is None:
-        subject.batches = getattr(module, f"{half}_data", None)
-    subject.options = subject.options or getattr(module, "OPTIMISER", {})
-    return subject

@@ -17,6 +17,7 @@ NAMED = re.compile(
     r"(parity|neutral|torch_impl|jittor_impl|jittor_setup|scripts|torch|jittor)(\.\w+)+(:\w+)?"
 )
 PROJECT = ("neutral", "torch_impl", "jittor_impl", "scripts", "parity.suite")
+PARTS = ("", "_watching", "_loading")  # files of a backend
 SOURCES = [p for p in sorted((ROOT / "parity").rglob("*.py")) if "suite" not in p.parts]
 
 
@@ -54,7 +55,7 @@ def test_every_backend_has_every_function_with_the_same_parameters():
     }
     assert len(wanted) > 20
     for backend in base.NAMES:
-        files = [ROOT / "parity" / "backends" / f"{backend}{more}.py" for more in ("", "_watching")]
+        files = [ROOT / "parity" / "backends" / f"{backend}{more}.py" for more in PARTS]
         found = {
             node.name: [a.arg for a in node.args.args]
             for path in files

@@ -1,13 +1,15 @@
 """The contract between the harness and a framework: a module of this package has all of these functions.
 
 `like` arguments give the dtype of new tensors. A tensor is whatever the framework calls one. Adding a framework means
-writing this module for it; what it sees of choices and branches stands beside it, in *_watching.py. Nothing else of
+writing this module for it; what it sees of choices and branches stands beside it, in *_watching.py, how weights come in
+in *_loading.py. Nothing else of
 the harness imports a framework.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -111,9 +113,22 @@ class Backend(Protocol):
         """Context manager: inside, comparisons, clamps, maxima and masks that the user's own code calls go through
         `branches` (see engine/branches.py)."""
 
+    # weights of the user's own (in *_loading.py)
+
+    def answer_loads(self) -> list:
+        """From now on the last of the returned list answers loads of weights that are not there (pretrained.py)."""
+
+    def known_shapes(self, name: str) -> dict[str, tuple[int, ...]]:
+        """Of the framework's own classifier of that name, by name; {} where there is none."""
+
 
 def load(name: str) -> Backend:
     """The backend of that name; imports its framework."""
     if name not in NAMES:
         raise InputError(f"backend {name!r}: there are {' and '.join(NAMES)}")
     return importlib.import_module(f"parity.backends.{name}")
+
+
+def loaded() -> list[Backend]:
+    """The backends that this process has imported."""
+    return [load(name) for name in NAMES if f"parity.backends.{name}" in sys.modules]

@@ -42,8 +42,8 @@ def checkpoint(
     return {n: drawn[n] if n in drawn else found[n].astype(np.float32) for n in shapes}
 
 
-def read(path: Path) -> Mapping:
-    """What the file holds, its tensors as arrays."""
+def read(path: Path, backend: base.Backend | None = None) -> Mapping:
+    """What the file holds, its tensors as arrays; `backend`: whose loader, any that is installed when not given."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -51,8 +51,8 @@ def read(path: Path) -> Mapping:
             return load_file(path)
         if path.suffix == ".npz":
             return dict(np.load(path))
-        installed = [name for name in base.NAMES if importlib.util.find_spec(name)]
-        backend = base.load(installed[0])
+        if backend is None:
+            backend = base.load(next(n for n in base.NAMES if importlib.util.find_spec(n)))
         found = backend.read_file(path)
     except InputError:
         raise

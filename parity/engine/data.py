@@ -19,6 +19,7 @@ from parity.engine.workers import Workers
 HERE = "parity.engine.data"
 PARTS = ("batches", "categories", "evaluate")  # of a Subject
 NOTHING = "the subjects have no data: give Subject(batches=...)"
+LISTED = 3  # category ids in a message
 WIDE = {"i": np.int64, "u": np.int64, "f": np.float64}
 
 
@@ -127,27 +128,26 @@ def compare_batches(case: str, reference: dict, candidate: dict, sides) -> list[
 
 
 def compare_categories(case: str, reference: dict, candidate: dict, sides) -> list[Verdict]:
-    """The ids of the files, the labels, and the ids that come out."""
-    found = []
+    """The ids of the files, the labels, and the ids that come out; all ids that differ are one FAIL."""
+    found, texts = [], []
     for given in sorted({*reference, *candidate}):
         pairs, node = (reference.get(given), candidate.get(given)), f"category {given}"
         if pairs[0] != pairs[1]:
-            texts = [
+            both = (
                 f"{side}: {'not there' if p is None else f'label {p[0]}, out as {p[1]}'}"
                 for side, p in zip(sides, pairs)
-            ]
-            found.append(
-                Verdict(
-                    *(case, "categories", node, Status.FAIL),
-                    message="; ".join(texts),
-                    kind=kinds.DATA,
-                )
             )
+            texts.append(f"category {given}: {'; '.join(both)}")
         elif pairs[0][1] != given:
             message = f"comes out as {pairs[0][1]} on both sides"
             found.append(Verdict(case, "categories", node, Status.INCONCLUSIVE, message=message))
         else:
             found.append(Verdict(case, "categories", node, Status.PASS))
+    if texts:
+        more = f"; and {len(texts) - LISTED} more" if len(texts) > LISTED else ""
+        message = "; ".join(texts[:LISTED]) + more
+        wrong = Verdict(case, "categories", "categories", Status.FAIL, message=message)
+        found.append(wrong.but(kind=kinds.DATA))
     return found
 
 

@@ -48,7 +48,13 @@ def examine_all(
             workers.limit(wanted.limit)
         try:
             environment, verdicts = examine_environment(workers)
-            if not any(v.status is Status.FAIL for v in verdicts):
+            if any(v.status is Status.FAIL for v in verdicts):
+                pass
+            elif case.inputs is None:
+                left_out = ()
+                verdicts += check_data(case, workers, device=wanted.device).verdicts
+                told("data", verdicts)
+            else:
                 first = check_initial(case, workers, device=wanted.device).verdicts
                 told("what constructors leave", first)
                 verdicts += first

@@ -17,6 +17,7 @@ from parity.case import Case, Side, Subject
 from parity.engine import checks, kinds
 from parity.engine.judging import SIDES
 from parity.engine.model import Model
+from parity.engine.pretrained import ANSWERED, DRAWN
 from parity.engine.result import Result, workers_of
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.workers import Workers
@@ -37,6 +38,7 @@ def describe_initial(server, side: Side, device: str) -> dict[str, dict]:
     "fixed": a buffer that is the same both times, a table; frozen parameters may be draws from one seed.
     """
     server.configure(device, "float32")
+    ANSWERED.clear()
 
     def built() -> tuple[dict[str, np.ndarray], set[str]]:
         made = call(resolve(side.build), **side.arguments, device=device, dtype="float32")
@@ -92,7 +94,19 @@ def check_initial(case: Case, workers: Workers | None = None, *, device: str = "
         except (WorkerDied, WorkerError) as error:
             crashed = Verdict(name, "worker", "build", Status.FAIL, message=str(error))
             return Result([crashed.but(kind=kinds.CRASH)])
-    return Result(compare_initial(name, *(found[side] for side in case.labels), case.labels))
+        loads = used.run("parity.engine.pretrained:answered", sides=case.labels)
+    verdicts = compare_initial(name, *(found[side] for side in case.labels), case.labels)
+    return Result(verdicts + not_downloaded(name, loads))
+
+
+def not_downloaded(case: str, loads: Mapping[str, Mapping[str, str]]) -> list[Verdict]:
+    """NOT_RUN where pretrained weights were drawn; `loads`: by side what became of every address (pretrained.py)."""
+    drawn = {s: [a for a, what in found.items() if what == DRAWN] for s, found in loads.items()}
+    texts = [f"{side}: {', '.join(found)}" for side, found in drawn.items() if found]
+    if not texts:
+        return []
+    message = f"drawn by name on both sides, not loaded: {'; '.join(texts)}"
+    return [Verdict(case, checks.INITIAL, "pretrained weights", Status.NOT_RUN, message=message)]
 
 
 def compare_initial(

@@ -29,7 +29,8 @@ class Model:
         `take_over` weights, dtypes and what is trained stay as they are too."""
         self.backend, self.subject, self.device, self.dtype = backend, subject, device, dtype
         self.training = training
-        found = subject.model if isinstance(subject.model, Mapping) else {"": subject.model}
+        whole = {} if subject.model is None else {"": subject.model}
+        found = subject.model if isinstance(subject.model, Mapping) else whole
         self.models = {
             part: model
             if isinstance(model, backend.nn.Module) or not is_function(model)

@@ -167,6 +167,7 @@ class Worker:
         """Ends the process in the middle of what it does."""
         if self.process is not None:
             self.process.kill()
+            self.process.wait()  # or the next request would be sent to it
 
 
 class Workers:

@@ -109,7 +109,7 @@ DEFECTS = [
         "models/categories.py",
         old="return jt.array(IDS)[labels]",
         new="return labels",
-        where="*category*",
+        where="*categories*",
         kind=kinds.DATA,
         checks=("data",),
         fast=True,
