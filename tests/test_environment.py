@@ -164,7 +164,7 @@ def run_setup(tmp_path, **tools: str) -> subprocess.CompletedProcess:
 
 
 def test_setup_without_gxx_says_what_to_install(tmp_path):
-    result = run_setup(tmp_path, python3=f'#!/bin/bash\nexec {sys.executable} "$@"\n')
+    result = run_setup(tmp_path, python3="#!/bin/bash\nexit 0\n")  # a Python that is supported
     assert result.returncode == 1
     assert "apt-get install g++" in result.stderr
 
