@@ -1,4 +1,4 @@
-"""C++ of the kernels in kernels.py: functions of one work item each, for the CPU and CUDA alike.
+"""C++ of the kernels in kernel_table.py: functions of one work item each, for the CPU and CUDA alike.
 
 The arithmetic is that of torchvision's operators (roi_align, roi_pool, nms) and of tf.image.crop_and_resize.
 """
@@ -292,6 +292,15 @@ template <class T> ITEM void replace(Index item, const T* x, T* y, T value) {
 // the gradient of `replace`
 template <class T> ITEM void passed(Index item, const T* dy, const T* x, T* dx) {
     dx[item] = is_nan(x[item]) ? (T)0 : dy[item];
+}
+
+ITEM bool is_negative(float v) { unsigned bits; memcpy(&bits, &v, 4); return bits >> 31; }
+ITEM bool is_negative(double v) { unsigned long long bits; memcpy(&bits, &v, 8); return bits >> 63; }
+
+// an integer of the same width that lies among others as the value among values: NaN lowest, -0 equal to 0
+template <class T, class K> ITEM void sort_key(Index item, const T* x, K* key) {
+    K size = (K)magnitude(x[item]), lowest = ~(K)(~0ull >> (65 - 8 * sizeof(K)));
+    key[item] = is_nan(x[item]) ? lowest : is_negative(x[item]) ? -size : size;
 }
 
 // one item is one row of n values: their mean and how many they are, without NaN

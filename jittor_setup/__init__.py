@@ -9,7 +9,8 @@ repairs.py      a copy of Jittor with what NumPy 2 broke mended
 mpi.py          Jittor's MPI and NCCL, in processes that mpirun started
 priming.py      the core, compiled in processes that may die of it
 startup.py      the start-up file that a user may switch on
-float64.py      products and convolutions of float64, which Jittor has as naive loops; gemm.py, computed.py
+float64.py      products and convolutions of float64, which Jittor has as naive loops, on CUDA not at all;
+                float64_forms.py, gemm.py, products_cuda.py, computed.py
 compiling.py    compilers that read headers compiled beforehand: compiler.sh, tuner.sh and build.py do the work
 """
 

@@ -1,7 +1,7 @@
-"""Products and convolutions of float64 on the CPU, in the place of Jittor's own (gemm.py says why, and how).
+"""Products and convolutions of float64, in the place of Jittor's own (gemm.py and products_cuda.py say why, and how).
 
 `install` puts them behind jt.nn's functions and modules, so that a user's own module has them too; any other
-dtype, CUDA and every form that is not here go on to what was there before.
+dtype and every form that is not here go on to what was there before.
 
 A product and a convolution alike are linear in each of two tensors. Call the third tensor their result: then
 the gradient of either of the two is linear in the other and in the third's gradient, and the gradients of
@@ -11,47 +11,14 @@ and a transposed convolution is a convolution's second face.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import wraps
 
 import jittor as jt
 
-from jittor_setup import gemm
 from jittor_setup.computed import computed
+from jittor_setup.float64_forms import Form, both, convolution_form, product_form
 
 Tensor = jt.Var
-PLACES = ("batch", "row", "column")
-SHAPE = """
-    auto n = [&](const char* name) { return (products::Index)data[name]; };
-    products::Shape shape = {n("batch"), n("channels"), n("height"), n("width"), n("outputs"), n("groups"),
-        {n("size0"), n("size1")}, {n("out0"), n("out1")}, {n("stride0"), n("stride1")},
-        {n("padding0"), n("padding1")}, {n("dilation0"), n("dilation1")}};
-"""
-CONVOLVE = tuple(
-    SHAPE + f"products::{call};"
-    for call in (
-        "to_input(shape, in1_p, in0_p, out0_p)",  # from w and dy
-        "to_weights(shape, in0_p, in1_p, out0_p)",  # from x and dy
-        "forward(shape, in0_p, in1_p, out0_p)",  # from x and w
-    )
-)
-MULTIPLY = """
-    auto n = [&](const char* name) { return (products::Index)data[name]; };
-    products::Matrices factors = {in0_p, in1_p, out0_p, {n("a_batch"), n("a_row"), n("a_column")},
-        {n("b_batch"), n("b_row"), n("b_column")}, {n("c_batch"), n("c_row"), n("c_column")}};
-    products::multiply(factors, n("batches"), n("rows"), n("columns"), n("depth"));
-"""
-
-
-@dataclass(frozen=True)
-class Form:
-    """Three tensors' shapes; of face k, which gives tensor k from the two others in their order, the C++ source
-    and the numbers that it reads."""
-
-    shapes: tuple[list[int], list[int], list[int]]
-    header: str
-    sources: tuple[str, str, str]
-    data: tuple[dict, dict, dict] = field(repr=False)
 
 
 class Face(jt.Function):
@@ -68,6 +35,8 @@ class Face(jt.Function):
             [computed(first), computed(second)],
             cpu_header=form.header,
             cpu_src=form.sources[wanted],
+            cuda_header=form.cuda_header,
+            cuda_src=form.cuda_sources[wanted],
             data=form.data[wanted],
         )
 
@@ -89,45 +58,10 @@ def find(first: Tensor, second: Tensor, form: Form, wanted: int) -> Tensor:
 
 def takes(*tensors) -> bool:
     """Whether this is for the kernels here."""
-    return not jt.flags.use_cuda and all(
-        isinstance(x, Tensor) and str(x.dtype) == "float64" for x in tensors
-    )
+    return all(isinstance(x, Tensor) and str(x.dtype) == "float64" for x in tensors)
 
 
 # products
-
-
-def strides(rows: int, columns: int, transposed: bool) -> tuple[int, int, int]:
-    """How far apart batches, rows and columns of a matrix [rows, columns] lie that may be kept transposed."""
-    return rows * columns, *((1, rows) if transposed else (columns, 1))
-
-
-def product_form(batch: int, rows: int, columns: int, depth: int, transposed: bool) -> Form:
-    """c [batch, rows, columns] = a [batch, rows, depth] b [batch, depth, columns], b kept as [..., columns, depth]
-    when it is `transposed`."""
-    at = {
-        "a": strides(rows, depth, False),
-        "b": strides(depth, columns, transposed),
-        "c": strides(rows, columns, False),
-    }
-    at |= {f"{k}T": (batches, across, down) for k, (batches, down, across) in at.items()}
-
-    def numbers(left: str, right: str, out: str, sizes: tuple[int, int, int]) -> dict:
-        found = dict(zip(("rows", "columns", "depth"), sizes)) | {"batches": batch}
-        for name, places in zip("abc", (left, right, out)):
-            found |= {f"{name}_{place}": n for place, n in zip(PLACES, at[places])}
-        return found
-
-    stored_b = (columns, depth) if transposed else (depth, columns)
-    shapes = [batch, rows, depth], [batch, *stored_b], [batch, rows, columns]
-    data = (
-        # from b and c: a = c b', its transpose b c' has b on the left
-        numbers("b", "cT", "aT", (depth, rows, columns)),
-        numbers("aT", "c", "b", (depth, columns, rows)),
-        numbers("a", "b", "c", (rows, columns, depth)),
-    )
-    header = gemm.ENGINE + gemm.MATRICES + gemm.END
-    return Form(shapes, header, (MULTIPLY,) * 3, data)
 
 
 def product(a: Tensor, b: Tensor, transposed: bool) -> Tensor:
@@ -172,27 +106,6 @@ def can_multiply_transposed(a, b) -> bool:
 
 
 # convolutions
-
-
-def both(n: int | tuple[int, int]) -> tuple[int, int]:
-    """One number for each axis."""
-    return tuple(n) if isinstance(n, (tuple, list)) else (n, n)
-
-
-def convolution_form(x, weight, out, stride, padding, dilation, groups: int) -> Form:
-    """Of the shapes x [B, C, H, W], weight [O, C / groups, R, S], out [B, O, P, Q], and two numbers per axis."""
-    names = ("batch", "channels", "height", "width", "outputs")
-    numbers = dict(zip(names, (*x, out[1]))) | {"groups": groups}
-    pairs = {
-        "size": weight[2:],
-        "out": out[2:],
-        "stride": stride,
-        "padding": padding,
-        "dilation": dilation,
-    }
-    numbers |= {f"{name}{axis}": pair[axis] for name, pair in pairs.items() for axis in (0, 1)}
-    header = gemm.ENGINE + gemm.MATRICES + gemm.CONVOLUTION + gemm.WEIGHTS + gemm.END
-    return Form((list(x), list(weight), list(out)), header, CONVOLVE, (numbers,) * 3)
 
 
 def with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
