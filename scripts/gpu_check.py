@@ -23,9 +23,20 @@ from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
 from scripts.common import run_main
 from scripts.gpu.harness import Kernels, describe_machine
-from scripts.gpu.plan import BY_NAME, CLOSING, LEAST, Step, choose, left_out, named, next_step
+from scripts.gpu.plan import (
+    BY_NAME,
+    CLOSING,
+    LEAST,
+    Step,
+    choose,
+    left_out,
+    named,
+    next_step,
+    settled,
+)
 from scripts.gpu.results import LEFT_OUT, Results, read_results
 from scripts.gpu.runner import Warmer, run_step
+from scripts.gpu.watcher import Watcher
 from scripts.options import Parser
 
 WARMED = ("ops", "gates", "full-size-detr", "full-size-frcnn", "coupled-steps")
@@ -45,12 +56,14 @@ class Check:
         clock: Callable,
     ):
         self.results, self.device, self.clock = results, device, clock
-        self.steps = [step for step in steps if step.name not in results.done()]
+        left = [step for step in steps if step.name not in results.done()]
+        self.steps = settled(left, results.compiled())
         self.end = None if seconds is None else clock() + seconds
         self.cores = len(os.sched_getaffinity(0))
         self.place = self.cores, device
         self.console = Console()
         self.warmer: Warmer | None = None
+        self.watcher: Watcher | None = None
 
     def left(self) -> float | None:
         return None if self.end is None else self.end - self.clock()
@@ -67,7 +80,7 @@ class Check:
         )
         ahead = [step for step in foreseen if step.name in WARMED]
         lanes = min(LANES, self.cores - 2)
-        self.warmer = Warmer(ahead, self.device, self.results.folder, lanes)
+        self.warmer = Warmer(ahead, self.device, self.results.folder, lanes, self.watcher)
 
     def leave_out(self) -> None:
         """Notes the steps that cannot be run here."""
@@ -78,22 +91,25 @@ class Check:
 
     def run(self) -> None:
         self.leave_out()
-        self.start()
+        self.watcher = Watcher()
         try:
+            self.start()
             while (step := next_step(self.steps, self.left(), *self.place)) is not None:
                 self.steps.remove(step)
                 if step.alone:
                     self.warmer.wait(min(PATIENCE, self.left() or PATIENCE))
                 self.run_one(step)
         finally:
-            self.warmer.stop()
+            if self.warmer:
+                self.warmer.stop()
+            self.watcher.close()
 
     def run_one(self, step: Step) -> None:
         expected, left = step.expected(*self.place), self.left()
         limit = None if left is None else max(1.0, left - CLOSING)
         self.console.print(f"{step.name}: {expected:.0f} s foreseen ...", highlight=False)
         kernels = Kernels()
-        found = run_step(step, self.device, self.results.folder, limit)
+        found = run_step(step, self.device, self.results.folder, limit, self.watcher)
         compiled = {"kernels": kernels.fresh(), "compiler seconds": round(kernels.seconds(), 1)}
         self.results.add(step, found | {"expected": expected} | compiled)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -45,6 +47,29 @@ def test_what_is_chosen_is_worth_most_of_all_that_fits(table, seconds):
     every = (c for n in range(len(steps) + 1) for c in itertools.combinations(steps, n))
     best = max(sum(s.value for s in c) for c in every if cost(c) <= int(seconds))
     assert sum(s.value for s in chosen) == best
+
+
+def test_what_comes_after_another_is_chosen_with_it_only():
+    first = step("first", 10, 5, kernels=300)
+    second, third = step("second", 10, 100, after="first"), step("third", 10, 40, after="first")
+    other = step("other", 30, 60)
+    steps, dear = [first, other, second, third], first.expected(CORES)
+    assert dear > 100
+    assert choose(steps, dear + 15, CORES) == [first, second], "its kernels are paid once"
+    assert choose(steps, dear + 25, CORES) == [first, second, third]
+    assert choose(steps, dear + 5, CORES) == [other]
+    assert choose([second, other], 12, CORES) == [second], "when the other has run"
+
+
+def test_what_others_would_have_compiled_costs_where_they_did_not(monkeypatch):
+    first, second = step("first", 10, kernels=300), step("second", 10, after="first")
+    monkeypatch.setattr(plan, "BY_NAME", {"first": first, "second": second})
+    assert plan.settled([first, second], []) == [first, second]
+    (alone,) = plan.settled([second], [])
+    assert alone.expected(CORES) == first.expected(CORES) and not alone.after
+    (ready,) = plan.settled([second], ["first"])
+    assert ready.expected(CORES) == 10
+    assert all(BY_NAME[s.after] in STEPS[: STEPS.index(s)] for s in STEPS if s.after)
 
 
 def test_what_is_left_at_the_end_goes_to_a_step_that_keeps_its_parts():
@@ -106,7 +131,7 @@ def lease(tmp_path, monkeypatch):
         def stop(self) -> None:
             pass
 
-    def fake(chosen: Step, device: str, out, limit) -> dict:
+    def fake(chosen: Step, device: str, out, limit, watcher) -> dict:
         record = json.loads((out / "check.json").read_text())
         ran.append((chosen.name, limit, set(record["steps"])))
         real = takes.get(chosen.name, chosen.expected(CORES))
@@ -238,6 +263,36 @@ def test_a_step_that_takes_too_long_is_ended_with_its_children(tmp_path):
             break
         time.sleep(0.1)
     assert not alive
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from scripts.gpu.plan import Step
+from scripts.gpu.runner import Warmer, run_step
+from scripts.gpu.watcher import Watcher
+sleeper = "__import__('subprocess').run(['sleep','65432'])"
+run_step(Step("sleeps", f"timeit -n 1 -r 1 {sleeper}", 1), "cpu", Path(sys.argv[1]), None, Watcher())
+"""
+
+
+def sleepers(seconds: bytes, wanted: bool) -> bool:
+    """Whether processes that sleep so long are there, or are gone, soon."""
+    for _ in range(200):
+        if any(seconds in p for p in processes() if p.startswith(b"sleep")) is wanted:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_check_that_is_killed_ends_its_step_with_its_children(tmp_path):
+    check = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=plan.ROOT)
+    try:
+        assert sleepers(b"65432", True)
+    finally:
+        check.kill()  # it has no time to end anything
+        check.wait()
+    assert sleepers(b"65432", False)
 
 
 def processes() -> list[bytes]:

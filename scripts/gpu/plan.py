@@ -7,7 +7,8 @@ are estimates for an H100 until one was measured; kernels were counted in a rehe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 from neutral.errors import InputError
@@ -29,7 +30,8 @@ class Step:
 
     seconds: of computing; kernels: that nobody before it has compiled; value: what knowing it is worth, next to the
     others; parts: what was found is kept when its time is up; alone: times are taken, nothing may run beside it;
-    long: trains to the end; locks: writes a committed record of this device; needs: data without which it is left out.
+    long: trains to the end; locks: writes a committed record of this device; needs: data without which it is left out;
+    after: a step that compiles the same kernels, and comes before this one where both are wanted.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Step:
     locks: bool = False
     needs: Path | None = None
     first: bool = False
+    after: str = ""
 
     def expected(self, cores: int, device: str = "cuda") -> float:
         """Seconds on a machine with so many cores."""
@@ -56,13 +59,14 @@ def work(name: str, seconds: float, kernels: int, value: float, **more) -> Step:
     return Step(name, command, seconds, kernels, value, parts=True, **more)
 
 
-def speed(batch: int, seconds: float, kernels: int) -> Step:
+def speed(batch: int, seconds: float, after: str = "") -> Step:
     """Both sides and torchvision, in turns, at 800 pixels."""
     command = (
         "scripts.bench_peers --presets torchvision_r50_fpn,detr_r50 --systems torch,jittor,torchvision "
         f"--batch {batch} --size 800x1056 --rounds 3 --device {{device}} --out {{out}}/{{name}}"
     )
-    return Step(f"speed-batch-{batch}", command, seconds, kernels, 20, parts=True, alone=True)
+    more = {"parts": True, "alone": True, "after": after}
+    return Step(f"speed-batch-{batch}", command, seconds, 0 if after else 160, 20, **more)
 
 
 def training(preset: str, seconds: float, kernels: int) -> Step:
@@ -100,18 +104,18 @@ def overfit(preset: str, rate: str, epochs: int) -> Step:
 
 STEPS = (
     work("environment", 12, 47, 1000, first=True),
-    work("ops", 40, 330, 100),
-    work("gates", 35, 681, 100),
     work("repeats", 10, 20, 40),
     suite("kernels", "test_kernels.py", 15, 17, value=20),
+    work("gates", 35, 681, 100),
+    work("ops", 40, 330, 100),
     work("full-size-detr", 45, 200, 40),
     work("full-size-frcnn", 45, 200, 40),
     work("coupled-steps", 25, 120, 40),
-    speed(2, 50, 160),
-    speed(4, 50, 0),
-    speed(8, 60, 0),
+    speed(2, 50),
+    speed(4, 50, after="speed-batch-2"),
+    speed(8, 60, after="speed-batch-2"),
     work("tf32", 45, 20, 15, alone=True),
-    work("mixed-precision", 30, 0, 15, alone=True),
+    work("mixed-precision", 30, 0, 15, alone=True, after="tf32"),
     training("scenes_frcnn", 90, 80),
     training("scenes_detr", 90, 80),
     work("mutants", 60, 60, 20),
@@ -149,6 +153,37 @@ def left_out(step: Step, device: str) -> str:
     return "a rehearsal leaves the CPU's record alone" if step.locks and device == "cpu" else ""
 
 
+def settled(steps: Iterable[Step], compiled: Iterable[str]) -> list[Step]:
+    """These steps, as dear as they are where only the steps named `compiled` have compiled their kernels.
+
+    A step whose `after` is neither among them nor to come compiles for itself, and is `after` nothing any more.
+    """
+    steps, names, compiled = list(steps), set(), set(compiled)
+    found = []
+    for step in steps:
+        names.add(step.name)
+        if step.after and step.after not in names:
+            more = 0 if step.after in compiled else BY_NAME[step.after].kernels
+            step = replace(step, kernels=step.kernels + more, after="")
+        found.append(step)
+    return found
+
+
+def bundles(steps: list[Step]) -> list[list[tuple[int, ...]]]:
+    """Places of steps, in groups of which one bundle is taken or none: a step goes together with what it is after."""
+    names = [step.name for step in steps]
+    followers: dict[int, list[int]] = {
+        index: [] for index, step in enumerate(steps) if step.after not in names
+    }
+    for index, step in enumerate(steps):
+        if step.after in names:
+            followers[names.index(step.after)].append(index)
+    return [
+        [(index, *more) for n in range(len(rest) + 1) for more in combinations(rest, n)]
+        for index, rest in followers.items()
+    ]
+
+
 def choose(steps: Iterable[Step], seconds: float, cores: int, device: str = "cuda") -> list[Step]:
     """Of these steps, in their order, those that are worth most together and fit into `seconds`.
 
@@ -158,16 +193,26 @@ def choose(steps: Iterable[Step], seconds: float, cores: int, device: str = "cud
     steps = list(steps)
     begun = [step for step in steps if step.first]
     steps = [step for step in steps if not step.first]
+    costs = [step.expected(cores, device) for step in steps]
     room = max(0, int(seconds - sum(step.expected(cores, device) for step in begun)))
     # by seconds spent at most: (value, -cost, places in `steps`, negative so that earlier ones are greater)
     best: list[tuple] = [(0.0, 0.0, ())] * (room + 1)
-    for index, step in enumerate(steps):
-        cost = step.expected(cores, device)
-        whole = int(-(-cost // 1))
-        for left in range(room, whole - 1, -1):
-            value, spent, chosen = best[left - whole]
-            best[left] = max(best[left], (value + step.value, spent - cost, (*chosen, -index)))
-    return begun + [steps[-index] for index in best[room][2]]
+    for group in bundles(steps):
+        offers = [
+            (
+                sum(int(-(-costs[i] // 1)) for i in bundle),
+                sum(costs[i] for i in bundle),
+                sum(steps[i].value for i in bundle),
+                tuple(-i for i in bundle),
+            )
+            for bundle in group
+        ]
+        for left in range(room, -1, -1):
+            for whole, cost, worth, places in offers:
+                if whole <= left:
+                    value, spent, chosen = best[left - whole]
+                    best[left] = max(best[left], (value + worth, spent - cost, (*chosen, *places)))
+    return begun + [steps[-index] for index in sorted(best[room][2], reverse=True)]
 
 
 def next_step(

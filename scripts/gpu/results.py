@@ -6,12 +6,19 @@ import shutil
 import time
 from pathlib import Path
 
+from jittor_setup.environment import jittor_cache
 from neutral.errors import InputError
 from neutral.files import git_revision, read_json, write_json
 from scripts.gpu.plan import ROOT, Step
 
 NAME, FORMAT = "check.json", 2
 DONE, FAILED, CUT, LEFT_OUT = "done", "failed", "time was up", "left out"
+
+
+def place() -> str:
+    """Names the cache of kernels, on this machine since it was started."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{boot.read_text().strip() if boot.exists() else ''} {jittor_cache()}"
 
 
 class Results:
@@ -51,12 +58,18 @@ class Results:
     def done(self) -> set[str]:
         return {name for name, found in self.steps.items() if found["state"] == DONE}
 
+    def compiled(self) -> set[str]:
+        """Steps whose kernels are here, whatever they found."""
+        here = place()
+        return {name for name, found in self.steps.items() if found.get("place") == here}
+
     def add(self, step: Step, found: dict) -> None:
         """Written at once. What a step in parts has found lies in a file of its own and is taken in."""
         parts = self.folder / f"{step.name}.json"
         found = found | {
             "revision": self.record["revision"],
             "machine": self.record["machine"],
+            "place": place(),
             "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
         if parts.is_file():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scripts.gpu.plan import ROOT, Step
 from scripts.gpu.results import CUT, DONE, FAILED
+from scripts.gpu.watcher import Watcher
 
 GRACE = 5.0  # seconds to write a checkpoint in, when the time is up
 # many processes compile at once: nvcc's output is moved into place (jittor_setup/cuda_sources.py)
@@ -36,7 +37,9 @@ def end(process: subprocess.Popen, grace: float = GRACE) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def run_step(step: Step, device: str, out: Path, limit: float | None) -> dict:
+def run_step(
+    step: Step, device: str, out: Path, limit: float | None, watcher: Watcher | None = None
+) -> dict:
     """State, exit code (124: its time was up), seconds, the end of what it printed; all of that in OUT/NAME.log."""
     arguments = step.command.format(device=device, out=out, name=step.name).split()
     started, log = time.monotonic(), out / f"{step.name}.log"
@@ -49,12 +52,16 @@ def run_step(step: Step, device: str, out: Path, limit: float | None) -> dict:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        if watcher:
+            watcher.tell("+", process.pid)
         try:
             code = process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
             code = 124
         finally:
             end(process)
+            if watcher:
+                watcher.tell("-", process.pid)
     tail = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-6:]
     return {
         "state": DONE if code == 0 else CUT if code == 124 else FAILED,
@@ -68,8 +75,10 @@ def run_step(step: Step, device: str, out: Path, limit: float | None) -> dict:
 class Warmer:
     """The background process that compiles kernels for steps to come (warm.py)."""
 
-    def __init__(self, steps: list[Step], device: str, out: Path, lanes: int):
-        self.process = None
+    def __init__(
+        self, steps: list[Step], device: str, out: Path, lanes: int, watcher: Watcher | None = None
+    ):
+        self.process, self.watcher = None, watcher
         if lanes < 1 or not steps:
             return
         command = [sys.executable, "-m", "scripts.gpu.warm", "--device", device]
@@ -83,6 +92,8 @@ class Warmer:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        if watcher:
+            watcher.tell("+", self.process.pid)
 
     def wait(self, seconds: float) -> None:
         """Until it is done, at most so long; then it is ended: what comes next is timed."""
@@ -94,4 +105,6 @@ class Warmer:
     def stop(self) -> None:
         if self.process is not None:
             end(self.process, grace=1.0)
+            if self.watcher:
+                self.watcher.tell("-", self.process.pid)
             self.process = None
