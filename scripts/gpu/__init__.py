@@ -7,7 +7,8 @@ results.py  the file that holds everything found so far, written after every ste
 work.py     the steps that are not another script's, in parts; harness.py holds all that they take from parity
 warm.py     compiles kernels of later steps; timing.py times one framework with one switch
 pretend.py, pretend_torch.py   a GPU that is not there, for Jittor's compiler and for PyTorch's placing of tensors
-emulated.h, emulated.py        CUDA's words for g++: kernels run on the CPU
+emulated.py, emulated/  CUDA's words and libraries for g++: kernels run on the CPU
+keep.py     what a lease found, made ready to be committed
 packages.py lists what lease_pack.sh packs
 lease_pack.sh, lease_run.sh   carry the project to a machine without a network, and run it there
 """

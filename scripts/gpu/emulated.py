@@ -1,11 +1,22 @@
-"""CUDA sources as C++ that g++ compiles, for a CPU to run them (emulated.h)."""
+"""CUDA sources as C++ that g++ compiles, for a CPU to run them (emulated.h).
+
+As a program it takes nvcc's place where Jittor calls it: pretend.py.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+import tempfile
 from pathlib import Path
 
-HEADER = Path(__file__).with_name("emulated.h")
+FOLDER = Path(__file__).with_name("emulated")  # headers and libraries in the place of NVIDIA's
+HEADER = FOLDER / "emulated.h"
+LIBRARIES = {path.stem: path.read_text() for path in FOLDER.glob("*.cc")}
+# what only nvcc understands, and what is said below
+NVCC_ALONE = ("-arch", "-code", "-ccbin", "--cuda", "--use_fast_math", "--extended-lambda")
+NVCC_ALONE += ("-std=", "-O")
 WAITING = re.compile(r"__syncthreads|__syncwarp|__shfl_|cub::Block")
 # a name, perhaps with the arguments of a template, before "<<<"
 LAUNCHED = re.compile(r"([\w:]+(?:<[\w:, *]*>)?)\s*<<<")
@@ -46,7 +57,39 @@ def without_launches(source: str) -> str:
     return source
 
 
-def translate(source: str) -> str:
-    """A CUDA source as a C++ source, which includes emulated.h by its path."""
+def translate(source: str, more: str = "") -> str:
+    """A CUDA source as a C++ source, which includes emulated.h by its path, with what `more` defines before it."""
     together = "#define EMULATED_TOGETHER\n" if WAITING.search(source) else ""
-    return f'{together}#include "{HEADER}"\n#line 1\n{without_launches(source)}'
+    return f'{together}{more}#include "{HEADER}"\n#line 1\n{without_launches(source)}'
+
+
+def compile_with_gcc(arguments: list[str]) -> None:
+    """What nvcc would make of these arguments, by g++ in its place; does not return."""
+    kept, following = [], False
+    for word in arguments:
+        if following or word == "-Xcompiler":
+            kept += [word] if following else []
+            following = not following
+        elif word == "-x" or word == "cu" or word.startswith(NVCC_ALONE):
+            continue
+        elif word.endswith((".cc", ".cu")):
+            place = Path(tempfile.mkdtemp(prefix="emulated-"))
+            translated = place / f"{Path(word).stem}.cc"
+            translated.write_text(translate(Path(word).read_text(), "#define EMULATED_IN_JITTOR\n"))
+            kept.append(str(translated))
+        else:
+            kept.append(word)
+    command = [
+        "g++",
+        "-std=c++17",
+        f"-I{FOLDER}",
+        *kept,
+        "-w",
+        "-O1",
+        "-fpermissive",
+    ]
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    compile_with_gcc(sys.argv[1:])

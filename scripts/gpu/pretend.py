@@ -21,6 +21,7 @@ from jittor_setup import cuda_home
 from jittor_setup.cuda_toolkit import find_toolkit, of_major, wheels
 from neutral.errors import InputError
 from scripts.common import run_main
+from scripts.gpu.emulated import LIBRARIES as EMULATED
 from scripts.gpu.harness import Kernels
 from scripts.gpu.plan import ROOT
 
@@ -159,8 +160,18 @@ def make_library(target: Path, names: list[str], own: str, include: Path) -> Non
     shutil.rmtree(place)
 
 
-def pretend(folder: Path) -> Path:
-    """Makes the libraries and a CUDA home of them; the home. InputError without an nvcc or NVIDIA's wheels."""
+NVCC = """#!/bin/sh
+case "$1" in --version|-V) exec '{real}' "$@";; esac
+exec '{python}' -S '{program}' "$@"
+"""
+
+
+def pretend(folder: Path, emulate: bool = False) -> Path:
+    """Makes the libraries and a CUDA home of them; the home. `emulate`: kernels are compiled by g++ and run on the CPU.
+
+    InputError without an nvcc or NVIDIA's wheels.
+    """
+    others = OTHERS | EMULATED if emulate else OTHERS
     folder.mkdir(parents=True, exist_ok=True)
     found = wheels()
     toolkit = find_toolkit(of_wheels=found)
@@ -175,9 +186,11 @@ def pretend(folder: Path) -> Path:
         for library in sorted((wheel / "lib").glob("lib*.so.*")):
             stem = library.name.removeprefix("lib").partition(".so")[0]
             if stem.startswith(LIBRARIES) and not (beside / "lib" / library.name).exists():
-                own = RUNTIME if stem == "cudart" else OTHERS.get(stem, "")
+                own = RUNTIME if stem == "cudart" else others.get(stem, "")
                 if stem != "cudart":
-                    head = '#include <cstddef>\n#include <cstring>\nstatic long room[64];\nextern "C" {\n'
+                    included = ("cmath", "cstddef", "cstdio", "cstdlib", "cstring")
+                    head = "".join(f"#include <{name}>\n" for name in included)
+                    head += 'static long room[64];\nextern "C" {\n'
                     own = f"{head}{own}}}\n"
                 make_library(beside / "lib" / library.name, exported(library), own, include)
     driver = folder / "driver"
@@ -185,7 +198,12 @@ def pretend(folder: Path) -> Path:
     make_library(driver / "libcuda.so.1", [], DRIVER, include)
     (driver / "libcuda.so").unlink(missing_ok=True)
     (driver / "libcuda.so").symlink_to("libcuda.so.1")
-    return cuda_home.build(folder, toolkit, [beside], system=False)
+    home = cuda_home.build(folder, toolkit, [beside], system=False)
+    if emulate:
+        program = Path(__file__).with_name("emulated.py")
+        names = {"real": toolkit.nvcc, "python": sys.executable, "program": program}
+        (home / "bin" / "nvcc").write_text(NVCC.format(**names))
+    return home
 
 
 def variables(folder: Path, home: Path) -> dict[str, str]:
@@ -202,10 +220,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="for the libraries and for Jittor's cache")
     parser.add_argument("--steps", nargs="*", default=[], help="whose kernels are to be counted")
     parser.add_argument("--lanes", type=int, default=1)
+    text = "kernels run, on the CPU, compiled by g++"
+    parser.add_argument("--emulate", action="store_true", help=text)
     options = parser.parse_args()
     folder = options.folder.resolve()
     try:
-        home = pretend(folder)
+        home = pretend(folder, options.emulate)
     except cuda_home.CudaHomeError as error:
         raise InputError(str(error)) from None
     chosen = variables(folder, home)

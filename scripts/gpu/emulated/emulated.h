@@ -13,7 +13,21 @@
 #ifdef EMULATED_TOGETHER
 #include <ucontext.h>
 #endif
+#ifdef EMULATED_IN_JITTOR  // NVIDIA's headers, as a host's compiler sees them, come first
+#include <cuda_runtime.h>
+#include <cuda_fp16.h>
+#include <cuda_bf16.h>
+#undef __global__
+#undef __device__
+#undef __host__
+#undef __shared__
+#undef __constant__
+#undef __forceinline__
+#undef __launch_bounds__
+#endif
+#ifndef __CUDACC__
 #define __CUDACC__
+#endif
 #define __global__
 #define __device__
 #define __host__
@@ -22,14 +36,15 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 
+#ifndef EMULATED_IN_JITTOR
 struct uint3 { unsigned x, y, z; };
 struct dim3 {
     unsigned x, y, z;
     dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
+#endif
 static uint3 threadIdx, blockIdx;
 static dim3 blockDim, gridDim;
-const int warpSize = 32;
 
 namespace emulated {
 static bool refused(const char* why, dim3 grid, dim3 block) {
@@ -176,3 +191,8 @@ static inline unsigned atomicInc(unsigned* at, unsigned most) {
     *at = old >= most ? 0 : old + 1;
     return old;
 }
+
+static inline int __float_as_int(float v) { int bits; memcpy(&bits, &v, 4); return bits; }
+static inline float __int_as_float(int v) { float value; memcpy(&value, &v, 4); return value; }
+static inline long long __double_as_longlong(double v) { long long bits; memcpy(&bits, &v, 8); return bits; }
+static inline double __longlong_as_double(long long v) { double value; memcpy(&value, &v, 8); return value; }
