@@ -16,9 +16,10 @@ from pathlib import Path
 
 from neutral.errors import InputError
 from neutral.files import read_json
-from scripts.common import Parser, run_main
+from scripts.common import run_main
 from scripts.gpu.plan import BY_NAME, ROOT
 from scripts.gpu.results import NAME, read_results
+from scripts.options import Parser
 
 MOST = 5 * 2**20  # bytes
 KINDS = (".json", ".png", ".svg", ".log")  # what is kept, in this order while there is room
