@@ -250,3 +250,55 @@ def test_what_holds_from_the_beginning_explains_every_step():
         own(checks.MOVES, "all", kind=kinds.STILL),
     ]
     assert checks.OWN_MOVED not in [c.check for c in causes_of(verdicts)]
+
+
+def branch(node: str, kind: str, text: str, owner: str = "head") -> Verdict:
+    where = {"case": "pair: branches", "check": checks.BRANCHES, "node": node}
+    message = f"with 64 times the values only: {text}"
+    return Verdict(**where, status=Status.FAIL, owner=owner, kind=kind, message=message)
+
+
+def test_a_clamp_of_one_side_is_one_sure_cause_before_what_is_only_backward():
+    only = "; only jittor has head.py:91: max=10"
+    verdicts = [
+        fail(checks.LOCAL_GRADIENTS_64, "c/in[0]", owner="c", kind=kinds.CONSTANT),
+        fail(checks.LOCAL_FORWARD_64, "a", owner="a", kind=kinds.FORMULA),
+        branch("head[0]", kinds.BRANCH, f"held at 10{only}"),
+        branch("head[1]", kinds.FORMULA, f"by 3.0e-01 of its size{only}"),
+        branch("loss/box", kinds.CONSTANT, f"4 for 8: 1/2 times{only}", "(outside)"),
+        branch("neck[0]", kinds.BRANCH, "4 of 9 elements differ", "neck"),
+        branch("neck[1]", kinds.FORMULA, "by 2.0e-01 of its size", "neck"),
+    ]
+    found = causes_of(verdicts)
+    assert [c.where for c in found] == ["a", "head", "c", "neck"]
+    assert found[1].confidence == "sure" and found[1].consequences == 2
+    assert found[3].consequences == 1
+
+
+def data(check: str, node: str, text: str, kind: str = kinds.DATA) -> Verdict:
+    return Verdict("pair: data", check, node, Status.FAIL, message=text, kind=kind)
+
+
+def test_one_fact_of_the_data_is_one_cause():
+    labels = [
+        data(checks.BATCHES, f"seed0/batch{k}[1][{k}][labels]", f"labels off by one: {k} for 1")
+        for k in range(3)
+    ]
+    pixels = data(checks.BATCHES, "seed0/batch0[0]", "0.00392157 times the range (0 to 1 ...)")
+    sizes = [
+        data(checks.BATCHES, "seed0/batch0[0]", "sizes 30 x 40 and 32 x 40: another resize"),
+        data(checks.BATCHES, "seed0/batch0[mask]", "shapes (30, 40) and (32, 40)"),
+        data(checks.BATCHES, "seed0/batch1[boxes]", "3 boxes instead of 4"),
+        data(checks.BATCHES, "seed0/batch1[ids][3]", "torch has this node", kinds.MISSING),
+    ]
+    assert [c.consequences for c in causes_of(sizes)] == [3]
+    assert [c.node for c in causes_of([pixels, *labels])] == [pixels.node, labels[0].node]
+
+
+def test_the_gradient_of_what_one_side_alone_trains_is_told_by_the_names():
+    frozen = fail(checks.NAMES, "names", kind=kinds.FROZEN)
+    gradient = fail(checks.LOCAL_GRADIENTS_64, "bn1.running_mean", kind=kinds.MISSING)
+    (cause,) = causes_of([frozen, gradient])
+    assert cause.check == checks.NAMES and cause.consequences == 1
+    other = gradient.but(node="bn1/in[0]")
+    assert len(causes_of([frozen, other])) == 2

@@ -147,3 +147,16 @@ def test_local_detections_have_their_arrays():
     assert array_at(images, "image0/boxes") is boxes
     assert array_at(images, "image1/boxes") is None and array_at(images, "images") is None
     assert array_at({"ids": boxes}, "[ids]") is boxes
+
+
+def test_a_module_of_one_side_only_is_a_name_where_what_holds_it_agrees():
+    """Whatever differs elsewhere."""
+    holder = verdict(checks.LOCAL_FORWARD_64, "body.act/in[0]", 1e-15, owner="body")
+    wrong = verdict(checks.LOCAL_FORWARD_64, "head", 0.1, owner="head")
+    extra = [missing(c, "body.flat.0/in[0]") for c in (checks.FORWARD_64, checks.LOCAL_FORWARD_64)]
+    found = with_known([holder, wrong, *extra])
+    assert statuses(found) == ["PASS", "FAIL", "KNOWN", "KNOWN"]
+    other = verdict(checks.LOCAL_FORWARD_64, "body", 0.1, owner="body")
+    assert "KNOWN" not in statuses(with_known([holder, wrong, other, *extra]))
+    elsewhere = [missing(checks.FORWARD_64, "head.act")]
+    assert "KNOWN" not in statuses(with_known([holder, wrong, *elsewhere]))

@@ -1,9 +1,20 @@
-"""A candidate's trace under the reference's names of arguments: one side may name what the other gives by position."""
+"""A candidate's trace under the reference's names of arguments: one side may name what the other gives by position.
+
+Modules of another kind that have one name only by chance (a Linear where the other side has a pool, since their places
+in a Sequential differ) are told apart by their classes.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+from parity.engine.nodes import module_of
+from parity.engine.proposing import normal
+
+APART = re.compile(
+    r".+ \(\w+\)$"
+)  # a module of the candidate that is not the reference's of that name
 RENAMED = ("nodes", "node_gradients", "owners")
 
 
@@ -30,7 +41,7 @@ class Renamed(Mapping):
 
 def aligned(reference: Mapping, candidate: Mapping) -> Mapping:
     """The candidate's trace, its arguments' nodes called as the reference calls them; itself where all names agree."""
-    names = aliases(reference, candidate)
+    names = aliases(reference, candidate) | apart(reference, candidate)
     if not names:
         return candidate
     changed = {key: Renamed(candidate[key], names) for key in RENAMED if key in candidate}
@@ -54,6 +65,35 @@ def aliases(reference: Mapping, candidate: Mapping) -> dict[str, str]:
         if len(alone[0]) == len(alone[1]):
             found |= dict(zip(alone[1], alone[0], strict=True))
     return found
+
+
+def unlike_modules(reference: Mapping, candidate: Mapping) -> set[str]:
+    """Names under which two traces' `modules` have two classes, of which one is a leaf without tensors and the other
+    holds some."""
+    found = set()
+    for name, theirs in candidate.items():
+        ours = reference.get(name, {})
+        if not all("holds" in x for x in (ours, theirs)) or normal(ours["type"]) == normal(
+            theirs["type"]
+        ):
+            continue
+        bare, full = sorted((ours, theirs), key=lambda x: x["holds"])
+        if bare["leaf"] and full["holds"] and not bare["holds"]:
+            found.add(name)
+    return found
+
+
+def apart(reference: Mapping, candidate: Mapping) -> dict[str, str]:
+    """New names of the candidate's nodes in modules that are not the reference's of that name."""
+    kinds = candidate.get("modules", {})
+    unlike = unlike_modules(reference.get("modules", {}), kinds)
+    if not unlike:
+        return {}
+    return {
+        node: node.replace(name, f"{name} ({kinds[name]['type']})", 1)
+        for node in candidate["nodes"]
+        if (name := module_of(node)) in unlike
+    }
 
 
 def _top_nodes(outline) -> list[str]:

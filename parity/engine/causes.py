@@ -21,6 +21,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from parity.engine import checks, kinds
+from parity.engine.consequences import (
+    BACKWARD,
+    INHERITED,
+    LOCAL,
+    TOTAL,
+    Followers,
+    is_of_weights,
+    parted_before,
+    run_of,
+)
 from parity.engine.nodes import OUTSIDE
 from parity.engine.verdicts import Status, Verdict
 
@@ -29,28 +39,10 @@ SURE, LIKELY, GUESS = "sure", "likely", "a guess"
 IDLE = re.compile(
     r"which side is INCONCLUSIVE: (?=the layers)|which side is INCONCLUSIVE: [^;]*(; )?"
 )
-LOCAL = (
-    *(checks.LOCAL_FORWARD_64, checks.LOCAL_PLAIN_64),
-    *(checks.LOCAL_LOSSES_64, checks.LOCAL_DETECTIONS_64),
-    *(checks.LOCAL_GRADIENTS_64, checks.LOCAL_FORWARD_32, checks.LOCAL_GRADIENTS_32),
-)
-BACKWARD = (checks.LOCAL_GRADIENTS_64, checks.LOCAL_GRADIENTS_32)
-INHERITED = (  # of whole runs: what differs there was made somewhere
-    *(
-        checks.FORWARD_64,
-        checks.PLAIN_64,
-        checks.CHOICES_64,
-        checks.LOSSES_64,
-        checks.DETECTIONS_64,
-    ),
-    *(checks.NODE_GRADIENTS_64, checks.GRADIENTS_64),
-    *(checks.FORWARD_32, checks.LOSSES_32, checks.CHOICES_32, checks.DETECTIONS_32),
-    *(checks.GRADIENTS_32, *checks.OWN_VALUES, checks.DISPLACEMENT),
-)
-
-
-TOTAL = "loss/total"
 STILL = ("still",)  # the group of what does not move or gets no gradient
+ONLY = re.compile(r"; (only \S+ has .*)$")  # of a branch that one side alone has
+# of data, what says no more than that something else is there
+UNEXPLAINED = re.compile(r"$|sizes |shapes |another |dtypes |\d+ (boxes )?instead|present on one")
 
 
 @dataclass(frozen=True)
@@ -94,51 +86,24 @@ def causes_of(verdicts: Iterable[Verdict]) -> list[Cause]:
     return [cause for failed in by_run.values() for cause in _of_one(failed)]
 
 
-def run_of(case: str) -> str:
-    """The examination that a case belongs to: "pair: training steps" is part of "pair"."""
-    return case.partition(": ")[0]
-
-
-def is_of_weights(verdict: Verdict) -> bool:
-    """Whether it says that weights did not arrive, or that one side alone has or trains them."""
-    alone = verdict.check == checks.INITIAL and verdict.kind == kinds.MISSING
-    return alone or verdict.check == checks.NAMES or verdict.check.startswith("weights: ")
-
-
-def modules_without_weights(failed: list[Verdict]) -> set[str]:
-    """Modules that were not given the other side's weights: what they compute differs, whatever their code does."""
-    lost = (v for v in failed if v.check.startswith("weights: ") and v.kind == kinds.MISSING)
-    return {v.node.rpartition(".")[0] for v in lost}
-
-
-def is_unfed(verdict: Verdict, unfed: set[str]) -> bool:
-    owner = verdict.owner or verdict.node.rpartition(".")[0]
-    return any(owner == name or (name and owner.startswith(f"{name}.")) for name in unfed)
-
-
-def is_inherited(verdict: Verdict) -> bool:
-    """Whether it looks at a whole run; an optimiser, a schedule are looked at by themselves."""
-    _, _, part = verdict.case.partition(": ")
-    return verdict.check in INHERITED and part in ("", "training steps", "own training step")
-
-
 def _of_one(failed: list[Verdict]) -> list[Cause]:
     """Of one examination."""
     groups: dict[tuple, list[Verdict]] = {}
-    inherited, unfed = [], modules_without_weights(failed)
+    inherited, follows = [], Followers(failed)
     for verdict in failed:
-        is_local = verdict.check in LOCAL or verdict.kind == kinds.CRASH
-        if is_inherited(verdict) or (is_local and is_unfed(verdict, unfed)):
+        if follows(verdict):
             inherited.append(verdict)
         else:
             groups.setdefault(_group(verdict), []).append(verdict)
     if any(found[0].check == checks.TRAINABLE for found in groups.values()):
         inherited += groups.pop(STILL, [])
-    if any(key[-1].startswith("loss/") and key[-1] != TOTAL for key in groups):
-        # the total, and gradients of what losses are made of, are made by the losses
+    losses = [k for k in groups if k[-1].startswith("loss/") and k[-1] != TOTAL]
+    if losses:
+        # the total, gradients of what losses are made of, and those of a loss that differs itself are made by these
         for key in [k for k in groups if k[0] is True or k[-1] == TOTAL]:
-            inherited += groups.pop(key)
-    early = _parted_before(groups, inherited)
+            if key not in losses or (False, key[-1]) in losses:
+                inherited += groups.pop(key)
+    early = parted_before(groups, inherited)
     if early:
         groups[("parted",)] = early
         inherited = [v for v in inherited if v not in early]
@@ -163,25 +128,6 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
     return causes
 
 
-def _parted_before(groups: dict, inherited: list[Verdict]) -> list[Verdict]:
-    """What parted in a user's own training step before anything that could explain it: a cause of its own."""
-    parted = [v for v in inherited if v.check in checks.OWN_VALUES]
-    if not parted:
-        return []
-    others = [f[0] for f in groups.values() if f[0].check != checks.INITIAL]
-    # only what changes later, as a rate that is not lowered, is known not to explain it
-    first = min(map(_step_of, parted))
-    if not others or any(_step_of(v) <= first for v in others):
-        return []
-    return [v for v in parted if _step_of(v) == first]
-
-
-def _step_of(verdict: Verdict) -> int:
-    """Of nodes such as rates/optimiser/step1; -1 where there is none: it holds from the beginning."""
-    found = re.search(r"(?:^|/)step(\d+)(?:/|$)", verdict.node)
-    return int(found[1]) if found else -1
-
-
 def _group(verdict: Verdict) -> tuple:
     """What fails together: everything of one module, else of one check."""
     if is_of_weights(verdict):
@@ -194,7 +140,23 @@ def _group(verdict: Verdict) -> tuple:
         return (verdict.check in BACKWARD, verdict.node)
     if verdict.check in (checks.MOVES, checks.REACHED):
         return STILL  # what gets no gradient does not move
+    if verdict.check == checks.BRANCHES:
+        only = ONLY.search(verdict.message)
+        return (checks.BRANCHES, only[1] if only else verdict.owner)
+    if verdict.check in (checks.BATCHES, checks.FLIPS):
+        return (verdict.case, _of_data(verdict))
     return (verdict.case, verdict.check, verdict.kind, verdict.node.partition("/")[0])
+
+
+def _of_data(verdict: Verdict) -> str:
+    """What differs in batches: the same explanation of the same part is one, and so is all that has none."""
+    text = verdict.message
+    if verdict.kind == kinds.MISSING or UNEXPLAINED.match(text):
+        return "another"
+    if "left to right" in text:
+        return "flips"
+    parts = [x for x in re.findall(r"\[(\w+)\]", verdict.node) if not x.isdigit()]
+    return f"{parts[-1:]} {re.sub(r'[-+.0-9]+', '#', text)}"
 
 
 def _rank(verdict: Verdict, renamed: bool) -> int:
@@ -208,11 +170,15 @@ def _rank(verdict: Verdict, renamed: bool) -> int:
     if verdict.check in LOCAL:
         gradient, narrow = verdict.check in BACKWARD, verdict.check.startswith("float32")
         return 2 + gradient + 2 * narrow
+    if verdict.check == checks.BRANCHES and verdict.kind != kinds.CRASH:
+        return 2 if ONLY.search(verdict.message) else 3
     return 6 if verdict.check not in INHERITED else 7
 
 
 def _same(verdict: Verdict) -> tuple:
     """Equal for one mistake in code that runs at several places."""
+    if verdict.check == checks.BRANCHES and ONLY.search(verdict.message):
+        return (checks.BRANCHES, ONLY.search(verdict.message)[1])
     if verdict.check in (*LOCAL, checks.BRANCHES) and verdict.code and all(verdict.code):
         return (verdict.kind, *verdict.code, verdict.check in BACKWARD)
     if verdict.check == checks.INITIAL:  # one initialiser serves many parameters
@@ -254,6 +220,8 @@ def _where(verdict: Verdict) -> str:
 
 
 def _confidence(verdict: Verdict, has_guilty: bool) -> str:
+    if verdict.check == checks.BRANCHES and ONLY.search(verdict.message):
+        return SURE
     if has_guilty or (verdict.check not in INHERITED and "the layers differ in" in verdict.message):
         return SURE
     return GUESS if verdict.check in INHERITED else LIKELY

@@ -34,6 +34,8 @@ OWN_STATISTICS, OWN_EMA = "step: statistics", "step: EMA"
 OWN_VALUES = (OWN_NUMBERS, OWN_GRADIENTS, OWN_MOVED, OWN_STATISTICS, OWN_EMA)
 NOT_LOOKED_INTO = "not looked into"
 BRANCHES = "other branches"
+BATCHES, CATEGORIES, FLIPS = "batches", "categories", "flips"
+BEHIND = "crash behind a difference"
 
 # checks whose verdicts are on nodes, by name
 ON_NODES = (

@@ -38,7 +38,8 @@ class Choices:
         """Records `computed` (a tensor or array of indices, labels or truth values); returns what is to be used.
 
         regret(given) tells, for each element or for all together, by how much of its greatest evidence this
-        side prefers its own choice; without it nothing explains a difference.
+        side prefers its own choice; without it nothing explains a difference. One of another shape cannot be replayed:
+        the run goes on with its own, and the ledger says so.
         """
         self.keep(name, computed)
         if name not in self.given:
@@ -47,7 +48,13 @@ class Choices:
         mine, given = computed if is_array else self.backend.to_numpy(computed), self.given[name]
         given = given.astype(mine.dtype)
         if given.shape != mine.shape:
-            raise ValueError(f"choice {name}: {given.shape} to replay, {mine.shape} computed")
+            self.ledger[name] = {
+                "choices": mine.size,
+                "different": mine.size,
+                "ties": 0,
+                "regret": None,
+            }
+            return computed
         different = mine != given
         entry = {"choices": mine.size, "different": int(different.sum()), "ties": 0, "regret": None}
         if different.any() and regret is not None:

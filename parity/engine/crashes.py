@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from parity.engine import kinds, places
-from parity.engine.checks import NOT_LOOKED_INTO
-from parity.engine.nodes import call_of
+from parity.engine.checks import BEHIND, LOCAL_GRADIENTS_32, LOCAL_GRADIENTS_64, NOT_LOOKED_INTO
+from parity.engine.nodes import OUTSIDE, call_of
 from parity.engine.verdicts import Status, Verdict
 from parity.errors import OutOfTime
 
 CHECK = "worker"
 LINES = 8  # of a traceback
+MISFIT = "misfit"  # of what is noted: which value of another shape had been forced in
 
 
 def describe(error: BaseException) -> dict[str, str]:
@@ -39,11 +40,17 @@ def judge_crashes(
     if not crashed:
         return verdicts
     lost = tuple(f"{side} has not" for side in crashed)
-    inside = tuple(call_of(call).partition("#")[0] for known in crashed.values() for call in known)
+    calls = [(call, what) for known in crashed.values() for call, what in known.items()]
+    inside = {call_of(call).partition("#")[0]: MISFIT in what for call, what in calls}
 
     def is_behind(v: Verdict) -> bool:
         missing = v.kind == kinds.MISSING and v.message.endswith(lost)
-        own = any(v.owner == name or v.owner.startswith(f"{name}.") for name in inside)
+        own = any(
+            (v.owner == name or v.owner.startswith(f"{name}."))
+            # the value that did not fit may be one of these
+            and (not misfit or v.check in (LOCAL_GRADIENTS_64, LOCAL_GRADIENTS_32))
+            for name, misfit in inside.items()
+        )
         return missing or (own and v.status is Status.FAIL)
 
     kept = [v for v in verdicts if not is_behind(v)]
@@ -54,6 +61,9 @@ def judge_crashes(
             if key in told:
                 continue
             told.add(key)
+            if MISFIT in what:
+                found.append(follows(case, side, call, what))
+                continue
             message = f"{side} raised {what['error']}\n{what['traceback']}"
             code = ("", what["code"]) if side == list(traces)[-1] else (what["code"], "")
             found.append(
@@ -71,6 +81,31 @@ def judge_crashes(
         message = f"{count} values were not reached behind what raised: not compared"
         found.append(Verdict(case, CHECK, names or "(behind)", Status.NOT_RUN, message=message))
     return [*found, *kept]
+
+
+def follows(case: str, side: str, call: str, what: Mapping) -> Verdict:
+    """Of what raised for a value of another shape that was forced in: no mistake of its own, that shape is one."""
+    message = f"{side} raised {what['error']}, given the reference's {what[MISFIT]} computed"
+    return Verdict(case, CHECK, call, Status.NOT_RUN, message=message)
+
+
+def fine_calls(trace: Mapping) -> set[str]:
+    """Calls of a forced run that did not raise, the losses among them."""
+    raised = trace.get("crashes", {})
+    losses = {f"{OUTSIDE} losses"} if trace.get("losses") else set()
+    return (set(trace.get("called", ())) | losses) - set(raised)
+
+
+def inherited_crashes(verdicts: list[Verdict], fine: Mapping[str, set[str]]) -> list[Verdict]:
+    """The same verdicts; what raised in a whole run alone, and not for the reference's values, follows from what
+    differs before it. fine: by side, the calls of forced runs that did not raise."""
+    text = "given the reference's values it does not raise: it follows from what differs before"
+    return [
+        v.but(check=BEHIND, message=f"{v.message}\n{text}")
+        if v.check == CHECK and v.kind == kinds.CRASH and v.node in fine.get(v.guilty, ())
+        else v
+        for v in verdicts
+    ]
 
 
 def unfinished(case: str, error: Exception, left: list[str]) -> list[Verdict]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from parity.case import Case
 from parity.engine import gates, kinds, tree
+from parity.engine.checks import BATCHES, CATEGORIES, FLIPS
 from parity.engine.examine import Examination
 from parity.engine.judging import judge, judge_nodes
 from parity.engine.pipelines import explain, is_image
@@ -17,7 +18,7 @@ from parity.engine.verdicts import Status, Verdict
 from parity.engine.workers import Workers
 
 HERE = "parity.engine.data"
-PARTS = ("batches", "categories", "evaluate")  # of a Subject
+PARTS = (BATCHES, CATEGORIES, "evaluate")  # of a Subject
 NOTHING = "the subjects have no data: give Subject(batches=...)"
 LISTED = 3  # category ids in a message
 WIDE = {"i": np.int64, "u": np.int64, "f": np.float64}
@@ -51,7 +52,7 @@ def check_data(
         ]
         both = [part for part in PARTS if all(part in has[side] for side in sides)]
         if not both and not verdicts:
-            nothing = Verdict(name, "batches", "(all)", Status.FAIL, message=NOTHING)
+            nothing = Verdict(name, BATCHES, "(all)", Status.FAIL, message=NOTHING)
             return [nothing] if needed else []
         for seed in seeds if "batches" in both else ():
             found = used.run(f"{HERE}:first_batches", seed, batches, sides=sides)
@@ -103,7 +104,7 @@ def compare_batches(case: str, reference: dict, candidate: dict, sides) -> list[
     flipped: dict[str, set[str]] = {}  # by batch: what is, "image" or "boxes"
 
     def judge_one(node, a, b):
-        verdict = judge(case, "batches", node, b, a, gates.LOSS)
+        verdict = judge(case, BATCHES, node, b, a, gates.LOSS)
         # shapes of one element are told apart by their sizes only: Jittor has no scalars
         if verdict.status is not Status.FAIL and a.shape == b.shape:
             return verdict
@@ -115,15 +116,13 @@ def compare_batches(case: str, reference: dict, candidate: dict, sides) -> list[
             flipped.setdefault(node.partition("[")[0], set()).add(what)
         return verdict.but(message=text or verdict.message, kind=kinds.DATA)
 
-    found = judge_nodes(case, "batches", reference, candidate, judge_one, sides)
+    found = judge_nodes(case, BATCHES, reference, candidate, judge_one, sides)
     for batch, what in flipped.items():
         inside = [x for node, x in reference.items() if node.startswith(f"{batch}[")]
         if len(what) == 1 and any(x.ndim == 2 and x.shape[1] == 4 for x in inside):
             which = "images but not boxes" if "image" in what else "boxes but not images"
             message = f"flipped left to right: {which}"
-            found.append(
-                Verdict(case, "flips", batch, Status.FAIL, message=message, kind=kinds.DATA)
-            )
+            found.append(Verdict(case, FLIPS, batch, Status.FAIL, message=message, kind=kinds.DATA))
     return found
 
 
@@ -140,13 +139,13 @@ def compare_categories(case: str, reference: dict, candidate: dict, sides) -> li
             texts.append(f"category {given}: {'; '.join(both)}")
         elif pairs[0][1] != given:
             message = f"comes out as {pairs[0][1]} on both sides"
-            found.append(Verdict(case, "categories", node, Status.INCONCLUSIVE, message=message))
+            found.append(Verdict(case, CATEGORIES, node, Status.INCONCLUSIVE, message=message))
         else:
-            found.append(Verdict(case, "categories", node, Status.PASS))
+            found.append(Verdict(case, CATEGORIES, node, Status.PASS))
     if texts:
         more = f"; and {len(texts) - LISTED} more" if len(texts) > LISTED else ""
         message = "; ".join(texts[:LISTED]) + more
-        wrong = Verdict(case, "categories", "categories", Status.FAIL, message=message)
+        wrong = Verdict(case, CATEGORIES, "categories", Status.FAIL, message=message)
         found.append(wrong.but(kind=kinds.DATA))
     return found
 

@@ -16,7 +16,7 @@ from parity.case import Case, Side
 from parity.engine.arrays import Selection
 from parity.engine.chain import Chain
 from parity.engine.checks import GRADIENTS_64, NOT_LOOKED_INTO
-from parity.engine.crashes import judge_crashes, unfinished
+from parity.engine.crashes import fine_calls, inherited_crashes, judge_crashes, unfinished
 from parity.engine.floors import Floors
 from parity.engine.known import with_known
 from parity.engine.localise import compare_local_32, compare_local_64, culprits
@@ -56,6 +56,7 @@ class Examination:
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
         self.crashes: set = set()  # that were told
+        self.fine: dict[str, set[str]] = {}  # calls that did not raise, forced
         self.judged: set[str] = set()  # stages
         self.given: dict[str, tuple] = {}  # names, state, what is left out, parameters
 
@@ -104,7 +105,7 @@ class Examination:
             except BaseException:  # interrupted: nobody waits for what the workers are at
                 self.workers.kill()
                 raise
-        verdicts = with_known(verdicts)
+        verdicts = with_known(inherited_crashes(verdicts, self.fine))
         if self.scripts is None or not culprits(verdicts):
             return verdicts
         reference = self[f"{first} free 64"]
@@ -117,6 +118,8 @@ class Examination:
             side: Record(path, RESIDENT, early=True) if early else self[path.stem]
             for side, path in there.items()
         }
+        if name.startswith("forced"):
+            self.fine |= {side: fine_calls(trace) for side, trace in traces.items()}
         return judge_crashes(self.case.name, traces, found, self.crashes, name)
 
     def first_build(self) -> None:
@@ -243,20 +246,6 @@ class Examination:
         self.workers.collect(self.submit("free 64", first))
         self.workers.collect(self.submit("forced 64", first, **self.forced))
         self.prepare(first, "float32")
-
-    def variant_32(self) -> list[tuple[Record, Record, str]]:
-        """The float32 reference once more: (exact, run, prefix of the section) of a free and a forced run."""
-        first = self.sides[0]
-        plans = (("free 32", "free 64", {}), ("forced 32", "forced 64", self.forced))
-        for name, replay, forced in plans:
-            options = forced | {"replay": self.path(first, replay)}
-            self.workers.collect(self.submit(f"{name} again", (first,), **options))
-        runs = [
-            (self[f"{first} free 64"], self[f"{first} free 32 again"], ""),
-            (self[f"{first} forced 64"], self[f"{first} forced 32 again"], "local "),
-        ]
-        self.forget(f"{first} free 32 again", f"{first} forced 32 again")
-        return runs
 
     def prepare(self, sides: tuple[str, ...], dtype: str) -> None:
         self.build(sides, dtype)

@@ -19,7 +19,7 @@ from parity.engine.verdicts import Status, Verdict
 
 # what verdicts call reference and candidate, where nobody says otherwise
 SIDES = ("torch", "jittor")
-DTYPES = "dtypes differ"
+SHAPES, DTYPES = "shapes differ", "dtypes differ"
 WIDTHS = {"float32", "float64"}
 
 
@@ -28,7 +28,7 @@ def difference_of_kind(a: np.ndarray | None, b: np.ndarray | None) -> str | None
     if a is None or b is None:
         return None if a is b else f"present on one side only: {'right' if a is None else 'left'}"
     if a.shape != b.shape:
-        return f"shapes differ: {a.shape} and {b.shape}"
+        return f"{SHAPES}: {a.shape} and {b.shape}"
     if a.dtype != b.dtype:
         return f"{DTYPES}: {a.dtype} and {b.dtype}"
     return None

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from parity.engine import checks, gates, kinds
-from parity.engine.causes import INHERITED, run_of
+from parity.engine.consequences import INHERITED, parent_of, run_of
 from parity.engine.judging import is_narrowed
+from parity.engine.nodes import ROOT, module_of
 from parity.engine.verdicts import Status, Verdict
 
 LOCAL = (
@@ -37,6 +38,8 @@ STRUCTURE = (  # where one side alone may have something without a defect
 AMPLIFIED, CANCELLED = 1e-5, 1e-2
 ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
 RENAMED = "on one side only; all that both sides have agrees"
+HELD = "on one side only; all that what holds it computes agrees"
+FORWARD = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
 
 
 def with_known(verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -70,8 +73,25 @@ def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
     forward = (checks.LOCAL_FORWARD_64, checks.FORWARD_32)  # the second where float64 was left out
     agree = any(v.check in forward and v.status is Status.PASS for v in verdicts)
     if agree and all(map(is_structural, left)):
-        changed |= {id(v): _known(v, RENAMED) for v in left}
-    return changed
+        return changed | {id(v): _known(v, RENAMED) for v in left}
+    holders = Holders(verdicts)
+    return changed | {id(v): _known(v, HELD) for v in left if is_structural(v) and holders.agree(v)}
+
+
+class Holders:
+    """What holds modules that one side alone has, where both sides have it."""
+
+    def __init__(self, verdicts: list[Verdict]):
+        local = [v for v in verdicts if v.check in FORWARD and v.kind != kinds.MISSING]
+        self.wrong = {v.owner for v in local if v.status is Status.FAIL}
+        self.right = {v.owner for v in local if v.status is Status.PASS} - self.wrong
+
+    def agree(self, verdict: Verdict) -> bool:
+        """Whether all that the nearest of them computes agrees."""
+        name = module_of(verdict.node.rpartition(" in ")[2])
+        while name and name not in self.right and name not in self.wrong:
+            name = parent_of(name)
+        return (name or ROOT) in self.right
 
 
 def _known(verdict: Verdict, why: str) -> Verdict:

@@ -24,7 +24,7 @@ from parity.engine.checks import (
 )
 from parity.engine.detections import array_at, compare_detections
 from parity.engine.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
-from parity.engine.judging import SIDES, judge, judge_nodes
+from parity.engine.judging import SHAPES, SIDES, judge, judge_nodes
 from parity.engine.nodes import OUTSIDE, call_of, callers_of, module_of, parameter_owner
 from parity.engine.outcomes import compare_plain
 from parity.engine.precision import PrecisionGate
@@ -156,8 +156,12 @@ def compare_local_32(
 def placed(verdict: Verdict, reference: Mapping, candidate: Mapping) -> Verdict:
     """A local FAIL of float32 with where in both sides' code it is; a small one is of precision."""
     code = tuple(place_of(verdict, t) for t in (reference, candidate))
-    small = verdict.measured is not None and verdict.measured < gates.COARSE
-    return verdict.but(code=code, kind=kinds.PRECISION if small else verdict.kind)
+    kind = verdict.kind
+    if verdict.measured is not None and verdict.measured < gates.COARSE:
+        kind = kinds.PRECISION
+    elif SHAPES in verdict.message:
+        kind = kinds.SHAPE
+    return verdict.but(code=code, kind=kind)
 
 
 def culprits(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:

@@ -10,6 +10,7 @@ from parity.engine.examine import Examination
 from parity.engine.floors import Floors
 from parity.engine.gradients import absent_if_zero, precision_gradient_floor
 from parity.engine.judging import relative_l2, relative_max
+from parity.engine.record import Record
 from parity.engine.result import workers_of
 from parity.engine.ulps import nearby
 from parity.engine.workers import Workers
@@ -40,7 +41,7 @@ def measure(examination: Examination, move: Callable = nearby) -> dict[str, dict
         is_moved = variant.startswith("input")
         examination.inputs = move(original) if is_moved else original
         try:
-            records = examination.variant_32()
+            records = variant_32(examination)
         finally:
             examination.inputs = original
             worker.call("vary", "again")
@@ -61,6 +62,21 @@ def measure(examination: Examination, move: Callable = nearby) -> dict[str, dict
         section: {node: [float(f"{x:.2g}") for x in e] for node, e in by_node.items()}
         for section, by_node in found.items()
     }
+
+
+def variant_32(examination: Examination) -> list[tuple[Record, Record, str]]:
+    """The float32 reference once more: (exact, run, prefix of the section) of a free and a forced run."""
+    first = examination.sides[0]
+    plans = (("free 32", "free 64", {}), ("forced 32", "forced 64", examination.forced))
+    for name, replay, forced in plans:
+        options = forced | {"replay": examination.path(first, replay)}
+        examination.workers.collect(examination.submit(f"{name} again", (first,), **options))
+    runs = [
+        (examination[f"{first} free 64"], examination[f"{first} free 32 again"], ""),
+        (examination[f"{first} forced 64"], examination[f"{first} forced 32 again"], "local "),
+    ]
+    examination.forget(f"{first} free 32 again", f"{first} forced 32 again")
+    return runs
 
 
 def node_errors(exact: Mapping, run: Mapping, floor: float = 0.0) -> dict[str, list[float]]:

@@ -8,7 +8,16 @@ import sys
 from types import FrameType
 
 # packages whose frames are passed over: a place is in the code of whoever uses them
-FOREIGN = ("parity", "torch", "jittor", "torchvision", "jittor_setup", "importlib", "contextlib")
+FOREIGN = (
+    "parity",
+    "torch",
+    "jittor",
+    "torchvision",
+    "jittor_setup",
+    "importlib",
+    "contextlib",
+    "runpy",
+)
 DECORATORS = 8  # inside of each other
 BUILT = "_parity_built"  # attribute of a module: where it was constructed
 

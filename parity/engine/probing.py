@@ -15,6 +15,7 @@ import numpy as np
 
 from parity.case import Case
 from parity.engine import gates, kinds, tree
+from parity.engine.aligned import aligned
 from parity.engine.arrays import norm, ratio
 from parity.engine.branches import BETWEEN, Branches
 from parity.engine.checks import BRANCHES
@@ -58,7 +59,9 @@ def probed(server, probe: str, inputs, targets, base: Path, out: Path, names=Non
     """In a worker: a forward run forced by the record `base` (by `names` alone if not None) as the probe changes it,
     recorded in `out`; which way its branches were decided."""
     runner, branches = server.runner, Branches(server.backend)
-    reference = {"nodes": Changed(Record(base)["nodes"], BY_NAME[probe].change, names)}
+    record = Record(base)
+    changed = Changed(record["nodes"], BY_NAME[probe].change, names)
+    reference = {"nodes": changed, "modules": record["modules"]}
     with server.backend.observing(branches):
         found = runner.trace(
             inputs, targets, gradients=False, entered=server.entered, reference=reference
@@ -160,7 +163,7 @@ class Probing:
         )
 
     def compare(self, probe: Probe, reference: Record, candidate: Record) -> None:
-        passed = 0
+        passed, candidate = 0, aligned(reference, candidate)
         if probe is AS_GIVEN:
             self.shared = set(reference["nodes"]) & set(candidate["nodes"])
         for section in ("nodes", "losses"):

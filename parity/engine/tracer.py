@@ -18,8 +18,9 @@ import numpy as np
 
 from parity.backends.base import Backend
 from parity.engine import places, tree
-from parity.engine.crashes import describe
-from parity.engine.nodes import OUTSIDE, ROOT
+from parity.engine.aligned import unlike_modules
+from parity.engine.crashes import MISFIT, describe
+from parity.engine.nodes import OUTSIDE, ROOT, module_of
 from parity.errors import InputError
 
 
@@ -72,6 +73,11 @@ class Tracer:
         self.stack = [OUTSIDE]
         self.calls: dict[str, int] = {}
         self.modules = {name or ROOT: module for name, module in modules.items()}
+        theirs = reference.get("modules", {}) if reference is not None else {}
+        self.unlike = unlike_modules(theirs, self.describe()) if theirs else set()  # not forced
+        self.misfits: list[
+            str
+        ] = []  # values that were forced and have another shape than those computed
         self.order: list[str] = []  # nodes, and choices as "choice NAME", as they came
 
     def __enter__(self) -> Tracer:
@@ -90,6 +96,7 @@ class Tracer:
                 suffix = "" if number == 1 else f"#{number}"
                 if self.entered is not None:
                     self.entered(name + suffix)
+                before = len(self.misfits)
                 self.called[name + suffix] = places.caller(sys._getframe(1))
                 self.arguments[name + suffix] = [
                     tree.outline(
@@ -106,7 +113,7 @@ class Tracer:
                     return self.leave(name, suffix, output)
                 except Exception as error:
                     del self.stack[depth:]
-                    return self.after(error, name + suffix)
+                    return self.after(error, name + suffix, self.misfits[before:])
 
             return traced
 
@@ -127,12 +134,13 @@ class Tracer:
     def is_array(self, value) -> bool:
         return self.backend.is_tensor(value) or isinstance(value, np.ndarray)
 
-    def after(self, error: Exception, call: str):
-        """What a forced run goes on with after `call` has raised; elsewhere the error itself."""
+    def after(self, error: Exception, call: str, misfits: list[str]):
+        """What a forced run goes on with after `call` has raised, in which `misfits` had been put; elsewhere the error
+        itself."""
         if not self.survive or isinstance(error, InputError):
             raise error
         if not getattr(error, "parity_noted", False):
-            self.crashes[call] = describe(error)
+            self.note(call, error, misfits)
             error.parity_noted = True
         known = self.reference.get("results", {}) if self.reference is not None else {}
         if call not in known:
@@ -151,8 +159,12 @@ class Tracer:
                 raise
             if not getattr(error, "parity_noted", False):
                 where = getattr(function, "__name__", "code")
-                self.crashes[f"{OUTSIDE} {where.removeprefix('watched_')}"] = describe(error)
+                self.note(f"{OUTSIDE} {where.removeprefix('watched_')}", error, self.misfits)
             return None
+
+    def note(self, call: str, error: Exception, misfits: list[str]) -> None:
+        forced = {MISFIT: misfits[0]} if misfits else {}
+        self.crashes[call] = describe(error) | forced
 
     def taken(self, node: str):
         """The reference's tensor in the place of one that was not computed."""
@@ -200,14 +212,19 @@ class Tracer:
         return given
 
     def is_free(self, node: str) -> bool:
-        return self.reference is None or node not in self.reference["nodes"]
+        """Whether the run goes on with what it computed there itself."""
+        if self.reference is None or node not in self.reference["nodes"]:
+            return True
+        return bool(self.unlike) and module_of(node) in self.unlike
 
     def is_leaf(self, node: str) -> bool:
         """Whether `node` holds a replaced value that a gradient is asked for."""
-        return self.reference is not None and node in self.wanted
+        return self.reference is not None and node in self.wanted and not self.is_free(node)
 
     def leaf(self, node: str, tensor=None):
         values = self.reference["nodes"][node]
+        if tensor is not None and values.shape != tuple(tensor.shape) and values.size > 1:
+            self.misfits.append(f"{node}: {values.shape} for {tuple(tensor.shape)}")
         if values.dtype.kind != "f":
             return self.backend.array(values)
         values = values.astype(np.float32) if self.rounded else values
@@ -251,6 +268,7 @@ class Tracer:
         for node, tensor in self.arrived.items():
             if (
                 node not in given
+                or self.is_free(node)
                 or isinstance(tensor, np.ndarray)
                 or not self.backend.is_differentiable(tensor)
             ):
@@ -266,11 +284,14 @@ class Tracer:
 
     def describe(self) -> dict[str, dict]:
         """Class and plain attributes of every module, for oracles and reports."""
-        return {name: describe_module(module) for name, module in self.modules.items()}
+        return {
+            name: describe_module(module, self.backend) for name, module in self.modules.items()
+        }
 
 
-def describe_module(module) -> dict:
-    """{"type": class name, "leaf": whether it has no modules inside, "code": FILE:LINE, ATTRIBUTE: plain value}."""
+def describe_module(module, backend: Backend) -> dict:
+    """{"type": class name, "leaf": whether it has no modules inside, "holds": how many tensors there are in it, "code":
+    FILE:LINE, ATTRIBUTE: plain value}."""
     plain = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in vars(module).items()
@@ -278,4 +299,4 @@ def describe_module(module) -> dict:
     }
     leaf = not any(True for _ in module.children())
     about = {"type": type(module).__name__, "leaf": leaf, "code": places.of_module(module)}
-    return plain | about
+    return plain | about | {"holds": len(backend.named_tensors(module))}

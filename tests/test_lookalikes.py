@@ -1,0 +1,141 @@
+"""What stands under one name by chance, and what raises because another shape came before it: no causes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parity import Case, Side, Workers, check_branches, examine
+from parity.engine import checks, kinds
+from parity.engine.aligned import unlike_modules
+from parity.engine.choices import Choices
+from parity.engine.verdicts import Status
+
+HALVES = """
+from torch import nn
+
+from parity import Subject
+
+
+class Tail(nn.Sequential):
+    factor = 0.5
+
+    def forward(self, x):
+        return super().forward(x) * self.factor
+
+
+def reference():
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.Identity(), nn.BatchNorm2d(4), nn.ReLU(), Tail(nn.Conv2d(4, 2, 1)))
+
+
+def candidate(mapped=False, factor=0.5):
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), Tail(nn.Conv2d(4, 2, 1)))
+    model[3].factor = factor
+    names = {"1": "2", "2": "3", "3": "4", "1.weight": "2.weight", "1.bias": "2.bias"}
+    names |= {f"1.running_{k}": f"2.running_{k}" for k in ("mean", "var")}
+    names |= {f"3.0.{k}": f"4.0.{k}" for k in ("weight", "bias")} | {"3.0": "4.0"}
+    return Subject(model, name=lambda n: names.get(n, n)) if mapped else model
+
+
+def net(stride=1):
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(48, 5), nn.ReLU()
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers(Side("", "torch"), Side("", "torch")) as both:
+        yield both
+
+
+def inputs():
+    return (np.random.default_rng(0).standard_normal((2, 3, 8, 10)),)
+
+
+def case(folder, names, **wrong) -> Case:
+    path = folder / "halves.py"
+    path.write_text(HALVES)
+    first, second = names
+    sides = Side(f"{path}:{first}", "torch"), Side(f"{path}:{second}", "torch", arguments=wrong)
+    return Case("pair", *sides, inputs)
+
+
+def test_layers_of_other_places_are_one_cause_their_names(tmp_path, workers):
+    wrong = case(tmp_path, ("reference", "candidate"))
+    found = examine(wrong, workers)
+    (cause,) = found.causes
+    assert cause.check == checks.NAMES and "1 -> 2" in cause.summary
+    assert not any(v.kind == kinds.CRASH for v in found.failures)
+    assert not check_branches(wrong, workers).failures
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.25])
+def test_mapped_they_agree_and_a_defect_shows(tmp_path, workers, factor):
+    found = examine(case(tmp_path, ("reference", "candidate"), mapped=True, factor=factor), workers)
+    causes = [(c.where, c.kind) for c in found.causes]
+    assert causes == ([] if factor == 0.5 else [("4", kinds.CONSTANT)])
+
+
+def test_what_raises_behind_another_shape_follows_from_it(tmp_path, workers):
+    found = examine(case(tmp_path, ("net", "net"), stride=2), workers)
+    (cause,) = found.causes
+    assert cause.where == "0" and "stride" in cause.summary and cause.confidence == "sure"
+    crashes = [v for v in found.failures if v.kind == kinds.CRASH]
+    assert {v.node for v in crashes} == {"4"} and {v.check for v in crashes} == {checks.BEHIND}
+
+
+def test_what_a_value_of_another_shape_breaks_is_not_run(tmp_path, workers):
+    path = tmp_path / "turned.py"
+    path.write_text(TURNED)
+    sides = [Side(f"{path}:half", "torch", arguments={"last": last}) for last in (False, True)]
+    found = examine(Case("turned", *sides, inputs), workers)
+    assert found.causes and not any(v.kind == kinds.CRASH for v in found.failures)
+    left = [v for v in found.verdicts if v.check == "worker"]
+    assert left and all(v.status is Status.NOT_RUN for v in left)
+    assert "of another shape" in found.causes[0].summary or "shapes" in found.causes[0].summary
+
+
+TURNED = """
+from torch import nn
+
+
+class Pool(nn.Module):
+    def __init__(self, last):
+        super().__init__()
+        self.last, self.fc = last, nn.Linear(3, 4)
+
+    def forward(self, x):  # [B, H, W, C] where `last`, else [B, C, H, W]
+        assert x.shape[-1 if self.last else 1] == 3
+        return self.fc(x.mean((1, 2) if self.last else (2, 3)))
+
+
+class Net(nn.Module):
+    def __init__(self, last):
+        super().__init__()
+        self.last, self.pool = last, Pool(last)
+
+    def forward(self, x):
+        return self.pool(x.permute(0, 2, 3, 1) if self.last else x)
+
+
+def half(last):
+    return Net(last)
+"""
+
+
+def test_choices_of_another_shape_are_not_replayed():
+    choices = Choices(None, {"kept": np.array([True, False])})
+    own = np.array([True, True, False])
+    assert choices.settle("kept", own) is own
+    assert choices.ledger["kept"]["different"] == 3
+
+
+def test_only_leaves_of_which_one_holds_tensors_are_unlike():
+    def leaf(kind, holds):
+        return {"type": kind, "leaf": True, "holds": holds}
+
+    ours = {"a": leaf("Conv2d", 2), "b": leaf("ReLU", 0), "c": leaf("Linear", 2), "d": {}}
+    theirs = {"a": leaf("Conv", 0), "b": leaf("GELU", 0), "c": leaf("Dropout", 0), "d": {}}
+    assert unlike_modules(ours, theirs) == {"c"}
