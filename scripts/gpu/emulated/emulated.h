@@ -24,6 +24,12 @@
 #undef __constant__
 #undef __forceinline__
 #undef __launch_bounds__
+#include <algorithm>
+#include <cmath>
+using std::isinf;
+using std::isnan;
+using std::max;
+using std::min;
 #endif
 #ifndef __CUDACC__
 #define __CUDACC__
