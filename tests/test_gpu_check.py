@@ -1,99 +1,23 @@
-"""scripts/gpu_check, as far as a machine without a GPU goes: the plan, the clock, the record, the parts."""
+"""scripts/gpu_check, as far as a machine without a GPU goes: the clock, the record, children that end."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
 import time
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from jittor_setup.environment import cuda_usable
 from neutral.errors import InputError
-from parity.engine.verdicts import Status, Verdict
 from scripts import gpu_check
-from scripts.gpu import harness, plan, runner, timing, warm, work
-from scripts.gpu.plan import BY_NAME, CLOSING, STEPS, Step, choose, next_step
-from scripts.gpu.runner import Warmer, run_step
+from scripts.gpu import plan, work
+from scripts.gpu.plan import BY_NAME, CLOSING, STEPS, Step
+from scripts.gpu.runner import run_step
 from tests.commands import run
-
-CORES = 16
-
-
-def step(name: str, seconds: float = 10.0, value: float = 1.0, **more) -> Step:
-    return Step(name, "timeit -n 1 -r 1 pass", seconds, value=value, **more)
-
-
-small = st.tuples(st.floats(0.5, 30), st.integers(1, 9))
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(small, min_size=1, max_size=7), st.floats(0, 90))
-def test_what_is_chosen_is_worth_most_of_all_that_fits(table, seconds):
-    steps = [step(str(i), s, v) for i, (s, v) in enumerate(table)]
-    chosen = choose(steps, seconds, CORES)
-
-    def cost(subset) -> float:  # whole seconds, as the table counts
-        return sum(-(-s.expected(CORES) // 1) for s in subset)
-
-    assert chosen == [s for s in steps if s in chosen], "in the plan's order"
-    assert sum(s.expected(CORES) for s in chosen) <= seconds
-    every = (c for n in range(len(steps) + 1) for c in itertools.combinations(steps, n))
-    best = max(sum(s.value for s in c) for c in every if cost(c) <= int(seconds))
-    assert sum(s.value for s in chosen) == best
-
-
-def test_what_comes_after_another_is_chosen_with_it_only():
-    first = step("first", 10, 5, kernels=300)
-    second, third = step("second", 10, 100, after="first"), step("third", 10, 40, after="first")
-    other = step("other", 30, 60)
-    steps, dear = [first, other, second, third], first.expected(CORES)
-    assert dear > 100
-    assert choose(steps, dear + 15, CORES) == [first, second], "its kernels are paid once"
-    assert choose(steps, dear + 25, CORES) == [first, second, third]
-    assert choose(steps, dear + 5, CORES) == [other]
-    assert choose([second, other], 12, CORES) == [second], "when the other has run"
-
-
-def test_what_others_would_have_compiled_costs_where_they_did_not(monkeypatch):
-    first, second = step("first", 10, kernels=300), step("second", 10, after="first")
-    monkeypatch.setattr(plan, "BY_NAME", {"first": first, "second": second})
-    assert plan.settled([first, second], []) == [first, second]
-    (alone,) = plan.settled([second], [])
-    assert alone.expected(CORES) == first.expected(CORES) and not alone.after
-    (ready,) = plan.settled([second], ["first"])
-    assert ready.expected(CORES) == 10
-    assert all(BY_NAME[s.after] in STEPS[: STEPS.index(s)] for s in STEPS if s.after)
-
-
-def test_what_is_left_at_the_end_goes_to_a_step_that_keeps_its_parts():
-    whole, parts = step("whole", 100, 5), step("parts", 100, 1, parts=True)
-    assert next_step([whole, parts], 60, CORES) is parts
-    assert next_step([whole], 60, CORES) is None
-    assert next_step([whole, parts], CLOSING + 5, CORES) is None, "too little to begin anything"
-    assert next_step([step("timed", 100, parts=True, alone=True)], 60, CORES) is None
-    assert next_step([whole, parts], None, CORES) is whole, "without a limit, one after the other"
-
-
-def test_kernels_count_by_the_cores_that_compile_them():
-    compiling = step("x", 10, kernels=300)
-    assert compiling.expected(16) > 10 + 300 * plan.A_KERNEL["cuda"] / 16
-    assert compiling.expected(2) > 5 * compiling.expected(16)
-    assert compiling.expected(2, "cpu") < compiling.expected(2) / 3
-
-
-def test_what_nothing_can_be_known_before_comes_first_even_if_it_does_not_fit():
-    environment, other = step("environment", 100, first=True), step("other", 20, 1000)
-    assert next_step([environment, other], 60, CORES) is environment
-    assert choose([environment, other], 60, CORES) == [environment], "nothing is left for another"
-    assert choose([environment, other], 140, CORES) == [environment, other]
-    assert STEPS[0].first and not any(s.first for s in STEPS[1:])
+from tests.test_gpu_plan import CORES, step
 
 
 class Clock:
@@ -321,141 +245,3 @@ def test_every_step_is_a_command_that_exists():
         if name == "scripts.gpu.work":
             assert all(s.name in work.PARTS for s in STEPS if s.command.startswith(name))
     assert set(gpu_check.WARMED) <= set(BY_NAME)
-
-
-# parts
-
-
-def carried(monkeypatch, tmp_path, parts) -> tuple[int, dict]:
-    monkeypatch.setitem(work.PARTS, "tried", parts)
-    out = tmp_path / "tried.json"
-    code = work.carry_out("tried", "cpu", out)
-    return code, json.loads(out.read_text())
-
-
-def test_what_was_found_before_a_framework_broke_down_is_kept(monkeypatch, tmp_path):
-    def parts(device):
-        yield "good", {"failed": 0, "device": device}
-        raise RuntimeError("CUDA error: an illegal memory access")
-
-    code, found = carried(monkeypatch, tmp_path, parts)
-    assert code == 1
-    assert found["parts"]["good"]["device"] == "cpu"
-    assert "illegal memory access" in found["broke down"]
-
-
-@pytest.mark.parametrize(
-    ("part", "code"),
-    [
-        ({"failed": 0, "verdicts": {"PASS": 3}}, 0),
-        ({"failed": 2}, 1),
-        ({"runs": 5, "different results": 1}, 0),
-        ({"runs": 5, "different results": 2}, 1),
-        ({"caught": True}, 0),
-        ({"caught": False}, 1),
-    ],
-)
-def test_a_part_that_tells_of_a_fault_fails_the_step(monkeypatch, tmp_path, part, code):
-    assert carried(monkeypatch, tmp_path, lambda device: iter([("one", part)]))[0] == code
-
-
-def test_a_summary_counts_all_and_shows_the_worst():
-    verdicts = [
-        Verdict("c", "forward", "a", Status.PASS, 1.0, 10.0),
-        Verdict("c", "forward", "b", Status.FAIL, 50.0, 10.0, "too far"),
-        Verdict("c", "choices", "d", Status.NOT_RUN, message="nothing there"),
-    ]
-    found = harness.summary(verdicts)
-    assert found["verdicts"] == {"PASS": 1, "FAIL": 1, "NOT_RUN": 1} and found["failed"] == 1
-    assert found["worst"]["forward"]["node"] == "b" and found["failures"][0]["message"] == "too far"
-    assert harness.failed(found)
-
-
-class Says:
-    """A worker that answers run_op with `value`, exact or off by `error`; gradients are ones."""
-
-    def __init__(self, error: float = 0.0):
-        self.error, self.calls = error, []
-
-    def run(self, target, name, arguments, device, dtype):
-        self.calls.append((name, device, dtype))
-        return [np.linspace(1, 2, 8) + self.error], [np.ones(8)]
-
-
-@pytest.mark.parametrize(
-    ("dtype", "guilty"),  # in float32 the reference's error is the other's allowance
-    [
-        ("float64", ""),
-        ("float64", "torch"),
-        ("float64", "jittor"),
-        ("float32", ""),
-        ("float32", "jittor"),
-    ],
-)
-def test_ops_are_judged_on_both_sides_by_the_cpu(dtype, guilty):
-    sides = {side: Says(1e-3 if side == guilty else 0.0) for side in ("torch", "jittor")}
-    pair = type("Pair", (dict,), {"device": "cuda"})(sides)
-    cpu = Says()
-    verdicts = harness.compare_op(SimpleNamespace(name="x", arguments=()), "x", pair, cpu, dtype)
-    failed = [v for v in verdicts if v.status is Status.FAIL]
-    assert bool(failed) is bool(guilty)
-    assert all(guilty in str(v) or v.guilty == guilty for v in failed)
-    assert cpu.calls == [("x", "cpu", "float64")]
-    assert sides["jittor"].calls == [("x", "cuda", dtype)]
-
-
-def test_mutants_live_on_the_device(monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        harness.Worker, "submit", lambda self, method, *args, **more: asked.append((method, *args))
-    )
-    worker = object.__new__(type("OnDevice", (harness.OnDevice,), {"device": "cuda"}))
-    requests = "parity.suite.requests"
-    worker.submit("run", f"{requests}:build", {"a": 1}, "cpu", "float64", 3)
-    worker.submit("run", f"{requests}:run_op", "nms", (), "cpu", "float64")
-    worker.submit("run", f"{requests}:reset", {"w": 1})
-    worker.submit("state")
-    assert asked == [
-        ("run", f"{requests}:build", {"a": 1}, "cuda", "float64", 3),
-        ("run", f"{requests}:run_op", "nms", (), "cuda", "float64"),
-        ("run", f"{requests}:reset", {"w": 1}),
-        ("state",),
-    ]
-
-
-def test_background_compiling_goes_on_after_a_failure(monkeypatch, capsys):
-    class Fake:
-        def __init__(self, side):
-            assert side == "jittor"
-
-        def close(self):
-            done.append("closed")
-
-    def fails(worker):
-        raise harness.WorkerDied("jittor died in nvcc", "node")
-
-    done: list = []
-    monkeypatch.setattr(warm, "Worker", Fake)
-    tasks = [("bad", fails), ("good", lambda worker: done.append("good"))]
-    warm.lane(tasks, warm.threading.Lock())
-    assert done == ["good", "closed"] and "bad: WorkerDied" in capsys.readouterr().out
-
-
-def test_background_compiling_covers_what_is_ahead_and_can_be_ended(tmp_path, monkeypatch):
-    tasks = [label for label, _ in harness.warm_tasks(["ops", "gates", "coupled-steps"], "cuda")]
-    assert len(tasks) == 2 * len(harness.op_labels()) + 4 + 2
-    assert Warmer([], "cpu", tmp_path, 4).process is None, "nothing ahead"
-    assert Warmer([BY_NAME["ops"]], "cpu", tmp_path, 0).process is None, "no cores to spare"
-    monkeypatch.setattr(runner.sys, "executable", "/bin/sh")  # sh -m scripts.gpu.warm: ends at once
-    warmer = Warmer([BY_NAME["ops"]], "cpu", tmp_path, 1)
-    warmer.wait(20)
-    assert warmer.process is None and (tmp_path / "warm.log").exists()
-
-
-def test_what_a_switch_gains():
-    before = {"median": 2.0, "losses": [10.0]}
-    after = {"median": 1.0, "losses": [10.1]}
-    found = timing.gained(before, after)
-    assert found["times as fast"] == 2.0
-    assert found["first loss, relative difference"] == pytest.approx(0.01)
-    assert timing.gained(before, {"refused": "no mixed precision"}) == {}
