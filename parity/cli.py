@@ -74,17 +74,11 @@ def map_names(options: argparse.Namespace) -> int:
     """Proposes which of the candidate's names is which of the reference's; 1 when something has no partner."""
     case = Case.from_file(options.case)
     found = propose_names(case, device=options.device)
-    first, second = case.labels
-    for pair in found.pairs:
-        if pair.candidate != pair.reference or pair.transposed:
-            say(f"{pair.candidate} -> {pair.reference}  ({pair.sure}: {pair.why})")
-    for side, alone in ((first, found.only_reference), (second, found.only_candidate)):
-        for parameter in alone:
-            say(f"only in {side}: {parameter.name} {list(parameter.shape)}")
-    same = sum(p.candidate == p.reference for p in found.pairs)
-    print(f"{same} names agree, {len(found.pairs) - same} proposed")
-    if found.names():
-        print(f"\nfor the pair file:\n\n{found.as_code()}")
+    for line in found.told(case.labels):
+        say(line)
+    code = found.as_code()
+    if code:
+        print(f"\nfor the pair file:\n\n{code}")
     return int(bool(found.only_reference or found.only_candidate))
 
 

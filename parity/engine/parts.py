@@ -74,14 +74,33 @@ def cut(arrays: Mapping, wholes: Mapping[str, tuple[str, ...]], shapes: Mapping)
 
 
 def wholes_of(split: Mapping[str, tuple[str, ...]], names: Mapping[str, str]) -> dict:
-    """Canonical names of the parts that this side has, by whole; `names`: own name by canonical name."""
+    """Canonical names of the parts that this side has, by whole; `names`: own name by canonical name.
+
+    A star in a whole and its parts, "*.in_proj_weight", stands for the same text in all of them.
+    """
     canonical = {own: name for name, own in names.items()}
     found = {}
     for whole, parts in split.items():
-        here = tuple(part if part in names else canonical.get(part, "") for part in parts)
-        if all(here):
-            found[whole] = here
+        for text in starts_of(parts[0], [*names, *canonical]) if parts else ():
+            named = (part.replace("*", text) for part in parts)
+            here = tuple(part if part in names else canonical.get(part, "") for part in named)
+            if all(here) and here not in found.values():
+                found.setdefault(whole.replace("*", text), here)
     return found
+
+
+def starts_of(pattern: str, names: list[str]) -> list[str]:
+    """What the star of a pattern stands for among these names, each once; of a pattern without one [""]."""
+    if "*" not in pattern:
+        return [""]
+    head, _, tail = pattern.partition("*")
+    return list(
+        dict.fromkeys(
+            name[len(head) : len(name) - len(tail)]
+            for name in names
+            if name.startswith(head) and name.endswith(tail) and len(name) >= len(head + tail)
+        )
+    )
 
 
 def hidden_by(dropped: Mapping[str, str], names) -> dict[str, str]:

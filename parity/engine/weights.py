@@ -92,7 +92,8 @@ def unnamed(
     case: str, sides: tuple[str, str], reference: list[Parameter], candidate: list[Parameter]
 ) -> Verdict:
     """The FAIL for parameters without a partner: what each side has alone, and what `parity map` proposes."""
-    proposed = propose(reference, candidate).names()
+    found = propose(reference, candidate)
+    proposed = found.names()
     modules = {own: theirs for own, theirs in proposed.items() if is_module(own, candidate)}
     only = [
         f"only {side} has {listed([p.name for p in alone])}"
@@ -100,12 +101,15 @@ def unnamed(
         if alone
     ]
     hint = "; `parity map` proposes names, SPLIT cuts one into several, DROPPED leaves one out"
-    if proposed:
+    if found.splits:
+        cut = [f"{whole} in {len(parts)} parts" for whole, parts in found.splits.items()]
+        hint = f"; `parity map` proposes {listed(cut)}: SPLIT"
+    elif proposed:
         pairs = (modules or proposed).items()
         hint = f"; `parity map` proposes {listed([f'{own} -> {theirs}' for own, theirs in pairs])}"
-    kind = kinds.NAMES if proposed else kinds.MISSING
-    found = Verdict(case, checks.NAMES, "names", Status.FAIL, message="; ".join(only) + hint)
-    return found.but(kind=kind)
+    kind = kinds.NAMES if proposed or found.splits else kinds.MISSING
+    lost = Verdict(case, checks.NAMES, "names", Status.FAIL, message="; ".join(only) + hint)
+    return lost.but(kind=kind)
 
 
 def is_module(name: str, parameters: list[Parameter]) -> bool:
