@@ -210,20 +210,3 @@ def git_revision(folder: Path | str) -> str | None:
         return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def peak_memory() -> float:
-    """Greatest resident memory of this process in MiB; getrusage would begin with the parent's."""
-    return _memory("VmHWM:")
-
-
-def resident_memory() -> float:
-    """MiB that this process takes."""
-    return _memory("VmRSS:")
-
-
-def _memory(key: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) / 1024
-    return float("nan")

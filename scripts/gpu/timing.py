@@ -22,8 +22,8 @@ from neutral import parameters
 from neutral.config import Config, preset, with_overrides
 from neutral.data import open_dataset
 from neutral.errors import InputError
-from neutral.files import peak_memory
 from neutral.weights import initial_weights
+from parity.files import peak_memory
 from scripts.common import run_main
 from scripts.gpu.plan import COCO_MINI, ROOT
 from scripts.peers.measure import make_batch, slowed

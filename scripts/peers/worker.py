@@ -21,12 +21,12 @@ import numpy as np
 from neutral import config as configuration
 from neutral.config import Config
 from neutral.data.batching import Batch
-from neutral.files import peak_memory
 from neutral.weights import load_file
 from neutral.weights.plan import exported
 from neutral.weights.recognising import named_source
 from parity.engine.server import serve
 from parity.engine.workers import Worker
+from parity.files import peak_memory
 from scripts.peers import SYSTEMS
 
 
