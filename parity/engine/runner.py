@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,6 +31,17 @@ class Run:
     device: str
     step: int = 0
     training: bool = False
+
+
+@dataclass
+class Came:
+    """How far a watched run came: `changed` inputs, forward's outputs, and what was made of them."""
+
+    outputs: object = None
+    changed: list[str] = field(default_factory=list)
+    total: object = None
+    losses: dict = field(default_factory=dict)
+    detections: object = None
 
 
 class Runner(Model):
@@ -152,35 +163,51 @@ class Runner(Model):
         choices.py); node_gradients: d total / d node, None where there is none; gradients: d total / d parameter for
         the trained ones; and what the subject's `record` adds.
         """
-        backend, subject = self.backend, self.subject
-        constant = subject.constant or (lambda node: False)
+        backend, record = self.backend, self.subject.record
+        constant = self.subject.constant or (lambda node: False)
         tracer = Tracer(
             *(backend, self.modules(), entered, reference, rounded, constant, survive, self.dtype)
         )
         choices = Choices(backend, replay, tracer)
         run = Run(choices, self.dtype, self.device, step, bool(self.training))
-        attempt = tracer.attempt
-        outputs, total, losses, found, changed = None, None, {}, None, []
         try:
-            with ExitStack() as stack:
-                stack.enter_context(backend.watching(choices, tracer.modules))
-                if subject.watch is not None:
-                    stack.enter_context(subject.watch(choices))
-                stack.enter_context(tracer)
-                # where nothing is trained, gradients are those of the inputs
-                prepared = attempt(self.prepare, inputs, differentiable=not self.trained)
-                if not tracer.crashes:
-                    forward = attempt(self.watched_forward, tracer, prepared, run)
-                    outputs, changed = forward or (None, [])
-                if outputs is not None:
-                    if gradients or subject.losses is not None:
-                        total, losses = attempt(self.losses, outputs, targets, run) or (None, {})
-                    if subject.postprocess is not None:
-                        found = attempt(subject.postprocess, outputs, inputs, run)
+            came = self.watched_run(tracer, run, inputs, targets, gradients)
         except ValueError as error:
             if hasattr(error, "nodes"):  # something is not finite: what was computed until then
                 error.nodes = Lazy(backend, tracer.arrived)
             raise
+        result = self.told(tracer, came) | choices.record()
+        if record is not None and came.outputs is not None:
+            result |= record(came.outputs)
+        if gradients and came.total is not None and backend.is_differentiable(came.total):
+            result |= self.differentiated(tracer, came.total)
+        return result
+
+    def watched_run(self, tracer: Tracer, run: Run, inputs, targets, gradients: bool) -> Came:
+        """Forward, losses and post-processing, as far as they come; losses where they are given or differentiated."""
+        subject, attempt, came = self.subject, tracer.attempt, Came()
+        with ExitStack() as stack:
+            stack.enter_context(self.backend.watching(run.choices, tracer.modules))
+            if subject.watch is not None:
+                stack.enter_context(subject.watch(run.choices))
+            stack.enter_context(tracer)
+            # where nothing is trained, gradients are those of the inputs
+            prepared = attempt(self.prepare, inputs, differentiable=not self.trained)
+            if not tracer.crashes:
+                forward = attempt(self.watched_forward, tracer, prepared, run)
+                came.outputs, came.changed = forward or (None, [])
+            if came.outputs is None:
+                return came
+            if gradients or subject.losses is not None:
+                found = attempt(self.losses, came.outputs, targets, run)
+                came.total, came.losses = found or (None, {})
+            if subject.postprocess is not None:
+                came.detections = attempt(subject.postprocess, came.outputs, inputs, run)
+        return came
+
+    def told(self, tracer: Tracer, came: Came) -> dict:
+        """What `trace` returns of a run, gradients and choices left out."""
+        backend, subject = self.backend, self.subject
         result = {
             "nodes": Lazy(backend, tracer.arrived),
             "order": tracer.order,
@@ -189,28 +216,34 @@ class Runner(Model):
             "results": tracer.results,
             "called": tracer.called,
             "crashes": tracer.crashes,
-            "changed": changed,
+            "changed": came.changed,
             "weighted": subject.losses is None,
             "modules": tracer.describe(),
             "evidence": list(subject.evidence),
-            "losses": {name: backend.to_numpy(loss) for name, loss in losses.items()},
-            "errors": subject.metrics(outputs) if subject.metrics and outputs is not None else {},
+            "losses": {name: backend.to_numpy(loss) for name, loss in came.losses.items()},
+            "errors": {},
         }
-        result |= {} if total is None else {"total": backend.to_numpy(total)}
-        if subject.losses is None and outputs is not None:
-            result["sizes"] = self.sizes(outputs)
-        result |= {} if found is None else {"detections": self.as_arrays(found)}
-        result |= choices.record()
-        if subject.record is not None and outputs is not None:
-            result |= subject.record(outputs)
-        if gradients and total is not None and backend.is_differentiable(total):
-            sources = {n: self.tensors[n] for n in self.trained}
-            by_node, by_parameter = attempt(tracer.gradients, total, sources) or (None, None)
-            if by_node is not None:
-                result["node_gradients"] = Lazy(backend, by_node)
-                held = Lazy(backend, by_parameter, self.to_reference)
-                result["gradients"] = Joined(held, self.wholes) if self.wholes else held
+        if came.total is not None:
+            result["total"] = backend.to_numpy(came.total)
+        if subject.metrics and came.outputs is not None:
+            result["errors"] = subject.metrics(came.outputs)
+        if subject.losses is None and came.outputs is not None:
+            result["sizes"] = self.sizes(came.outputs)
+        if came.detections is not None:
+            result["detections"] = self.as_arrays(came.detections)
         return result
+
+    def differentiated(self, tracer: Tracer, total) -> dict:
+        """Gradients of the total by node and by trained parameter; {} where that raised."""
+        sources = {n: self.tensors[n] for n in self.trained}
+        by_node, by_parameter = tracer.attempt(tracer.gradients, total, sources) or (None, None)
+        if by_node is None:
+            return {}
+        held = Lazy(self.backend, by_parameter, self.to_reference)
+        return {
+            "node_gradients": Lazy(self.backend, by_node),
+            "gradients": Joined(held, self.wholes) if self.wholes else held,
+        }
 
     def watched_forward(self, tracer: Tracer, prepared, run: Run) -> tuple[object, list[str]]:
         """What forward gives, and which inputs it changed in place."""
