@@ -1,4 +1,4 @@
-"""Which function of kernel_sources.py each kernel calls, for how many items, with which arguments; no framework here.
+"""Which function of the C++ sources each kernel calls, for how many items, with which arguments; no framework here.
 
 Every kernel is a function of one work item that writes what no other item writes, so results do not
 depend on the number of threads, and gradients need no atomics: a backward item owns some rows of the
@@ -10,17 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jittor_impl.kernel_sources import (
-    BILINEAR,
-    COMMON,
-    INCLUDES,
-    NMS,
-    NMS_CPU,
-    NMS_CUDA,
-    ROI_POOL,
-    SORT_CPU,
-    SPECIAL,
-)
+from jittor_impl.kernel_sources import BILINEAR, COMMON, INCLUDES, NMS, NMS_CPU, NMS_CUDA, ROI_POOL
+from jittor_impl.value_sources import SORT_CPU, SPECIAL
 
 
 def _header(source: str) -> str:

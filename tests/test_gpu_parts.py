@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parity.engine.verdicts import Status, Verdict
-from scripts.gpu import harness, runner, timing, warm, work
+from scripts.gpu import harness, runner, timing, warm, warming, work
 from scripts.gpu.plan import BY_NAME
 from scripts.gpu.runner import Warmer
 
@@ -130,7 +130,7 @@ def test_background_compiling_goes_on_after_a_failure(monkeypatch, capsys):
 
 
 def test_background_compiling_covers_what_is_ahead_and_can_be_ended(tmp_path, monkeypatch):
-    tasks = [label for label, _ in harness.warm_tasks(["ops", "gates", "coupled-steps"], "cuda")]
+    tasks = [label for label, _ in warming.warm_tasks(["ops", "gates", "coupled-steps"], "cuda")]
     assert len(tasks) == 2 * len(harness.op_labels()) + 4 + 2
     assert Warmer([], "cpu", tmp_path, 4).process is None, "nothing ahead"
     assert Warmer([BY_NAME["ops"]], "cpu", tmp_path, 0).process is None, "no cores to spare"

@@ -17,6 +17,7 @@ OWN = {"runtime.py", "kernels.py", "group.py"}
 ALONE = {
     "kernels.py",
     "kernel_sources.py",
+    "value_sources.py",
     "kernel_table.py",
 }  # Jittor needs these
 TWINS = sorted(

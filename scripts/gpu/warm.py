@@ -11,7 +11,8 @@ import threading
 import time
 
 from scripts.common import run_main
-from scripts.gpu.harness import Worker, WorkerDied, WorkerError, warm_tasks
+from scripts.gpu.harness import Worker, WorkerDied, WorkerError
+from scripts.gpu.warming import warm_tasks
 
 
 def lane(tasks: list, lock: threading.Lock) -> None:

@@ -31,6 +31,7 @@ NEUTRAL = (
 )
 APART = (
     "kernel_sources.py",
+    "value_sources.py",
     "kernel_table.py",
     "group.py",
 )  # C++ as text; several processes: planted by hand (mutants.md)
