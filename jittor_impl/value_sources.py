@@ -1,4 +1,4 @@
-"""C++ of the kernels that look at single values: NaN and infinities, sorting. INCLUDES of kernel_sources.py come first."""
+"""C++ of the kernels that look at single values: NaN, infinities, sorting. INCLUDES of kernel_sources.py come first."""
 
 # NaN and infinities are told by their bits: -Ofast assumes that there are none
 SPECIAL = """
