@@ -74,9 +74,9 @@ class Backend(Protocol):
     def set_trainable(self, tensors: Mapping, names: set[str]) -> None:
         """Gradients flow to the named tensors and to no other."""
 
-    def vjp(self, outputs: list, cotangents: list, tensors: list) -> list:
+    def vjp(self, outputs: list, cotangents: list, tensors: list, keep: bool = False) -> list:
         """d (sum of outputs times cotangents) / d each; a cotangent None stands for 1. None or zeros where there is
-        no dependence."""
+        no dependence. keep: the graph may be asked again."""
 
     def no_grad(self): ...
 

@@ -157,8 +157,8 @@ def set_trainable(tensors: Mapping, names: set[str]) -> None:
             tensor.stop_grad()
 
 
-def vjp(outputs: list, cotangents: list, tensors: list) -> list:
-    """Zeros, not None, where there is no dependence."""
+def vjp(outputs: list, cotangents: list, tensors: list, keep: bool = False) -> list:
+    """Zeros, not None, where there is no dependence. The graph is kept in any case."""
     total = None
     for output, cotangent in zip(outputs, cotangents, strict=True):
         part = output if cotangent is None else (output * cotangent).sum()

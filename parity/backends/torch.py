@@ -151,7 +151,9 @@ def set_trainable(tensors: Mapping[str, torch.Tensor], names: set[str]) -> None:
         tensor.requires_grad_(name in names)
 
 
-def vjp(outputs: list, cotangents: list, tensors: list) -> list[torch.Tensor | None]:
+def vjp(
+    outputs: list, cotangents: list, tensors: list, keep: bool = False
+) -> list[torch.Tensor | None]:
     outputs, cotangents = (
         zip(*((x, c) for x, c in zip(outputs, cotangents, strict=True) if x.requires_grad))
         if any(x.requires_grad for x in outputs)
@@ -159,7 +161,11 @@ def vjp(outputs: list, cotangents: list, tensors: list) -> list[torch.Tensor | N
     )
     if not outputs:
         return [None] * len(tensors)
-    return list(torch.autograd.grad(outputs, tensors, cotangents, allow_unused=True))
+    return list(
+        torch.autograd.grad(
+            outputs, tensors, cotangents, retain_graph=keep or None, allow_unused=True
+        )
+    )
 
 
 def no_grad():

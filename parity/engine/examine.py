@@ -14,6 +14,7 @@ import numpy as np
 
 from parity.case import Case, Side
 from parity.engine.arrays import Selection
+from parity.engine.by_loss import told_by_loss
 from parity.engine.chain import Chain
 from parity.engine.checks import GRADIENTS_64, NOT_LOOKED_INTO
 from parity.engine.crashes import fine_calls, inherited_crashes, judge_crashes, unfinished
@@ -105,7 +106,8 @@ class Examination:
             except BaseException:  # interrupted: nobody waits for what the workers are at
                 self.workers.kill()
                 raise
-        verdicts = with_known(inherited_crashes(verdicts, self.fine))
+        verdicts = told_by_loss(self, inherited_crashes(verdicts, self.fine))
+        verdicts = with_known(verdicts)
         if self.scripts is None or not culprits(verdicts):
             return verdicts
         reference = self[f"{first} free 64"]

@@ -77,7 +77,7 @@ class Tracer:
         self.unlike = unlike_modules(theirs, self.describe()) if theirs else set()  # not forced
         self.misfits: list[
             str
-        ] = []  # values that were forced and have another shape than those computed
+        ] = []  # what was forced in and has another shape than what was computed
         self.order: list[str] = []  # nodes, and choices as "choice NAME", as they came
 
     def __enter__(self) -> Tracer:
@@ -135,8 +135,7 @@ class Tracer:
         return self.backend.is_tensor(value) or isinstance(value, np.ndarray)
 
     def after(self, error: Exception, call: str, misfits: list[str]):
-        """What a forced run goes on with after `call` has raised, in which `misfits` had been put; elsewhere the error
-        itself."""
+        """What a forced run goes on with after `call`, into which `misfits` were put, raised; else the error itself."""
         if not self.survive or isinstance(error, InputError):
             raise error
         if not getattr(error, "parity_noted", False):
@@ -290,8 +289,7 @@ class Tracer:
 
 
 def describe_module(module, backend: Backend) -> dict:
-    """{"type": class name, "leaf": whether it has no modules inside, "holds": how many tensors there are in it, "code":
-    FILE:LINE, ATTRIBUTE: plain value}."""
+    """{"type": class, "leaf": no modules inside, "holds": tensors, "code": FILE:LINE, ATTRIBUTE: plain value}."""
     plain = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in vars(module).items()
