@@ -169,17 +169,18 @@ def snapshot(server: Server, config: dict) -> dict[str, np.ndarray]:
 def import_trzy(server: Server, config: dict) -> dict[str, np.ndarray]:
     """A checkpoint in trzy's VGG16 layout through the importer; InputError when it does not fit."""
     config = configuration.from_dict(config)
-    sources, weights = (
-        importlib.import_module(f"neutral.weights.{name}") for name in ("sources", "initial")
+    rules, recognising, weights = (
+        importlib.import_module(f"neutral.weights.{name}")
+        for name in ("rules", "recognising", "initial")
     )
-    source = next(s for s in sources.SOURCES if s.name.startswith("trzy"))
+    source = recognising.named_source("trzy")
     stages = ("_stage2_region_proposal_network", "_stage3_detector_network")
     heads = ("_pool_to_feature_vector._fc1", "_pool_to_feature_vector._fc2", "_classifier")
     names = [f"{stages[0]}._rpn_conv1", *(f"{stages[1]}.{head}" for head in heads)]
     converted = {}
     for i, name in enumerate(names, start=1):
-        rule, values = sources.find_rule(source, f"{name}.weight")
-        ours = sources.fill_places(rule.ours, config).format(**values)
+        rule, values = rules.find_rule(source, f"{name}.weight")
+        ours = rules.fill_places(rule.ours, config).format(**values)
         converted[ours] = np.full(2, i, np.float32)
     box = "roi_heads.box_head"
     wanted = ["rpn.head.conv.0.0", f"{box}.fc6", f"{box}.fc7", "roi_heads.box_predictor.cls_score"]
@@ -237,12 +238,13 @@ def save_from_zoo(server: Server, name: str, path: Path, images: np.ndarray) -> 
 
 def load_converted(server: Server, path: Path, naming: str) -> None:
     """A file that convert_weights made, under canonical names or those of the system `naming`."""
-    readers, convert = (
-        importlib.import_module(f"neutral.weights.{name}") for name in ("readers", "conversion")
+    readers, conversion, recognising = (
+        importlib.import_module(f"neutral.weights.{name}")
+        for name in ("readers", "conversion", "recognising")
     )
     session = session_of(server)
-    source = convert.named_source(naming) if naming else convert.OWN
-    found = convert.convert(readers.read_checkpoint(path), session.config, source)
+    source = recognising.named_source(naming) if naming else recognising.OWN
+    found = conversion.convert(readers.read_checkpoint(path), session.config, source)
     session.load(found.weights())
 
 
