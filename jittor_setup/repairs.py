@@ -1,8 +1,9 @@
-"""What NumPy 2 and Python 3.13 broke in Jittor 1.3.11, mended in a copy; the installed package stays as it is.
+"""What is wrong in Jittor 1.3.11 with NumPy 2, with Python 3.13 and on CUDA, mended in a copy.
 
 Jittor's core reads NumPy's structures by their layout of NumPy 1: with NumPy 2 arrays come out as zeros or garbage,
-without an error. The core is compiled from sources inside of the package, so a mended copy in Jittor's cache, found
-before the installed one, is all it takes.
+without an error. On CUDA it computes functions of float64 in float32. The core is compiled from sources inside of the
+package, so a mended copy in Jittor's cache, found before the installed one, is all it takes; what is installed stays
+as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from jittor_setup.compiling import digest, move
+from jittor_setup.environment import cuda_usable
 
 FOLDER = "repaired"  # in Jittor's cache
 PACKAGES = ("jittor", "jittor_utils")
@@ -23,16 +25,20 @@ PACKAGES = ("jittor", "jittor_utils")
 
 @dataclass(frozen=True)
 class Repair:
-    """Every match of `wrong`, a regular expression, in `file` becomes `right`; for `what` from version `since` on."""
+    """Every match of `wrong`, a regular expression, in `file` becomes `right`; for `what` from version `since` on.
+
+    `what` is "numpy", "python", or "cuda", whose version is (1, 0) where a driver answers and (0, 0) elsewhere.
+    """
 
     file: str
     wrong: str
     right: str
     why: str
-    what: str = "numpy"  # or "python"
+    what: str = "numpy"
     since: tuple[int, int] = (2, 0)
 
 
+SCALARS = "\n    if (a->dtype() == ns_float64) alpha_p = (void*)&alpha, beta_p = (void*)&beta;"
 REPAIRS = (
     Repair(
         "jittor/src/pyjt/numpy.h",
@@ -88,6 +94,47 @@ REPAIRS = (
         )
         for file, name in (("jittor/compiler.py", "gen_name"), ("jittor_utils/__init__.py", "hash"))
     ),
+    *(
+        Repair(
+            "jittor/src/type/common_op_type.cc",
+            wrong,
+            right,
+            "functions of float64 are computed in float32 by CUDA's kernels, to 7 digits",
+            "cuda",
+            (1, 0),
+        )
+        for wrong, right in (
+            # log, exp, sqrt, erfinv; floor_int and others, whose result is an integer; sin and others
+            (
+                r'"::(\w+)f\(\(\$1\)\(\$2\)\)"',
+                r'"@if(@strcmp($1,float64)==0,::\1(($1)($2)),::\1f(($1)($2)))"',
+            ),
+            (
+                r'(_int", )"\(\(\$1\) ::(\w+)f\(\(\$2\)\)\)"',
+                r'\1"@if(@strcmp($3,float64)==0,(($1) ::\2(($2))),(($1) ::\2f(($2))))"',
+            ),
+            (
+                r'"\(\(\$1\) ::(\w+)f\((\(\$1\))?\(\$2\)\)\)"',
+                r'"@if(@strcmp($1,float64)==0,(($1) ::\1(($1)($2))),(($1) ::\1f(\2($2))))"',
+            ),
+            (r"::expf(\(\(::min)", r"@if(@strcmp($1,float64)==0,::exp,::expf)\1"),
+        )
+    ),
+    *(
+        Repair(
+            f"jittor/extern/cuda/cublas/ops/{name}_op.cc",
+            r"(cublasComputeType_t computeType = )CUBLAS_COMPUTE_32F;",
+            r"\1a->dtype() == ns_float64 ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F;" + pointers,
+            "cuBLAS is asked for sums of float32 and refuses them for float64",
+            "cuda",
+            (1, 0),
+        )
+        for name, pointers in (
+            ("cublas_matmul", SCALARS),
+            ("cublas_batched_matmul", SCALARS),
+            ("cublas_acc_matmul", ""),
+        )
+    ),
 )
 
 
@@ -103,9 +150,10 @@ def numpy_version() -> str:
 
 
 def needed() -> tuple[Repair, ...]:
-    """Those that this Python and its NumPy ask for."""
+    """Those that this Python, its NumPy and this machine ask for."""
     numpy = [int(part) for part in numpy_version().split(".")[:2] if part.isdigit()]
-    versions = {"numpy": tuple(numpy), "python": sys.version_info[:2]}
+    cuda = (int(cuda_usable()), 0)
+    versions = {"numpy": tuple(numpy), "python": sys.version_info[:2], "cuda": cuda}
     return tuple(repair for repair in REPAIRS if versions[repair.what] >= repair.since)
 
 

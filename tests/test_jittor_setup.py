@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -157,10 +158,12 @@ def test_a_failed_import_shows_what_jittor_said(capfd):
         ("2.5.2", (3, 13), {"numpy", "python"}),
     ],
 )
-def test_what_needs_repairs(numpy, python, wanted, monkeypatch):
+@pytest.mark.parametrize("cuda", [False, True])
+def test_what_needs_repairs(numpy, python, wanted, cuda, monkeypatch):
     monkeypatch.setattr(repairs, "numpy_version", lambda: numpy)
     monkeypatch.setattr(repairs.sys, "version_info", (*python, 1))
-    assert {repair.what for repair in repairs.needed()} == wanted
+    monkeypatch.setattr(repairs, "cuda_usable", lambda: cuda)
+    assert {repair.what for repair in repairs.needed()} == wanted | ({"cuda"} if cuda else set())
 
 
 def test_each_repair_changes_its_file_and_nothing_else(tmp_path):
@@ -184,6 +187,33 @@ def test_each_repair_changes_its_file_and_nothing_else(tmp_path):
     assert changed == set(before)
     assert repairs.mended(INSTALLED, tmp_path, repairs.REPAIRS) == place, "made once"
     assert [p.name for p in tmp_path.iterdir()] == [place.name], "nothing else is left"
+
+
+def test_cuda_has_a_function_of_float64_wherever_it_has_one_of_float32(tmp_path):
+    """Jittor writes ::expf(...), which makes float32 of a float64."""
+    place = repairs.mended(INSTALLED, tmp_path, repairs.REPAIRS)
+    text = (place / "jittor/src/type/common_op_type.cc").read_text()
+    table = text[text.index("common_op_type_cuda_map") : text.index("struct CommonOpType")]
+    rows = dict(re.findall(r'\{"(\w+)", "(.*)"\},', table))
+    single = {name: re.findall(r"::(\w+)f\b", row) for name, row in rows.items()}
+    single = {name: found[-1] for name, found in single.items() if found}
+    assert {"exp", "sqrt", "sigmoid", "floor_int", "atanh", "erfinv", "mod"} <= set(single)
+    for name, function in single.items():
+        assert "float64" in rows[name] and re.search(rf"::{function}\b", rows[name]), name
+    for name in (
+        "sin",
+        "floor_int",
+        "exp",
+    ):  # as Jittor unfolds it: the first text where the types are equal
+        kind, wide, narrow = re.fullmatch(
+            r"@if\(@strcmp\((\$\d),float64\)==0,(.*),(.*)\)", rows[name]
+        ).groups()
+        assert kind == ("$3" if name == "floor_int" else "$1")
+        for branch in (wide, narrow):
+            assert branch.count("(") == branch.count(")"), rows[name]
+    for name in ("cublas_matmul", "cublas_batched_matmul", "cublas_acc_matmul"):
+        op = (place / f"jittor/extern/cuda/cublas/ops/{name}_op.cc").read_text()
+        assert "ns_float64 ? CUBLAS_COMPUTE_64F" in op
 
 
 def test_another_jittor_is_refused_by_name(tmp_path):
