@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import inspect
 import re
@@ -18,6 +19,9 @@ NAMED = re.compile(
 )
 PROJECT = ("neutral", "torch_impl", "jittor_impl", "scripts", "parity.suite")
 PARTS = ("", "_watching", "_loading")  # files of a backend
+SUITE = [
+    p for p in sorted((ROOT / "parity" / "suite").glob("*.py")) if "import_module" in p.read_text()
+]
 SOURCES = [p for p in sorted((ROOT / "parity").rglob("*.py")) if "suite" not in p.parts]
 
 
@@ -38,6 +42,57 @@ def test_no_string_leads_out_of_the_library(path):
             assert found is not None, f"{path.name} names {name}, which is not there"
             wanted = name.partition(":")[2]
             assert not wanted or f"def {wanted}(" in Path(found.origin).read_text(), name
+
+
+def imported_here(node: ast.AST) -> str:
+    """The module that `importlib.import_module("...")` imports; "" for anything else."""
+    is_call = isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module"
+    return node.args[0].value if is_call and isinstance(node.args[0], ast.Constant) else ""
+
+
+def imported_by_name(function: ast.FunctionDef) -> dict[str, str]:
+    """Variables of a function that hold modules of neutral or scripts, imported by a string: module by variable."""
+    found = {}
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Assign) or "import_module(" not in ast.unparse(node.value):
+            continue
+        (target,) = node.targets
+        if isinstance(node.value, ast.GeneratorExp) and isinstance(target, ast.Tuple):
+            argument = node.value.elt.args[0]
+            before = argument.values[0].value if isinstance(argument, ast.JoinedStr) else ""
+            for one, word in zip(target.elts, node.value.generators[0].iter.elts, strict=True):
+                if isinstance(word, ast.Constant):
+                    found[one.id] = before + word.value
+        elif name := imported_here(node.value):
+            found[target.id] = name
+    return {k: name for k, name in found.items() if name.startswith(("neutral", "scripts"))}
+
+
+@pytest.mark.parametrize("path", SUITE, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_what_is_imported_by_name_has_what_is_taken_of_it(path):
+    for function in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        modules = imported_by_name(function)
+        for node in ast.walk(function):
+            if not isinstance(node, ast.Attribute):
+                continue
+            name = imported_here(node.value) or modules.get(getattr(node.value, "id", ""), "")
+            if name.startswith(("neutral", "scripts")):
+                where = f"{path.name}, {function.name}: {name}.{node.attr}"
+                assert hasattr(importlib.import_module(name), node.attr), where
+
+
+def test_modules_imported_by_name_are_found():
+    source = """
+def f():
+    a = importlib.import_module("neutral.config")
+    b, c = (importlib.import_module(f"neutral.{name}") for name in ("files", "text"))
+    d = importlib.import_module("torch")
+"""
+    (function,) = ast.parse(source).body
+    wanted = {"a": "neutral.config", "b": "neutral.files", "c": "neutral.text"}
+    assert imported_by_name(function) == wanted
 
 
 def test_the_search_finds_names():
