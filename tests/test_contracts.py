@@ -59,7 +59,10 @@ def imported_by_name(function: ast.FunctionDef) -> dict[str, str]:
         (target,) = node.targets
         if isinstance(node.value, ast.GeneratorExp) and isinstance(target, ast.Tuple):
             argument = node.value.elt.args[0]
-            before = argument.values[0].value if isinstance(argument, ast.JoinedStr) else ""
+            parts = argument.values if isinstance(argument, ast.JoinedStr) else []
+            # where the framework's name comes first, it is no module of neutral or scripts
+            before = getattr(parts[0], "value", "") if parts else ""
+            before = before if isinstance(before, str) else "?"
             for one, word in zip(target.elts, node.value.generators[0].iter.elts, strict=True):
                 if isinstance(word, ast.Constant):
                     found[one.id] = before + word.value
