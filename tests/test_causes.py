@@ -13,41 +13,6 @@ from parity.engine.causes import causes_of, told
 from parity.engine.verdicts import Status, Verdict
 from parity.report.report import Report
 
-A = np.random.default_rng(0).standard_normal((4, 5, 6))
-CUBE = np.random.default_rng(1).standard_normal((4, 4, 4))
-
-
-@pytest.mark.parametrize(
-    ("other", "kind", "text"),
-    [
-        (2 * A, kinds.CONSTANT, "2 times"),
-        (A / np.sqrt(3), kinds.CONSTANT, "sqrt(1/3)"),
-        (-A, kinds.SIGN, "other sign"),
-        (A + 0.25, kinds.TERM, "plus 0.25"),
-        (A + np.arange(5)[:, None], kinds.TERM, "axis 1"),
-        (A * (1 + np.arange(6)), kinds.CONSTANT, "factor by axis 2"),
-        (A[:, ::-1], kinds.ORDER, "axis 1 runs the other way"),
-        (A[[2, 0, 1, 3]], kinds.ORDER, "along axis 0"),
-        (A.transpose(0, 2, 1), kinds.AXIS, "axes in another order"),
-        (A.transpose(0, 2, 1).reshape(A.shape), kinds.AXIS, "reshaped"),
-        (np.minimum(A, 0.7), kinds.BRANCH, "held at 0.7"),
-        (np.where(A > 1, A + 1, A), kinds.BRANCH, "all others agree"),
-        (A * (1 + 3e-8), kinds.PRECISION, "rounded to float32"),
-        (np.tanh(A), kinds.FORMULA, ""),
-        (A[:3], kinds.SHAPE, "(3, 5, 6)"),
-        (A > 0, kinds.DTYPE, "bool"),
-        (0 * A, kinds.TERM, "0 everywhere"),
-        (None, kinds.MISSING, ""),
-    ],
-)
-def test_kinds_are_told_by_numbers(other, kind, text):
-    found = kinds.tell(A, other)
-    assert found[0] == kind and text in found[1]
-
-
-def test_a_turned_cube_is_a_wrong_axis():
-    assert kinds.tell(CUBE, CUBE.transpose(2, 1, 0))[0] == kinds.AXIS
-
 
 def fail(check: str, node: str, **more) -> Verdict:
     return Verdict("pair", check, node, Status.FAIL, 1.0, 1e-12, **more)

@@ -20,7 +20,7 @@ NAMED = re.compile(
 PROJECT = ("neutral", "torch_impl", "jittor_impl", "scripts", "parity.suite")
 PARTS = ("", "_watching", "_loading")  # files of a backend
 SUITE = [
-    p for p in sorted((ROOT / "parity" / "suite").glob("*.py")) if "import_module" in p.read_text()
+    p for p in sorted((ROOT / "parity" / "suite").rglob("*.py")) if "import_module" in p.read_text()
 ]
 SOURCES = [p for p in sorted((ROOT / "parity").rglob("*.py")) if "suite" not in p.parts]
 

@@ -64,23 +64,24 @@ def judge_crashes(
             if MISFIT in what:
                 found.append(follows(case, side, call, what))
                 continue
-            message = f"{side} raised {what['error']}\n{what['traceback']}"
-            code = ("", what["code"]) if side == list(traces)[-1] else (what["code"], "")
-            found.append(
-                Verdict(
-                    *(case, CHECK, call, Status.FAIL),
-                    message=message,
-                    owner=call_of(call).partition("#")[0],
-                    guilty=side,
-                    kind=kinds.CRASH,
-                    code=code,
-                )
-            )
+            found.append(raised(case, side, call, what, is_first=side != list(traces)[-1]))
     if len(kept) < len(verdicts):
         count = len(verdicts) - len(kept)
         message = f"{count} values were not reached behind what raised: not compared"
         found.append(Verdict(case, CHECK, names or "(behind)", Status.NOT_RUN, message=message))
     return [*found, *kept]
+
+
+def raised(case: str, side: str, call: str, what: Mapping, is_first: bool) -> Verdict:
+    """Of what raised by its own fault, with the traceback and the line of the side's code."""
+    return Verdict(
+        *(case, CHECK, call, Status.FAIL),
+        message=f"{side} raised {what['error']}\n{what['traceback']}",
+        owner=call_of(call).partition("#")[0],
+        guilty=side,
+        kind=kinds.CRASH,
+        code=(what["code"], "") if is_first else ("", what["code"]),
+    )
 
 
 def follows(case: str, side: str, call: str, what: Mapping) -> Verdict:

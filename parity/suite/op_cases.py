@@ -16,8 +16,8 @@ from parity.engine.gradients import judge_gradient
 from parity.engine.judging import judge
 from parity.engine.verdicts import Verdict
 from parity.engine.workers import Worker
+from parity.suite.arguments import Constant, Plain
 from parity.suite.ask import ask
-from parity.suite.requests import Constant, Plain
 
 
 @dataclass(frozen=True)

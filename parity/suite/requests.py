@@ -16,6 +16,7 @@ from parity.engine.runner import fixed_weighting
 from parity.engine.server import Server
 from parity.engine.weights import drawn_weights
 from parity.suite import subjects
+from parity.suite.arguments import Constant, Plain
 
 
 def implementation(server: Server, module: str):
@@ -246,23 +247,6 @@ def load_converted(server: Server, path: Path, naming: str) -> None:
     source = recognising.named_source(naming) if naming else recognising.OWN
     found = conversion.convert(readers.read_checkpoint(path), session.config, source)
     session.load(found.weights())
-
-
-# single operations
-
-
-class Constant:
-    """A float array argument to which no gradient flows (boxes)."""
-
-    def __init__(self, array: np.ndarray):
-        self.array = array
-
-
-class Plain:
-    """An array argument that an op takes as NumPy (an index, a shape)."""
-
-    def __init__(self, array: np.ndarray):
-        self.array = array
 
 
 def run_op(server: Server, name: str, arguments: tuple, device: str, dtype: str) -> tuple:

@@ -13,10 +13,10 @@ from parity.engine import gates
 from parity.engine.judging import judge, judge_equal
 from parity.engine.training import check_steps
 from parity.engine.workers import FRAMEWORKS
+from parity.suite.arguments import Constant
 from parity.suite.ask import ask
 from parity.suite.cases import EXAMPLE
 from parity.suite.op_cases import BOXES, OWNERS, REGIONS
-from parity.suite.requests import Constant
 
 POOLS = {  # arguments after the map, boxes and images
     "roi_align": (3, 0.125, 2, False),
