@@ -17,12 +17,19 @@ FAILURE = {
     "limit": 1e-4,
     "message": "too\nfar",
 }
+NO_NUMBER = {
+    "check": "names",
+    "node": "a",
+    "measured": 3.0,
+    "limit": None,
+    "message": "only torch has a",
+}
 PARTS = {
     "frameworks": {
         "told": {"torch": {"device_name": "NVIDIA H100 80GB HBM3"}},
         "verdicts": {"PASS": 3},
     },
-    "product": {"verdicts": {"PASS": 1, "FAIL": 1}, "failures": [FAILURE], "failed": 1},
+    "product": {"verdicts": {"PASS": 1, "FAIL": 1}, "failures": [FAILURE, NO_NUMBER], "failed": 2},
     "nms, jittor": {"runs": 5, "different results": 2},
 }
 
@@ -69,6 +76,7 @@ def test_a_lease_is_kept(lease, tmp_path):
     assert text.index("| environment") < text.index("| gates"), "in the plan's order"
     for told in (
         "product: forward, `conv1` (2.0e-03, limit 1.0e-04) too far",
+        "product: names, `a` only torch has a",
         "nms, jittor: 2 different results in 5 runs",
         "broke down: RuntimeError: CUDA error",
         "said last",

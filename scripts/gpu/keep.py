@@ -76,7 +76,7 @@ def failures(name: str, step: dict) -> list[str]:
     for label, part in parts_of(step).items():
         for failure in part.get("failures") or []:
             where = f"{label}: {failure.get('check')}, `{failure.get('node')}`"
-            if failure.get("measured"):
+            if failure.get("measured") is not None and failure.get("limit") is not None:
                 where += f" ({failure['measured']:.1e}, limit {failure['limit']:.1e})"
             lines.append(f"* {where} {failure.get('message', '')}")
         if part.get("different results", 1) > 1:

@@ -60,8 +60,9 @@ class Results:
 
     def compiled(self) -> set[str]:
         """Steps whose kernels are here, whatever they found."""
+        ran = {name: found for name, found in self.steps.items() if found["state"] != LEFT_OUT}
         here = place()
-        return {name for name, found in self.steps.items() if found.get("place") == here}
+        return {name for name, found in ran.items() if found.get("place") == here}
 
     def add(self, step: Step, found: dict) -> None:
         """Written at once. What a step in parts has found lies in a file of its own and is taken in."""
