@@ -120,6 +120,22 @@ REPAIRS = (
             (r"::expf(\(\(::min)", r"@if(@strcmp($1,float64)==0,::exp,::expf)\1"),
         )
     ),
+    Repair(
+        "jittor/other/code_softmax.py",
+        r"if not jt\.flags\.use_cuda:",
+        'if not jt.flags.use_cuda or str(a.dtype) == "float64":',
+        "nn.softmax of float64 is computed in float32 by CUDA's kernel",
+        "cuda",
+        (1, 0),
+    ),
+    Repair(
+        "jittor/depthwise_conv.py",
+        r"typedef cub::WarpReduce<T> WarpReduce;[^}]*(atomicAdd\(sum, value\);)",
+        r"\1",
+        "a depthwise convolution's gradient adds up whole warps, also those that have threads missing",
+        "cuda",
+        (1, 0),
+    ),
     *(
         Repair(
             f"jittor/extern/cuda/cublas/ops/{name}_op.cc",

@@ -214,6 +214,12 @@ def test_cuda_has_a_function_of_float64_wherever_it_has_one_of_float32(tmp_path)
     for name in ("cublas_matmul", "cublas_batched_matmul", "cublas_acc_matmul"):
         op = (place / f"jittor/extern/cuda/cublas/ops/{name}_op.cc").read_text()
         assert "ns_float64 ? CUBLAS_COMPUTE_64F" in op
+    depthwise = (place / "jittor/depthwise_conv.py").read_text()
+    added = re.search(
+        r"void CudaAtomicAddWithWarp\(T\* sum, T value\) \{(.*?)\}", depthwise, re.DOTALL
+    )
+    assert added[1].split() == ["atomicAdd(sum,", "value);"]
+    compile(depthwise, "depthwise_conv.py", "exec", dont_inherit=True)
 
 
 def test_another_jittor_is_refused_by_name(tmp_path):

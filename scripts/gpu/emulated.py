@@ -19,7 +19,7 @@ NVCC_ALONE = ("-arch", "-code", "-ccbin", "--cuda", "--use_fast_math", "--extend
 NVCC_ALONE += ("-std=", "-O")
 WAITING = re.compile(r"__syncthreads|__syncwarp|__shfl_|cub::Block")
 # a name, perhaps with the arguments of a template, before "<<<"
-LAUNCHED = re.compile(r"([\w:]+(?:<[\w:, *]*>)?)\s*<<<")
+LAUNCHED = re.compile(r"([\w:]+\s*(?:<[\w:,\s*]*>)?)\s*<<<")
 
 
 def closing(text: str, begin: int, ends: str) -> int:
