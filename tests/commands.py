@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests import warm
+
 TINY = [
     "--preset=scenes_detr",
     "--set=model.backbone.width=8",
@@ -33,7 +32,6 @@ TINY_RCNN = [
 
 
 def run(name: str, *arguments, code: int = 0) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = warm.run(name, *arguments)
     assert result.returncode == code, result.stdout + result.stderr
     return result

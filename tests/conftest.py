@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from PIL import Image
 
 from neutral import notes
 from neutral.config import preset, with_overrides
+from parity.engine import workers
+from tests import warm
+
+# workers of xdist fill the cores: threads beside them would wait for each other, spinning
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -31,6 +37,14 @@ def signals_arrive():
 def nothing_said():
     """What is said once in a run is said once in every test."""
     notes.forget()
+
+
+@pytest.fixture(scope="module")
+def warm_workers():
+    """Workers are copies of processes that have imported their framework; nothing else about them changes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "launched", warm.launched)
+        yield
 
 
 @pytest.fixture

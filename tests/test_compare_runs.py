@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,7 @@ import pytest
 from neutral.runlog import RunLog
 from parity.engine.verdicts import Status
 from parity.suite.runs import judge_tube
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests import warm
 
 
 def write_run(folder: Path, seed: int, ap: float, jitter: np.random.Generator) -> None:
@@ -51,9 +49,7 @@ def pairs(tmp_path):
     return make
 
 
-def run(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "scripts.compare_runs", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+run = functools.partial(warm.run, "compare_runs")
 
 
 def verdicts(result, out: Path) -> dict[tuple[str, str], str]:

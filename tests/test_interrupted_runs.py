@@ -6,14 +6,14 @@ import functools
 import json
 import signal
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from neutral.runlog import read_log
 from neutral.weights import load_file
-from tests.commands import ROOT, TINY, run
+from tests import warm
+from tests.commands import TINY, run
 
 EPOCHS, STEPS = 3, 8
 OPTIONS = [
@@ -30,14 +30,7 @@ def options_of(framework: str, folder) -> list[str]:
 
 
 def start(framework: str, folder, *more: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "scripts.train", *options_of(framework, folder), *more]
-    return subprocess.Popen(
-        [*command, "--json-progress"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return warm.start("train", *options_of(framework, folder), *more, "--json-progress")
 
 
 def follow(process: subprocess.Popen, events: int) -> dict:

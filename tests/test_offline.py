@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.warm import run
+
 PAIR = "docs/example_pair.py"
-
-
-def run(script: str, *arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", f"scripts.{script}", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")

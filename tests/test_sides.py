@@ -35,6 +35,8 @@ def build():
 def where(server):
     return {"cwd": os.getcwd(), "python": sys.executable, "said": os.environ.get("SAID")}
 """
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 MODELS = "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Linear(4, 3), nn.{})\n"
 
 

@@ -20,6 +20,8 @@ nn = torch.nn
 
 FRAMEWORK = "torch"
 SHARE_VARIABLE = "PARITY_GPU_SHARE"  # fraction of the GPU's memory that PyTorch may take
+LIBRARIES = ("libtorch_cpu", "libc10")  # these compute; half a gigabyte to read
+CUDA_LIBRARIES = ("libtorch_cuda.", "libcudnn.")  # on a GPU these, too
 
 
 def configure(device: str, dtype: str, deterministic: bool = False) -> None:
@@ -58,15 +60,16 @@ def mixed_precision(kind: str):
 
 def describe() -> dict:
     """Versions and switches, for log headers. How it computes is asked by the harness (parity/backends/torch.py)."""
+    cuda = torch.cuda.is_available()
     return {
         "framework": "torch",
         "version": torch.__version__,
-        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
-        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,
-        "device_name": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu",
+        "cuda": torch.version.cuda if cuda else None,
+        "cudnn": torch.backends.cudnn.version() if cuda else None,
+        "device_name": torch.cuda.get_device_name(0) if cuda else "cpu",
         "onednn": torch.backends.mkldnn.is_available(),
         "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
-        "libraries": loaded_libraries("libtorch_cpu", "libtorch_cuda.", "libcudnn.", "libc10"),
+        "libraries": loaded_libraries(*LIBRARIES, *(CUDA_LIBRARIES if cuda else ())),
         "threads": torch.get_num_threads(),
     }
 

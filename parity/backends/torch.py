@@ -16,6 +16,8 @@ from parity.files import loaded_libraries, resident_memory
 
 NAME = "torch"
 SHARE_VARIABLE = "PARITY_GPU_SHARE"  # fraction of the GPU's memory that PyTorch may take
+LIBRARIES = ("libtorch_cpu", "libc10")  # these compute; half a gigabyte to read
+CUDA_LIBRARIES = ("libtorch_cuda.", "libcudnn.")  # on a GPU these, too
 nn = torch.nn
 
 
@@ -52,7 +54,7 @@ def describe() -> dict:
         "narrows_64_bit": bool(wide.item() != 2**40),
         "sees_nan": _sees_nan(),
         "deterministic": _repeats(),
-        "libraries": loaded_libraries("libtorch_cpu", "libtorch_cuda.", "libcudnn.", "libc10"),
+        "libraries": loaded_libraries(*LIBRARIES, *(CUDA_LIBRARIES if cuda else ())),
         "threads": torch.get_num_threads(),
     }
 

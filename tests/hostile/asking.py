@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
 
 import pytest
 
 from neutral.errors import InputError
-from tests.conftest import ROOT
+from tests import warm
 
 
 def refused(monkeypatch, script: str, *arguments) -> str:
@@ -30,6 +29,5 @@ def done(monkeypatch, capsys, script: str, *arguments) -> str:
 
 def exit_of(script: str, *arguments) -> tuple[int, list[str], str]:
     """Exit code, lines on stderr and stdout of a process."""
-    command = [sys.executable, "-m", f"scripts.{script}", *map(str, arguments)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = warm.run(script, *arguments)
     return result.returncode, result.stderr.splitlines(), result.stdout

@@ -1,0 +1,234 @@
+"""Processes that import no framework: copies (fork) of one that has imported it, for command lines and for workers.
+
+A copy is a process of its own and ends as any other. `python -m tests.warm torch FD` is what copies are made of. What
+is read while a framework is imported is read once, so another environment than that gets a process from scratch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from neutral.files import loaded_libraries
+from parity.engine.server import die_with_parent
+from parity.engine.workers import PASSIVE
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ["scripts.train", "scripts.evaluate", "scripts.predict", "scripts.record"]
+IMPORTED = {
+    "torch": ["torch_impl.runtime", "torch_impl.session", "parity.backends.torch", *SCRIPTS],
+    "jittor": ["jittor_impl.session", "parity.backends.jittor", *SCRIPTS],
+    "neither": ["matplotlib.pyplot", "scripts.compare", *SCRIPTS],
+}
+# Jittor's compiling threads are not copied, and a copy would wait for them for ever
+ALONE = {"use_parallel_op_compiler": "0"}
+OF_ONE = {
+    "PYTEST_CURRENT_TEST",
+    "PYTHONPATH",
+    "PARITY_PARENT",
+}  # variables that change from test to test
+LONGEST = 1 << 16  # bytes of a request
+FD = "{fd}"  # stands in a command line for the file that it is given
+
+
+def run(name: str, *arguments, timeout: float = 900.0) -> subprocess.CompletedProcess:
+    """`python -m scripts.NAME ARGUMENTS` in the root: its exit code and what it wrote."""
+    process = start(name, *arguments)
+    out, errors = process.communicate(timeout=timeout)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+
+def start(name: str, *arguments) -> subprocess.Popen | Copy:
+    """The same as it runs, with pipes of text."""
+    command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
+    source = source_of(framework_of(command))
+    if source.environment != variables(os.environ) or "PYTHONPATH" in os.environ:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=ROOT, **pipes)
+    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 closed by communicate
+    receiver, sender = os.pipe()
+    try:
+        copy = source.copy(command, ROOT, [sender, errors.fileno()])
+    finally:
+        os.close(sender)
+    copy.stdout, copy.stderr = os.fdopen(receiver), errors
+    return copy
+
+
+def launched(command: list[str], *, pass_fds, stdout, stderr, stdin, cwd, env):
+    """For parity.engine.workers.launched: a worker as it is started there."""
+    framework, paths = command[3], env["PYTHONPATH"].split(os.pathsep)
+    source = source_of(framework) if framework in IMPORTED else None
+    own = any((Path(p) / name).exists() for p in paths for name in ("torch", "jittor"))
+    if (
+        source is None
+        or own
+        or command[0] != sys.executable
+        or source.environment != variables(env)
+    ):
+        options = {"stdout": stdout, "stderr": stderr, "stdin": stdin, "cwd": cwd, "env": env}
+        return subprocess.Popen(command, pass_fds=pass_fds, **options)
+    (fd,) = pass_fds
+    command = [FD if word == str(fd) else word for word in command]
+    given = {name: env[name] for name in OF_ONE & env.keys()}
+    return source.copy(command, os.getcwd(), [stdout.fileno(), stderr.fileno(), fd], given)
+
+
+def framework_of(command: list[str]) -> str:
+    """The framework that a command line names."""
+    words = " ".join(command).replace("=", " ").split()
+    for option in ("--framework", "--side"):
+        if option in words[:-1] and (given := words[words.index(option) + 1]) in IMPORTED:
+            return given
+    return "neither"
+
+
+def variables(environment) -> dict[str, str]:
+    return {k: v for k, v in environment.items() if k not in OF_ONE | PASSIVE.keys()}
+
+
+def source_of(framework: str) -> Source:
+    if framework not in SOURCES:
+        SOURCES[framework] = Source(framework)
+    return SOURCES[framework]
+
+
+class Source:
+    """The process of which copies are made, one for all tests."""
+
+    def __init__(self, framework: str):
+        self.environment = variables(os.environ)
+        self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            fd = theirs.fileno()
+            command = [sys.executable, "-m", "tests.warm", framework, str(fd)]
+            environment = {**PASSIVE, **os.environ, **ALONE}
+            subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, pass_fds=[fd]
+            )
+
+    def copy(self, command: list[str], cwd, files: list[int], variables: dict | None = None):
+        """A copy that runs this command line; `files`: its stdout, stderr and perhaps what FD stands for."""
+        receiver, sender = os.pipe()
+        about = {"command": command[2:], "cwd": str(cwd), "variables": variables or {}}
+        socket.send_fds(self.connection, [json.dumps(about).encode()], [sender, *files])
+        os.close(sender)
+        return Copy(command, os.fdopen(receiver))
+
+
+class Copy:
+    """A copy, used as subprocess.Popen is."""
+
+    def __init__(self, args: list[str], told):
+        self.args, self.told = args, told
+        self.stdout = self.stderr = None
+        self.pid = int(told.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None and select.select([self.told], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select.select([self.told], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            with self.told:
+                self.returncode = int(self.told.readline() or -signal.SIGKILL)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """What is left of its stdout, and all of its stderr; it is killed where it takes longer."""
+        late = threading.Event()
+        timer = threading.Timer(timeout, lambda: (late.set(), self.kill()))
+        timer.start()
+        with self.stdout, self.stderr:
+            out = self.stdout.read()
+            self.wait()
+            timer.cancel()
+            self.stderr.seek(0)
+            errors = self.stderr.read()
+        if late.is_set():
+            raise subprocess.TimeoutExpired(self.args, timeout, out, errors)
+        return out, errors
+
+
+SOURCES: dict[str, Source] = {}
+
+
+def serve(connection: socket.socket) -> dict | None:
+    """Makes copies until nobody asks any more; in a copy: what it was asked for."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for keepers
+    while True:
+        message, files, _, _ = socket.recv_fds(connection, LONGEST, 4)
+        if not message:
+            return None
+        if not os.fork():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            connection.close()
+            return keep(json.loads(message), files)
+        for file in files:
+            os.close(file)
+
+
+def keep(about: dict, files: list[int]) -> dict:
+    """In a keeper, the parent of one copy: tells its process and how it ended. In the copy: what it was asked for."""
+    told, *streams = files
+    die_with_parent()
+    pid = os.fork()
+    if not pid:
+        os.close(told)
+        for number, stream in enumerate(streams[:2], 1):
+            os.dup2(stream, number)
+            os.close(stream)
+        return about | {"fd": streams[2:]}
+    for stream in streams:
+        os.close(stream)
+    os.write(told, f"{pid}\n".encode())
+    os.write(told, f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n".encode())
+    os._exit(0)
+
+
+def become(about: dict) -> None:
+    """Runs a command line as after `python -m`."""
+    os.environ.update(about["variables"])
+    os.chdir(about["cwd"])
+    sys.path[0] = about["cwd"]
+    paths = about["variables"].get("PYTHONPATH", "")
+    sys.path[1:1] = [path for path in paths.split(os.pathsep) if path]
+    importlib.invalidate_caches()
+    sys.argv = [str(about["fd"][0]) if word == FD else word for word in about["command"]]
+    sys.modules.pop(sys.argv[0], None)
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+def main() -> None:
+    framework = sys.argv[1]
+    modules = [importlib.import_module(name) for name in IMPORTED[framework]]
+    if framework == "torch":
+        loaded_libraries(*modules[0].LIBRARIES)  # told by every run, and read once
+    about = serve(socket.socket(fileno=int(sys.argv[2])))
+    if about:
+        become(about)
+
+
+if __name__ == "__main__":
+    main()
