@@ -46,7 +46,7 @@ ports: setup
 	$(PY) -m examples.ports
 
 test: setup lint
-	@$(PY) -m pytest tests/ -n 2 --dist loadfile; tests=$$?; \
+	@$(PY) -m pytest tests/ -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	$(PY) -m pytest parity/; parity=$$?; exit $$((tests ? tests : parity))
 
 lint: setup

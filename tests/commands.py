@@ -6,6 +6,7 @@ import subprocess
 
 from tests import warm
 
+ROOT = warm.ROOT
 TINY = [
     "--preset=scenes_detr",
     "--set=model.backbone.width=8",

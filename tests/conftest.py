@@ -21,6 +21,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
+# `make test` gives each file to one of two processes, in this order: the longest first, or the last one works alone
+LONG = (
+    *("test_scripts.py", "test_float64.py", "test_runs.py", "test_ports.py", "test_bench_peers.py"),
+    *("test_ranks.py", "test_machine_code.py", "test_wheel.py", "test_interrupted_runs.py"),
+    *("test_predict.py", "test_live.py", "test_sides.py", "test_pairs.py", "test_signals.py"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def signals_arrive():

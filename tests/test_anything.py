@@ -9,6 +9,8 @@ from parity import Case, Side, Workers, examine
 from parity.engine import kinds
 from parity.engine.verdicts import Status
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 HALVES = """
 from collections import namedtuple
 from dataclasses import dataclass

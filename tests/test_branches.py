@@ -14,6 +14,8 @@ from parity.engine.branches import Branches
 from parity.engine.probes import emptied, equal, touching
 from parity.engine.verdicts import Status
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 PAIR = """
 import numpy as np
 

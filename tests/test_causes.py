@@ -13,6 +13,8 @@ from parity.engine.causes import causes_of, told
 from parity.engine.verdicts import Status, Verdict
 from parity.report.report import Report
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 
 def fail(check: str, node: str, **more) -> Verdict:
     return Verdict("pair", check, node, Status.FAIL, 1.0, 1e-12, **more)

@@ -9,6 +9,8 @@ from parity import Case, Side, check_initial
 from parity.engine.initial import compare_initial, describe
 from parity.engine.verdicts import Status
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 RNG = np.random.default_rng(0)
 NORMAL = RNG.standard_normal(4000) * 0.02
 

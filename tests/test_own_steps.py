@@ -10,6 +10,8 @@ from parity.engine import kinds
 from parity.engine.causes import causes_of
 from parity.engine.own_steps import OwnSteps
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 HALVES = """
 import copy
 

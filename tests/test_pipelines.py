@@ -10,6 +10,8 @@ from parity.engine.data import compare_batches, compare_categories
 from parity.engine.pipelines import explain
 from parity.engine.verdicts import Status
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 RANDOM = np.random.default_rng(0)
 IMAGE = np.cumsum(np.cumsum(RANDOM.standard_normal((3, 24, 32)), 1), 2)
 BATCH = np.stack([IMAGE, IMAGE[:, ::-1]])

@@ -14,6 +14,8 @@ from examples.ports.defect import example_names, load_example
 from examples.ports.trial import Trials
 from parity import InputError
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 EXAMPLES = example_names()
 PAGE = Path(command.__file__).resolve().parent.parent.parent / "docs" / "ports.md"
 
@@ -24,9 +26,15 @@ def trials(request):
         yield found
 
 
-def test_right_versions_are_silent_and_defects_are_told(trials):
-    for defect in [None, *(d for d in trials.example.defects if d.fast)]:
-        command_says(trials.run(defect))
+@pytest.fixture(scope="module")
+def outcomes(trials):
+    """Of the right version and of the fast defects, each run once."""
+    return [trials.run(d) for d in [None, *(d for d in trials.example.defects if d.fast)]]
+
+
+def test_right_versions_are_silent_and_defects_are_told(outcomes):
+    for outcome in outcomes:
+        command_says(outcome)
 
 
 @pytest.mark.ports
@@ -56,10 +64,9 @@ def test_texts_that_are_not_there_are_errors():
         dataclasses.replace(defect, file="models/no.py").patched(example.port)
 
 
-def test_another_cause_than_the_expected_one_is_told(capsys, trials):
-    defect = next(d for d in trials.example.defects if d.fast)
-    wrong = dataclasses.replace(defect, where="no module")
-    outcome = trials.run(wrong)
+def test_another_cause_than_the_expected_one_is_told(capsys, outcomes):
+    _, told, *_ = outcomes
+    outcome = dataclasses.replace(told, defect=dataclasses.replace(told.defect, where="no module"))
     assert outcome.found and not outcome.as_expected
     command.tell(outcome)
     assert "NOT AS EXPECTED" in capsys.readouterr().out

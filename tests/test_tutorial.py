@@ -10,6 +10,8 @@ from parity import Case, examine
 from parity.engine import kinds
 from scripts.readme import TUTORIAL
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 
 @pytest.mark.parametrize(
     ("name", "wanted"),

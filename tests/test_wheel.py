@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAIR = ROOT / "docs" / "example_pair.py"
 TEST = """
-from parity import Case, Side, examine
+from parity import Case, Side, Workers, examine
 
 def test_pair():
     result = examine(Case.from_file("pair.py"))
@@ -37,9 +37,10 @@ def test_torch_against_torch(parity_conclude):
     import numpy as np
     inputs = lambda: (np.ones((5, 4)),)
     sides = [Side(f"{__file__}:{name}", "torch") for name in ("build", "build_otherwise")]
-    same = examine(Case("same", sides[0], sides[0], inputs))
+    with Workers(*sides) as workers:
+        same = examine(Case("same", sides[0], sides[0], inputs), workers)
+        wrong = examine(Case("wrong", *sides, inputs), workers)
     parity_conclude(same.verdicts)
-    wrong = examine(Case("wrong", *sides, inputs))
     assert set(wrong.culprits) == {"1"} and wrong.culprits["1"].guilty == "candidate"
 """
 

@@ -32,11 +32,9 @@ IMPORTED = {
 }
 # Jittor's compiling threads are not copied, and a copy would wait for them for ever
 ALONE = {"use_parallel_op_compiler": "0"}
-OF_ONE = {
-    "PYTEST_CURRENT_TEST",
-    "PYTHONPATH",
-    "PARITY_PARENT",
-}  # variables that change from test to test
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+# variables that change from test to test
+OF_ONE = {"PYTEST_CURRENT_TEST", "PYTHONPATH", "PARITY_PARENT", NO_BYTECODE}
 LONGEST = 1 << 16  # bytes of a request
 FD = "{fd}"  # stands in a command line for the file that it is given
 
@@ -210,6 +208,7 @@ def keep(about: dict, files: list[int]) -> dict:
 def become(about: dict) -> None:
     """Runs a command line as after `python -m`."""
     os.environ.update(about["variables"])
+    sys.dont_write_bytecode = NO_BYTECODE in os.environ
     os.chdir(about["cwd"])
     sys.path[0] = about["cwd"]
     paths = about["variables"].get("PYTHONPATH", "")
