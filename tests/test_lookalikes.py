@@ -11,6 +11,8 @@ from parity.engine.aligned import unlike_modules
 from parity.engine.choices import Choices
 from parity.engine.verdicts import Status
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 HALVES = """
 from torch import nn
 

@@ -11,6 +11,8 @@ from parity.engine.judging import is_narrowed, judge
 from parity.engine.known import strictly
 from parity.engine.verdicts import Status
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 HALVES = """
 from torch import nn
 

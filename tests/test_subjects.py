@@ -18,6 +18,8 @@ from parity import (
 )
 from tests.test_sides import inputs
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 SUBJECTS = '''
 from parity import Subject, transposed
 

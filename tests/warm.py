@@ -66,14 +66,10 @@ def start(name: str, *arguments) -> subprocess.Popen | Copy:
 def launched(command: list[str], *, pass_fds, stdout, stderr, stdin, cwd, env):
     """For parity.engine.workers.launched: a worker as it is started there."""
     framework, paths = command[3], env["PYTHONPATH"].split(os.pathsep)
-    source = source_of(framework) if framework in IMPORTED else None
     own = any((Path(p) / name).exists() for p in paths for name in ("torch", "jittor"))
-    if (
-        source is None
-        or own
-        or command[0] != sys.executable
-        or source.environment != variables(env)
-    ):
+    usual = framework in IMPORTED and command[0] == sys.executable and cwd is None and not own
+    source = source_of(framework) if usual else None
+    if source is None or source.environment != variables(env):
         options = {"stdout": stdout, "stderr": stderr, "stdin": stdin, "cwd": cwd, "env": env}
         return subprocess.Popen(command, pass_fds=pass_fds, **options)
     (fd,) = pass_fds
