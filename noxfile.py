@@ -79,6 +79,7 @@ def engine(session: nox.Session) -> None:
     if session.python != "3.10":
         torch = (pinned("torch"), pinned("torchvision"))
     install(session, numpy, *torch)
+    session.install("--no-deps", "-e", str(FOLDER))  # for the scripts that show a defect
     test(session, ENGINE)
 
 
