@@ -26,6 +26,7 @@ ALONE = {  # the last is a flag of Jittor's: its compiling threads are not copie
     "use_parallel_op_compiler": "0",
 }
 MEMORY = 12 << 30  # bytes of address space that a mutant may take beside what there is
+SECONDS = 120  # of this process's CPU time, after which a mutant is stuck: a busy machine is no proof
 SPLIT = "parity.mutants.warm:split"
 REAP = "parity.mutants.warm:reap"
 CHILDREN: dict[int, int | None] = {}  # of a warm process: exit codes by process
@@ -40,7 +41,7 @@ class Warm(Worker):
         super().__init__(side, timeout)
         self.fresh = fresh
 
-    def copy(self, *preload: str, timeout: float = 90.0) -> Copy:
+    def copy(self, *preload: str, timeout: float = 1800.0) -> Copy:
         return Copy(self, preload, timeout)
 
 
@@ -108,6 +109,7 @@ def live(server, address: Path, preload: tuple[str, ...], fresh: tuple[str, ...]
             os.dup2(stderr.fileno(), stream)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     connection = Client(str(address), "AF_UNIX")
     server.forget()
