@@ -1,21 +1,28 @@
-"""The unit tests as a check: what the suite does not run, and what the harness itself judges by, is theirs to see."""
+"""The unit tests as a check: what the suite does not run, and what the harness itself judges by, is theirs to see.
+
+They run in a copy of a process that has imported the frameworks' packages and pytest already, as do copies in warm.py.
+"""
 
 from __future__ import annotations
 
+import io
+import multiprocessing
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from parity.mutants import ROOT
 from parity.mutants.breeding import TOGETHER, Bred
 
 CHECK = "unit tests"
-PLUGIN = "parity.mutants.planted"
-SECONDS = 60
+SECONDS = 1200  # by the clock; a busy machine is no proof
+READY = ("pytest", "numpy", "scipy.optimize", "scipy.stats", "hypothesis", "torch", "safetensors")
+OWN = ("parity", "neutral", "torch_impl", "jittor_impl")
 # start processes, which have no mutant, or take minutes; docs and pages
 ELSEWHERE = re.compile(r"\bWorkers\(|\bWorker\(|subprocess|playwright|scripts|launch|ranks")
 
@@ -46,24 +53,52 @@ def ask_tests(mutants: Iterable[Bred]) -> tuple[str, str]:
     return run_tests(files, TOGETHER.join(m.name for m in mutants)) if files else ("", "")
 
 
+@cache
+def ready():
+    """Processes with READY, of which copies are made."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(list(READY))
+    return found
+
+
 def run_tests(files: list[str], names: str) -> tuple[str, str]:
-    """(test, why) of the first that fails in these files."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", PLUGIN, "-p", "no:cacheprovider"]
-    command += ["-p", "no:randomly", "--no-header", "--tb=line", *files]
+    """(test, why) of the first that fails in these files while the mutants of these names are planted."""
+    context = ready()
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=in_a_copy, args=(files, names, there), daemon=False)
+    process.start()
+    there.close()
     try:
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            env=os.environ | {"PARITY_PLANTED": names},
-        )
-    except subprocess.TimeoutExpired:
-        return "", ""  # a busy machine is no proof
-    if done.returncode in (0, 5):
+        if not here.poll(SECONDS):
+            return "", ""
+        code, text = here.recv()
+    except EOFError:
+        return files[0], "the process of the tests died"
+    finally:
+        process.kill()
+        process.join()
+    if code in (0, 5):
         return "", ""
-    lines = [x for x in done.stdout.splitlines() if x.startswith(("FAILED", "ERROR"))]
-    first = lines[0] if lines else (done.stdout + done.stderr).strip()[-300:]
-    head, _, why = first.partition(" - ")
+    lines = [x for x in text.splitlines() if x.startswith(("FAILED", "ERROR"))]
+    head, _, why = (lines[0] if lines else text.strip()[-300:]).partition(" - ")
     return re.sub(r"^(FAILED|ERROR) ", "", head)[:200], why[:300]
+
+
+def in_a_copy(files: list[str], names: str, answer) -> None:
+    """Sends (pytest's exit code, what it printed)."""
+    os.chdir(ROOT)
+    for name in list(sys.modules):
+        if name.partition(".")[0] in OWN:
+            del sys.modules[name]
+    text = io.StringIO()
+    with redirect_stdout(text), redirect_stderr(text):
+        try:
+            if names:
+                import_module("parity.mutants.breeding").plant(names)
+            # rewritten asserts would be those of the files as they are: pytest's importer comes first
+            options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
+            code = int(import_module("pytest").main([*options, *files]))
+        except BaseException as error:  # what cannot even be imported is caught, too
+            code = 1
+            print(f"ERROR {files[0]} - {type(error).__name__}: {error}")
+    answer.send((code, text.getvalue()))
