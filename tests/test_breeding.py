@@ -13,9 +13,9 @@ from parity.engine.causes import Cause
 from parity.mutants import ROOT
 from parity.mutants.breeding import PLANTING, Bred, bred, changes, draw, grafted, named
 from parity.suite.breeding import campaign, verdict
-from parity.suite.breeding.campaign import CAUGHT, EQUIVALENT, SURVIVED, Outcome, Progress
+from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome, Progress
 from parity.suite.breeding.right import is_right
-from parity.suite.breeding.table import summary
+from parity.suite.breeding.table import counted
 from parity.suite.regrets import compare_regrets, spoiled
 
 CODE = '''
@@ -160,6 +160,15 @@ def test_right_is_the_line_that_a_traceback_names():
     crash = a_cause("(run)", check="worker", summary="jittor_impl/detr/model.py, line 5")
     assert is_right(a_mutant(), crash, learned)
     assert not is_right(a_mutant(first=6, last=7), crash, learned)
+    summary = "TypeError: MLP.__init__() missing 1 required positional argument"
+    told = a_cause("(run)", check="worker", summary=summary)
+    assert is_right(a_mutant(function="MLP"), told, learned)
+    assert not is_right(a_mutant(function="DETR"), told, learned)
+    summary = "backbone.body.conv1.weight: shape (3, 3), not (3, 2)"
+    shape = a_cause("(run)", check="worker", summary=summary)
+    made = {"jittor_impl/detr/model.py:MLP.execute": ["backbone.body.conv1"]}
+    known = {"owners": {k: ["(outside)"] for k in made}, "made": made, "callers": {}}
+    assert is_right(a_mutant(first=6, last=7), shape, known)
 
 
 def test_what_checks_let_pass_goes_to_the_tests_and_to_what_was_judged(monkeypatch):
@@ -194,7 +203,7 @@ def test_a_campaign_goes_on_where_it_was(tmp_path):
 def test_counts_of_modules_and_sides_are_of_the_suite():
     suite = an_outcome(outcome=CAUGHT, check="ops", right=True, guilty="jittor")
     tests = an_outcome(outcome=CAUGHT, check="unit tests")
-    counts = summary([suite, tests, an_outcome()], 0, 4)["counts"]
+    counts = counted([suite, tests, an_outcome()])
     assert (counts["tried"], counts["caught"], counts["by_suite"], counts["survived"]) == (
         3,
         2,

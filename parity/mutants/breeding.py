@@ -17,9 +17,11 @@ from pathlib import Path
 
 from parity.mutants import ROOT, install
 from parity.mutants.operators import OPERATORS
+from parity.mutants.sound import SOUND
 
 PLANTING = "parity.mutants.breeding:plant"
 TOGETHER = "|"
+EVERY = OPERATORS | SOUND
 SHOWN = 90  # characters of a piece of code
 # what no run depends on: types, messages of errors, how an object prints
 IDLE_FIELDS = ("annotation", "returns", "decorator_list", "type_params")
@@ -76,7 +78,7 @@ def named(name: str, side: str = "", root: Path = ROOT) -> Bred:
     file = name.partition(":")[0]
     if not (root / file).is_file():
         raise ValueError(f"mutant {name}: there is no file {file}")
-    found = [m for m in bred(file, side, root) if m.name == name]
+    found = [m for m in bred(file, side, root, EVERY) if m.name == name]
     if not found:
         raise ValueError(f"mutant {name}: there is no such place in {file}")
     return found[0]
@@ -182,11 +184,11 @@ def is_idle(node: ast.AST) -> bool:
     return text or isinstance(node, (ast.Import, ast.ImportFrom, ast.Raise, ast.JoinedStr))
 
 
-def changes(tree: ast.Module) -> Iterator[Change]:
+def changes(tree: ast.Module, operators: Mapping = EVERY) -> Iterator[Change]:
     """Every change of a tree. Two at one place of one operator have numbers of their own."""
     counts: dict[tuple, int] = {}
     for parent, name, index, node, function, statement in list(places(tree)):
-        for operator, make in OPERATORS.items():
+        for operator, make in operators.items():
             for new in make(node):
                 key = (node.lineno, node.col_offset, operator)
                 number = counts[key] = counts.get(key, -1) + 1
@@ -195,10 +197,10 @@ def changes(tree: ast.Module) -> Iterator[Change]:
                 )
 
 
-def bred(file: str, side: str, root: Path = ROOT) -> list[Bred]:
+def bred(file: str, side: str, root: Path = ROOT, operators: Mapping = OPERATORS) -> list[Bred]:
     """All mutants of a file below `root`."""
     found = []
-    for change in changes(parsed(root / file)):
+    for change in changes(parsed(root / file), operators):
         statement = change.statement
         body = getattr(statement, "body", None)  # of a block its head only
         last = body[0].lineno - 1 if isinstance(body, list) and body else statement.end_lineno

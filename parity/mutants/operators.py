@@ -57,7 +57,7 @@ NAMES = _both_ways(
 ) | {"round": "floor", "exp": "expm1", "sqrt": "square", "absolute": "square"}  # fmt: skip
 
 
-def _with(node: ast.AST, **fields) -> ast.AST:
+def altered(node: ast.AST, **fields) -> ast.AST:
     other = copy.deepcopy(node)
     for name, value in fields.items():
         setattr(other, name, value)
@@ -68,9 +68,9 @@ def operator(node: ast.AST) -> Iterator[ast.AST]:
     """Another arithmetic, logical or unary operator."""
     if isinstance(node, (ast.BinOp, ast.AugAssign)):
         for other in BINARY.get(type(node.op), ()):
-            yield _with(node, op=other())
+            yield altered(node, op=other())
     elif isinstance(node, ast.BoolOp):
-        yield _with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
+        yield altered(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
     elif isinstance(node, ast.UnaryOp) and not isinstance(node.operand, ast.Constant):
         yield copy.deepcopy(node.operand)
 
@@ -78,22 +78,22 @@ def operator(node: ast.AST) -> Iterator[ast.AST]:
 def operands(node: ast.AST) -> Iterator[ast.AST]:
     """The operands of what does not commute, exchanged; the alternatives of a conditional expression."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, NOT_COMMUTATIVE):
-        yield _with(node, left=copy.deepcopy(node.right), right=copy.deepcopy(node.left))
+        yield altered(node, left=copy.deepcopy(node.right), right=copy.deepcopy(node.left))
     elif isinstance(node, ast.IfExp):
-        yield _with(node, body=copy.deepcopy(node.orelse), orelse=copy.deepcopy(node.body))
+        yield altered(node, body=copy.deepcopy(node.orelse), orelse=copy.deepcopy(node.body))
 
 
 def comparison(node: ast.AST) -> Iterator[ast.AST]:
     """A comparison one off, or the other way round."""
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
         for other in COMPARED.get(type(node.ops[0]), ()):
-            yield _with(node, ops=[other()])
+            yield altered(node, ops=[other()])
 
 
 def condition(node: ast.AST) -> Iterator[ast.AST]:
     """A condition that is a plain truth value, turned round."""
     if isinstance(node, (ast.If, ast.IfExp)) and not isinstance(node.test, ast.Compare):
-        yield _with(node, test=ast.UnaryOp(ast.Not(), copy.deepcopy(node.test)))
+        yield altered(node, test=ast.UnaryOp(ast.Not(), copy.deepcopy(node.test)))
 
 
 def constant(node: ast.AST) -> Iterator[ast.AST]:
@@ -116,7 +116,7 @@ def keyword(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Call):
         for k, one in enumerate(node.keywords):
             if one.arg is not None:
-                yield _with(
+                yield altered(
                     node, keywords=copy.deepcopy(node.keywords[:k] + node.keywords[k + 1 :])
                 )
 
@@ -132,7 +132,7 @@ def arguments(node: ast.AST) -> Iterator[ast.AST]:
     for k in range(len(values) - 1):
         if ast.dump(values[k]) != ast.dump(values[k + 1]):
             order = [*values[:k], values[k + 1], values[k], *values[k + 2 :]]
-            yield _with(node, **{name: copy.deepcopy(order)})
+            yield altered(node, **{name: copy.deepcopy(order)})
 
 
 def bound(node: ast.AST) -> Iterator[ast.AST]:
@@ -142,18 +142,18 @@ def bound(node: ast.AST) -> Iterator[ast.AST]:
     for name in ("lower", "upper", "step"):
         value = getattr(node, name)
         if value is not None:
-            yield _with(node, **{name: None})
+            yield altered(node, **{name: None})
             if name != "step" and not isinstance(value, ast.Constant):
-                yield _with(
+                yield altered(
                     node, **{name: ast.BinOp(copy.deepcopy(value), ast.Add(), ast.Constant(1))}
                 )
 
 
 def _renamed(node: ast.AST, names: dict[str, str]) -> Iterator[ast.AST]:
     if isinstance(node, ast.Attribute) and node.attr in names:
-        yield _with(node, attr=names[node.attr])
+        yield altered(node, attr=names[node.attr])
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
-        yield _with(node, id=names[node.id])
+        yield altered(node, id=names[node.id])
     elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names:
         yield ast.Constant(names[node.value])
 

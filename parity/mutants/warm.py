@@ -26,7 +26,9 @@ ALONE = {  # the last is a flag of Jittor's: its compiling threads are not copie
     "use_parallel_op_compiler": "0",
 }
 MEMORY = 12 << 30  # bytes of address space that a mutant may take beside what there is
-SECONDS = 120  # of this process's CPU time, after which a mutant is stuck: a busy machine is no proof
+SECONDS = (
+    120  # of this process's CPU time, after which a mutant is stuck: a busy machine is no proof
+)
 SPLIT = "parity.mutants.warm:split"
 REAP = "parity.mutants.warm:reap"
 CHILDREN: dict[int, int | None] = {}  # of a warm process: exit codes by process

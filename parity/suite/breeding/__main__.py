@@ -1,25 +1,23 @@
 """`python -m parity.suite.breeding`: mutants that nobody wrote, drawn by seed, and what became of each.
 
-Every outcome goes to OUT/outcomes-SEED.jsonl at once: --resume goes on where a campaign was stopped. With --docs also
-docs/breeding.md and logs/reference/breeding.json. Exit code 1 when a mutant survives that nobody has explained.
+Four parts, all of them without --part: `mutants` of the implementations; `judges`, mutants of what the harness judges
+by; `together`, two or three of the first that were caught, at once; `sound`, variations that must not alarm.
+Every outcome goes to OUT/PART-SEED.jsonl at once: --resume goes on where a campaign was stopped, or where the committed
+one was (logs/reference/breeding.json). With --docs also docs/breeding.md and logs/reference/breeding.json.
+Exit code 1 when a mutant survives that nobody has explained, or a sound variation alarms.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 from door.ranges import Range, add_number
 from parity.mutants import ROOT
-from parity.mutants.breeding import Bred
-from parity.suite.breeding.campaign import SURVIVED, Campaign, Outcome, Progress, drawn
-from parity.suite.breeding.checks import Nursery, all_checks
-from parity.suite.breeding.table import summary, write_table
-from parity.suite.breeding.verdict import settle
-
-FRAMEWORKS = ("torch", "jittor")
+from parity.suite.breeding import judges, parts
+from parity.suite.breeding.progress import Progress
+from parity.suite.breeding.table import REFERENCE, summary, write_table
 
 
 def main() -> int:
@@ -27,44 +25,27 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_number(parser, "--count", int, Range(1), default=150, help="mutants a side")
+    add_number(parser, "--judges", int, Range(1), default=judges.COUNT, help="of what judges")
     add_number(parser, "--seed", int, Range(0), default=0, help="of the draw")
-    add_number(parser, "--minutes", float, Range(0), default=0, help="stop after; 0: when done")
+    add_number(
+        parser, "--minutes", float, Range(0), default=0, help="of each part; 0: all it takes"
+    )
+    parser.add_argument("--part", choices=list(parts.PARTS), action="append", help="these only")
     parser.add_argument("--resume", action="store_true", help="keep what was tried before")
     parser.add_argument("--docs", action="store_true", help="write docs/breeding.md")
     parser.add_argument("--out", type=Path, default=ROOT / "logs" / "breeding")
     options = parser.parse_args()
-    pairs = zip(*(drawn(side, options.count, options.seed) for side in FRAMEWORKS))
-    wanted = [mutant for pair in pairs for mutant in pair]
-    progress = Progress(options.out / f"outcomes-{options.seed}.jsonl", options.resume)
-    run(wanted, progress, options.out, options.minutes)
-    outcomes = [progress.found[k] for m in wanted if (k := (m.side, m.name)) in progress.found]
-    found = summary(outcomes, options.seed, 2 * options.count)
-    write_table(found, options.out, options.docs)
-    print(found["text"])
-    return 1 if any(o.outcome == SURVIVED for o in outcomes) else 0
-
-
-def run(wanted: list[Bred], progress: Progress, out: Path, minutes: float) -> None:
-    """Tries those that have no outcome yet, until the time is over."""
-    left = [m for m in wanted if (m.side, m.name) not in progress.found]
-    if not left:
-        return
-    end = time.monotonic() + minutes * 60 if minutes else float("inf")
-    with Nursery() as nursery:
-        campaign = Campaign(nursery, all_checks(), out)
-        campaign.learn()
-        for number, mutant in enumerate(left, 1):
-            if time.monotonic() > end:
-                print(f"stopped: {len(left) - number + 1} left; --resume goes on", file=sys.stderr)
-                return
-            outcome = settle(campaign.attempt(mutant), mutant)
-            progress.add(outcome)
-            print(f"{number}/{len(left)} {told(outcome)}", file=sys.stderr, flush=True)
-
-
-def told(outcome: Outcome) -> str:
-    where = f"{outcome.check} / {outcome.node}" if outcome.check else outcome.reason
-    return f"{outcome.outcome:<11}{outcome.side:<7}{outcome.name}: {where} ({outcome.seconds} s)"
+    chosen = options.part or list(parts.PARTS)
+    found = {}
+    for part in parts.PARTS:
+        path = options.out / f"{part}-{options.seed}.jsonl"
+        found[part] = Progress(path, options.resume or part not in chosen, REFERENCE)
+    for part in chosen:
+        parts.PARTS[part](options, found)
+    result = summary(found, options)
+    write_table(result, options.out, options.docs)
+    print(result["text"])
+    return 1 if result["unexplained"] else 0
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from neutral.files import read_json, write_json
@@ -17,9 +15,9 @@ from parity.errors import InputError, WorkerDied, WorkerError
 from parity.mutants import ROOT
 from parity.mutants.breeding import PLANTING, TOGETHER, Bred, bred, draw
 from parity.suite.breeding.checks import Check, Examined, Nursery
+from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
 from parity.suite.breeding.right import is_right
 
-CAUGHT, EQUIVALENT, SURVIVED = "caught", "equivalent", "SURVIVED"
 WATCHED = ("torch_impl", "jittor_impl", "neutral")
 BEGIN, SEEN = "parity.mutants.covered:begin", "parity.mutants.covered:seen"
 # drawn from, of neutral; what else is there (files, charts, logs) is no part of what two sides compute
@@ -35,28 +33,6 @@ APART = (
     "kernel_table.py",
     "group.py",
 )  # C++ as text; several processes: planted by hand (mutants.md)
-
-
-@dataclass
-class Outcome:
-    """What became of one mutant, or of several planted at once."""
-
-    name: str
-    side: str
-    file: str
-    function: str
-    change: str
-    operator: str
-    outcome: str
-    check: str = ""
-    node: str = ""
-    causes: list[dict] = field(default_factory=list)
-    right_first: bool = False
-    right: bool = False
-    guilty: str = ""
-    reason: str = ""
-    tried: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 def files(side: str) -> list[str]:
@@ -154,9 +130,7 @@ class Campaign:
         found = first_divergence(verdicts)
         causes = causes_of(verdicts)
         outcome.outcome, outcome.check, outcome.node = CAUGHT, found.check, found.node
-        outcome.causes = [
-            {k: getattr(c, k) for k in ("where", "side", "kind", "check", "node")} for c in causes
-        ][:8]
+        outcome.causes = self.shown(causes)
         hits = []
         for mutant in mutants:
             learned = self.learned[check.name][mutant.side]
@@ -164,6 +138,11 @@ class Campaign:
         outcome.right = all(any(h) for h in hits)
         outcome.right_first = any(h[0] for h in hits if h)
         outcome.guilty = causes[0].side if causes else ""
+
+    @staticmethod
+    def shown(causes: list) -> list[dict]:
+        parts = ("where", "side", "kind", "check", "node")
+        return [{k: getattr(c, k) for k in parts} for c in causes][:8]
 
 
 def sources_digest() -> str:
@@ -173,22 +152,3 @@ def sources_digest() -> str:
     paths += [suite / f"{name}.py" for name in ("cases", "requests", "subjects", "stepping")]
     paths += [suite / "breeding" / "checks.py", suite / "regrets.py", suite / "op_cases.py"]
     return hashlib.sha256(b"".join(p.read_bytes() for p in paths)).hexdigest()[:16]
-
-
-class Progress:
-    """Outcomes by name in a file of one line each, so that a campaign that is stopped goes on where it was."""
-
-    def __init__(self, path: Path, resume: bool):
-        self.path, self.found = path, {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if resume and path.is_file():
-            for line in path.read_text().splitlines():
-                outcome = Outcome(**json.loads(line))
-                self.found[outcome.side, outcome.name] = outcome
-        elif path.is_file():
-            path.unlink()
-
-    def add(self, outcome: Outcome) -> None:
-        self.found[outcome.side, outcome.name] = outcome
-        with self.path.open("a") as file:
-            file.write(json.dumps(asdict(outcome)) + "\n")

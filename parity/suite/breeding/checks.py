@@ -72,6 +72,12 @@ class Nursery:
             self.path(check, side, "warm-up").unlink(missing_ok=True)
         return self.answers[key]
 
+    def forget(self, check: Check) -> None:
+        """What a check that is asked once left."""
+        for side in FRAMEWORKS:
+            self.answers.pop((check.name, side), None)
+            self.path(check, side, "free").unlink(missing_ok=True)
+
     def path(self, check: Check, side: str, what: str) -> Path:
         return self.folder / f"{check.name} {side} {what}.safetensors"
 

@@ -6,12 +6,13 @@ What a function makes is known from the sound run: in which modules' calls it ra
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from parity.engine.causes import Cause
 from parity.engine.nodes import OUTSIDE
-from parity.mutants.breeding import Bred
+from parity.mutants.breeding import Bred, parsed
 
 # of what is made outside of modules: a function below {side}_impl or in neutral, or a file, and places in reports
 RPN, ROI = "faster_rcnn/rpn.py:RegionProposalNetwork.", "faster_rcnn/roi_heads.py:RoiHeads."
@@ -27,6 +28,7 @@ STAGES = {
     "detr/matcher.py": r"matches",
     "detr/criterion.py": r"loss/|error/|matches",
     "detr/segmentation.py:mask_losses": r"loss_(mask|dice)",
+    "detr/detector.py:Detector.detections": r"detection|panoptic|^image",
     "detr/post_process.py": r"max in|image|\d+/(scores|labels|boxes|masks)|detection",
     "neutral/weights": r"weight|bias|initial|running|in_proj|import|names",
     "neutral/parameters.py": r"names|step|bn|norm|running|initial|channels",
@@ -53,10 +55,8 @@ def stages_of(function: str, callers: Iterable[str]) -> list[str]:
 def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     """Whether a cause's place is one that the mutant's function makes. `learned`: see covered.Coverage.told."""
     function = f"{mutant.file}:{mutant.function}"
-    if cause.check == "worker":  # a traceback names the lines that it went through
-        lines = re.findall(rf"{re.escape(mutant.file)}\W+(?:line )?(\d+)", cause.summary)
-        if any(mutant.first <= int(line) <= mutant.last for line in lines):
-            return True
+    if cause.check == "worker" and is_told(mutant, cause.summary):
+        return True
     known = [f for f in learned["owners"] if plain(f) == function]
     if (
         not mutant.function or not known
@@ -65,6 +65,8 @@ def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     places = {module(p) for p in (cause.where, *cause.also)}
     owners = {o for f in known for o in learned["owners"][f]}
     made = {m for f in known for m in learned["made"].get(f, ())}
+    if cause.check == "worker":  # which weight has another shape, for example
+        places |= set(re.findall(r"[\w.]+\.[\w.]+", cause.summary.split("\n")[0]))
     if places & owners or any(is_inside(p, m) for p in places for m in made):
         return True
     callers = {c for f in known for c in learned["callers"].get(f, ())} | {function}
@@ -77,6 +79,34 @@ def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     patterns = stages_of(function, callers)
     text = [*places, cause.where, cause.node, cause.check]
     return any(re.search(p, t) for p in patterns for t in text)
+
+
+def is_told(mutant: Bred, text: str) -> bool:
+    """Whether an error's text names the mutant's function: by a line that the traceback went through, or itself."""
+    lines = re.findall(rf"{re.escape(mutant.file)}\W+(?:line )?(\d+)", text)
+    spans = ((mutant.first, mutant.last), span(mutant))
+    name = mutant.function.rpartition(".")[2]
+    return any(first <= int(line) <= last for line in lines for first, last in spans) or (
+        bool(name) and re.search(rf"\b{re.escape(name)}(\.__init__)?\(\)", text) is not None
+    )
+
+
+def span(mutant: Bred) -> tuple[int, int]:
+    """Lines of the function that a mutant is in; of its statement where it is in none."""
+    for function, node in functions(parsed(mutant.path)):
+        if function == mutant.function and not isinstance(node, ast.ClassDef):
+            return node.lineno, node.end_lineno
+    return mutant.first, mutant.last
+
+
+def functions(node: ast.AST, name: str = "") -> Iterator[tuple[str, ast.AST]]:
+    """Functions and classes of a tree by dotted names."""
+    for child in ast.iter_child_nodes(node):
+        inner = name
+        if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+            inner = f"{name}.{child.name}".lstrip(".")
+            yield inner, child
+        yield from functions(child, inner)
 
 
 def plain(function: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,19 +11,28 @@ from jinja2 import Environment
 
 from neutral.files import replacing, write_json
 from parity.mutants import ROOT
-from parity.suite.breeding.campaign import CAUGHT, EQUIVALENT, SURVIVED, Outcome
+from parity.suite.breeding.parts import wanted
+from parity.suite.breeding.progress import (
+    ALARM,
+    CAUGHT,
+    EQUIVALENT,
+    SILENT,
+    SURVIVED,
+    Outcome,
+    Progress,
+)
 from parity.suite.breeding.unit_tests import CHECK
 
 HERE = Path(__file__).resolve().parent
+REFERENCE = ROOT / "logs" / "reference" / "breeding.json"
 
 
-def summary(outcomes: list[Outcome], seed: int, wanted: int) -> dict:
+def counted(outcomes: list[Outcome]) -> dict:
     """What is counted: of the modules and sides only what the suite caught, as unit tests name none."""
     caught = [o for o in outcomes if o.outcome == CAUGHT]
     suite = [o for o in caught if o.check != CHECK]
     spoken = [o for o in suite if o.guilty]
-    counts = {
-        "wanted": wanted,
+    return {
         "tried": len(outcomes),
         "caught": len(caught),
         "by_suite": len(suite),
@@ -31,22 +41,44 @@ def summary(outcomes: list[Outcome], seed: int, wanted: int) -> dict:
         "right": sum(o.right for o in suite),
         "right_first": sum(o.right_first for o in suite),
         "spoken": len(spoken),
-        "guilty_right": sum(o.guilty == o.side for o in spoken),
+        "guilty_right": sum(o.guilty in o.side.split() for o in spoken),
+        "silent": sum(o.outcome == SILENT for o in outcomes),
+        "alarms": sum(o.outcome == ALARM for o in outcomes),
         "seconds": round(sum(o.seconds for o in outcomes)),
     }
-    text = "{tried} of {wanted} mutants tried: {caught} caught, {equivalent} equivalent, {survived} survived".format(
-        **counts
+
+
+def summary(found: Mapping[str, Progress], options) -> dict:
+    """All parts: outcomes, counts, how many are unexplained, and a line that tells it."""
+    outcomes = {part: list(progress.found.values()) for part, progress in found.items()}
+    outcomes["mutants"] = found["mutants"].of(wanted(options))
+    counts = {part: counted(rows) for part, rows in outcomes.items()}
+    counts["mutants"]["wanted"] = 2 * options.count
+    counts["judges"]["wanted"] = options.judges
+    unexplained = sum(c["survived"] + c["alarms"] for c in counts.values())
+    text = (
+        "{tried} of {wanted} mutants tried: {caught} caught, {equivalent} equivalent, {survived} survived".format(
+            **counts["mutants"]
+        )
+        + "; {caught} of {tried} of what judges caught".format(**counts["judges"])
+        + "; {right} of {tried} groups all named".format(**counts["together"])
+        + "; {alarms} alarms in {tried} sound variations".format(**counts["sound"])
     )
-    created = time.strftime("%Y-%m-%d", time.gmtime())
-    rows = [asdict(o) for o in outcomes]
-    return {"created": created, "seed": seed, "counts": counts, "text": text, "outcomes": rows}
+    return {
+        "created": time.strftime("%Y-%m-%d", time.gmtime()),
+        "seed": options.seed,
+        "counts": counts,
+        "unexplained": unexplained,
+        "text": text,
+        "outcomes": {part: [asdict(o) for o in rows] for part, rows in outcomes.items()},
+    }
 
 
 def write_table(found: dict, out: Path, docs: bool) -> None:
     write_json(out / "breeding.json", found)
     if not docs:
         return
-    write_json(ROOT / "logs" / "reference" / "breeding.json", found)
+    write_json(REFERENCE, found)
     page = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
     text = page.from_string((HERE / "breeding.md.j2").read_text()).render(found=found)
     with replacing(ROOT / "docs" / "breeding.md") as temporary:

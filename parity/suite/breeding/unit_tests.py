@@ -96,7 +96,15 @@ def in_a_copy(files: list[str], names: str, answer) -> None:
             if names:
                 import_module("parity.mutants.breeding").plant(names)
             # rewritten asserts would be those of the files as they are: pytest's importer comes first
-            options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
+            options = [
+                "-x",
+                "-q",
+                "--assert=plain",
+                "-p",
+                "no:cacheprovider",
+                "--no-header",
+                "--tb=line",
+            ]
             code = int(import_module("pytest").main([*options, *files]))
         except BaseException as error:  # what cannot even be imported is caught, too
             code = 1

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from parity.mutants.breeding import Bred
-from parity.suite.breeding.campaign import CAUGHT, EQUIVALENT, SURVIVED, Outcome
+from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome
 from parity.suite.breeding.unit_tests import CHECK, ask_tests
 
 BY_HAND = Path(__file__).with_name("equivalent.json")

@@ -1,0 +1,73 @@
+"""Mutants of what judges: the harness's own comparisons, floors, bounds, statistics, partners, oracle and causes, and
+the regrets of choices. Whoever weakens one of these lets a wrong port pass; their unit tests must see it.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+
+from parity.mutants import ROOT
+from parity.mutants.breeding import Bred, bred, draw
+from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome
+from parity.suite.breeding.unit_tests import CHECK, ELSEWHERE, imported, run_tests
+from parity.suite.breeding.verdict import reason_for
+
+SIDE = "harness"
+COUNT = 60
+ENGINE = (
+    *("aligned", "arrays", "blame", "causes", "choices", "crashes", "detections", "floors"),
+    *("gradients", "initial", "judging", "known", "ledger", "less_precise", "oracle", "outcomes"),
+    *("precision", "rounding", "semantic", "statistics", "steps", "tube", "ulps", "verdicts"),
+)
+FILES = (
+    *(f"parity/engine/{name}.py" for name in ENGINE),
+    *("parity/suite/regrets.py", "parity/suite/average_precision.py"),
+    *("neutral/regret.py", "neutral/choices.py"),
+)
+
+
+def drawn(count: int, seed: int) -> list[Bred]:
+    return draw({file: bred(file, SIDE) for file in FILES}, count, seed)
+
+
+@cache
+def importers(module: str) -> frozenset[str]:
+    """Modules of the harness that import one."""
+    found = set()
+    for path in sorted((ROOT / "parity").rglob("*.py")):
+        if module in imported(path):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found.add(".".join(parts).removesuffix(".__init__"))
+    return frozenset(found)
+
+
+@cache
+def tests_of(module: str) -> tuple[list[str], list[str]]:
+    """Test files that import the module themselves, and those that import what imports it; none starts a process."""
+    own = [p for p in sorted((ROOT / "tests").glob("test_*.py")) if p.name != "test_breeding.py"]
+    own = [p for p in own if not ELSEWHERE.search(p.read_text())]
+    direct = [p for p in own if module in imported(p)]
+    behind = [p for p in own if p not in direct and importers(module) & imported(p)]
+    return tuple([p.relative_to(ROOT).as_posix() for p in found] for found in (direct, behind))
+
+
+def attempt(mutant: Bred) -> Outcome:
+    """Caught by a unit test, equivalent for a reason, or SURVIVED."""
+    started = time.monotonic()
+    outcome = Outcome(
+        *(mutant.name, SIDE, mutant.file, mutant.function, mutant.text, mutant.operator, SURVIVED)
+    )
+    reason = reason_for(mutant)
+    if reason:
+        outcome.outcome, outcome.reason = EQUIVALENT, reason
+        return outcome
+    for files in tests_of(mutant.module):
+        if files and outcome.outcome == SURVIVED:
+            outcome.tried += files
+            test, why = run_tests(files, mutant.name)
+            if test:
+                outcome.outcome, outcome.check = CAUGHT, CHECK
+                outcome.node, outcome.reason = test, why
+    outcome.seconds = round(time.monotonic() - started, 1)
+    return outcome
