@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from parity.engine.causes import Cause
-from parity.mutants import ROOT
+from parity.mutants import ROOT, proof
 from parity.mutants.breeding import PLANTING, Bred, bred, changes, draw, grafted, named
 from parity.suite.breeding import campaign, verdict
 from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome, Progress
@@ -174,15 +174,63 @@ def test_right_is_the_line_that_a_traceback_names():
 def test_what_checks_let_pass_goes_to_the_tests_and_to_what_was_judged(monkeypatch):
     monkeypatch.setattr(verdict, "by_hand", lambda: [])
     monkeypatch.setattr(verdict, "ask_tests", lambda mutants: ("", ""))
-    assert verdict.settle(an_outcome(), a_mutant()).outcome == SURVIVED
+    assert verdict.settle(an_outcome(), a_mutant(), lambda m: "").outcome == SURVIVED
     monkeypatch.setattr(verdict, "ask_tests", lambda mutants: ("tests/test_a.py::b", "assert"))
-    found = verdict.settle(an_outcome(), a_mutant())
+    found = verdict.settle(an_outcome(), a_mutant(), lambda m: "")
     assert (found.outcome, found.node) == (CAUGHT, "tests/test_a.py::b")
     row = {"file": "{side}_impl/detr/model.py", "function": "MLP.execute"}
     row |= {"old": "", "new": "", "reason": "why"}
     monkeypatch.setattr(verdict, "by_hand", lambda: [row])
-    assert verdict.settle(an_outcome(), a_mutant()).outcome == EQUIVALENT
-    assert verdict.settle(an_outcome(), a_mutant(old="1")).outcome == CAUGHT
+    assert verdict.settle(an_outcome(), a_mutant(), lambda m: "").outcome == EQUIVALENT
+    assert verdict.settle(an_outcome(), a_mutant(old="1"), lambda m: "").outcome == CAUGHT
+
+
+def test_what_no_test_sees_is_equivalent_where_that_is_shown(monkeypatch):
+    monkeypatch.setattr(verdict, "by_hand", lambda: [])
+    monkeypatch.setattr(verdict, "ask_tests", lambda mutants: ("", ""))
+    found = verdict.settle(an_outcome(), a_mutant(), lambda mutant: "the same on 50")
+    assert (found.outcome, found.reason) == (EQUIVALENT, "the same on 50")
+
+
+def test_a_lost_guard_is_told_from_other_changes():
+    found = bred("neutral/anchors.py", "torch") + bred("neutral/geometry.py", "torch")
+    guards = [m for m in found if verdict.is_guard(m)]
+    assert {m.operator for m in guards} == {"keyword", "constant"}
+    assert all("strict" in m.path.read_text().splitlines()[m.line - 1] for m in guards)
+    assert len(guards) == 2 * sum(
+        "strict=True" in (ROOT / f"neutral/{n}.py").read_text()
+        and (ROOT / f"neutral/{n}.py").read_text().count("strict=True")
+        for n in ("anchors", "geometry")
+    )
+
+
+class Numpy:
+    """NumPy as a backend."""
+
+    @staticmethod
+    def is_tensor(value) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("code", "other", "alike"),
+    [
+        ("x > y", "x >= y", False),  # ties are drawn
+        ("x - y", "-(y - x)", True),
+        ("x * 0.5", "x / 2", True),
+        ("x.sum()", "x[0].sum()", False),
+        ("np.maximum(x, 0)", "x", False),
+    ],
+)
+def test_functions_are_compared_on_random_inputs(code, other, alike):
+    functions = [eval(f"lambda x, y: {c}", {"np": np}) for c in (code, other)]
+    random = np.random.default_rng(0)
+    given = ((np.array([[1.0, 2.0], [-3.0, 4.0]]), np.array([[1.5, 2.5], [0.5, 4.5]])), {})
+    different = 0
+    for _ in range(proof.INPUTS):
+        args, options = proof.varied(Numpy, given, random)
+        different += not proof.same(*(proof.outcome(Numpy, f, args, options) for f in functions))
+    assert (different == 0) == alike
 
 
 def test_what_is_judged_by_hand_is_still_in_the_code():

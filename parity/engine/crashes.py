@@ -7,15 +7,25 @@ the run goes on with that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from parity.engine import kinds, places
-from parity.engine.checks import BEHIND, LOCAL_GRADIENTS_32, LOCAL_GRADIENTS_64, NOT_LOOKED_INTO
-from parity.engine.nodes import OUTSIDE, call_of
+from parity.engine.checks import (
+    BEHIND,
+    FORWARD_32,
+    FORWARD_64,
+    LOCAL_FORWARD_32,
+    LOCAL_FORWARD_64,
+    LOCAL_GRADIENTS_32,
+    LOCAL_GRADIENTS_64,
+    NOT_LOOKED_INTO,
+)
+from parity.engine.nodes import OUTSIDE, call_of, module_of
 from parity.engine.verdicts import Status, Verdict
 from parity.errors import OutOfTime
 
 CHECK = "worker"
+FORWARD = (FORWARD_64, FORWARD_32, LOCAL_FORWARD_64, LOCAL_FORWARD_32)
 LINES = 8  # of a traceback
 MISFIT = "misfit"  # of what is noted: which value of another shape had been forced in
 
@@ -39,21 +49,10 @@ def judge_crashes(
     crashed = {side: t.get("crashes", {}) for side, t in traces.items() if t.get("crashes")}
     if not crashed:
         return verdicts
-    lost = tuple(f"{side} has not" for side in crashed)
-    calls = [(call, what) for known in crashed.values() for call, what in known.items()]
-    inside = {call_of(call).partition("#")[0]: MISFIT in what for call, what in calls}
-
-    def is_behind(v: Verdict) -> bool:
-        missing = v.kind == kinds.MISSING and v.message.endswith(lost)
-        own = any(
-            (v.owner == name or v.owner.startswith(f"{name}."))
-            # the value that did not fit may be one of these
-            and (not misfit or v.check in (LOCAL_GRADIENTS_64, LOCAL_GRADIENTS_32))
-            for name, misfit in inside.items()
-        )
-        return missing or (own and v.status is Status.FAIL)
-
-    kept = [v for v in verdicts if not is_behind(v)]
+    looked = [returned_less(v, {s: traces[s] for s in crashed}) for v in verdicts]
+    less = {v.guilty for v in looked if v.kind == kinds.LESS}
+    is_behind = behind(crashed)
+    kept = [v for v in looked if not is_behind(v)]
     found = []
     for side, crashes in crashed.items():
         for call, what in crashes.items():
@@ -64,7 +63,8 @@ def judge_crashes(
             if MISFIT in what:
                 found.append(follows(case, side, call, what))
                 continue
-            found.append(raised(case, side, call, what, is_first=side != list(traces)[-1]))
+            verdict = raised(case, side, call, what, is_first=side != list(traces)[-1])
+            found.append(verdict.but(check=BEHIND) if side in less else verdict)
     if len(kept) < len(verdicts):
         count = len(verdicts) - len(kept)
         message = f"{count} values were not reached behind what raised: not compared"
@@ -82,6 +82,40 @@ def raised(case: str, side: str, call: str, what: Mapping, is_first: bool) -> Ve
         kind=kinds.CRASH,
         code=(what["code"], "") if is_first else ("", what["code"]),
     )
+
+
+def behind(crashed: Mapping[str, Mapping]) -> Callable[[Verdict], bool]:
+    """Whether a verdict only says that a side did not get there; crashed: by side, crashes by call."""
+    lost = tuple(f"{side} has not" for side in crashed)
+    calls = [(call, what) for known in crashed.values() for call, what in known.items()]
+    inside = {call_of(call).partition("#")[0]: MISFIT in what for call, what in calls}
+
+    def is_behind(v: Verdict) -> bool:
+        missing = v.kind == kinds.MISSING and v.message.endswith(lost)
+        own = any(
+            (v.owner == name or v.owner.startswith(f"{name}."))
+            # the value that did not fit may be one of these
+            and (not misfit or v.check in (LOCAL_GRADIENTS_64, LOCAL_GRADIENTS_32))
+            for name, misfit in inside.items()
+        )
+        return missing or (own and v.status is Status.FAIL)
+
+    return is_behind
+
+
+def returned_less(verdict: Verdict, traces: Mapping[str, Mapping]) -> Verdict:
+    """The same; of a value that a call lacks which did return on a side that raised, before or behind it, that the
+    call gives less: what raised may follow from that."""
+    if verdict.kind != kinds.MISSING or verdict.check not in FORWARD or "/in" in verdict.node:
+        return verdict
+    for side, trace in traces.items():
+        if verdict.message.endswith(f"{side} has not") and call_of(verdict.node) in fine_calls(
+            trace
+        ):
+            owner = module_of(verdict.node)
+            message = f"{verdict.message}, though the call returned"
+            return verdict.but(kind=kinds.LESS, owner=owner, guilty=side, message=message)
+    return verdict
 
 
 def follows(case: str, side: str, call: str, what: Mapping) -> Verdict:

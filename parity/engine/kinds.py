@@ -11,7 +11,7 @@ from parity.engine import gates
 from parity.engine.arrays import norm, ratio
 
 CRASH = "crash"
-SHAPE, DTYPE, MISSING = "shape", "dtype", "missing on one side"
+SHAPE, DTYPE, MISSING, LESS = "shape", "dtype", "missing on one side", "fewer values"
 CONSTANT, TERM, SIGN = "different constant", "missing term", "sign"
 ORDER, AXIS, BRANCH = "different order", "wrong axis", "other branch"
 FORMULA, PRECISION, NOT_FINITE = "another formula", "precision only", "not finite"

@@ -19,6 +19,7 @@ from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
 from parity.suite.breeding.right import is_right
 
 WATCHED = ("torch_impl", "jittor_impl", "neutral")
+NOTE, COMPARED = "parity.mutants.proof:begin", "parity.mutants.proof:compared"
 BEGIN, SEEN = "parity.mutants.covered:begin", "parity.mutants.covered:seen"
 # drawn from, of neutral; what else is there (files, charts, logs) is no part of what two sides compute
 NEUTRAL = (
@@ -125,6 +126,24 @@ class Campaign:
         finally:
             for worker in copies.values():
                 worker.close()
+
+    def proven(self, mutant: Bred) -> str:
+        """Why a survivor is equivalent where that can be shown: its function gives the same on random inputs."""
+        checks = self.checks_of([mutant])
+        if not checks or not mutant.function:
+            return ""
+        target = f"{NOTE}={mutant.module}:{mutant.function}"
+        try:
+            with self.nursery.warm[mutant.side].copy(target) as worker:
+                checks[0].collect(worker, self.nursery.path(checks[0], mutant.side, "proof"))
+                found = worker.run(COMPARED, mutant.name, mutant.side)
+        except (WorkerDied, WorkerError, InputError):
+            return ""  # no plain function
+        finally:
+            self.nursery.path(checks[0], mutant.side, "proof").unlink(missing_ok=True)
+        if not found["inputs"] or found["different"]:
+            return ""
+        return f"{mutant.function} gives the same on {found['inputs']} random inputs, bit for bit"
 
     def explain(self, outcome: Outcome, check: Check, verdicts: list, mutants: tuple) -> None:
         found = first_divergence(verdicts)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from neutral.config import to_dict
-from parity.engine.crashes import judge_crashes
+from parity.engine.crashes import fine_calls, inherited_crashes, judge_crashes
 from parity.engine.judging import judge, judge_nodes
 from parity.engine.known import with_known
 from parity.engine.localise import compare_local_64
@@ -147,13 +147,20 @@ class Examined(Check):
         two = tuple(records.values())
         found = compare_forward_64(name, *two) + compare_backward_64(name, *two)
         verdicts += judge_crashes(name, records, found, told, "free")
+        fine: dict[str, set[str]] = {}
         if any(v.status is Status.FAIL for v in verdicts):
-            verdicts += self.localised(nursery, copies, records, told)
-        return with_known(verdicts)
+            verdicts += self.localised(nursery, copies, records, told, fine)
+        return with_known(inherited_crashes(verdicts, fine))
 
-    def localised(self, nursery: Nursery, copies: Mapping, records: dict, told: set) -> list:
-        """Local errors of Jittor's side, forced by PyTorch's record."""
-        reference, candidate = FRAMEWORKS
+    def localised(
+        self, nursery: Nursery, copies: Mapping, records: dict, told: set, fine: dict
+    ) -> list:
+        """Local errors of one side, forced by the other's record: Jittor's by PyTorch's, unless this alone raised.
+        `fine` gets the calls that did not raise then."""
+        order = FRAMEWORKS
+        if records[order[0]].get("crashes") and not records[order[1]].get("crashes"):
+            order = order[::-1]
+        reference, candidate = order
         path = nursery.path(self, candidate, "forced")
         path.unlink(missing_ok=True)
         worker = copies.get(candidate)
@@ -171,7 +178,8 @@ class Examined(Check):
             if own is not None:
                 own.close()
         forced = Record(path)
-        found = compare_local_64(self.name, records[reference], forced, self.drawn)
+        found = compare_local_64(self.name, records[reference], forced, self.drawn, order)
+        fine[candidate] = fine_calls(forced)
         traces = {reference: records[reference], candidate: forced}
         return judge_crashes(self.name, traces, found, told, "forced")
 

@@ -56,7 +56,9 @@ def try_mutants(options, found: dict[str, Progress]) -> None:
     left = [m for m in wanted(options) if not progress.has(m)]
     if left:
         with campaigning(options.out) as campaign:
-            work = [(m.name, lambda m=m: settle(campaign.attempt(m), m)) for m in left]
+            work = [
+                (m.name, lambda m=m: settle(campaign.attempt(m), m, campaign.proven)) for m in left
+            ]
             go_through(work, progress, options.minutes)
 
 

@@ -1,0 +1,87 @@
+"""What mutants that nobody wrote found untested (docs/breeding.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neutral import randomness
+from neutral.finite import first_bad
+from neutral.randomness import Draws
+from parity.engine import checks, kinds
+from parity.engine.arrays import sizes
+from parity.engine.crashes import judge_crashes, returned_less
+from parity.engine.outcomes import compare_changed
+from parity.engine.verdicts import Status, Verdict
+
+
+def test_the_first_bad_array_is_told_and_one_bad_number_is_enough():
+    arrays = {
+        "fine": np.ones(3),
+        "none": None,
+        "whole": np.array([1, 2]),
+        "bad": np.array([[1.0, np.nan], [np.inf, np.nan]]),
+        "worse": np.full(2, np.nan),
+    }
+    found = first_bad(arrays, arrays)
+    assert found == {"node": "bad", "shape": [2, 2], "nan": 2, "infinite": 1}
+    assert first_bad(arrays, ["worse", "bad"])["node"] == "worse"
+    assert first_bad(arrays, ["fine", "none", "whole"]) is None
+
+
+def test_dropout_of_rate_zero_keeps_what_is_drawn_as_zero(monkeypatch):
+    draws = Draws(0)
+    draws.begin_step(0)
+    monkeypatch.setattr(Draws, "uniform", lambda self, site, shape: np.zeros(shape, np.float32))
+    assert draws.keep("site", (2, 2), 0.0).all()
+    assert not draws.keep("site", (2, 2), 0.5).any()
+    assert randomness.Draws is Draws
+
+
+def test_sizes_of_float32_are_taken_in_float64():
+    great = np.array([3e30, 4e30], np.float32)
+    (whole, difference) = sizes(great, np.zeros(2, np.float32))
+    assert whole.norm == pytest.approx(5e30) and difference.norm == pytest.approx(5e30)
+    assert difference.greatest == pytest.approx(4e30)
+
+
+def test_inputs_that_one_side_alone_changes_fail():
+    def status(reference: tuple, candidate: tuple) -> list[tuple]:
+        traces = ({"changed": c, "modules": {}} for c in (reference, candidate))
+        return [(v.node, v.status.value, v.guilty) for v in compare_changed("case", *traces)]
+
+    assert status((), ()) == []
+    assert status(("x",), ()) == [("x", "FAIL", "torch")]
+    assert status((), ("x",)) == [("x", "FAIL", "jittor")]
+    assert status(("x",), ("x",)) == [("x", "PASS", "")]
+
+
+def a_missing(node: str, check: str = checks.FORWARD_64, side: str = "jittor") -> Verdict:
+    other = "torch" if side == "jittor" else "jittor"
+    message = f"{other} has this node, {side} has not"
+    return Verdict("case", check, node, Status.FAIL, message=message, kind=kinds.MISSING)
+
+
+def crashed(call: str, *called: str) -> dict:
+    raised = {"error": "IndexError: out of range", "code": "", "traceback": "a.py:1, in f"}
+    return {"crashes": {call: raised}, "called": dict.fromkeys(called, "a.py:1")}
+
+
+def test_what_raised_follows_from_a_call_that_gave_less():
+    traces = {"torch": {}, "jittor": crashed("head", "body", "neck", "head")}
+    found = judge_crashes("case", traces, [a_missing("body[3]"), a_missing("head")], set())
+    failed = [(v.check, v.node, v.kind, v.owner, v.guilty) for v in found if v.kind]
+    assert failed == [
+        (checks.BEHIND, "head", kinds.CRASH, "head", "jittor"),
+        (checks.FORWARD_64, "body[3]", kinds.LESS, "body", "jittor"),
+    ]
+    assert [v.status for v in found if not v.kind] == [Status.NOT_RUN]  # head was not reached
+
+
+@pytest.mark.parametrize("node", ["head", "tail", "body/in[1]"])
+def test_what_a_crash_kept_from_being_made_is_no_less(node):
+    trace = crashed("head", "body", "head")
+    assert returned_less(a_missing(node), {"jittor": trace}).kind == kinds.MISSING
+    gradient = a_missing("body", checks.NODE_GRADIENTS_64)
+    assert returned_less(gradient, {"jittor": trace}).kind == kinds.MISSING
+    assert returned_less(a_missing("body", side="torch"), {"jittor": trace}).kind == kinds.MISSING
