@@ -78,10 +78,13 @@ def test_what_raised_follows_from_a_call_that_gave_less():
     assert [v.status for v in found if not v.kind] == [Status.NOT_RUN]  # head was not reached
 
 
-@pytest.mark.parametrize("node", ["head", "tail", "body/in[1]"])
+@pytest.mark.parametrize("node", ["head.fc", "head", "(model)", "tail", "body/in[1]"])
 def test_what_a_crash_kept_from_being_made_is_no_less(node):
-    trace = crashed("head", "body", "head")
+    trace = crashed("head.fc", "(model)", "body", "head", "head.fc")
     assert returned_less(a_missing(node), {"jittor": trace}).kind == kinds.MISSING
     gradient = a_missing("body", checks.NODE_GRADIENTS_64)
     assert returned_less(gradient, {"jittor": trace}).kind == kinds.MISSING
     assert returned_less(a_missing("body", side="torch"), {"jittor": trace}).kind == kinds.MISSING
+    assert returned_less(a_missing("body"), {"jittor": trace}).kind == kinds.LESS
+    outside = crashed("(outside) losses", "(model)")
+    assert returned_less(a_missing("(model)[1]"), {"jittor": outside}).kind == kinds.LESS

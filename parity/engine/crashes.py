@@ -20,7 +20,7 @@ from parity.engine.checks import (
     LOCAL_GRADIENTS_64,
     NOT_LOOKED_INTO,
 )
-from parity.engine.nodes import OUTSIDE, call_of, module_of
+from parity.engine.nodes import OUTSIDE, ROOT, call_of, module_of
 from parity.engine.verdicts import Status, Verdict
 from parity.errors import OutOfTime
 
@@ -103,16 +103,27 @@ def behind(crashed: Mapping[str, Mapping]) -> Callable[[Verdict], bool]:
     return is_behind
 
 
+def returned(trace: Mapping) -> set[str]:
+    """Calls that did not raise, nor hold what raised."""
+    homes = {module_of(c) for c in trace.get("crashes", {}) if not c.startswith(OUTSIDE)}
+    around = {home for name in homes for home in (ROOT, *holders(name))}
+    return {call for call in fine_calls(trace) if module_of(call) not in around}
+
+
+def holders(name: str) -> list[str]:
+    """ "a.b.c" -> "a", "a.b", "a.b.c"."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+
+
 def returned_less(verdict: Verdict, traces: Mapping[str, Mapping]) -> Verdict:
     """The same; of a value that a call lacks which did return on a side that raised, before or behind it, that the
     call gives less: what raised may follow from that."""
     if verdict.kind != kinds.MISSING or verdict.check not in FORWARD or "/in" in verdict.node:
         return verdict
+    call, owner = call_of(verdict.node), module_of(verdict.node)
     for side, trace in traces.items():
-        if verdict.message.endswith(f"{side} has not") and call_of(verdict.node) in fine_calls(
-            trace
-        ):
-            owner = module_of(verdict.node)
+        if verdict.message.endswith(f"{side} has not") and call in returned(trace):
             message = f"{verdict.message}, though the call returned"
             return verdict.but(kind=kinds.LESS, owner=owner, guilty=side, message=message)
     return verdict
