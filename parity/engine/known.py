@@ -14,6 +14,7 @@ from parity.engine import checks, gates, kinds
 from parity.engine.consequences import INHERITED, parent_of, run_of
 from parity.engine.judging import is_narrowed
 from parity.engine.nodes import ROOT, module_of
+from parity.engine.rounding import NORM
 from parity.engine.verdicts import Status, Verdict
 
 LOCAL = (
@@ -70,6 +71,10 @@ def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
     if has_rounded and all(is_small(v, most) or is_structural(v) for v in left):
         changed |= {id(v): _known(v, ROUNDED) for v in left if is_small(v, most)}
         left = [v for v in left if id(v) not in changed]
+    has_norms = any(v.status is Status.KNOWN and NORM in v.message for v in verdicts)
+    if has_norms and all(is_behind_norms(v) or is_structural(v) for v in left):
+        changed |= {id(v): _known(v, NORM) for v in left if is_behind_norms(v)}
+        left = [v for v in left if id(v) not in changed]
     forward = (checks.LOCAL_FORWARD_64, checks.FORWARD_32)  # the second where float64 was left out
     agree = any(v.check in forward and v.status is Status.PASS for v in verdicts)
     if agree and all(map(is_structural, left)):
@@ -119,6 +124,14 @@ def is_small(verdict: Verdict, most: float) -> bool:
     """Whether what a whole run shows may have come of rounded constants."""
     whole = verdict.check in INHERITED and verdict.check.startswith("float64")
     return whole and verdict.measured is not None and verdict.measured <= most
+
+
+def is_behind_norms(verdict: Verdict) -> bool:
+    """Whether what a whole float32 run shows may have come of batch norms that are known to be less precise."""
+    whole = verdict.check in INHERITED and verdict.check.startswith("float32")
+    return (
+        whole and bool(verdict.limit) and verdict.measured <= gates.PRECISION_FACTOR * verdict.limit
+    )
 
 
 def is_structural(verdict: Verdict) -> bool:

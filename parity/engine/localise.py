@@ -28,7 +28,7 @@ from parity.engine.judging import SHAPES, SIDES, judge, judge_nodes
 from parity.engine.nodes import OUTSIDE, call_of, callers_of, module_of, parameter_owner
 from parity.engine.outcomes import compare_plain
 from parity.engine.precision import PrecisionGate
-from parity.engine.rounding import summation_errors
+from parity.engine.rounding import summation_errors, with_norms
 from parity.engine.semantic import compare_losses, flatten_losses
 from parity.engine.verdicts import Status, Verdict
 
@@ -150,7 +150,12 @@ def compare_local_32(
         gradients = [t[section] for t in three]
         found = gate.gradients(LOCAL_GRADIENTS_32, gradients, "local gradients")
         verdicts += [v.but(owner=owner_of(section, v.node)) for v in found]
-    return [placed(v, *three[1:]) if v.status is Status.FAIL else v for v in verdicts]
+    return [
+        placed(with_norms(v, exact, candidate, gate.sides), *three[1:])
+        if v.status is Status.FAIL
+        else v
+        for v in verdicts
+    ]
 
 
 def placed(verdict: Verdict, reference: Mapping, candidate: Mapping) -> Verdict:

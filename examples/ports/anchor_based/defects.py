@@ -80,4 +80,14 @@ DEFECTS = [
         where="blocks.0",
         kind=OTHER,
     ),
+    Defect(
+        "frozen norms lose their affine part too",
+        "models/retinanet.py",
+        old="module.is_train = False",
+        new="module.eval()",
+        where="frozen/*",
+        kind=kinds.FROZEN,
+        case="training",
+        checks=("steps",),
+    ),
 ]

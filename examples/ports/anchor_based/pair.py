@@ -1,10 +1,10 @@
-"""An anchor-based detector: the model, anchors, box coding, losses, post-processing."""
+"""An anchor-based detector: the model, anchors, box coding, losses, post-processing, steps of its training."""
 
 from pathlib import Path
 
 import numpy as np
 
-from parity import Case, Side
+from parity import Case, Side, Subject
 
 HERE = Path(__file__).resolve().parent
 
@@ -21,6 +21,21 @@ def anchors():
 
 def decode():
     return part(2).coder.decode
+
+
+def training():
+    from models import build_model
+    from models.retinanet import Trainer
+
+    model, criterion, _ = build_model()
+    trainers = []
+
+    def step(model, batch, step):
+        if not trainers:
+            trainers.append(Trainer(model, criterion))
+        return trainers[0].step(*batch)
+
+    return Subject(model, train_step=step)
 
 
 def images():
@@ -46,7 +61,8 @@ def outputs(seed=0):
 
 
 def targets():
-    first = [[3.0, 5.0, 16.0, 20.0], [12.0, 9.0, 33.0, 27.0], [22.0, 2.0, 25.0, 6.0]]
+    """No object lies inside of several anchors: they have one area, and rounding alone would say which is its best."""
+    first = [[3.0, 5.0, 16.0, 20.0], [12.0, 9.0, 33.0, 27.0], [20.3, 2.2, 39.1, 4.6]]
     return [
         {"boxes": np.array(first), "labels": np.array([0, 2, 1])},
         {"boxes": np.array([[9.0, 7.0, 31.0, 21.0]]), "labels": np.array([2])},
@@ -83,5 +99,6 @@ CASES = {
     "post": case(
         "post-processing", "part", lambda: (outputs(2), (32, 40)), {"index": 2}, gradients=False
     ),
+    "training": case("training", "training", lambda: (*images(), targets()), training=None),
 }
 CASE = case("model", "part", images, {"index": 0}, float32=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import jittor as jt
 from jittor import nn
 
 from models.anchors import AnchorGenerator
@@ -52,6 +53,12 @@ class RetinaNet(nn.Module):
         self.cls_head = Head(channels[-1], count * classes, -math.log((1 - prior) / prior))
         self.box_head = Head(channels[-1], count * 4)
 
+    def freeze_norms(self):
+        """Statistics stay, and are used; the affine part is trained."""
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.is_train = False
+
     def execute(self, images):
         """[B, 3, H, W] -> logits [B, N, C], deltas [B, N, 4], anchors [N, 4]."""
         x = images
@@ -68,3 +75,21 @@ class RetinaNet(nn.Module):
 def build_model(classes=3):
     """The model, its losses, its post-processing."""
     return RetinaNet(classes), RetinaLoss(classes), PostProcess()
+
+
+class Trainer:
+    """A step of training: losses, gradients clipped, SGD; batch norm keeps its statistics."""
+
+    def __init__(self, model, criterion):
+        self.model, self.criterion = model, criterion
+        self.optimiser = jt.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+
+    def step(self, images, targets):
+        self.model.train()
+        self.model.freeze_norms()
+        losses = self.criterion(self.model(images), targets)
+        total = losses["loss_cls"] + losses["loss_box"]
+        self.optimiser.backward(total)
+        self.optimiser.clip_grad_norm(10.0, 2)
+        self.optimiser.step()
+        return {name: float(value.item()) for name, value in losses.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -53,6 +54,12 @@ class RetinaNet(nn.Module):
         self.cls_head = Head(channels[-1], count * classes, -math.log((1 - prior) / prior))
         self.box_head = Head(channels[-1], count * 4)
 
+    def freeze_norms(self):
+        """Statistics stay, and are used; the affine part is trained."""
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
     def forward(self, images):
         """[B, 3, H, W] -> logits [B, N, C], deltas [B, N, 4], anchors [N, 4]."""
         x = images
@@ -69,3 +76,22 @@ class RetinaNet(nn.Module):
 def build_model(classes=3):
     """The model, its losses, its post-processing."""
     return RetinaNet(classes), RetinaLoss(classes), PostProcess()
+
+
+class Trainer:
+    """A step of training: losses, gradients clipped, SGD; batch norm keeps its statistics."""
+
+    def __init__(self, model, criterion):
+        self.model, self.criterion = model, criterion
+        self.optimiser = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+
+    def step(self, images, targets):
+        self.model.train()
+        self.model.freeze_norms()
+        losses = self.criterion(self.model(images), targets)
+        total = losses["loss_cls"] + losses["loss_box"]
+        self.optimiser.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
+        self.optimiser.step()
+        return {name: float(value) for name, value in losses.items()}
