@@ -22,8 +22,9 @@ class Defect:
     """In `file` (below port/) `old` becomes `new`: what the first cause must then be.
 
     where: pattern (fnmatch) of the cause's place, or several; kind: of kinds.py, or several that a user would take as
-    the same answer. case: whose name in the pair file's CASES; checks: what is run of it, names of CHECKS (trial.py).
-    fast: in the default tests.
+    the same answer. node: pattern of the value that the cause rests on, where its place is a whole function. case:
+    whose name in the pair file's CASES; checks: what is run of it, names of CHECKS (trial.py). fast: in the default
+    tests.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Defect:
     new: str
     where: str | tuple[str, ...]
     kind: str | tuple[str, ...]
+    node: str = "*"
     case: str = "model"
     checks: tuple[str, ...] = ("examine",)
     fast: bool = False
@@ -51,13 +53,15 @@ class Defect:
         places = (self.where,) if isinstance(self.where, str) else self.where
         kinds = (self.kind,) if isinstance(self.kind, str) else self.kind
         place = any(fnmatch.fnmatchcase(cause.where, pattern) for pattern in places)
-        return place and cause.kind in kinds and cause.side != reference
+        rests = fnmatch.fnmatchcase(cause.node, self.node.replace("[", "[[]"))
+        return place and rests and cause.kind in kinds and cause.side != reference
 
     @property
     def expected(self) -> str:
         places = (self.where,) if isinstance(self.where, str) else self.where
         kinds = (self.kind,) if isinstance(self.kind, str) else self.kind
-        return f"{' or '.join(places)}: {' or '.join(kinds)}"
+        at = "" if self.node == "*" else f" at {self.node}"
+        return f"{' or '.join(places)}: {' or '.join(kinds)}{at}"
 
 
 @dataclass(frozen=True)

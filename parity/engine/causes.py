@@ -180,7 +180,9 @@ def _same(verdict: Verdict) -> tuple:
     if verdict.check == checks.BRANCHES and ONLY.search(verdict.message):
         return (checks.BRANCHES, ONLY.search(verdict.message)[1])
     if verdict.check in (*LOCAL, checks.BRANCHES) and verdict.code and all(verdict.code):
-        return (verdict.kind, *verdict.code, verdict.check in BACKWARD)
+        # the same lines show what they do in another kind at another place, but for what they were built with
+        built = verdict.kind if "the layers differ in" in verdict.message else ""
+        return (built, *verdict.code, verdict.check in BACKWARD)
     if verdict.check == checks.INITIAL:  # one initialiser serves many parameters
         return (verdict.case, verdict.kind, verdict.message.partition(":")[0])
     return (verdict.case, verdict.check, verdict.node, verdict.owner)

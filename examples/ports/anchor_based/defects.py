@@ -3,7 +3,7 @@
 from examples.ports.defect import Defect
 from parity.engine import kinds
 
-ROOT = ("(model)", "(model)[*", "")
+ROOT = "(model)"
 OTHER = (kinds.FORMULA, kinds.BRANCH)
 
 DEFECTS = [
@@ -13,6 +13,7 @@ DEFECTS = [
         old="jt.stack([-widths, -heights, widths, heights], 1)",
         new="jt.stack([-heights, -widths, heights, widths], 1)",
         where=ROOT,
+        node="(model)",
         kind=(kinds.ORDER, kinds.AXIS, *OTHER),
         case="anchors",
         fast=True,
@@ -23,6 +24,7 @@ DEFECTS = [
         old="(jt.array(np.arange(columns)) + 0.5)",
         new="(jt.array(np.arange(columns)))",
         where=ROOT,
+        node="(model)",
         kind=(kinds.TERM, *OTHER),
         case="anchors",
     ),
@@ -32,6 +34,7 @@ DEFECTS = [
         old="dw, dh = dw.clamp(max_v=self.limit), dh.clamp(max_v=self.limit)",
         new="dw, dh = dw, dh",
         where=ROOT,
+        node="(model)",
         kind=(kinds.BRANCH, kinds.FORMULA),
         case="decode",
         fast=True,
@@ -42,6 +45,7 @@ DEFECTS = [
         old="deltas[:, k] * self.std[k]",
         new="deltas[:, k]",
         where=ROOT,
+        node="(model)",
         kind=(kinds.CONSTANT, *OTHER),
         case="decode",
     ),
@@ -51,6 +55,7 @@ DEFECTS = [
         old="return jt.where((best.sum(1) > 0), which, found)",
         new="return found",
         where=ROOT,
+        node="(model)[loss_cls]",
         kind=(kinds.CONSTANT, *OTHER),
         case="criterion",
     ),
@@ -60,6 +65,7 @@ DEFECTS = [
         old='hot[positive.nonzero()[:, 0], target["labels"][objects]] = 1.0',
         new='hot[positive.nonzero()[:, 0], (target["labels"][objects] + 1) % self.classes] = 1.0',
         where=ROOT,
+        node="(model)[loss_cls]",
         kind=(kinds.CONSTANT, *OTHER),
         case="criterion",
     ),
@@ -69,6 +75,7 @@ DEFECTS = [
         old="x, y = boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)",
         new="x, y = boxes.clamp(0, width)[:, 0::2], boxes.clamp(0, width)[:, 1::2]",
         where=ROOT,
+        node="(model)[?][boxes]",
         kind=(kinds.SHAPE, *OTHER),
         case="post",
     ),

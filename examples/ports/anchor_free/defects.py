@@ -3,7 +3,7 @@
 from examples.ports.defect import Defect
 from parity.engine import kinds
 
-ROOT = ("(model)", "(model)[*", "")
+ROOT = "(model)"
 OTHER = (kinds.FORMULA, kinds.BRANCH)
 
 DEFECTS = [
@@ -13,6 +13,7 @@ DEFECTS = [
         old='"loss_cls": sigmoid_focal_loss(logits, hot) / count',
         new='"loss_cls": sigmoid_focal_loss(logits[positive], hot[positive]) / count',
         where=ROOT,
+        node="(model)[loss_cls]",
         kind=(kinds.CONSTANT, *OTHER),
         case="criterion",
         fast=True,
@@ -23,6 +24,7 @@ DEFECTS = [
         old='iou_loss(outputs["distances"][positive], goals, weight)',
         new='iou_loss(outputs["distances"][positive].stop_grad(), goals, weight)',
         where=ROOT,
+        node="(model)[loss_box]",
         kind=(kinds.DETACHED, kinds.BACKWARD),
         case="criterion",
     ),
@@ -32,6 +34,7 @@ DEFECTS = [
         old="reach = strides[:, None] * self.radius",
         new="reach = strides[:, None] * self.radius / 2",
         where=ROOT,
+        node="(model)[loss_cls]",
         kind=(kinds.CONSTANT, kinds.SHAPE, *OTHER),
         case="criterion",
     ),
@@ -41,6 +44,7 @@ DEFECTS = [
         old="x = (jt.arange(columns) * stride + stride // 2)",
         new="x = (jt.arange(columns) * stride)",
         where=ROOT,
+        node="(model)[points]",
         kind=(kinds.TERM, *OTHER),
     ),
     Defect(
@@ -74,6 +78,7 @@ DEFECTS = [
         old="np.clip(high - low, 0, None)",
         new="np.clip(high - low + 1, 0, None)",
         where=ROOT,
+        node="(model)",
         kind=(kinds.SHAPE, kinds.ORDER, kinds.CHOICE, *OTHER),
         case="nms",
     ),
@@ -83,6 +88,7 @@ DEFECTS = [
         old="places = (chance > self.threshold)",
         new="places = (chance * weight[:, None] > self.threshold)",
         where=ROOT,
+        node="(model)[?][boxes]",
         kind=(kinds.SHAPE, kinds.ORDER, kinds.CHOICE, *OTHER),
         case="post",
     ),

@@ -3,7 +3,7 @@
 from examples.ports.defect import Defect
 from parity.engine import kinds
 
-ROOT = ("(model)", "(model)[*", "")
+ROOT = "(model)"
 OTHER = (kinds.FORMULA, kinds.BRANCH)
 
 DEFECTS = [
@@ -38,6 +38,7 @@ DEFECTS = [
         old='{"pred_logits": a, "pred_boxes": b}',
         new='{"pred_logits": a.detach(), "pred_boxes": b.detach()}',
         where=ROOT,
+        node="*_embed",
         kind=(kinds.DETACHED, kinds.BACKWARD),
     ),
     Defect(
@@ -46,6 +47,7 @@ DEFECTS = [
         old="self.bbox_embed(queries).sigmoid()",
         new="self.bbox_embed(queries).sigmoid().sigmoid()",
         where=ROOT,
+        node="(model)[pred_boxes]",
         kind=OTHER,
     ),
     Defect(
@@ -54,6 +56,7 @@ DEFECTS = [
         old="self.cost_bbox * cost_bbox + self.cost_class * cost_class",
         new="self.cost_bbox * cost_bbox",
         where=ROOT,
+        node="(model)[?][?]",
         kind=(kinds.CHOICE, kinds.ORDER, *OTHER),
         case="matcher",
         fast=True,
@@ -64,6 +67,7 @@ DEFECTS = [
         old='max(sum(len(t["labels"]) for t in targets), 1)',
         new="len(targets)",
         where=ROOT,
+        node="(model)[loss_bbox]",
         kind=kinds.CONSTANT,
         case="criterion",
     ),
@@ -73,6 +77,7 @@ DEFECTS = [
         old="generalized_box_iou(box_cxcywh_to_xyxy(found), ",
         new="generalized_box_iou(box_cxcywh_to_xyxy(found.detach()), ",
         where=ROOT,
+        node="(model)[loss_giou]",
         kind=(kinds.DETACHED, kinds.BACKWARD),
         case="criterion",
     ),
@@ -82,6 +87,7 @@ DEFECTS = [
         old="labels = jt.array(CATEGORIES)[labels]",
         new="labels = labels + 1",
         where=ROOT,
+        node="(model)[?][labels]",
         kind=OTHER,
         case="post",
     ),
