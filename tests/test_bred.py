@@ -13,6 +13,9 @@ from parity.engine.arrays import sizes
 from parity.engine.crashes import judge_crashes, returned_less
 from parity.engine.outcomes import compare_changed
 from parity.engine.verdicts import Status, Verdict
+from parity.report.page import bred, render
+from parity.report.report import Report
+from parity.suite.breeding.table import counted
 
 
 def test_the_first_bad_array_is_told_and_one_bad_number_is_enough():
@@ -88,3 +91,18 @@ def test_what_a_crash_kept_from_being_made_is_no_less(node):
     assert returned_less(a_missing("body"), {"jittor": trace}).kind == kinds.LESS
     outside = crashed("(outside) losses", "(model)")
     assert returned_less(a_missing("(model)[1]"), {"jittor": outside}).kind == kinds.LESS
+
+
+def test_the_report_shows_rates_and_all_that_is_not_simply_caught(tmp_path):
+    row = {"side": "torch", "name": "a.py:1:0:constant:0", "change": "`1` became `2`"}
+    row |= {"check": "ops", "node": "x", "right": True, "reason": ""}
+    rows = [row | {"outcome": o} for o in ("caught", "SURVIVED", "equivalent")]
+    rows[2]["reason"] = "<both> are alike"
+    found = {"seed": 0, "created": "2026-11-27", "text": "3 of 3 tried", "unexplained": 1}
+    found |= {"counts": {"mutants": counted([])}, "outcomes": {"mutants": rows}}
+    table = bred(found)
+    assert table["status"] == "FAIL" and bred(found | {"unexplained": 0})["status"] == "PASS"
+    assert [r["outcome"] for r in table["rows"]] == ["SURVIVED", "equivalent"]
+    text = render(Report(tmp_path, bred=found).to_dict())
+    assert "3 of 3 tried (seed 0, 2026-11-27)" in text and "&lt;both&gt; are alike" in text
+    assert bred(None)["rows"] == [] and "make breed" in render(Report(tmp_path).to_dict())

@@ -58,6 +58,7 @@ def render(report: Mapping, folder: str = "logs/parity") -> str:
         steps=line_of(v for v in verdicts if gist.kind_of(v["check"]) == "steps"),
         floors=floors(report.get("floors") or {}),
         mutants=mutants(report.get("mutants")),
+        bred=bred(report.get("bred")),
         atlas=atlas(verdicts),
         environment=environment(report.get("environment", {})),
         timings=timings(report),
@@ -169,6 +170,22 @@ def mutants(found: Mapping | None) -> dict:
     columns = sorted(used, key=lambda c: list(KINDS).index(gist.kind_of(c)))
     sound = named == len(rows) and not alarms
     return {"status": PASS if sound else FAIL, "text": text, "rows": rows, "checks": columns}
+
+
+def bred(found: Mapping | None) -> dict:
+    """Rates of every part of a campaign (parity/suite/breeding), and all that is not simply caught."""
+    if not found:
+        return {"status": NOT_RUN, "text": "not run", "parts": {}, "rows": []}
+    rows = [
+        {"part": part} | row
+        for part, outcomes in found["outcomes"].items()
+        for row in outcomes
+        if row["outcome"] in ("SURVIVED", "equivalent", "ALARM")
+        or (row["outcome"] == "caught" and row["check"] != "unit tests" and not row["right"])
+    ]
+    status = FAIL if found["unexplained"] else PASS
+    text = f"{found['text']} (seed {found['seed']}, {found['created']})"
+    return {"status": status, "text": text, "parts": found["counts"], "rows": rows}
 
 
 def atlas(verdicts: list[Mapping]) -> dict:

@@ -73,6 +73,7 @@ class Report:
     early: list[Verdict] = field(default_factory=list)  # of a case that is not done yet
     floors: dict = field(default_factory=dict)  # where and with what floors were measured
     mutants: dict | None = None  # a kill matrix to show
+    bred: dict | None = None  # what became of mutants that nobody wrote
     timings: list[dict] = field(default_factory=list)  # by case, see Timing
     due: float = 0.0  # when it may be written again, by time.monotonic
 
@@ -111,6 +112,7 @@ class Report:
         verdicts = self.known()
         causes = [cause.to_dict() for cause in causes_of(verdicts)]
         more = {"curves": self.curves, "floors": self.floors, "mutants": self.mutants}
+        more["bred"] = self.bred
         more |= {"timings": self.timings, "causes": causes}
         return self.heading() | more | {"verdicts": [v.to_dict() for v in verdicts]}
 

@@ -16,6 +16,7 @@ from parity.suite.order import in_order
 tie_to_parent()  # gpu_check starts the suite
 ROOT = Path(__file__).resolve().parent.parent.parent
 KILL_MATRIX = ROOT / "logs" / "reference" / "mutants.json"
+BRED = ROOT / "logs" / "reference" / "breeding.json"
 FOLDED = ("test_semantics.py",)  # hundreds of short cases, told together as long as they pass
 
 
@@ -31,12 +32,14 @@ def device(parity_device):
 
 @pytest.fixture(scope="session", autouse=True)
 def report(parity_report, parity_device):
-    """The report, with the suite's floors and its last kill matrix."""
+    """The report, with the suite's floors its last kill matrix and bred mutants."""
     parity_report.floors = dict(read_floors(FLOORS[parity_device]).about)
     if KILL_MATRIX.exists():
         matrix = read_json(KILL_MATRIX)
         named = sum(m["as_named"] for m in matrix["mutants"])
         parity_report.mutants = matrix | {"named": named}
+    if BRED.exists():
+        parity_report.bred = read_json(BRED)
     return parity_report
 
 

@@ -52,7 +52,7 @@ function makeIndex() {
   for (const check of data.checks) found.push([check, "check", { case: Object.keys(data.cases).find(n => comparisons(n).some(v => v.check === check)), kind: data.of[numbers.get(check)], at: "comparisons" }]);
   for (const section of sections) {
     found.push([section.querySelector("h2").textContent, "section", { at: section.id }]);
-    if (["mutants", "atlas", "environment", "others", "choices"].includes(section.id)) for (const row of section.querySelectorAll("tbody tr")) found.push([row.textContent.replace(/\s+/g, " ").slice(0, 160), section.querySelector("h2").textContent, { at: section.id }, row]);
+    if (["mutants", "bred", "atlas", "environment", "others", "choices"].includes(section.id)) for (const row of section.querySelectorAll("tbody tr")) found.push([row.textContent.replace(/\s+/g, " ").slice(0, 160), section.querySelector("h2").textContent, { at: section.id }, row]);
   }
   return found;
 }
