@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from neutral import randomness
 from neutral.finite import first_bad
 from neutral.randomness import Draws
 from parity.engine import checks, kinds
 from parity.engine.arrays import sizes
+from parity.engine.causes import Cause
 from parity.engine.crashes import judge_crashes, returned_less
+from parity.engine.ledger import judge_choice
 from parity.engine.outcomes import compare_changed
 from parity.engine.verdicts import Status, Verdict
 from parity.report.page import bred, render
 from parity.report.report import Report
 from parity.suite.breeding.table import counted
+from torch_impl.ops import regions, training
 
 
 def test_the_first_bad_array_is_told_and_one_bad_number_is_enough():
@@ -38,7 +43,6 @@ def test_dropout_of_rate_zero_keeps_what_is_drawn_as_zero(monkeypatch):
     monkeypatch.setattr(Draws, "uniform", lambda self, site, shape: np.zeros(shape, np.float32))
     assert draws.keep("site", (2, 2), 0.0).all()
     assert not draws.keep("site", (2, 2), 0.5).any()
-    assert randomness.Draws is Draws
 
 
 def test_sizes_of_float32_are_taken_in_float64():
@@ -46,6 +50,42 @@ def test_sizes_of_float32_are_taken_in_float64():
     (whole, difference) = sizes(great, np.zeros(2, np.float32))
     assert whole.norm == pytest.approx(5e30) and difference.norm == pytest.approx(5e30)
     assert difference.greatest == pytest.approx(4e30)
+
+
+def test_a_cause_names_its_side_where_it_is_known():
+    cause = Cause("case", "head", "jittor", "sign", "sure", "head: by -1", "a.py:1", "b.py:2")
+    assert cause.lines() == [
+        "head: sign in jittor (sure)",
+        "    head: by -1",
+        "    a.py:1 | b.py:2",
+    ]
+    more = replace(cause, side="", where="", also=("tail",), candidate_code="").lines()
+    assert more == ["case and 1 more: sign (sure)", "    head: by -1", "    a.py:1"]
+
+
+def test_a_choice_beyond_the_noise_is_called_unexplained():
+    entry = {"choices": 9, "different": 2, "ties": 1, "regret": 0.5}
+    found = {noise: judge_choice("case", "order", entry, noise) for noise in (0.4, 0.5)}
+    assert found[0.4].status is Status.FAIL and "unexplained" in found[0.4].message
+    assert found[0.5].status is Status.PASS and "unexplained" not in found[0.5].message
+    assert "2 of 9 chosen otherwise, 1 of them ties" in found[0.5].message
+
+
+def test_what_a_loss_does_not_depend_on_has_no_gradient():
+    x, other = (torch.ones(2, requires_grad=True) for _ in range(2))
+    found = training.grad((3 * x).sum(), [x, other])
+    assert found[0].tolist() == [3, 3] and found[1] is None
+
+
+def test_torchvisions_operators_are_loaded_for_whoever_comes_first(monkeypatch):
+    asked, load = [], regions._vision
+    monkeypatch.setattr(regions, "_vision", lambda: asked.append(1) or load())
+    boxes, images = torch.tensor([[0.0, 0.0, 3.0, 3.0]]), torch.zeros(1, dtype=torch.int64)
+    x = torch.arange(16.0).reshape(1, 1, 4, 4)
+    for pool in (regions.roi_pool, lambda *a: regions.roi_align(*a, 2, False)):
+        before = len(asked)
+        pool(x, boxes, images, 1, 1.0)
+        assert len(asked) > before
 
 
 def test_inputs_that_one_side_alone_changes_fail():

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from parity.mutants import ROOT, install
-from parity.mutants.operators import OPERATORS
+from parity.mutants.operators import OPERATORS, kernel
 from parity.mutants.sound import SOUND
 
 PLANTING = "parity.mutants.breeding:plant"
@@ -204,7 +204,7 @@ def bred(file: str, side: str, root: Path = ROOT, operators: Mapping = OPERATORS
         statement = change.statement
         body = getattr(statement, "body", None)  # of a block its head only
         last = body[0].lineno - 1 if isinstance(body, list) and body else statement.end_lineno
-        old, new = (shortened(ast.unparse(x)) for x in (change.old, change.new))
+        old, new = (shortened(x) for x in texts(change.old, change.new))
         found.append(
             Bred(
                 *(side, file, change.old.lineno, change.old.col_offset),
@@ -213,6 +213,14 @@ def bred(file: str, side: str, root: Path = ROOT, operators: Mapping = OPERATORS
             )
         )
     return [m for m in found if m.old != m.new]
+
+
+def texts(old: ast.AST, new: ast.AST) -> tuple[str, str]:
+    """Both pieces of code; of long strings the line that differs."""
+    if isinstance(old, ast.Constant) and isinstance(old.value, str) and "\n" in old.value:
+        lines = zip(old.value.split("\n"), new.value.split("\n"))
+        return next((a, b) for a, b in lines if a != b)
+    return ast.unparse(old), ast.unparse(new)
 
 
 def shortened(text: str) -> str:
@@ -242,7 +250,9 @@ def draw(found: Mapping[str, list[Bred]], count: int, seed: int) -> list[Bred]:
 
 
 def place_of(mutant: Bred) -> tuple:
-    return mutant.file, mutant.line, mutant.column, mutant.operator
+    """Where it is; in a string of C++ every change has a place of its own."""
+    inside = mutant.number if mutant.operator == kernel.__name__ else 0
+    return mutant.file, mutant.line, mutant.column, mutant.operator, inside
 
 
 def grouped(mutants: Iterable[Bred]) -> dict[str, list[Bred]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Callable, Iterator
 
 BINARY = {
@@ -184,10 +185,48 @@ def statement(node: ast.AST) -> Iterator[ast.AST]:
         yield ast.copy_location(ast.Pass(), node)
 
 
+CPP_NAMES = _both_ways(
+    ("greater", "lesser"), ("max", "min"), ("floor", "ceil"), ("is_nan", "is_negative")
+)
+CPP_SIGNS = {
+    **{"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||", "||": "&&"},
+    **{"+": "-", "-": "+", "*": "/", "/": "*", "+=": "-="},
+}
+CPP_TOKEN = re.compile(
+    r"(?<= )(?:<=|>=|==|!=|&&|\|\||\+=|[-+*/<>])(?= )"  # with spaces: no template's brackets
+    r"|\b(?:greater|lesser|max|min|floor|ceil|is_nan|is_negative)\b(?=[(<])"
+    r"|(?<![\w.])\d+(?:\.\d+)?(?![\w.])"
+)
+
+
+def kernel(node: ast.AST) -> Iterator[ast.AST]:
+    """C++ in a string, as it is for the CPU: another operator, function or number."""
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+        return
+    if not re.search(r"[;}]\n", node.value) or "blockIdx" in node.value:
+        return
+    lines, elsewhere = node.value.split("\n"), False
+    for k, line in enumerate(lines):
+        if line.startswith("#"):
+            elsewhere = line == "#ifdef __CUDACC__" or (
+                elsewhere and line not in ("#else", "#endif")
+            )
+            continue
+        for found in [] if elsewhere else CPP_TOKEN.finditer(line.partition("//")[0]):
+            old = found[0]
+            new = (
+                CPP_SIGNS.get(old)
+                or CPP_NAMES.get(old)
+                or str(float(old) * 2 if "." in old else int(old) + 1)
+            )
+            changed = f"{line[: found.start()]}{new}{line[found.end() :]}"
+            yield ast.Constant("\n".join([*lines[:k], changed, *lines[k + 1 :]]))
+
+
 OPERATORS: dict[str, Callable[[ast.AST], Iterator[ast.AST]]] = {
     f.__name__: f
     for f in (
         *(operator, operands, comparison, condition, constant, keyword, arguments, bound),
-        *(dtype, reduction, call, statement),
+        *(dtype, reduction, call, statement, kernel),
     )
 }

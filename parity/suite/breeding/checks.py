@@ -29,7 +29,7 @@ from parity.errors import InputError, WorkerDied, WorkerError
 from parity.mutants.kill import Probe
 from parity.mutants.warm import Warm
 from parity.suite.ask import ask
-from parity.suite.cases import CASES, FASTER_RCNN
+from parity.suite.cases import CASES, FASTER_RCNN, POST_NORM
 from parity.suite.detector_case import DetectorCase
 from parity.suite.mutants import probes
 from parity.suite.regrets import collect_regrets, compare_regrets
@@ -38,7 +38,14 @@ from parity.suite.stepping import OPTIMISERS, injected_gradients
 VGG16 = next(case for case in FASTER_RCNN if case.name == "simple_vgg16")
 REGRETTED = ("detr", "frcnn", "frcnn as tf", "frcnn as trzy")
 OPTIMISED = 1e-5  # float32, three steps each from the last: relative L2
-APART = ("ranks", "detr dc5")  # starts processes; takes twenty seconds
+# a small DC5: that of the kill matrix takes twenty seconds
+DILATED = DetectorCase(
+    "dilated",
+    "scenes_detr",
+    (*POST_NORM, *(f"model.backbone.{x}" for x in ("name=resnet50", "width=8", "dilation=true"))),
+    (0,),
+)
+APART = ("ranks", "detr dc5")  # starts processes; see DILATED
 FRESH = ("torch_impl", "jittor_impl", "neutral", "parity.suite")  # imported anew in every copy
 
 
@@ -250,6 +257,7 @@ def all_checks() -> dict[str, Check]:
         "frcnn as trzy": probes.LIKE_TRZY,
         "frcnn mobilenet": probes.MOBILENET,
         "detr dropout": CASES[1],
+        "detr dilated": DILATED,
         "frcnn vgg16": VGG16,
     }
     found: dict[str, Check] = {name: Examined(name, case) for name, case in cases.items()}

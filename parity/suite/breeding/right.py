@@ -15,6 +15,7 @@ from parity.engine.nodes import OUTSIDE
 from parity.mutants.breeding import Bred, parsed
 
 # of what is made outside of modules: a function below {side}_impl or in neutral, or a file, and places in reports
+SOURCES = "_sources.py"
 RPN, ROI = "faster_rcnn/rpn.py:RegionProposalNetwork.", "faster_rcnn/roi_heads.py:RoiHeads."
 STAGES = {
     f"{RPN}predict": r"^rpn|anchor|proposals|loss_(objectness|rpn)",
@@ -58,7 +59,9 @@ def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     if cause.check == "worker" and is_told(mutant, cause.summary):
         return True
     known = [f for f in learned["owners"] if plain(f) == function]
-    if (
+    if mutant.file.endswith(SOURCES):  # C++ runs where it is asked for
+        known = [f for f in learned["owners"] if "/kernels.py:" in f]
+    elif (
         not mutant.function or not known
     ):  # of a module's or a class's own lines: whatever its file makes
         known = [f for f in learned["owners"] if f.startswith(f"{mutant.file}:")]
