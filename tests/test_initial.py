@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, check_initial
-from parity.engine.initial import compare_initial, describe
+from parity.engine.initial import compare_initial, describe, judge_initial
 from parity.engine.verdicts import Status
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
@@ -80,6 +80,29 @@ def half(spread=0.02, more=False, table=0):
     model[2].weight.requires_grad = False  # drawn nevertheless
     return model
 """
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "repeats", "status"),
+    [
+        (0.3, -0.2, (False, False), Status.INCONCLUSIVE),  # two draws
+        (0.3, 0.0, (False, True), Status.FAIL),  # one side draws, the other's is 0
+        (0.1, 0.2, (True, True), Status.FAIL),
+        (0.1, 0.1, (True, True), Status.PASS),
+    ],
+)
+def test_a_single_value_is_drawn_where_it_does_not_repeat(first, second, repeats, status):
+    values = (np.full(1, x, np.float32) for x in (first, second))
+    a, b = (describe(x) | {"repeats": r} for x, r in zip(values, repeats, strict=True))
+    assert judge_initial("case", "bias", a, b, ("torch", "jittor")).status is status
+
+
+def test_a_scalar_of_one_side_is_known():
+    a, b = (describe(np.full(shape, 0.1, np.float32)) for shape in ((), (1,)))
+    sides = ("torch", "jittor")
+    assert judge_initial("case", "scale", a, b, sides).status is Status.KNOWN
+    other = describe(np.full((1,), 0.2, np.float32))
+    assert judge_initial("case", "scale", a, other, sides).status is Status.FAIL
 
 
 def test_constructors_of_two_sides(tmp_path):

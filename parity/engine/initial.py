@@ -15,7 +15,7 @@ from scipy.stats import ks_2samp
 
 from parity.case import Case, Side, Subject
 from parity.engine import checks, kinds
-from parity.engine.judging import SIDES
+from parity.engine.judging import SCALAR, SIDES
 from parity.engine.model import Model
 from parity.engine.pretrained import ANSWERED, DRAWN
 from parity.engine.result import Result, workers_of
@@ -49,8 +49,8 @@ def describe_initial(server, side: Side, device: str) -> dict[str, dict]:
     (values, parameters), (again, _) = built(), built()
     found = {name: describe(array) for name, array in values.items()}
     for name, about in found.items():
-        repeats = name in again and np.array_equal(values[name], again[name])
-        about["fixed"] = repeats and name not in parameters
+        about["repeats"] = name in again and np.array_equal(values[name], again[name])
+        about["fixed"] = about["repeats"] and name not in parameters
     return found
 
 
@@ -133,15 +133,23 @@ def compare_initial(
 
 def judge_initial(case: str, name: str, a: Mapping, b: Mapping, sides: tuple[str, str]) -> Verdict:
     """PASS where values are the same, or two draws of one distribution."""
-    problem = difference(a, b, sides)
+    scalar = {a["shape"], b["shape"]} == {(), (1,)}
+    problem = difference(a, b | {"shape": a["shape"]} if scalar else b, sides)
     if problem:
         kind = kinds.SHAPE if a["shape"] != b["shape"] else kinds.INITIAL
         return Verdict(case, checks.INITIAL, name, Status.FAIL, message=problem, kind=kind)
-    few = not a["constant"] and not equal(a, b) and math.prod(a["shape"]) < FEW
-    if few:
+    drawn = is_drawn(a) and is_drawn(b)
+    if drawn and not equal(a, b) and math.prod(a["shape"]) < FEW:
         message = f"{math.prod(a['shape'])} values: too few to tell their distribution"
         return Verdict(case, checks.INITIAL, name, Status.INCONCLUSIVE, message=message)
-    return Verdict(case, checks.INITIAL, name, Status.PASS)
+    found = Verdict(case, checks.INITIAL, name, Status.PASS)
+    return found.but(status=Status.KNOWN, message=SCALAR) if scalar else found
+
+
+def is_drawn(about: Mapping) -> bool:
+    """Whether values come from a generator; one alone is told by being another each time."""
+    one = math.prod(about["shape"]) == 1
+    return not about.get("repeats", True) if one else not about["constant"]
 
 
 def equal(a: Mapping, b: Mapping) -> bool:
@@ -166,16 +174,21 @@ def difference(a: Mapping, b: Mapping, sides: tuple[str, str]) -> str:
         away = np.linalg.norm(a["sample"] - b["sample"]) / (np.linalg.norm(a["sample"]) or 1.0)
         told = f"{sides[1]}'s differ by {away:.1e} of their size"
         return f"values: {sides[0]} builds the same ones each time, {told}"
+    count = math.prod(a["shape"])
+    if count == 1 and is_drawn(a) and is_drawn(b):
+        return ""
+    if count == 1 and is_drawn(a) != is_drawn(b):
+        text = ["drawn" if is_drawn(x) else f"{x['mean']:.4g}" for x in (a, b)]
+        return f"constant: {text[0]} in {sides[0]}, {text[1]} in {sides[1]}"
     if a["constant"] and b["constant"]:
         apart = abs(a["mean"] - b["mean"]) > SAME * max(abs(a["mean"]), abs(b["mean"]))
         return both("constant", a["mean"], b["mean"]) if apart else ""
-    count = math.prod(a["shape"])
     if a["constant"] != b["constant"]:
         # one value has no spread whatever it was drawn from
         text = [
             f"all {x['mean']:.4g}" if x["constant"] else f"spread {x['spread']:.4g}" for x in (a, b)
         ]
-        return f"constant: {text[0]} in {sides[0]}, {text[1]} in {sides[1]}" if count > 1 else ""
+        return f"constant: {text[0]} in {sides[0]}, {text[1]} in {sides[1]}"
     if count < FEW:
         return ""
     error = math.sqrt((a["spread"] ** 2 + b["spread"] ** 2) / count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -137,6 +138,8 @@ class Model:
         weights = cut(weights, self.wholes, shapes)
         for name, tensor in self.tensors.items():
             values = weights.get(name)
+            if values is not None and values.size == math.prod(shapes[name]) == 1:
+                values = values.reshape(shapes[name])  # Jittor has no scalars
             if values is None or values.shape != shapes[name]:
                 values = drawn_weights({name: shapes[name]})[name]
             layout = self.layout_of(name)
