@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from pathlib import Path
 
 import numpy as np
@@ -94,5 +95,10 @@ def test_a_long_sum_errs_as_expected():
     expected = summation_errors(trace)
     assert expected == {"conv": expected["conv#2"], "conv#2": expected["conv"]}
     assert 0.5 < error / expected["conv"] < 1.5
+    pool = {
+        "nodes": {"p/in[0]#2": exact, "p#2": exact[:2]},
+        "modules": {"p": {"type": "AdaptiveAvgPool2d"}},
+    }
+    assert summation_errors(pool) == {"p#2": gates.U32 * math.sqrt(100 / gates.SUMMATION_TERMS)}
     assert count_terms({"in_features": 1024}) == 1024
     assert count_terms({"in_channels": 64, "kernel_size": 3, "groups": 64}) == 9

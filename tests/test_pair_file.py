@@ -211,6 +211,13 @@ def test_own_networks_get_the_same_drawn_values(tmp_path, workers, first, second
     assert failed  # the constructor's values are others
 
 
+def test_an_address_that_no_framework_knows_fails_as_ever(tmp_path, workers):
+    text = "def both_sides():\n    import jittor\n    jittor.load('jittor-hub://a.pkl')\n"
+    text = "def torch_side():\n    return print\n\n\n" + text + INPUTS
+    (failed,) = check_initial(Case.from_file(write(tmp_path, text)), workers).failures
+    assert failed.node == "build" and "jittor-hub" in failed.message
+
+
 def test_names_that_are_taken_away_stay_as_constructed(tmp_path, workers):
     way = 'state = torch.load("own.pth"); del state["1.weight"]; state.pop("1.bias", None); '
     way += "net.load_state_dict(state, strict=False)"

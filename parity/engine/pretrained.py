@@ -21,6 +21,7 @@ from parity.errors import InputError
 
 DRAWN = "drawn"
 SUFFIXES = (".pth", ".pt", ".pkl", ".bin", ".ckpt", ".tar", ".npz", ".safetensors")  # of weights
+ADDRESSES = ("http://", "https://", "jittorhub://")
 SALT = "pretrained "  # other values than those that everything is compared with
 ANSWERED: dict[str, str] = {}  # in this process: what became of every address, see initial.py
 
@@ -94,10 +95,12 @@ class Loads:
         return str(address).partition("?")[0].endswith(SUFFIXES)
 
     def is_lost(self, file) -> bool:
-        """Whether it is an address, or a file that is not there."""
+        """Whether it is an address that a framework knows, or a file that is not there."""
         if not isinstance(file, (str, Path)):
             return False
-        return "://" in str(file) or not Path(file).exists()
+        if "://" in str(file):  # others are the user's mistake, and fail as they would
+            return str(file).startswith(ADDRESSES)
+        return not Path(file).exists()
 
 
 @contextmanager

@@ -14,13 +14,21 @@ from parity.engine.verdicts import Status, Verdict
 
 
 def summation_errors(trace: Mapping) -> dict[str, float]:
-    """The error to be expected of what a convolution or linear layer returns, were its sums one long chain each."""
-    modules = trace.get("modules", {})
-    return {
-        node: gates.U32 * math.sqrt(terms / gates.SUMMATION_TERMS)
-        for node in trace["nodes"]
-        if "/in" not in node and (terms := count_terms(modules.get(node.partition("#")[0], {})))
-    }
+    """The error to be expected of what a convolution, a linear layer or a pool over whatever it is given returns, were
+    its sums one long chain each."""
+    modules, nodes, found = trace.get("modules", {}), trace["nodes"], {}
+    for node in nodes:
+        name, _, call = node.partition("#")
+        layer = modules.get(name, {})
+        if "/in" in node or not layer:
+            continue
+        terms = count_terms(layer)
+        given = f"{name}/in[0]" + (f"#{call}" if call else "")
+        if layer.get("type", "").startswith("AdaptiveAvgPool") and given in nodes:
+            terms = nodes[given].size // max(nodes[node].size, 1)
+        if terms:
+            found[node] = gates.U32 * math.sqrt(terms / gates.SUMMATION_TERMS)
+    return found
 
 
 def count_terms(layer: Mapping) -> int:
