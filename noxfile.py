@@ -105,7 +105,8 @@ def wheel(session: nox.Session) -> None:
 @nox.parametrize("what", ["torch", "jittor"], ids=["torch", "jittor"])
 def apart(session: nox.Session, what: str) -> None:
     session.env["PIP_FIND_LINKS"] = ""
-    session.install("numpy>=2", "msgspec", *(["torch<2.12"] if what == "torch" else JITTOR))
+    needed = ("numpy>=2", "msgspec", "typing_extensions")  # docs/pairs.md says so
+    session.install(*needed, *(["torch<2.12"] if what == "torch" else JITTOR))
     if what == "jittor":
         session.install(pinned("onednn-cpu-gomp"), pinned("onednn-devel-cpu-gomp"))
         session.install("--no-deps", pinned("jittor"))

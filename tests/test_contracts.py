@@ -7,6 +7,8 @@ import importlib
 import importlib.util
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,27 @@ def test_every_public_name_is_there():
     assert all(getattr(parity, name) is not None for name in parity.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = parity.nothing
+
+
+IN_A_WORKER = """
+import importlib
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+for name in {modules}:
+    importlib.import_module("parity.engine." + name)
+"""
+
+
+def test_a_workers_interpreter_needs_little():
+    """docs/pairs.md: NumPy, msgspec and typing_extensions beside the framework."""
+    missing = {"scipy", "matplotlib", "rich", "jinja2", "pytest", "hypothesis", "neutral"}
+    modules = ("server", "functions", "initial", "proposing", "pretrained", "pair_file")
+    code = IN_A_WORKER.format(missing=missing, modules=modules)
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

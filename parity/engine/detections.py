@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from parity.engine import checks, gates, tree
 from parity.engine.judging import SIDES, judge, judge_nodes
@@ -102,7 +102,9 @@ def partners(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> tuple[np.nda
     fits = overlaps(a["boxes"].astype(float), b["boxes"].astype(float)) >= gates.DETECTION_IOU
     fits &= a["labels"][:, None] == b["labels"][None]
     fits &= np.abs(a["scores"][:, None].astype(float) - b["scores"][None]) <= gates.DETECTION_SCORE
-    rows, columns = linear_sum_assignment(~fits)
+    # workers may be without SciPy
+    assign = importlib.import_module("scipy.optimize").linear_sum_assignment
+    rows, columns = assign(~fits)
     kept = fits[rows, columns]
     return rows[kept], columns[kept]
 

@@ -7,11 +7,11 @@ with a probability of less than 1e-6 a parameter.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.stats import ks_2samp
 
 from parity.case import Case, Side, Subject
 from parity.engine import checks, kinds
@@ -199,6 +199,7 @@ def difference(a: Mapping, b: Mapping, sides: tuple[str, str]) -> str:
         return both("spread", a["spread"], b["spread"])
     heavy = max(a["kurtosis"], b["kurtosis"], 3.0) / 3
     tailed = abs(a["kurtosis"] - b["kurtosis"]) > DEVIATIONS * heavy * 1.5 * math.sqrt(48 / count)
+    ks_2samp = importlib.import_module("scipy.stats").ks_2samp  # workers may be without it
     if tailed or ks_2samp(a["sample"], b["sample"]).pvalue < CHANCE:
         tails = (float(np.abs(x["sample"] - x["mean"]).max() / x["spread"]) for x in (a, b))
         return both("form of the distribution, greatest value in spreads", *tails)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from parity.engine.renaming import LOST, Renaming, find_rules, renaming
 
@@ -183,7 +183,9 @@ def assigned(reference: list[Parameter], candidate: list[Parameter], rename: Cal
     theirs = [p for p in candidate if p.name not in same]
     if ours and theirs:
         costs = np.array([[cost(a, b, len(ours), len(theirs)) for b in theirs] for a in ours])
-        rows, columns = linear_sum_assignment(costs)
+        # workers may be without SciPy
+        assign = importlib.import_module("scipy.optimize").linear_sum_assignment
+        rows, columns = assign(costs)
         for row, column in zip(rows, columns):
             if costs[row, column] < IMPOSSIBLE:
                 result.pairs.append(judged(ours, theirs, costs, row, column))
