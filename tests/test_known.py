@@ -160,3 +160,24 @@ def test_a_module_of_one_side_only_is_a_name_where_what_holds_it_agrees():
     assert "KNOWN" not in statuses(with_known([holder, wrong, other, *extra]))
     elsewhere = [missing(checks.FORWARD_64, "head.act")]
     assert "KNOWN" not in statuses(with_known([holder, wrong, *elsewhere]))
+
+
+def test_an_output_that_nothing_reads_may_have_another_shape():
+    """Attention weights, averaged on one side: no gradient of theirs, and all that comes of the module agrees."""
+
+    def of(check: str, node: str, message: str = "", status=Status.FAIL, **more) -> Verdict:
+        measured = 0.0 if status is Status.PASS else None
+        return Verdict("pair", check, node, status, measured, 1e-6, message, **more)
+
+    missing = {"kind": kinds.MISSING, "owner": "(outside)"}
+    found = [
+        of(checks.LOCAL_FORWARD_32, "a", status=Status.PASS, owner="a"),
+        of(checks.LOCAL_FORWARD_32, "a[1]", "torch: shapes differ: (2,) and (3,)", owner="a"),
+        of(checks.LOCAL_FORWARD_32, "a.q", "jittor has this node, torch has not", **missing),
+        of(checks.LOCAL_GRADIENTS_32, "a[1]", "no gradient on either side", Status.PASS),
+        of(checks.GRADIENTS_32, "a.weight", "present on one side only: right"),
+    ]
+    assert statuses(with_known(found)) == ["PASS", "KNOWN", "KNOWN", "PASS", "FAIL"]
+    behind = of(checks.FORWARD_32, "b", "torch: shapes differ: (2,) and (3,)")
+    assert statuses(with_known([*found, behind])).count("KNOWN") == 0
+    assert statuses(with_known([*found[:3], found[4]])).count("KNOWN") == 0, "it has a gradient"

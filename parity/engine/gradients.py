@@ -10,6 +10,8 @@ from parity.engine.arrays import Selection, is_zero, norm
 from parity.engine.judging import judge
 from parity.engine.verdicts import Status, Verdict
 
+NO_GRADIENT = "no gradient on either side"
+
 
 def absent_if_zero(gradients: Mapping) -> Selection:
     """No gradient is None in PyTorch and zeros in Jittor: both become None, so that names can be compared."""
@@ -17,7 +19,7 @@ def absent_if_zero(gradients: Mapping) -> Selection:
 
 
 def nothing_on_either_side(case: str, check: str, node: str, limit: float) -> Verdict:
-    return Verdict(case, check, node, Status.PASS, 0.0, limit, "no gradient on either side")
+    return Verdict(case, check, node, Status.PASS, 0.0, limit, NO_GRADIENT)
 
 
 def judge_gradient(

@@ -8,11 +8,13 @@ has while everything that both have agrees (a fused against a written-out attent
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from parity.engine import checks, gates, kinds
 from parity.engine.consequences import INHERITED, parent_of, run_of
-from parity.engine.judging import is_narrowed
+from parity.engine.gradients import NO_GRADIENT
+from parity.engine.judging import SHAPES, is_narrowed
 from parity.engine.nodes import ROOT, module_of
 from parity.engine.rounding import NORM
 from parity.engine.verdicts import Status, Verdict
@@ -41,6 +43,9 @@ ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
 RENAMED = "on one side only; all that both sides have agrees"
 HELD = "on one side only; all that what holds it computes agrees"
 FORWARD = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
+PASSES = (*FORWARD, checks.FORWARD_64, checks.FORWARD_32)
+UNREAD = "an output that nothing reads; all else agrees"
+FURTHER = re.compile(r"\[[1-9]\d*\]$")  # an output behind the first
 
 
 def with_known(verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -58,9 +63,11 @@ def with_known(verdicts: Iterable[Verdict]) -> list[Verdict]:
 
 def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
     """KNOWN verdicts of one examination, by the id of what they replace."""
+    changed = {id(v): _known(v, UNREAD) for v in unread(verdicts)}
+    verdicts = [v for v in verdicts if id(v) not in changed]
     failed = [v for v in verdicts if v.status is Status.FAIL]
     narrow = {(v.check, v.node): v for v in verdicts if v.check in NARROW.values()}
-    changed = {id(v): _known(v, ROUNDED) for v in failed if is_rounded(v, narrow)}
+    changed |= {id(v): _known(v, ROUNDED) for v in failed if is_rounded(v, narrow)}
     left = [v for v in failed if id(v) not in changed]
     has_rounded = bool(changed) or any(
         v.status is Status.KNOWN and ROUNDED in v.message for v in verdicts
@@ -81,6 +88,20 @@ def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
         return changed | {id(v): _known(v, RENAMED) for v in left}
     holders = Holders(verdicts)
     return changed | {id(v): _known(v, HELD) for v in left if is_structural(v) and holders.agree(v)}
+
+
+def unread(verdicts: list[Verdict]) -> list[Verdict]:
+    """FAILs of further outputs of modules that have another shape, where nothing leads to a gradient of theirs and all
+    that comes of forward passes besides agrees: nobody reads them."""
+    still = {v.node for v in verdicts if v.message == NO_GRADIENT and v.status is Status.PASS}
+    failed = [v for v in verdicts if v.check in PASSES and v.status is Status.FAIL]
+    found = [
+        v
+        for v in failed
+        if v.node in still and SHAPES in v.message and FURTHER.search(v.node.partition("#")[0])
+    ]
+    others = {id(v) for v in failed if not is_structural(v)} - {id(v) for v in found}
+    return [] if others else found
 
 
 class Holders:
