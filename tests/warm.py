@@ -6,6 +6,8 @@ is read while a framework is imported is read once, so another environment than 
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
 import json
 import os
@@ -107,9 +109,19 @@ class Source:
             fd = theirs.fileno()
             command = [sys.executable, "-m", "tests.warm", framework, str(fd)]
             environment = {**PASSIVE, **os.environ, **ALONE}
-            subprocess.Popen(
+            self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, pass_fds=[fd]
             )
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Ends it, whoever else has a copy of this end of the connection."""
+        with self.connection, contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
 
     def copy(self, command: list[str], cwd, files: list[int], variables: dict | None = None):
         """A copy that runs this command line; `files`: its stdout, stderr and perhaps what FD stands for."""
@@ -146,10 +158,13 @@ class Copy:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
-    def communicate(self, timeout: float) -> tuple[str, str]:
+    def communicate(self, timeout: float = 900.0) -> tuple[str, str]:
         """What is left of its stdout, and all of its stderr; it is killed where it takes longer."""
         late = threading.Event()
         timer = threading.Timer(timeout, lambda: (late.set(), self.kill()))
@@ -170,13 +185,15 @@ SOURCES: dict[str, Source] = {}
 
 def serve(connection: socket.socket) -> dict | None:
     """Makes copies until nobody asks any more; in a copy: what it was asked for."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for keepers
+    keepers: set[int] = set()
     while True:
         message, files, _, _ = socket.recv_fds(connection, LONGEST, 4)
         if not message:
             return None
-        if not os.fork():
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        keepers -= {pid for pid in keepers if os.waitpid(pid, os.WNOHANG)[0]}
+        pid = os.fork()
+        keepers.add(pid)
+        if not pid:
             connection.close()
             return keep(json.loads(message), files)
         for file in files:
@@ -196,9 +213,11 @@ def keep(about: dict, files: list[int]) -> dict:
         return about | {"fd": streams[2:]}
     for stream in streams:
         os.close(stream)
-    os.write(told, f"{pid}\n".encode())
-    os.write(told, f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n".encode())
-    os._exit(0)
+    try:
+        os.write(told, f"{pid}\n".encode())
+        os.write(told, f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n".encode())
+    finally:  # where nobody wants to know, too
+        os._exit(0)
 
 
 def become(about: dict) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
 from neutral.run import RunOptions, train
+from tests import warm
 from tests.commands import ROOT, TINY
 
 SETTINGS = [part.removeprefix("--set=") for part in TINY if part.startswith("--set=")]
@@ -41,7 +42,9 @@ def changed(dataset):
     return replace(dataset, images=dataset.images[:-1])
 
 
-def start(name: str, *arguments, **options) -> subprocess.Popen:
+def start(name: str, *arguments, **options) -> subprocess.Popen | warm.Copy:
+    if not options:
+        return warm.start(name, *arguments)
     command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=ROOT, **(pipes | options))
