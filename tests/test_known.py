@@ -158,6 +158,8 @@ def test_a_module_of_one_side_only_is_a_name_where_what_holds_it_agrees():
     assert statuses(found) == ["PASS", "FAIL", "KNOWN", "KNOWN"]
     other = verdict(checks.LOCAL_FORWARD_64, "body", 0.1, owner="body")
     assert "KNOWN" not in statuses(with_known([holder, wrong, other, *extra]))
+    lacking = [missing(checks.LOCAL_FORWARD_64, "body.act[1]")]
+    assert "KNOWN" not in statuses(with_known([holder, wrong, *lacking])), "a call gives less"
     elsewhere = [missing(checks.FORWARD_64, "head.act")]
     assert "KNOWN" not in statuses(with_known([holder, wrong, *elsewhere]))
 

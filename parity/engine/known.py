@@ -111,10 +111,13 @@ class Holders:
         local = [v for v in verdicts if v.check in FORWARD and v.kind != kinds.MISSING]
         self.wrong = {v.owner for v in local if v.status is Status.FAIL}
         self.right = {v.owner for v in local if v.status is Status.PASS} - self.wrong
+        self.called = {module_of(v.node) for v in local}
 
     def agree(self, verdict: Verdict) -> bool:
-        """Whether all that the nearest of them computes agrees."""
+        """Whether all that the nearest of them computes agrees; not of a value that a call of both sides lacks."""
         name = module_of(verdict.node.rpartition(" in ")[2])
+        if name in self.called and " in " not in verdict.node:
+            return False
         while name and name not in self.right and name not in self.wrong:
             name = parent_of(name)
         return (name or ROOT) in self.right
