@@ -5,8 +5,9 @@ As a program it takes nvcc's place where Jittor calls it: pretend.py.
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ LIBRARIES = {path.stem: path.read_text() for path in FOLDER.glob("*.cc")}
 # what only nvcc understands, and what is said below
 NVCC_ALONE = ("-arch", "-code", "-ccbin", "--cuda", "--use_fast_math", "--extended-lambda")
 NVCC_ALONE += ("-std=", "-O")
+LAUNCHING = "misc/cuda_atomic.h"  # a header of Jittor's that launches kernels
 WAITING = re.compile(r"__syncthreads|__syncwarp|__shfl_|cub::Block")
 # a name, perhaps with the arguments of a template, before "<<<"
 LAUNCHED = re.compile(r"([\w:]+\s*(?:<[\w:,\s*]*>)?)\s*<<<")
@@ -65,30 +67,28 @@ def translate(source: str, more: str = "") -> str:
 
 def compile_with_gcc(arguments: list[str]) -> None:
     """What nvcc would make of these arguments, by g++ in its place; does not return."""
-    kept, following = [], False
+    kept, following, place = [], False, Path(tempfile.mkdtemp(prefix="emulated-"))
     for word in arguments:
+        launching = Path(word[2:]) / LAUNCHING
         if following or word == "-Xcompiler":
             kept += [word] if following else []
             following = not following
-        elif word == "-x" or word == "cu" or word.startswith(NVCC_ALONE):
+        elif word in ("-x", "cu") or word.startswith(NVCC_ALONE):
             continue
         elif word.endswith((".cc", ".cu")):
-            place = Path(tempfile.mkdtemp(prefix="emulated-"))
-            translated = place / f"{Path(word).stem}.cc"
-            translated.write_text(translate(Path(word).read_text(), "#define EMULATED_IN_JITTOR\n"))
-            kept.append(str(translated))
+            text = translate(Path(word).read_text(), "#define EMULATED_IN_JITTOR\n")
+            kept.append(str(place / f"{Path(word).stem}.cc"))
+            Path(kept[-1]).write_text(text)
+        elif word.startswith("-I") and launching.is_file():
+            (place / LAUNCHING).parent.mkdir(exist_ok=True)
+            (place / LAUNCHING).write_text(without_launches(launching.read_text()))
+            kept += [f"-I{place}", word]
         else:
             kept.append(word)
-    command = [
-        "g++",
-        "-std=c++17",
-        f"-I{FOLDER}",
-        *kept,
-        "-w",
-        "-O1",
-        "-fpermissive",
-    ]
-    os.execvp(command[0], command)
+    command = ["g++", "-std=c++17", f"-I{FOLDER}", *kept, "-w", "-O1", "-fpermissive"]
+    code = subprocess.run(command, check=False).returncode
+    shutil.rmtree(place)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

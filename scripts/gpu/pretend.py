@@ -2,7 +2,11 @@
 
 Makes libraries that answer for CUDA's own: one device of compute capability 9.0, memory is the machine's, kernels are
 compiled by the real nvcc and do nothing when they are launched. What is computed is zeros: only counts and times of
-compiling mean anything. `count` runs the background tasks of steps (warm.py) with it and tells both.
+compiling mean anything. --steps runs the background tasks of steps (warm.py) with it and tells both.
+
+With --emulate kernels are compiled by g++ and run on the CPU (emulated.py): all that Jittor does on CUDA is computed,
+slowly. Jittor with the printed variables and jt.flags.use_cuda = 1 is such a GPU; EMULATED_GO_ON=1 goes on after a
+launch that CUDA would refuse.
 """
 
 from __future__ import annotations
@@ -196,6 +200,11 @@ def pretend(folder: Path, emulate: bool = False) -> Path:
     driver = folder / "driver"
     driver.mkdir(exist_ok=True)
     make_library(driver / "libcuda.so.1", [], DRIVER, include)
+    without = (
+        folder / "without" / "torch"
+    )  # Jittor would import it, and with it the libraries that are pretended
+    without.mkdir(parents=True, exist_ok=True)
+    (without / "__init__.py").write_text('raise ImportError("not beside a pretended GPU")\n')
     (driver / "libcuda.so").unlink(missing_ok=True)
     (driver / "libcuda.so").symlink_to("libcuda.so.1")
     home = cuda_home.build(folder, toolkit, [beside], system=False)
@@ -208,8 +217,11 @@ def pretend(folder: Path, emulate: bool = False) -> Path:
 
 def variables(folder: Path, home: Path) -> dict[str, str]:
     """HOME and not JITTOR_HOME: Jittor would remember that one, and take it for the user's other runs, too."""
-    paths = (str(folder / "driver"), os.environ.get("LD_LIBRARY_PATH"))
+    # the system may have libraries of the same names
+    paths = (str(folder / "driver"), str(home / "lib64"), os.environ.get("LD_LIBRARY_PATH"))
     chosen = {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths)), "HOME": str(folder)}
+    paths = (str(folder / "without"), os.environ.get("PYTHONPATH"))
+    chosen["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     return cuda_home.variables(home) | chosen
 
 
