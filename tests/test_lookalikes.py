@@ -99,6 +99,43 @@ def test_what_a_value_of_another_shape_breaks_is_not_run(tmp_path, workers):
     assert "of another shape" in found.causes[0].summary or "shapes" in found.causes[0].summary
 
 
+USED = """
+from torch import nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    def __init__(self, written_out, factor):
+        super().__init__()
+        self.out, self.act, self.written_out, self.factor = nn.Linear(10, 10), nn.Tanh(), written_out, [factor]
+
+    def forward(self, x):
+        x = x * self.factor[0]
+        if self.written_out:
+            return self.out(self.act(x))
+        return F.linear(x.tanh(), self.out.weight, self.out.bias)
+
+
+def half(written_out, factor):
+    return nn.Sequential(nn.Conv2d(3, 3, 1), Attention(written_out, factor))
+"""
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_a_layer_whose_weight_alone_is_used_is_no_cause_beside_what_uses_it(
+    tmp_path, workers, factor
+):
+    path = tmp_path / "used.py"
+    path.write_text(USED)
+    wrong = {"written_out": True, "factor": factor}
+    sides = [
+        Side(f"{path}:half", "torch", arguments=a)
+        for a in ({**wrong, "written_out": False, "factor": 1.0}, wrong)
+    ]
+    causes = examine(Case("used", *sides, inputs), workers).causes
+    assert [c.where for c in causes] == ([] if factor == 1.0 else ["1"])
+
+
 TURNED = """
 from torch import nn
 

@@ -55,6 +55,9 @@ class Followers:
         # what holds modules that aligned.py told apart from the reference's of the same name
         homes = (module_of(v.node) for v in failed)
         self.unlike = {parent_of(name) for name in homes if APART.search(name)}
+        forward = [v for v in failed if v.check in LOCAL and v.check not in BACKWARD]
+        # modules whose own code is wrong: what they hold on one side only is another way to the same
+        self.wrong = {v.owner for v in forward if v.owner and v.kind != kinds.MISSING}
         self.failed = failed
 
     def __call__(self, verdict: Verdict) -> bool:
@@ -63,6 +66,7 @@ class Followers:
             is_inherited(verdict)
             or (local and self.is_unfed(verdict))
             or self.is_around(verdict)
+            or self.is_held(verdict)
             or is_of_frozen(verdict, self.failed)
         )
 
@@ -82,6 +86,15 @@ class Followers:
         shapes = verdict.kind in (kinds.SHAPE, kinds.AXIS)
         places = self.around if shapes else self.around & self.unlike
         return bool(verdict.owner) and owner in places
+
+    def is_held(self, verdict: Verdict) -> bool:
+        """Whether it is inside of a module that is wrong itself, and there on one side only."""
+        if verdict.check not in LOCAL or verdict.kind != kinds.MISSING:
+            return False
+        name = parent_of(module_of(verdict.node))
+        while name and name not in self.wrong:
+            name = parent_of(name)
+        return bool(name)
 
 
 def parent_of(name: str) -> str:

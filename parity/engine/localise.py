@@ -122,7 +122,10 @@ def place_of(verdict: Verdict, trace: Mapping) -> str:
 
 def gradient_owner(reference: Mapping) -> Callable[[str, str], str]:
     """owner(section, node): whose code makes a gradient out of those of what follows."""
-    callers, modules = callers_of(reference["owners"]), reference["modules"]
+    callers = callers_of(reference["owners"])
+    # what is never called, as a layer whose weight alone is used, has no code that runs
+    called = {module_of(node) for node in reference["owners"]}
+    modules = {name: x for name, x in reference["modules"].items() if name in called}
 
     def owner(section: str, node: str) -> str:
         if section == "gradients":
