@@ -34,11 +34,25 @@ def test_functions_are_compared_on_random_inputs(code, other, alike):
     functions = [eval(f"lambda x, y: {c}", {"np": np}) for c in (code, other)]
     random = np.random.default_rng(0)
     given = ((np.array([[1.0, 2.0], [-3.0, 4.0]]), np.array([[1.5, 2.5], [0.5, 4.5]])), {})
-    different = 0
+    different, drawn = 0, []
     for _ in range(proof.INPUTS):
-        args, options = proof.varied(Numpy, given, random)
+        args, options = proof.varied(Numpy, given, random, drawn)
         different += not proof.same(*(proof.outcome(Numpy, f, args, options) for f in functions))
     assert (different == 0) == alike
+    assert len(drawn) == 2 * proof.INPUTS
+
+
+def test_whether_the_change_is_reached_is_noted():
+    def function(x):
+        if x:
+            return 1
+        return 2
+
+    first = function.__code__.co_firstlineno
+    for x, line in ((True, 2), (False, 3)):
+        with proof.reached(function.__code__, range(first + 2, first + 4)) as found:
+            function(x)
+        assert found == [first + line]
 
 
 CPP = '''

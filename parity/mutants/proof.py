@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -67,27 +68,55 @@ def mutated(mutant: Bred, sound: types.FunctionType) -> types.FunctionType:
 
 
 def compared(server, name: str, side: str) -> dict:
-    """{"inputs": how many, "different": how many gave something else} of a mutant's function."""
+    """{"inputs": how many that reach the change, "different": how many gave something else}, of INPUTS. Nothing is
+    shown where no number could be drawn."""
     mutant, noted = named(name, side), STARTED[-1]
     other = mutated(mutant, noted.sound)
-    random = np.random.default_rng(0)
-    different = 0
+    lines = range(mutant.first, mutant.last + 1)
+    random, found = np.random.default_rng(0), {"inputs": 0, "different": 0}
     for k in range(INPUTS if noted.calls else 0):
-        given = noted.calls[k % len(noted.calls)]
-        args, options = given if k < len(noted.calls) else varied(server.backend, given, random)
-        answers = [outcome(server.backend, f, args, options) for f in (noted.sound, other)]
-        different += not same(*answers)
-    return {"inputs": INPUTS if noted.calls else 0, "different": different}
+        args, options = given = noted.calls[k % len(noted.calls)]
+        drawn: list[str] = []
+        if k:
+            args, options = varied(server.backend, given, random, drawn)
+        sound = outcome(server.backend, noted.sound, args, options)
+        with reached(other.__code__, lines) as there:
+            answer = outcome(server.backend, other, args, options)
+        found["inputs"] += bool(there and (drawn or not k))
+        found["different"] += not same(sound, answer)
+    return found
 
 
-def varied(backend, value, random: np.random.Generator):
-    """The same tree with other floats: of a normal distribution, or of a coarse grid, of the size that they had."""
+@contextmanager
+def reached(code: types.CodeType, lines: Container[int]) -> Iterator[list[int]]:
+    """Gets the lines of a function that run inside, of these."""
+    found: list[int] = []
+
+    def watch(frame, event, _):
+        if frame.f_code is not code:
+            return None
+        if event == "line" and frame.f_lineno in lines:
+            found.append(frame.f_lineno)
+        return watch
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        yield found
+    finally:
+        sys.settrace(before)
+
+
+def varied(backend, value, random: np.random.Generator, drawn_at: list[str]):
+    """The same tree with other floats: of a normal distribution, or of a coarse grid, of the size that they had.
+    `drawn_at` gets their paths."""
     coarse = random.random() < 0.5
 
     def other(path: str, leaf):
         array = leaf if isinstance(leaf, np.ndarray) else backend.to_numpy(leaf)
         if array.dtype.kind != "f" or not array.size:
             return leaf
+        drawn_at.append(path)
         size = float(np.nanmax(np.abs(np.where(np.isfinite(array), array, 0)))) or 1.0
         drawn = random.standard_normal(array.shape) * size
         if coarse:

@@ -40,8 +40,9 @@ def main() -> int:
     for part in parts.PARTS:
         path = options.out / f"{part}-{options.seed}.jsonl"
         found[part] = Progress(path, options.resume or part not in chosen, REFERENCE)
-    for part in chosen:
-        parts.PARTS[part](options, found)
+    with parts.Ground(options.out) as ground:
+        for part in chosen:
+            parts.PARTS[part](options, found, ground)
     result = summary(found, options)
     write_table(result, options.out, options.docs)
     print(result["text"])

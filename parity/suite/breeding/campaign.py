@@ -14,6 +14,7 @@ from parity.engine.workers import FRAMEWORKS, Worker
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.mutants import ROOT
 from parity.mutants.breeding import PLANTING, TOGETHER, Bred, bred, draw
+from parity.mutants.proof import INPUTS
 from parity.suite.breeding.checks import Check, Examined, Nursery
 from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
 from parity.suite.breeding.right import is_right
@@ -136,9 +137,9 @@ class Campaign:
             return ""  # no plain function
         finally:
             self.nursery.path(checks[0], mutant.side, "proof").unlink(missing_ok=True)
-        if not found["inputs"] or found["different"]:
+        if found["inputs"] < INPUTS or found["different"]:
             return ""
-        return f"{mutant.function} gives the same on {found['inputs']} random inputs, bit for bit"
+        return f"{mutant.function} gives the same on {INPUTS} random inputs, bit for bit"
 
     def explain(self, outcome: Outcome, check: Check, verdicts: list, mutants: tuple) -> None:
         found = first_divergence(verdicts)

@@ -58,10 +58,7 @@ class Nursery:
         self.answers: dict[tuple[str, str], object] = {}
         self.seconds: dict[str, float] = {}  # of each check, the slower side's
 
-    def __enter__(self) -> Nursery:
-        return self
-
-    def __exit__(self, *_) -> None:
+    def close(self) -> None:
         for worker in self.warm.values():
             worker.close()
         discard(self.folder)

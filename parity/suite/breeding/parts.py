@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 
 from parity.engine.workers import FRAMEWORKS
-from parity.mutants.breeding import TOGETHER, Bred
+from parity.mutants.breeding import Bred
 from parity.suite.breeding import judges, together, variations
 from parity.suite.breeding.campaign import Campaign, drawn
 from parity.suite.breeding.checks import Nursery, all_checks
 from parity.suite.breeding.progress import Outcome, Progress
 from parity.suite.breeding.verdict import settle
-
-Work = list[tuple[str, Callable[[], Outcome]]]  # the key of an outcome, and what makes it
 
 
 def wanted(options) -> list[Bred]:
@@ -25,18 +23,31 @@ def wanted(options) -> list[Bred]:
     return [mutant for pair in pairs for mutant in pair]
 
 
-@contextmanager
-def campaigning(folder: Path) -> Iterator[Campaign]:
-    with Nursery() as nursery:
-        campaign = Campaign(nursery, all_checks(), folder)
+class Ground:
+    """Where mutants are tried: warm processes, from when a part first asks for them."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.nursery = folder, None
+
+    def __enter__(self) -> Ground:
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.nursery is not None:
+            self.nursery.close()
+
+    @cached_property
+    def campaign(self) -> Campaign:
+        self.nursery = Nursery()
+        campaign = Campaign(self.nursery, all_checks(), self.folder)
         campaign.learn()
-        yield campaign
+        return campaign
 
 
-def go_through(work: Work, progress: Progress, minutes: float) -> None:
+def go_through(work: list[Callable[[], Outcome]], progress: Progress, minutes: float) -> None:
     """Does what has no outcome yet, until the time is over."""
     end = time.monotonic() + minutes * 60 if minutes else float("inf")
-    for number, (_, make) in enumerate(work, 1):
+    for number, make in enumerate(work, 1):
         if time.monotonic() > end:
             left = len(work) - number + 1
             print(f"stopped: {left} left; --resume goes on", file=sys.stderr)
@@ -51,58 +62,50 @@ def told(outcome: Outcome) -> str:
     return f"{outcome.outcome:<11}{outcome.side:<7} {outcome.name}: {where} ({outcome.seconds} s)"
 
 
-def try_mutants(options, found: dict[str, Progress]) -> None:
+def try_mutants(options, found: dict[str, Progress], ground: Ground) -> None:
     progress = found["mutants"]
     left = [m for m in wanted(options) if not progress.has(m)]
-    if left:
-        with campaigning(options.out) as campaign:
-            work = [
-                (m.name, lambda m=m: settle(campaign.attempt(m), m, campaign.proven)) for m in left
-            ]
-            go_through(work, progress, options.minutes)
+
+    def settled(mutant: Bred) -> Outcome:
+        campaign = ground.campaign
+        return settle(campaign.attempt(mutant), mutant, campaign.proven)
+
+    go_through([partial(settled, m) for m in left], progress, options.minutes)
 
 
-def try_judges(options, found: dict[str, Progress]) -> None:
+def try_judges(options, found: dict[str, Progress], ground: Ground) -> None:
     progress = found["judges"]
     left = [m for m in judges.drawn(options.judges, options.seed) if not progress.has(m)]
-    work = [(m.name, lambda m=m: judges.attempt(m)) for m in left]
-    go_through(work, progress, options.minutes)
+    go_through([partial(judges.attempt, m) for m in left], progress, options.minutes)
 
 
-def try_together(options, found: dict[str, Progress]) -> None:
+def try_together(options, found: dict[str, Progress], ground: Ground) -> None:
     """Groups of the first part's mutants."""
     progress = found["together"]
     known = found["mutants"].of(wanted(options))
-    left = [
-        (check, mutants)
-        for check, mutants in together.groups(known, options.seed)
-        if (" ".join(m.side for m in mutants), TOGETHER.join(m.name for m in mutants))
-        not in progress.found
+    work = [
+        partial(lambda check, mutants: together.attempt(ground.campaign, check, mutants), *group)
+        for group in together.groups(known, options.seed)
+        if together.key(group[1]) not in progress.found
     ]
-    if left:
-        with campaigning(options.out) as campaign:
-            work = [
-                (check, lambda c=check, m=mutants: together.attempt(campaign, c, m))
-                for check, mutants in left
-            ]
-            go_through(work, progress, options.minutes)
+    go_through(work, progress, options.minutes)
 
 
-def try_sound(options, found: dict[str, Progress]) -> None:
+def try_sound(options, found: dict[str, Progress], ground: Ground) -> None:
     progress = found["sound"]
-    with campaigning(options.out) as campaign:
-        work: Work = [
-            (m.name, lambda m=m: variations.attempt(campaign, m))
-            for pair in zip(*(variations.rewritings(campaign, s, options.seed) for s in FRAMEWORKS))
-            for m in pair
-            if not progress.has(m)
-        ]
-        work += [
-            (check.name, lambda c=check: variations.examined(campaign, c))
-            for check in variations.other_inputs(options.seed)
-            if ("", check.name) not in progress.found
-        ]
-        go_through(work, progress, options.minutes)
+    both = (variations.rewritings(ground.campaign, side, options.seed) for side in FRAMEWORKS)
+    work = [
+        partial(variations.attempt, ground.campaign, mutant)
+        for pair in zip(*both)
+        for mutant in pair
+        if not progress.has(mutant)
+    ]
+    work += [
+        partial(variations.examined, ground.campaign, check)
+        for check in variations.other_inputs(options.seed)
+        if ("", check.name) not in progress.found
+    ]
+    go_through(work, progress, options.minutes)
 
 
 PARTS = {

@@ -43,12 +43,17 @@ def groups(outcomes: Iterable[Outcome], seed: int) -> list[tuple[str, list[Bred]
     return found
 
 
+def key(mutants: list[Bred]) -> tuple[str, str]:
+    """Under which an outcome is kept: sides, names."""
+    return " ".join(m.side for m in mutants), TOGETHER.join(m.name for m in mutants)
+
+
 def attempt(campaign: Campaign, check: str, mutants: list[Bred]) -> Outcome:
     """All planted; those that are named are mended, until none is left or none is named."""
     started, left, rounds = time.monotonic(), list(mutants), 0
     first = mutants[0]
     outcome = Outcome(
-        *(TOGETHER.join(m.name for m in mutants), " ".join(m.side for m in mutants)),
+        *reversed(key(mutants)),
         *(first.file, first.function, "; ".join(m.text for m in mutants), "together", SURVIVED),
         tried=[check],
     )
