@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from neutral.choices import relative
 from neutral.finite import first_bad
 from neutral.randomness import Draws
 from parity.engine import checks, kinds
@@ -86,6 +87,11 @@ def test_torchvisions_operators_are_loaded_for_whoever_comes_first(monkeypatch):
         before = len(asked)
         pool(x, boxes, images, 1, 1.0)
         assert len(asked) > before
+
+
+def test_regrets_are_fractions_of_the_greatest_value():
+    assert relative(np.array([2.0, -1.0]), np.array([4.0, -8.0])).tolist() == [0.25, -0.125]
+    assert relative(np.array([0.0]), np.zeros(3)).tolist() == [0.0]
 
 
 def test_inputs_that_one_side_alone_changes_fail():

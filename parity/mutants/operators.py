@@ -195,7 +195,7 @@ CPP_SIGNS = {
 CPP_TOKEN = re.compile(
     r"(?<= )(?:<=|>=|==|!=|&&|\|\||\+=|[-+*/<>])(?= )"  # with spaces: no template's brackets
     r"|\b(?:greater|lesser|max|min|floor|ceil|is_nan|is_negative)\b(?=[(<])"
-    r"|(?<![\w.])\d+(?:\.\d+)?(?![\w.])"
+    r"|(?<!&v, )(?<![\w.])\d+(?:\.\d+)?(?![\w.])"
 )
 
 

@@ -33,9 +33,9 @@ def drawn(count: int, seed: int) -> list[Bred]:
 
 @cache
 def importers(module: str) -> frozenset[str]:
-    """Modules of the harness that import one."""
+    """Modules of the harness, and of what both sides share, that import one."""
     found = set()
-    for path in sorted((ROOT / "parity").rglob("*.py")):
+    for path in (p for part in ("parity", "neutral") for p in (ROOT / part).rglob("*.py")):
         if module in imported(path):
             parts = path.relative_to(ROOT).with_suffix("").parts
             found.add(".".join(parts).removesuffix(".__init__"))
