@@ -32,7 +32,7 @@ def test_the_pair_agrees_and_the_versions_are_told(case):
     result = examine(case)
     result.raise_for_failures()
     assert result.counts()["PASS"] > 100
-    ours, theirs = (result.environment[side] for side in ("reference", "candidate"))
+    ours, theirs = (result.environment[side] for side in case.labels)
     assert (ours["python"], ours["numpy"]) != (theirs["python"], theirs["numpy"])
     assert (ours["framework"], ours["version"]) != (theirs["framework"], theirs["version"])
 
