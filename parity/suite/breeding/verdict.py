@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 from functools import cache
@@ -11,7 +12,9 @@ from parity.mutants.breeding import Bred
 from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome
 from parity.suite.breeding.unit_tests import CHECK, ask_tests
 
+EITHER = "which of two numbers is named first changes nothing"
 GUARD = "a guard against callers that hand over lists of two lengths: none does"
+SYMMETRIC = {"max", "min", "maximum", "minimum", "logical_and", "logical_or", "gcd"}
 BY_HAND = Path(__file__).with_name("equivalent.json")
 
 
@@ -25,6 +28,8 @@ def reason_for(mutant: Bred) -> str:
     """Why a mutant is equivalent, "" where nobody says so; `{side}_impl` stands for both sides'."""
     if is_guard(mutant):
         return GUARD
+    if is_symmetric(mutant):
+        return EITHER
     file = mutant.file.replace(f"{mutant.side}_impl", "{side}_impl")
     key = (file, mutant.function, mutant.old, mutant.new)
     rows = (r for r in by_hand() if (r["file"], r["function"], r["old"], r["new"]) == key)
@@ -37,6 +42,19 @@ def is_guard(mutant: Bred) -> bool:
     off = line[: mutant.column].endswith("strict=")
     lost = mutant.old == f"{mutant.new.removesuffix(')')}, strict=True)"
     return (mutant.old.startswith("zip(") and lost) or (off and mutant.old == "True")
+
+
+def is_symmetric(mutant: Bred) -> bool:
+    """Whether two arguments are exchanged of which it does not matter."""
+    if mutant.operator != "arguments":
+        return False
+    try:
+        call = ast.parse(mutant.old, mode="eval").body
+    except SyntaxError:  # shortened
+        return False
+    name = getattr(call, "func", None)
+    name = getattr(name, "attr", getattr(name, "id", ""))
+    return name in SYMMETRIC and len(call.args) == 2 and not call.keywords
 
 
 def settle(outcome: Outcome, mutant: Bred, proven: Callable[[Bred], str]) -> Outcome:

@@ -1,0 +1,133 @@
+"""What the harness judges by, asked directly: mutants of it let pass what they should not (docs/breeding.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parity.engine import checks, gates
+from parity.engine.blame import name_the_guilty
+from parity.engine.floors import Floors
+from parity.engine.precision import PrecisionGate
+from parity.engine.statistics import judge_seeds
+from parity.engine.steps import compare_steps
+from parity.engine.verdicts import Status, Verdict
+
+
+def seeds(shift: float = 0.0, at: slice = slice(0, 0), count: int = 8) -> np.ndarray:
+    """Curves [seeds, epochs] that fall to 1, with noise of 0.01, `shift` more at some epochs."""
+    noise = np.random.default_rng(3).standard_normal((count, 6)) * 0.01
+    curves = np.linspace(2, 1, 6) + noise
+    curves[:, at] += shift
+    return curves
+
+
+def test_curves_over_seeds_may_part_before_they_meet_at_the_end():
+    other = seeds(0.5, slice(1, 3)) + np.random.default_rng(4).standard_normal((8, 6)) * 1e-3
+    found = {v.check: v.status for v in judge_seeds("case", "loss", seeds(), other, 0.1)}
+    assert found["curves over seeds"] is Status.FAIL and len(found) == 2
+    ends = judge_seeds("case", "loss", seeds()[:, -1], other[:, -1], 0.1)
+    assert len(ends) == 1 and ends[0].status is Status.PASS
+    assert ends[0].check in found
+
+
+def test_the_precision_gate_tells_the_floor_that_it_judged_by():
+    exact = {"x": np.array([1.0, 2.0]), "y": np.array([3.0])}
+    narrow = {k: v.astype(np.float32) for k, v in exact.items()}
+    gate = PrecisionGate("case", Floors({"forward": {"x": [100.0, 200.0]}}))
+    found = gate.nodes(checks.FORWARD_32, [exact, narrow, narrow], "forward", {})
+    floors = {v.node: v.floor for v in found}
+    assert floors == {"x": 100 * gates.U32, "y": None}
+    limits = {v.node: v.limit for v in found}
+    assert limits["x"] == gates.FLOOR_FACTOR * 100 * gates.U32
+    assert limits["y"] == gates.PRECISION_FLOOR
+
+
+X, WEIGHT = np.random.default_rng(0).standard_normal((5, 3)), np.arange(6.0).reshape(2, 3) - 2.5
+COTANGENT = np.random.default_rng(1).standard_normal((5, 2))
+
+
+def of_linear(factor: float = 1.0, **layer) -> dict:
+    """A trace of one linear layer "fc", what it gives and its argument's gradient times `factor`."""
+    return {
+        "modules": {"fc": {"type": "Linear", "leaf": True} | layer},
+        "nodes": {"fc/in[0]": X, "fc": factor * (X @ WEIGHT.T)},
+        "node_gradients": {"fc": COTANGENT, "fc/in[0]": factor * (COTANGENT @ WEIGHT)},
+    }
+
+
+def blamed(node: str, check: str, reference: dict, forced: dict, weights=None) -> Verdict:
+    verdict = Verdict("case", check, node, Status.FAIL, message="by much", owner="fc")
+    weights = {"fc.weight": WEIGHT, "fc.bias": np.zeros(2)} if weights is None else weights
+    return name_the_guilty(verdict, reference, forced, weights)
+
+
+@pytest.mark.parametrize(
+    ("node", "check"),
+    [("fc", checks.LOCAL_FORWARD_64), ("fc/in[0]", checks.LOCAL_GRADIENTS_64)],
+)
+def test_the_oracle_blames_the_side_that_is_wrong(node, check):
+    right, wrong, other = of_linear(), of_linear(1.001), of_linear(0.9)
+    found = blamed(node, check, right, wrong)
+    assert found.guilty == "jittor" and "jittor is wrong" in found.message
+    assert found.message.endswith("by much") and found.status is Status.FAIL
+    assert blamed(node, check, wrong, right).guilty == "torch"
+    for pair in ((wrong, other), (right, right)):
+        undecided = blamed(node, check, *pair)
+        assert not undecided.guilty and "INCONCLUSIVE" in undecided.message
+
+
+def test_the_oracle_is_silent_where_it_knows_nothing():
+    check, right, wrong = checks.LOCAL_FORWARD_64, of_linear(), of_linear(1.001)
+    for reference, forced, weights, why in (
+        (of_linear(type="Mine"), of_linear(1.001, type="Mine"), None, "no oracle for Mine"),
+        (right, wrong, {}, "weights are not at hand"),
+        (right | {"nodes": {"fc": right["nodes"]["fc"]}}, wrong, None, "not recorded"),
+        (of_linear(eps=1e-5), of_linear(eps=1e-3), None, "differ in eps: torch 1e-05"),
+        (right, wrong, {"fc.bias": np.zeros(2)}, "another one"),
+    ):
+        found = blamed("fc", check, reference, forced, weights)
+        assert not found.guilty and why in found.message
+    alone = Verdict("case", check, "fc", Status.FAIL, message="one side only")
+    assert name_the_guilty(alone, right, wrong, {}) is alone
+
+
+def steps(losses=((3.0, 1.0), (2.0, 0.5)), moved: float = 0.1, names=("a", "b")) -> tuple:
+    """What a side's training steps leave (weights at the start, names, losses, state)."""
+    weights = {"a": np.array([1.0, 2.0]), "b": np.array([[3.0]])}
+    state = {k: v + moved * (k in names) for k, v in weights.items()}
+    return weights, list(names), [dict(zip(("loss", "box"), x)) for x in losses], state
+
+
+def failed_steps(reference: tuple, candidate: tuple) -> list[str]:
+    found = compare_steps("case", reference, candidate)
+    return [v.node for v in found if v.status is not Status.PASS]
+
+
+def test_steps_agree_in_losses_and_in_where_they_lead():
+    found = compare_steps("case", steps(), steps())
+    nodes = [v.node for v in found if v.check in (checks.STEP_LOSSES, checks.DISPLACEMENT)]
+    assert nodes == ["step0/loss", "step0/box", "step1/loss", "step1/box", "a", "b"]
+    assert not failed_steps(steps(), steps())
+    near, far = (((3.0, 1.0), (2.0, 0.5 * (1 + e))) for e in (1e-13, 1e-11))
+    assert not failed_steps(steps(), steps(near))
+    assert failed_steps(steps(), steps(far)) == ["step1/box"]
+    assert failed_steps(steps(), steps(moved=0.1001)) == ["a", "b"]
+    assert not failed_steps(steps(), steps(moved=0.1 * (1 + 1e-12)))
+    # what hardly moves is told from rounding of the weights themselves
+    assert not failed_steps(steps(moved=1e-9), steps(moved=1e-9 + 1e-17))
+
+
+def test_steps_of_other_parameters_fail():
+    alone = failed_steps(steps(), steps(names=("a",)))
+    assert "names" in alone and "b" in alone and "a" not in alone
+
+
+def test_steps_without_anything_trained_are_not_run():
+    empty = steps(losses=((), ()), names=())
+    found = compare_steps("case", empty, empty)
+    assert [v.status for v in found if v.check == "steps"] == [Status.NOT_RUN]
+    late = steps(losses=((), (2.0,)), names=())
+    found = compare_steps("case", late, late)
+    assert "step1/loss" in [v.node for v in found] and found[-1].check != "steps"
+    assert failed_steps(late, steps(losses=((), (2.5,)), names=()))[-1] == "step1/loss"
