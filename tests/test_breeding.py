@@ -6,7 +6,6 @@ import ast
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from parity.engine.causes import Cause
@@ -16,7 +15,6 @@ from parity.suite.breeding import campaign, verdict
 from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome, Progress
 from parity.suite.breeding.right import is_right
 from parity.suite.breeding.table import counted
-from parity.suite.regrets import compare_regrets, spoiled
 
 CODE = '''
 """A docstring that is 1 constant."""
@@ -231,29 +229,3 @@ def test_counts_of_modules_and_sides_are_of_the_suite():
     )
     assert (counts["right"], counts["right_first"]) == (1, 0)
     assert (counts["spoken"], counts["guilty_right"]) == (1, 0)
-
-
-def test_regrets_of_both_sides_must_agree():
-    ledger = {"choices": 4, "different": 2, "ties": 0, "regret": 0.25}
-
-    def failed(other: dict) -> list[str]:
-        found = compare_regrets("case", {"order": ledger}, other)
-        return [v.node for v in found if v.status.value == "FAIL"]
-
-    assert not failed({"order": dict(ledger)})
-    assert failed({"order": ledger | {"regret": 0.0}}) == ["order/regret"]
-    assert failed({"order": ledger | {"regret": None}}) == ["order/regret"]
-    assert failed({"order": ledger | {"ties": 1}}) == ["order/counts"]
-    assert failed({}) == ["order"]
-
-
-def test_spoiled_choices_are_others_and_as_many():
-    own = {
-        "kept": np.array([[True, False, True]]),
-        "order": np.array([[2, 0, 1]]),
-        "same": np.zeros((1, 3), int),
-    }
-    found = spoiled(own)
-    assert found["kept"].sum() == 2 and (found["kept"] != own["kept"]).sum() == 2
-    assert sorted(found["order"][0]) == [0, 1, 2] and (found["order"] != own["order"]).any()
-    assert not found["same"].any()

@@ -8,10 +8,13 @@ import pytest
 from parity.engine import checks, gates
 from parity.engine.blame import name_the_guilty
 from parity.engine.floors import Floors
+from parity.engine.less_precise import judge_precision
 from parity.engine.precision import PrecisionGate
 from parity.engine.statistics import judge_seeds
 from parity.engine.steps import compare_steps
+from parity.engine.ulps import nearby, one_ulp_away
 from parity.engine.verdicts import Status, Verdict
+from parity.suite.regrets import compare_regrets, spoiled
 
 
 def seeds(shift: float = 0.0, at: slice = slice(0, 0), count: int = 8) -> np.ndarray:
@@ -131,3 +134,53 @@ def test_steps_without_anything_trained_are_not_run():
     found = compare_steps("case", late, late)
     assert "step1/loss" in [v.node for v in found] and found[-1].check != "steps"
     assert failed_steps(late, steps(losses=((), (2.5,)), names=()))[-1] == "step1/loss"
+
+
+def test_regrets_of_both_sides_must_agree():
+    ledger = {"choices": 4, "different": 2, "ties": 0, "regret": 0.25}
+
+    def failed(other: dict) -> list[str]:
+        found = compare_regrets("case", {"order": ledger}, other)
+        return [v.node for v in found if v.status.value == "FAIL"]
+
+    assert not failed({"order": dict(ledger)})
+    assert failed({"order": ledger | {"regret": 0.0}}) == ["order/regret"]
+    assert failed({"order": ledger | {"regret": None}}) == ["order/regret"]
+    assert failed({"order": ledger | {"ties": 1}}) == ["order/counts"]
+    assert failed({}) == ["order"]
+    (alone,) = compare_regrets("case", {"order": ledger}, {})
+    assert alone.message == "torch has this node, jittor has not"
+    assert "jittor has" in compare_regrets("case", {}, {"order": ledger})[0].message
+
+
+def test_spoiled_choices_are_others_and_as_many():
+    own = {
+        "kept": np.array([[True, False, True]]),
+        "order": np.array([[2, 0, 1]]),
+        "same": np.zeros((1, 3), int),
+    }
+    found = spoiled(own)
+    assert found["kept"].sum() == 2 and (found["kept"] != own["kept"]).sum() == 2
+    assert sorted(found["order"][0]) == [0, 1, 2] and (found["order"] != own["order"]).any()
+    assert not found["same"].any()
+
+
+def test_the_worse_sides_greatest_error_is_kept():
+    exact, kept = np.array([1.0, 2.0, 4.0]), {}
+    near, far = ((exact + e).astype(np.float32) for e in (2.0**-20, 2.0**-18))
+    for pair in ((near, far), (far, near)):
+        judge_precision("case", "check", "node", *pair, exact, 9, 1e-6, 9, 1e-6, greatest=kept)
+        assert kept == {"node": 2.0**-20}
+
+
+def test_copies_start_one_float32_away_everywhere():
+    weights = {"w": np.array([[1.0, -2.0], [0.0, 3e-5]], np.float32)}
+    first, again, other = (one_ulp_away(weights, k)["w"] for k in (0, 0, 1))
+    assert first.dtype == np.float32 and (first == again).all() and (first != other).any()
+    steps = np.abs(first.view(np.int32) - weights["w"].view(np.int32))
+    assert (first != weights["w"]).all() and (steps.ravel()[[0, 1, 3]] == 1).all()
+    tree = {"x": weights["w"].astype(np.float64), "n": np.array([1, 2])}
+    moved = nearby(tree)
+    assert moved["x"].dtype == np.float64 and (moved["n"] == tree["n"]).all()
+    assert ((moved["x"] != tree["x"]) == (tree["x"] != 0)).all()
+    assert (np.abs(moved["x"] - tree["x"]) <= 2.0**-22).all()
