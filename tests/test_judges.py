@@ -15,6 +15,8 @@ from parity.engine.steps import compare_steps
 from parity.engine.ulps import nearby, one_ulp_away
 from parity.engine.verdicts import Status, Verdict
 from parity.suite.regrets import compare_regrets, spoiled
+from tests.test_choice_verdicts import float32
+from tests.test_verdicts import trace
 
 
 def seeds(shift: float = 0.0, at: slice = slice(0, 0), count: int = 8) -> np.ndarray:
@@ -145,6 +147,8 @@ def test_regrets_of_both_sides_must_agree():
 
     assert not failed({"order": dict(ledger)})
     assert failed({"order": ledger | {"regret": 0.0}}) == ["order/regret"]
+    assert not failed({"order": ledger | {"regret": 0.25 + 0.9 * 1.25e-9}})
+    assert failed({"order": ledger | {"regret": 0.25 + 1.1 * 1.25e-9}}) == ["order/regret"]
     assert failed({"order": ledger | {"regret": None}}) == ["order/regret"]
     assert failed({"order": ledger | {"ties": 1}}) == ["order/counts"]
     assert failed({}) == ["order"]
@@ -163,6 +167,18 @@ def test_spoiled_choices_are_others_and_as_many():
     assert found["kept"].sum() == 2 and (found["kept"] != own["kept"]).sum() == 2
     assert sorted(found["order"][0]) == [0, 1, 2] and (found["order"] != own["order"]).any()
     assert not found["same"].any()
+
+
+def test_the_precision_gate_looks_at_detections_and_gradients():
+    found = PrecisionGate("case").compare(trace(), *(float32(trace()) | {"ledger": {}},) * 2)
+    looked = {v.check for v in found}
+    assert {checks.FORWARD_32, checks.LOSSES_32, checks.GRADIENTS_32} <= looked
+    assert checks.DETECTIONS_32 in looked
+
+
+def test_what_nobody_has_is_a_failure_that_says_so():
+    found = judge_precision("case", "check", "node", None, None, None, 4, 1e-6)
+    assert found.status is Status.FAIL and found.message.startswith("nothing to compare")
 
 
 def test_the_worse_sides_greatest_error_is_kept():
