@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from neutral.choices import relative
+from neutral.data.annotations import check_annotation
 from neutral.finite import first_bad
 from neutral.randomness import Draws
 from parity.engine import checks, kinds
@@ -92,6 +93,14 @@ def test_torchvisions_operators_are_loaded_for_whoever_comes_first(monkeypatch):
 def test_regrets_are_fractions_of_the_greatest_value():
     assert relative(np.array([2.0, -1.0]), np.array([4.0, -8.0])).tolist() == [0.25, -0.125]
     assert relative(np.array([0.0]), np.zeros(3)).tolist() == [0.0]
+
+
+def test_an_annotation_without_an_area_gets_that_of_its_box(tmp_path):
+    base = {"id": 5, "image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4]}
+    for given, area in (({}, 12), ({"area": 7.5}, 7.5)):
+        annotation = base | given
+        check_annotation(annotation, {1: {}}, {2: {}}, tmp_path / "a.json", "error")
+        assert annotation["area"] == area
 
 
 def test_inputs_that_one_side_alone_changes_fail():

@@ -7,8 +7,10 @@ import pytest
 
 from parity.engine import checks, gates
 from parity.engine.blame import name_the_guilty
+from parity.engine.detections import compare_detections
 from parity.engine.floors import Floors
 from parity.engine.less_precise import judge_precision
+from parity.engine.outcomes import same
 from parity.engine.precision import PrecisionGate
 from parity.engine.statistics import judge_seeds
 from parity.engine.steps import compare_steps
@@ -174,6 +176,23 @@ def test_the_precision_gate_looks_at_detections_and_gradients():
     looked = {v.check for v in found}
     assert {checks.FORWARD_32, checks.LOSSES_32, checks.GRADIENTS_32} <= looked
     assert checks.DETECTIONS_32 in looked
+    less = {k: v for k, v in (float32(trace()) | {"ledger": {}}).items() if k != "detections"}
+    found = PrecisionGate("case").compare(trace(), float32(trace()) | {"ledger": {}}, less)
+    assert checks.DETECTIONS_32 not in {v.check for v in found}
+
+
+def test_numbers_that_come_out_are_the_same_up_to_rounding():
+    assert same(2.0, 2.0) and same(2.0, 2.0 * (1 + 1e-15)) and same(0.0, 0.0) and same(2.0, 2)
+    assert not same(2.0, -2.0) and not same(2.0, 2.001) and not same(2, 3) and same("a", "a")
+
+
+@pytest.mark.parametrize(("error", "failed"), [(1e-13, []), (1e-9, ["[a][0]"])])
+def test_other_results_are_compared_array_by_array(error, failed):
+    ours = {"a": (np.array([1.0, 2.0]), 3), "b": np.array([4])}
+    theirs = {"a": (np.array([1.0, 2.0 + error]), 3), "b": np.array([4])}
+    found = compare_detections("case", "check", ours, theirs, 1e-12)
+    assert [v.node for v in found] == ["[a][0]", "[a][1]", "[b]"]
+    assert [v.node for v in found if v.status is Status.FAIL] == failed
 
 
 def test_what_nobody_has_is_a_failure_that_says_so():
