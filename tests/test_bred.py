@@ -15,10 +15,13 @@ from neutral.randomness import Draws
 from parity.engine import checks, kinds
 from parity.engine.arrays import sizes
 from parity.engine.causes import Cause
-from parity.engine.crashes import judge_crashes, returned_less
+from parity.engine.crashes import is_refusal, judge_crashes, returned_less
+from parity.engine.judging import judge
 from parity.engine.ledger import judge_choice
 from parity.engine.outcomes import compare_changed
 from parity.engine.verdicts import Status, Verdict
+from parity.errors import InputError
+from parity.files import read_json
 from parity.report.page import bred, render
 from parity.report.report import Report
 from parity.suite.breeding.table import counted
@@ -136,6 +139,17 @@ def test_what_raised_follows_from_a_call_that_gave_less():
     assert [v.status for v in found if not v.kind] == [Status.NOT_RUN]  # head was not reached
 
 
+def test_what_raised_follows_from_nan_before_it():
+    traces = {"torch": {}, "jittor": crashed("(outside) losses", "body")}
+    nan, one = np.array([1.0, np.nan]), np.ones(2)
+    for before, check in (
+        (judge("case", checks.FORWARD_64, "body", nan, one, 1), checks.BEHIND),
+        (judge("case", checks.FORWARD_64, "body", 2 * one, one, 1), "worker"),
+    ):
+        found = judge_crashes("case", traces, [before], set())
+        assert [v.check for v in found if v.kind == kinds.CRASH] == [check]
+
+
 @pytest.mark.parametrize("node", ["head.fc", "head", "(model)", "tail", "body/in[1]"])
 def test_what_a_crash_kept_from_being_made_is_no_less(node):
     trace = crashed("head.fc", "(model)", "body", "head", "head.fc")
@@ -161,3 +175,17 @@ def test_the_report_shows_rates_and_all_that_is_not_simply_caught(tmp_path):
     text = render(Report(tmp_path, bred=found).to_dict())
     assert "3 of 3 tried (seed 0, 2026-11-27)" in text and "&lt;both&gt; are alike" in text
     assert bred(None)["rows"] == [] and "make breed" in render(Report(tmp_path).to_dict())
+
+
+def test_an_error_of_the_users_own_code_is_a_crash_whatever_its_class(tmp_path):
+    def raised(function, *args) -> Exception:
+        with pytest.raises(Exception) as caught:
+            function(*args)
+        return caught.value
+
+    def own():
+        raise InputError("boxes are not finite")
+
+    refused = raised(read_json, tmp_path / "nothing.json")
+    assert isinstance(refused, InputError) and is_refusal(refused)
+    assert not is_refusal(raised(own)) and not is_refusal(raised(int, "x"))

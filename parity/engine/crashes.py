@@ -7,6 +7,7 @@ the run goes on with that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from parity.engine import kinds, places
@@ -22,10 +23,11 @@ from parity.engine.checks import (
 )
 from parity.engine.nodes import OUTSIDE, ROOT, call_of, module_of
 from parity.engine.verdicts import Status, Verdict
-from parity.errors import OutOfTime
+from parity.errors import InputError, OutOfTime
 
-CHECK = "worker"
+CHECK, HARNESS = "worker", "parity"
 FORWARD = (FORWARD_64, FORWARD_32, LOCAL_FORWARD_64, LOCAL_FORWARD_32)
+BROKEN = re.compile(r"(NaN|[+-]inf) at \d+ places on one side only")  # as judging.py tells it
 LINES = 8  # of a traceback
 MISFIT = "misfit"  # of what is noted: which value of another shape had been forced in
 
@@ -37,6 +39,15 @@ def describe(error: BaseException) -> dict[str, str]:
         "code": places.of_error(error),
         "traceback": "\n".join(places.own_frames(error)[-LINES:]),
     }
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the harness itself refuses what it was given; that an InputError of the user's own code is a crash."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    name = innermost.tb_frame.f_globals.get("__name__", "") if innermost is not None else HARNESS
+    return isinstance(error, InputError) and name.partition(".")[0] == HARNESS
 
 
 def judge_crashes(
@@ -51,6 +62,8 @@ def judge_crashes(
         return verdicts
     looked = [returned_less(v, {s: traces[s] for s in crashed}) for v in verdicts]
     less = {v.guilty for v in looked if v.kind == kinds.LESS}
+    if any(v.check in FORWARD and BROKEN.match(v.message) for v in looked):
+        less |= set(crashed)  # who computes with NaN may well raise
     is_behind = behind(crashed)
     kept = [v for v in looked if not is_behind(v)]
     found = []

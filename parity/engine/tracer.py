@@ -19,9 +19,8 @@ import numpy as np
 from parity.backends.base import Backend
 from parity.engine import places, tree
 from parity.engine.aligned import unlike_modules
-from parity.engine.crashes import MISFIT, describe
+from parity.engine.crashes import MISFIT, describe, is_refusal
 from parity.engine.nodes import OUTSIDE, ROOT, module_of
-from parity.errors import InputError
 
 
 class Tracer:
@@ -136,7 +135,7 @@ class Tracer:
 
     def after(self, error: Exception, call: str, misfits: list[str]):
         """What a forced run goes on with after `call`, into which `misfits` were put, raised; else the error itself."""
-        if not self.survive or isinstance(error, InputError):
+        if not self.survive or is_refusal(error):
             raise error
         if not getattr(error, "parity_noted", False):
             self.note(call, error, misfits)
@@ -154,7 +153,7 @@ class Tracer:
         try:
             return function(*args, **named)
         except Exception as error:
-            if not self.survive or isinstance(error, InputError):
+            if not self.survive or is_refusal(error):
                 raise
             if not getattr(error, "parity_noted", False):
                 where = getattr(function, "__name__", "code")
