@@ -18,15 +18,16 @@ ROOM = (
 OWN: dict[Path, int] = {}  # this process's folders, and the descriptors of their locks
 
 
-def scratch(name: str) -> Path:
-    """A new folder, the caller's to remove, else gone with the process; on a disk where memory is short.
+def scratch(name: str, memory: bool = True) -> Path:
+    """A new folder, the caller's to remove, else gone with the process; on a disk where memory is short, or not to be
+    taken.
 
     It is locked, so that what killed processes left is told from what is in use, and removed.
     """
     disk = Path(tempfile.gettempdir())
     for base in {MEMORY, disk}:
         sweep(base)
-    base = MEMORY if roomy() else disk
+    base = MEMORY if memory and roomy() else disk
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"parity-{os.getpid()}-{name}-", dir=base))
         descriptor = os.open(folder, os.O_RDONLY)

@@ -54,7 +54,7 @@ class Nursery:
 
     def __init__(self) -> None:
         self.warm = {side: Warm(side, FRESH) for side in FRAMEWORKS}
-        self.folder = scratch("nursery")
+        self.folder = scratch("nursery", memory=False)  # sound records of all checks: gigabytes
         self.answers: dict[tuple[str, str], object] = {}
         self.seconds: dict[str, float] = {}  # of each check, the slower side's
 

@@ -10,7 +10,7 @@ from functools import cache
 from parity.mutants import ROOT
 from parity.mutants.breeding import Bred, bred, draw
 from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome
-from parity.suite.breeding.unit_tests import CHECK, ELSEWHERE, imported, run_tests
+from parity.suite.breeding.unit_tests import CHECK, imported, is_apt, run_tests
 from parity.suite.breeding.verdict import reason_for
 
 SIDE = "harness"
@@ -46,7 +46,7 @@ def importers(module: str) -> frozenset[str]:
 def tests_of(module: str) -> tuple[list[str], list[str]]:
     """Test files that import the module themselves, and those that import what imports it; none starts a process."""
     own = [p for p in sorted((ROOT / "tests").glob("test_*.py")) if p.name != "test_breeding.py"]
-    own = [p for p in own if not ELSEWHERE.search(p.read_text())]
+    own = [p for p in own if is_apt(p, module)]
     direct = [p for p in own if module in imported(p)]
     behind = [p for p in own if p not in direct and importers(module) & imported(p)]
     return tuple([p.relative_to(ROOT).as_posix() for p in found] for found in (direct, behind))
