@@ -106,6 +106,15 @@ def test_an_annotation_without_an_area_gets_that_of_its_box(tmp_path):
         assert annotation["area"] == area
 
 
+@pytest.mark.parametrize("box", [[1, 2, 0, 4], [1, 2, 3, 0], [1, 2, -3, 4]])
+def test_a_box_without_an_area_is_refused_where_it_is_to_be(tmp_path, box):
+    annotation = {"id": 5, "image_id": 1, "category_id": 2, "bbox": box}
+    for rule in ("drop", "keep"):
+        check_annotation(dict(annotation), {1: {}}, {2: {}}, tmp_path / "a.json", rule)
+    with pytest.raises(InputError, match="has no area"):
+        check_annotation(annotation, {1: {}}, {2: {}}, tmp_path / "a.json", "error")
+
+
 def test_inputs_that_one_side_alone_changes_fail():
     def status(reference: tuple, candidate: tuple) -> list[tuple]:
         traces = ({"changed": c, "modules": {}} for c in (reference, candidate))
