@@ -25,6 +25,7 @@ from parity.files import read_json
 from parity.report.page import bred, render
 from parity.report.report import Report
 from parity.suite.breeding.table import counted
+from torch_impl import runtime
 from torch_impl.ops import regions, training
 
 
@@ -74,6 +75,15 @@ def test_a_choice_beyond_the_noise_is_called_unexplained():
     assert found[0.4].status is Status.FAIL and "unexplained" in found[0.4].message
     assert found[0.5].status is Status.PASS and "unexplained" not in found[0.5].message
     assert "2 of 9 chosen otherwise, 1 of them ties" in found[0.5].message
+
+
+def test_what_a_file_holds_comes_as_float32():
+    for values in (
+        torch.ones(2, dtype=torch.float16),
+        np.ones(2),
+        torch.ones(2, dtype=torch.int64),
+    ):
+        assert runtime.as_array(values).dtype == np.float32
 
 
 def test_what_a_loss_does_not_depend_on_has_no_gradient():

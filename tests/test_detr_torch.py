@@ -11,6 +11,7 @@ from neutral import geometry
 from neutral.choices import Choices
 from neutral.config import CriterionConfig, MatcherConfig, TransformerConfig
 from neutral.data.coco import Target
+from neutral.errors import NonFinite
 from parity.backends import torch as backend
 from parity.engine import choices as watched
 from torch_impl import ops
@@ -82,6 +83,15 @@ def test_matching_by_hand():
     goals = (target([[0.7, 0.7, 0.2, 0.2]], [1]),)
     pairs = match(logits, predicted, goals, MatcherConfig(), Choices(), "matches")
     assert [p.tolist() for p in pairs[0]] == [[1], [0]]
+
+
+def test_one_value_that_is_not_finite_is_refused():
+    """Everything else is finite, so that an assignment would be found."""
+    logits = torch.zeros(1, 2, 3)
+    predicted = torch.tensor([[[0.2, 0.2, 0.1, 0.1], [np.nan, 0.7, 0.2, 0.2]]])
+    goals = (target([[0.7, 0.7, 0.2, 0.2]], [1]),)
+    with pytest.raises(NonFinite, match="image 5"):
+        match(logits, predicted, goals, MatcherConfig(), Choices(), "matches")
 
 
 def test_a_replayed_match_is_used_and_its_regret_told():
