@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from neutral.choices import relative
+from neutral.config import ScenesConfig
+from neutral.data import masks, scenes
 from neutral.data.annotations import check_annotation
 from neutral.finite import first_bad
 from neutral.randomness import Draws
@@ -123,6 +125,47 @@ def test_a_box_without_an_area_is_refused_where_it_is_to_be(tmp_path, box):
         check_annotation(dict(annotation), {1: {}}, {2: {}}, tmp_path / "a.json", rule)
     with pytest.raises(InputError, match="has no area"):
         check_annotation(annotation, {1: {}}, {2: {}}, tmp_path / "a.json", "error")
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_scenes_that_another_process_made_first_are_used(tmp_path, monkeypatch, faster):
+    config = ScenesConfig(train_images=2, val_images=1)
+    own = scenes.write_scenes
+
+    def slow(staging, *arguments) -> None:
+        own(staging, *arguments)
+        if faster:  # the other's
+            monkeypatch.setattr(scenes, "write_scenes", own)
+            made.append(scenes.ensure_scenes(tmp_path, config, 0))
+        else:
+            raise OSError("no space left")
+
+    made: list = []
+    monkeypatch.setattr(scenes, "write_scenes", slow)
+    if faster:
+        assert scenes.ensure_scenes(tmp_path, config, 0) == made[0]
+        assert (made[0] / "annotations").is_dir()
+    else:
+        with pytest.raises(OSError, match="no space"):
+            scenes.ensure_scenes(tmp_path, config, 0)
+    assert len(list(tmp_path.glob("*"))) == len(made)  # nothing half made is left
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        [[0, 0, 1e9, 0, 1e9, 1e9]],
+        [[0, 0, 5]],
+        {"size": [4, 9], "counts": [36]},
+        {"size": [5, 6], "counts": "?"},
+    ],
+)
+def test_what_is_no_mask_of_the_image_is_refused_before_it_is_decoded(code, monkeypatch):
+    annotation = {"id": 7, "image_id": 3, "segmentation": code}
+    monkeypatch.setattr(masks.coco_masks, "decode", lambda *_: np.zeros((5, 6, 1), np.uint8))
+    monkeypatch.setattr(masks.coco_masks, "frPyObjects", lambda code, *_: code)
+    with pytest.raises(InputError, match="annotation 7 of image 3"):
+        masks.decode_masks([annotation], 5, 6)
 
 
 def test_inputs_that_one_side_alone_changes_fail():
