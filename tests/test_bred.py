@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from neutral import geometry
 from neutral.choices import relative
 from neutral.config import ScenesConfig
 from neutral.data import masks, scenes
@@ -86,6 +87,21 @@ def test_what_a_file_holds_comes_as_float32():
         torch.ones(2, dtype=torch.int64),
     ):
         assert runtime.as_array(values).dtype == np.float32
+
+
+def test_the_frameworks_layers_are_set_to_training_and_back():
+    model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Sequential(torch.nn.BatchNorm2d(2)))
+    for flag in (False, True):
+        training.set_mode(model, flag)
+        assert {part.training for part in model.modules()} == {flag}
+
+
+@pytest.mark.parametrize(("length", "resized"), [(5, 8), (8, 3), (4, 4), (1, 5), (7, 1), (6, 13)])
+def test_bilinear_weights_are_pytorchs(length, resized):
+    x = torch.eye(length, dtype=torch.float64)[None, :, None]  # [1, length, 1, length]
+    wanted = torch.nn.functional.interpolate(x, size=(1, resized), mode="bilinear")[0, :, 0].T
+    found = geometry.bilinear_weights(length, resized)
+    assert np.allclose(found, wanted.numpy(), atol=1e-14) and np.allclose(found.sum(1), 1)
 
 
 def test_what_a_loss_does_not_depend_on_has_no_gradient():

@@ -19,16 +19,8 @@ SEQUENCES = (
     *(ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp),
 )
 OF_SEQUENCES = (
-    "shape",
-    "keys",
-    "values",
-    "items",
-    "split",
-    "list",
-    "tuple",
-    "sorted",
-    "set",
-    "str",
+    *("shape", "keys", "values", "items", "split", "list", "tuple", "sorted", "set", "str"),
+    *("name", "names", "prefix", "suffix", "text", "key"),  # as text is called here
 )
 
 

@@ -45,6 +45,9 @@ DILATED = DetectorCase(
     (*POST_NORM, *(f"model.backbone.{x}" for x in ("name=resnet50", "width=8", "dilation=true"))),
     (0,),
 )
+ACCUMULATED = DetectorCase(
+    "accumulated gradients", "scenes_detr", (*POST_NORM, "optimiser.accumulate=2"), (0, 8)
+)
 APART = ("ranks", "detr dc5")  # starts processes; see DILATED
 FRESH = ("torch_impl", "jittor_impl", "neutral", "parity.suite")  # imported anew in every copy
 
@@ -261,5 +264,6 @@ def all_checks() -> dict[str, Check]:
     found |= {f"regrets, {n}": Regrets(f"regrets, {n}", cases[n]) for n in REGRETTED}
     others = [n for n in probes.PROBES if n not in (*cases, *APART)]
     found |= {name: Probed(name, probes.PROBES[name]) for name in others}
+    found["detr accumulated"] = Probed("detr accumulated", probes.steps(ACCUMULATED))
     found["optimisers"] = Probed("optimisers", Probe(optimisers, judge_optimisers))
     return found
