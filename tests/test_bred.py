@@ -12,7 +12,7 @@ from neutral import geometry
 from neutral.choices import relative
 from neutral.config import ScenesConfig
 from neutral.data import masks, scenes
-from neutral.data.annotations import check_annotation
+from neutral.data.annotations import check_annotation, with_area
 from neutral.finite import first_bad
 from neutral.randomness import Draws
 from parity.engine import checks, kinds
@@ -184,6 +184,16 @@ def test_what_is_no_mask_of_the_image_is_refused_before_it_is_decoded(code, monk
         masks.decode_masks([annotation], 5, 6)
 
 
+def test_one_box_outside_of_its_image_is_enough_and_goes_alone(tmp_path):
+    images = {1: {"width": 10, "height": 8}}
+    boxes = [[0, 0, 3, 3], [10, 2, 4, 4], [5, 5, 90, 90]]
+    annotations = [{"id": k, "image_id": 1, "bbox": box} for k, box in enumerate(boxes)]
+    assert [a["id"] for a in with_area(annotations, images, tmp_path, "drop")] == [0, 2]
+    assert with_area(annotations[::2], images, tmp_path, "error") == annotations[::2]
+    with pytest.raises(InputError, match=r"annotation 1 .*no area within its image of 10x8"):
+        with_area(annotations, images, tmp_path, "error")
+
+
 def test_inputs_that_one_side_alone_changes_fail():
     def status(reference: tuple, candidate: tuple) -> list[tuple]:
         traces = ({"changed": c, "modules": {}} for c in (reference, candidate))
@@ -220,6 +230,8 @@ def test_what_raised_follows_from_a_call_that_gave_less():
 def test_what_raised_follows_from_nan_before_it():
     traces = {"torch": {}, "jittor": crashed("(outside) losses", "body")}
     nan, one = np.array([1.0, np.nan]), np.ones(2)
+    before = [judge("case", checks.FORWARD_64, "body", np.ones(3), one, 1)]
+    assert judge_crashes("case", traces, before, set())[0].check == checks.BEHIND
     for before, check in (
         (judge("case", checks.FORWARD_64, "body", nan, one, 1), checks.BEHIND),
         (judge("case", checks.FORWARD_64, "body", 2 * one, one, 1), "worker"),

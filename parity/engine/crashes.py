@@ -27,7 +27,8 @@ from parity.errors import InputError, OutOfTime
 
 CHECK, HARNESS = "worker", "parity"
 FORWARD = (FORWARD_64, FORWARD_32, LOCAL_FORWARD_64, LOCAL_FORWARD_32)
-BROKEN = re.compile(r"(NaN|[+-]inf) at \d+ places on one side only")  # as judging.py tells it
+# as judging.py tells what the next computation may raise for
+BROKEN = re.compile(r"(NaN|[+-]inf) at \d+ places on one side only|shapes differ: ")
 LINES = 8  # of a traceback
 MISFIT = "misfit"  # of what is noted: which value of another shape had been forced in
 
@@ -63,7 +64,7 @@ def judge_crashes(
     looked = [returned_less(v, {s: traces[s] for s in crashed}) for v in verdicts]
     less = {v.guilty for v in looked if v.kind == kinds.LESS}
     if any(v.check in FORWARD and BROKEN.match(v.message) for v in looked):
-        less |= set(crashed)  # who computes with NaN may well raise
+        less |= set(crashed)
     is_behind = behind(crashed)
     kept = [v for v in looked if not is_behind(v)]
     found = []

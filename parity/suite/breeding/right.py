@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from parity.engine.causes import Cause
+from parity.engine.checks import BEHIND
 from parity.engine.nodes import OUTSIDE
 from parity.mutants.breeding import Bred, parsed
 
 # of what is made outside of modules: a function below {side}_impl or in neutral, or a file, and places in reports
+RAISED = ("worker", BEHIND)
 SOURCES = "_sources.py"
 RPN, ROI = "faster_rcnn/rpn.py:RegionProposalNetwork.", "faster_rcnn/roi_heads.py:RoiHeads."
 STAGES = {
@@ -36,6 +38,7 @@ STAGES = {
     "neutral/data": r"train\d|val\d|AP|data|images|boxes|labels",
     "training.py": r"step\d|optimiser|adam|sgd|clip|average|moments",
     "session.py": r"",
+    "ops/training.py:load_array": r"weight|bias|running",
     "group.py": r"step\d|loss",
     "neutral/randomness.py": r"sample|dropout|initial|weight|train\d|step\d",
     "kernels.py": r"",
@@ -56,7 +59,8 @@ def stages_of(function: str, callers: Iterable[str]) -> list[str]:
 def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     """Whether a cause's place is one that the mutant's function makes. `learned`: see covered.Coverage.told."""
     function = f"{mutant.file}:{mutant.function}"
-    if cause.check == "worker" and is_told(mutant, cause.summary):
+    callers = learned["callers"].get(function, ())
+    if cause.check in RAISED and is_told(mutant, cause.summary, callers):
         return True
     known = [f for f in learned["owners"] if plain(f) == function]
     if mutant.file.endswith(SOURCES):  # C++ runs where it is asked for
@@ -68,7 +72,7 @@ def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     places = {module(p) for p in (cause.where, *cause.also)}
     owners = {o for f in known for o in learned["owners"][f]}
     made = {m for f in known for m in learned["made"].get(f, ())}
-    if cause.check == "worker":  # which weight has another shape, for example
+    if cause.check in RAISED:  # which weight has another shape, for example
         places |= set(re.findall(r"[\w.]+\.[\w.]+", cause.summary.split("\n")[0]))
     if places & owners or any(is_inside(p, m) for p in places for m in made):
         return True
@@ -84,20 +88,30 @@ def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     return any(re.search(p, t) for p in patterns for t in text)
 
 
-def is_told(mutant: Bred, text: str) -> bool:
-    """Whether an error's text names the mutant's function: by a line that the traceback went through, or itself."""
+def is_told(mutant: Bred, text: str, callers: Iterable[str] = ()) -> bool:
+    """Whether an error's text names the mutant's function: a line of it, or of what called it in the same file; itself;
+    the attribute that the mutant's statement makes, as part of a weight's name."""
     lines = re.findall(rf"{re.escape(mutant.file)}\W+(?:line )?(\d+)", text)
-    spans = ((mutant.first, mutant.last), span(mutant))
+    own = {mutant.function, *(c.partition(":")[2] for c in callers if c.startswith(mutant.file))}
+    spans = [(mutant.first, mutant.last), *(span(mutant, function) for function in own)]
+    made = re.findall(r"self\.(\w+) = ", "\n".join(statement(mutant)))
+    if any(re.search(rf"\b{part}\.\w", text) for part in made):
+        return True
     name = mutant.function.rpartition(".")[2]
     return any(first <= int(line) <= last for line in lines for first, last in spans) or (
         bool(name) and re.search(rf"\b{re.escape(name)}(\.__init__)?\(\)", text) is not None
     )
 
 
-def span(mutant: Bred) -> tuple[int, int]:
-    """Lines of the function that a mutant is in; of its statement where it is in none."""
+def statement(mutant: Bred) -> list[str]:
+    """Its lines."""
+    return mutant.path.read_text().splitlines()[mutant.first - 1 : mutant.last]
+
+
+def span(mutant: Bred, name: str) -> tuple[int, int]:
+    """Lines of a function of the mutant's file; of its statement where there is none of that name."""
     for function, node in functions(parsed(mutant.path)):
-        if function == mutant.function and not isinstance(node, ast.ClassDef):
+        if function == name and not isinstance(node, ast.ClassDef):
             return node.lineno, node.end_lineno
     return mutant.first, mutant.last
 

@@ -34,7 +34,8 @@ def groups(outcomes: Iterable[Outcome], seed: int) -> list[tuple[str, list[Bred]
             check = rng.choices(checks, [len(by_check[c]) for c in checks])[0] if checks else ""
             pool = by_check.get(check, [])
             chosen = rng.sample(pool, min(size, len(pool)))
-            apart = {(o.file, o.function) for o in chosen}
+            # a twin with the same change is no difference
+            apart = {(o.file.removeprefix(f"{o.side}_impl/"), o.function) for o in chosen}
             sides = {o.side for o in chosen}
             key = frozenset((o.side, o.name) for o in chosen)
             if len(apart) == size and key not in drawn and (attempt % 2 or len(sides) == 2):
