@@ -29,6 +29,7 @@ from parity.report.page import bred, render
 from parity.report.report import Report
 from parity.suite.breeding.table import counted
 from torch_impl import runtime
+from torch_impl.dropout import Dropout
 from torch_impl.ops import regions, training
 
 
@@ -102,6 +103,13 @@ def test_bilinear_weights_are_pytorchs(length, resized):
     wanted = torch.nn.functional.interpolate(x, size=(1, resized), mode="bilinear")[0, :, 0].T
     found = geometry.bilinear_weights(length, resized)
     assert np.allclose(found, wanted.numpy(), atol=1e-14) and np.allclose(found.sum(1), 1)
+
+
+def test_dropout_is_inactive_until_it_is_told():
+    layer, x = Dropout(0.5), torch.ones(50)
+    assert layer(x) is x
+    layer.active = True
+    assert set(layer(x).tolist()) == {0.0, 2.0}
 
 
 def test_what_a_loss_does_not_depend_on_has_no_gradient():

@@ -95,6 +95,8 @@ def test_the_oracle_is_silent_where_it_knows_nothing():
     ):
         found = blamed("fc", check, reference, forced, weights)
         assert not found.guilty and why in found.message
+    gradient = blamed("fc/in[0]", checks.LOCAL_GRADIENTS_64, right, of_linear(1 + 5e-7))
+    assert not gradient.guilty  # central differences tell no more digits
     alone = Verdict("case", check, "fc", Status.FAIL, message="one side only")
     assert name_the_guilty(alone, right, wrong, {}) is alone
 
@@ -134,6 +136,8 @@ def test_steps_without_anything_trained_are_not_run():
     empty = steps(losses=((), ()), names=())
     found = compare_steps("case", empty, empty)
     assert [v.status for v in found if v.check == "steps"] == [Status.NOT_RUN]
+    found = compare_steps("case", empty, steps(losses=((), (2.0,)), names=()))
+    assert "step1/loss" in [v.node for v in found if v.status is Status.FAIL]
     late = steps(losses=((), (2.0,)), names=())
     found = compare_steps("case", late, late)
     assert "step1/loss" in [v.node for v in found] and found[-1].check != "steps"
