@@ -105,6 +105,15 @@ def test_bilinear_weights_are_pytorchs(length, resized):
     assert np.allclose(found, wanted.numpy(), atol=1e-14) and np.allclose(found.sum(1), 1)
 
 
+def test_nearest_indices_are_pytorchs_with_its_float32():
+    for length in range(1, 80, 3):
+        x = torch.arange(length, dtype=torch.float32)[None, None, None]
+        for resized in range(1, 250):
+            wanted = torch.nn.functional.interpolate(x, size=(1, resized), mode="nearest")
+            found = geometry.nearest_index(length, resized)
+            assert found.tolist() == wanted[0, 0, 0].tolist(), (length, resized)
+
+
 def test_dropout_is_inactive_until_it_is_told():
     layer, x = Dropout(0.5), torch.ones(50)
     assert layer(x) is x
