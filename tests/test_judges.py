@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from neutral.data import masks
 from parity.engine import checks, gates
 from parity.engine.blame import name_the_guilty
 from parity.engine.detections import compare_detections
@@ -183,6 +184,15 @@ def test_the_precision_gate_looks_at_detections_and_gradients():
     less = {k: v for k, v in (float32(trace()) | {"ledger": {}}).items() if k != "detections"}
     found = PrecisionGate("case").compare(trace(), float32(trace()) | {"ledger": {}}, less)
     assert checks.DETECTIONS_32 not in {v.check for v in found}
+
+
+def test_counts_of_masks_have_more_than_32_bits():
+    def packed(count: int) -> str:
+        digits = [count >> 5 * k & 31 for k in range(7)]
+        return "".join(chr(48 + d + 32 * (k < 6)) for k, d in enumerate(digits))
+
+    for count in (3, 2**31 + 5, 2**33):
+        assert masks.packed_total(packed(count)) == count
 
 
 def test_numbers_that_come_out_are_the_same_up_to_rounding():

@@ -31,6 +31,7 @@ STAGES = {
     "detr/matcher.py": r"matches",
     "detr/criterion.py": r"loss/|error/|matches",
     "detr/segmentation.py:mask_losses": r"loss_(mask|dice)",
+    "detr/detector.py:Detector.run": r"max in|image|detection|loss",
     "detr/detector.py:Detector.detections": r"detection|panoptic|^image",
     "detr/post_process.py": r"max in|image|\d+/(scores|labels|boxes|masks)|detection",
     "neutral/weights": r"weight|bias|initial|running|in_proj|import|names",
