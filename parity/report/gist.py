@@ -17,6 +17,7 @@ PASS, FAIL, INCONCLUSIVE, NOT_RUN, KNOWN = (status.value for status in Status)
 STATUSES = (PASS, FAIL, INCONCLUSIVE, NOT_RUN, KNOWN)
 NAMES = {"torch": "PyTorch", "jittor": "Jittor"}
 KINDS = {  # of checks, in the order in which things are computed
+    "data": "data",
     "weights": "weights",
     "forward64": "forward 64",
     "choices64": "choices 64",
@@ -35,6 +36,8 @@ OF_CHECK = {
     checks.NAMES: "weights",
     "initial weights": "weights",
     checks.INPUTS: "weights",
+    **dict.fromkeys((checks.BATCHES, checks.CATEGORIES, checks.FLIPS), "data"),
+    checks.BEHIND: "local64",
     checks.INITIAL: "weights",
     checks.PLAIN_64: "forward64",
     checks.LOCAL_PLAIN_64: "local64",
