@@ -52,7 +52,9 @@ def start(name: str, *arguments) -> subprocess.Popen | Copy:
     """The same as it runs, with pipes of text."""
     command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
     source = source_of(framework_of(command))
-    if source.environment != variables(os.environ) or "PYTHONPATH" in os.environ:
+    # what a framework's import leaves in the environment is not for ranks, who settle it for themselves
+    ranks = any(word.startswith("--ranks") for word in command)
+    if ranks or source.environment != variables(os.environ) or "PYTHONPATH" in os.environ:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=ROOT, **pipes)
     errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 closed by communicate
