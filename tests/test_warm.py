@@ -13,6 +13,15 @@ from tests.conftest import LONG
 MISSING = ("no_log.txt", "no_log.txt")
 
 
+@pytest.fixture(autouse=True)
+def of_this_environment(monkeypatch):
+    """A source of copies as this file finds the environment, whatever other tests have left in it."""
+    monkeypatch.setattr(warm, "SOURCES", {})
+    yield
+    for source in warm.SOURCES.values():
+        source.close()
+
+
 def test_a_copy_answers_and_ends_as_a_process_from_scratch_does(monkeypatch):
     copy = warm.start("plot", *MISSING)
     monkeypatch.setenv("ANOTHER_VARIABLE", "1")
