@@ -54,6 +54,7 @@ def nothing_said():
 @pytest.fixture(scope="module")
 def warm_workers():
     """Workers are copies of processes that have imported their framework; nothing else about them changes."""
+    warm.renew()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "launched", warm.launched)
         yield

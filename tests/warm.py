@@ -101,6 +101,13 @@ def source_of(framework: str) -> Source:
     return SOURCES[framework]
 
 
+def renew() -> None:
+    """Sources of another environment than the present one are ended: the next copy has its own."""
+    for framework, source in list(SOURCES.items()):
+        if source.environment != variables(os.environ):
+            SOURCES.pop(framework).close()
+
+
 class Source:
     """The process of which copies are made, one for all tests."""
 
