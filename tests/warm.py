@@ -24,6 +24,7 @@ from pathlib import Path
 from neutral.files import loaded_libraries
 from parity.engine.server import die_with_parent
 from parity.engine.workers import PASSIVE
+from parity.engine.workers import launched as from_scratch
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ["scripts.train", "scripts.evaluate", "scripts.predict", "scripts.record"]
@@ -75,7 +76,7 @@ def launched(command: list[str], *, pass_fds, stdout, stderr, stdin, cwd, env):
     source = source_of(framework) if usual else None
     if source is None or source.environment != variables(env):
         options = {"stdout": stdout, "stderr": stderr, "stdin": stdin, "cwd": cwd, "env": env}
-        return subprocess.Popen(command, pass_fds=pass_fds, **options)
+        return from_scratch(command, pass_fds=pass_fds, **options)
     (fd,) = pass_fds
     command = [FD if word == str(fd) else word for word in command]
     given = {name: env[name] for name in OF_ONE & env.keys()}
