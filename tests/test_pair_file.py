@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from parity import Case, InputError, Status, Workers, check_data, check_initial, examine
+from parity.backends import base
 from parity.engine.everything import Wanted, examine_all
 from parity.engine.pair_file import pair_side
+from parity.engine.pretrained import pretrained
 
 INPUTS = """
 import numpy as np
@@ -250,3 +252,15 @@ def test_a_given_checkpoint_goes_into_both(tmp_path, workers):
     told = OWN["jittor"].format(f"{JITTOR_WAYS[0]}; {check}")
     failed, lost = initial(tmp_path, workers, ways[0], told, 'PRETRAINED = "r.pth"')
     assert not failed
+
+
+def test_after_the_block_every_module_has_its_own_functions_again():
+    base.load("torch")
+    functions = torch.load, torch.hub.load_state_dict_from_url, torch.nn.Module.load_state_dict
+    with pytest.raises(KeyError), pretrained(), pretrained():
+        assert torch.load is torch.serialization.load is not functions[0]
+        network = torch.nn.Linear(2, 2)
+        network.load_state_dict(torch.load("/not/there.pth"))
+        raise KeyError
+    assert functions[0] is torch.load is torch.serialization.load
+    assert functions[1:] == (torch.hub.load_state_dict_from_url, torch.nn.Module.load_state_dict)

@@ -115,8 +115,8 @@ class Backend(Protocol):
 
     # weights of the user's own (in *_loading.py)
 
-    def answer_loads(self) -> list:
-        """From now on the last of the returned list answers loads of weights that are not there (pretrained.py)."""
+    def answering(self, loads):
+        """Context manager: inside, `loads` (engine/pretrained.py) answers loads of weights that are not there."""
 
     def known_shapes(self, name: str) -> dict[str, tuple[int, ...]]:
         """Of the framework's own classifier of that name, by name; {} where there is none."""

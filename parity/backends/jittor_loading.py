@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import jittor_setup
 from parity.backends import replacing
@@ -11,36 +13,33 @@ from parity.backends import replacing
 jt = jittor_setup.import_jittor()
 
 
-@functools.cache
-def answer_loads() -> list:
-    """From now on the last of the returned list, where there is one (engine/pretrained.py: Loads), answers what asks
-    for weights that are not there."""
-    active: list = []
+@contextmanager
+def answering(loads) -> Iterator[None]:
+    """Within the block `loads` (engine/pretrained.py: Loads) answers what asks for weights that are not there."""
     load, put = jt.load, jt.nn.Module.load_parameters  # Module.load calls both
     fetch = importlib.import_module("jittor_utils.misc").download_url_to_local
 
     @functools.wraps(load)
     def load_file(path):
-        lost = active and active[-1].is_lost(path)
-        return as_vars(active[-1].answer(str(path))) if lost else load(path)
+        return as_vars(loads.answer(str(path))) if loads.is_lost(path) else load(path)
 
     @functools.wraps(fetch)
     def download_url_to_local(url, *args, **named):
-        if not (active and active[-1].is_weights(url)):
+        if not loads.is_weights(url):
             fetch(url, *args, **named)
 
     @functools.wraps(put)
     def load_parameters(self, params):
-        if active:
-            own = {n: tuple(x.shape) for n, x in self.state_dict().items()}
-            found = active[-1].filled(params, own)
-            params = params if found is params else as_vars(found)
-        return put(self, params)
+        own = {n: tuple(x.shape) for n, x in self.state_dict().items()}
+        found = loads.filled(params, own)
+        return put(self, params if found is params else as_vars(found))
 
-    replacing.everywhere(load, load_file)
-    replacing.everywhere(fetch, download_url_to_local)
-    jt.nn.Module.load_parameters = load_parameters
-    return active
+    with replacing.replaced({load: load_file, fetch: download_url_to_local}):
+        jt.nn.Module.load_parameters = load_parameters
+        try:
+            yield
+        finally:
+            jt.nn.Module.load_parameters = put
 
 
 def as_vars(found):

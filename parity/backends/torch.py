@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from parity.backends.torch_loading import answer_loads, known_shapes  # noqa: F401 the contract's
+from parity.backends.torch_loading import answering, known_shapes  # noqa: F401 the contract's
 from parity.backends.torch_watching import observing, watching  # noqa: F401 the contract's
 from parity.errors import InputError
 from parity.files import loaded_libraries, resident_memory

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -11,41 +13,40 @@ from torch import nn
 from parity.backends import replacing
 
 
-@functools.cache
-def answer_loads() -> list:
-    """From now on the last of the returned list, where there is one (engine/pretrained.py: Loads), answers what asks
-    for weights that are not there."""
-    active: list = []
+@contextmanager
+def answering(loads) -> Iterator[None]:
+    """Within the block `loads` (engine/pretrained.py: Loads) answers what asks for weights that are not there."""
     load, state_from = torch.load, torch.hub.load_state_dict_from_url
     fetch, put = torch.hub.download_url_to_file, nn.Module.load_state_dict
 
     @functools.wraps(state_from)
     def load_state_dict_from_url(url, *args, **named):
-        return as_tensors(active[-1].answer(url)) if active else state_from(url, *args, **named)
+        return as_tensors(loads.answer(url))
 
     @functools.wraps(fetch)
     def download_url_to_file(url, dst, *args, **named):
-        if not (active and active[-1].is_weights(url)):
+        if not loads.is_weights(url):
             fetch(url, dst, *args, **named)
 
     @functools.wraps(load)
     def load_file(f, *args, **named):
-        lost = active and active[-1].is_lost(f)
-        return as_tensors(active[-1].answer(str(f))) if lost else load(f, *args, **named)
+        lost = loads.is_lost(f)
+        return as_tensors(loads.answer(str(f))) if lost else load(f, *args, **named)
 
     @functools.wraps(put)
     def load_state_dict(self, state_dict, *args, **named):
-        if active:
-            own = {n: tuple(x.shape) for n, x in self.state_dict().items()}
-            found = active[-1].filled(state_dict, own)
-            state_dict = state_dict if found is state_dict else as_tensors(found)
+        own = {n: tuple(x.shape) for n, x in self.state_dict().items()}
+        found = loads.filled(state_dict, own)
+        state_dict = state_dict if found is state_dict else as_tensors(found)
         return put(self, state_dict, *args, **named)
 
-    replacing.everywhere(state_from, load_state_dict_from_url)
-    replacing.everywhere(fetch, download_url_to_file)
-    replacing.everywhere(load, load_file)
-    nn.Module.load_state_dict = load_state_dict
-    return active
+    others = {state_from: load_state_dict_from_url, fetch: download_url_to_file, load: load_file}
+    with replacing.replaced(others):
+        nn.Module.load_state_dict = load_state_dict
+        try:
+            yield
+        finally:
+            nn.Module.load_state_dict = put
 
 
 def as_tensors(found):

@@ -120,9 +120,8 @@ def pretrained(source: str | Path | Mapping[str, str | Path] | None = DRAWN) -> 
             )
     with ExitStack() as stack:
         for backend in base.loaded():
-            loads, active = Loads(source, backend), backend.answer_loads()
-            active.append(loads)
-            stack.callback(active.remove, loads)
+            loads = Loads(source, backend)
+            stack.enter_context(backend.answering(loads))
             stack.enter_context(not_retrieved(loads))
         yield
 
