@@ -234,7 +234,7 @@ class Examination:
         first, second = self.sides
         names = (f"{first} forced 64", f"{first} forced 32", f"{second} forced 32")
         three = [self[name] for name in names]
-        return with_values(compare_local_32(self.gate, *three), *three[1:])
+        return with_values(compare_local_32(self.gate, *three, self.weights), *three[1:])
 
     @property
     def forced(self) -> dict:

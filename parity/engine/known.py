@@ -16,7 +16,7 @@ from parity.engine.consequences import INHERITED, parent_of, run_of
 from parity.engine.gradients import NO_GRADIENT
 from parity.engine.judging import SHAPES, is_narrowed
 from parity.engine.nodes import ROOT, module_of
-from parity.engine.rounding import NORM
+from parity.engine.norms import NORM
 from parity.engine.verdicts import Status, Verdict
 
 LOCAL = (
@@ -74,13 +74,13 @@ def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
     )
     wide = [v for v in verdicts if v.check.startswith("float32")]
     agrees = bool(wide) and not any(v.status is Status.FAIL for v in wide)
-    most = CANCELLED if agrees else AMPLIFIED
-    if has_rounded and all(is_small(v, most) or is_structural(v) for v in left):
-        changed |= {id(v): _known(v, ROUNDED) for v in left if is_small(v, most)}
-        left = [v for v in left if id(v) not in changed]
-    has_norms = any(v.status is Status.KNOWN and NORM in v.message for v in verdicts)
-    if has_norms and all(is_behind_norms(v) or is_structural(v) for v in left):
-        changed |= {id(v): _known(v, NORM) for v in left if is_behind_norms(v)}
+    most = (CANCELLED if agrees else AMPLIFIED) if has_rounded else 0.0
+    norms = [v for v in verdicts if v.status is Status.KNOWN and NORM in v.message]
+    over = max((v.measured / v.limit for v in norms if v.limit), default=0.0)
+    whole = {id(v): ROUNDED for v in left if is_small(v, most)}
+    whole |= {id(v): NORM for v in left if is_behind_norms(v, over)}
+    if all(id(v) in whole or is_structural(v) for v in left):
+        changed |= {id(v): _known(v, whole[id(v)]) for v in left if id(v) in whole}
         left = [v for v in left if id(v) not in changed]
     forward = (checks.LOCAL_FORWARD_64, checks.FORWARD_32)  # the second where float64 was left out
     agree = any(v.check in forward and v.status is Status.PASS for v in verdicts)
@@ -150,12 +150,13 @@ def is_small(verdict: Verdict, most: float) -> bool:
     return whole and verdict.measured is not None and verdict.measured <= most
 
 
-def is_behind_norms(verdict: Verdict) -> bool:
-    """Whether what a whole float32 run shows may have come of batch norms that are known to be less precise."""
+def is_behind_norms(verdict: Verdict, over: float) -> bool:
+    """Whether what a whole float32 run shows may have come of norms that are known to be less precise, `over` times
+    what a layer may be."""
     whole = verdict.check in INHERITED and verdict.check.startswith("float32")
-    return (
-        whole and bool(verdict.limit) and verdict.measured <= gates.PRECISION_FACTOR * verdict.limit
-    )
+    if not whole or not verdict.limit or verdict.measured is None:
+        return False
+    return verdict.measured <= gates.PRECISION_FACTOR * over * verdict.limit
 
 
 def is_structural(verdict: Verdict) -> bool:

@@ -9,6 +9,7 @@ module's arguments the module that called it, of its results itself; backward th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from parity.engine import gates, kinds
 from parity.engine.aligned import aligned
@@ -26,9 +27,10 @@ from parity.engine.detections import array_at, compare_detections
 from parity.engine.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
 from parity.engine.judging import SHAPES, SIDES, judge, judge_nodes
 from parity.engine.nodes import OUTSIDE, call_of, callers_of, module_of, parameter_owner
+from parity.engine.norms import with_norms
 from parity.engine.outcomes import compare_plain
 from parity.engine.precision import PrecisionGate
-from parity.engine.rounding import summation_errors, with_norms
+from parity.engine.rounding import summation_errors
 from parity.engine.semantic import compare_losses, flatten_losses
 from parity.engine.verdicts import Status, Verdict
 
@@ -138,11 +140,16 @@ def gradient_owner(reference: Mapping) -> Callable[[str, str], str]:
 
 
 def compare_local_32(
-    gate: PrecisionGate, exact: Mapping, reference: Mapping, candidate: Mapping
+    gate: PrecisionGate,
+    exact: Mapping,
+    reference: Mapping,
+    candidate: Mapping,
+    weights: Mapping = MappingProxyType({}),
 ) -> list[Verdict]:
     """The precision gate on forced float32 runs of both sides.
 
-    `exact` is the float64 reference forced with the same float32 values, so that what both sides inherit is exact.
+    `exact` is the float64 reference forced with the same float32 values, so that what both sides inherit is exact;
+    `weights` are what both sides were given.
     """
     owners, three = exact["owners"], (exact, reference, aligned(exact, candidate))
     nodes = [t["nodes"] for t in three]
@@ -154,7 +161,7 @@ def compare_local_32(
         found = gate.gradients(LOCAL_GRADIENTS_32, gradients, "local gradients")
         verdicts += [v.but(owner=owner_of(section, v.node)) for v in found]
     return [
-        placed(with_norms(v, exact, candidate, gate.sides), *three[1:])
+        placed(with_norms(v, exact, candidate, weights, gate.sides), *three[1:])
         if v.status is Status.FAIL
         else v
         for v in verdicts

@@ -92,7 +92,8 @@ def compare(*records: Record | Path | str, floors: Mapping[str, Floors] | None =
         return Result(compare_local_64(case, *opened, weights, sides), environment)
     if dtypes == ("float64", "float32", "float32"):
         if forced:
-            return Result(compare_local_32(gate, *opened), environment)
+            weights = weights_of(about[0])
+            return Result(compare_local_32(gate, *opened, weights), environment)
         return Result(gate.compare(*opened), environment)
     raise InputError(
         f"records of {', '.join(dtypes)}: give float64 and float64 (semantics), or float64, float32 of the "

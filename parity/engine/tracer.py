@@ -20,6 +20,7 @@ from parity.backends.base import Backend
 from parity.engine import places, tree
 from parity.engine.aligned import unlike_modules
 from parity.engine.crashes import MISFIT, describe, is_refusal
+from parity.engine.layers import describe_module
 from parity.engine.nodes import OUTSIDE, ROOT, module_of
 
 
@@ -285,15 +286,3 @@ class Tracer:
         return {
             name: describe_module(module, self.backend) for name, module in self.modules.items()
         }
-
-
-def describe_module(module, backend: Backend) -> dict:
-    """{"type": class, "leaf": no modules inside, "holds": tensors, "code": FILE:LINE, ATTRIBUTE: plain value}."""
-    plain = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in vars(module).items()
-        if not name.startswith("_") and tree.is_plain(value)
-    }
-    leaf = not any(True for _ in module.children())
-    about = {"type": type(module).__name__, "leaf": leaf, "code": places.of_module(module)}
-    return plain | about | {"holds": len(backend.named_tensors(module))}
