@@ -251,6 +251,8 @@ def test_one_fact_of_the_data_is_one_cause():
         data(checks.BATCHES, f"seed0/batch{k}[1][{k}][labels]", f"labels off by one: {k} for 1")
         for k in range(3)
     ]
+    other = "numbered otherwise: 1 is 0, 18 is 2"
+    labels.append(data(checks.BATCHES, "seed0/batch3[1][labels]", other))
     pixels = data(checks.BATCHES, "seed0/batch0[0]", "0.00392157 times the range (0 to 1 ...)")
     sizes = [
         data(checks.BATCHES, "seed0/batch0[0]", "sizes 30 x 40 and 32 x 40: another resize"),
@@ -269,3 +271,12 @@ def test_the_gradient_of_what_one_side_alone_trains_is_told_by_the_names():
     assert cause.check == checks.NAMES and cause.consequences == 1
     other = gradient.but(node="bn1/in[0]")
     assert len(causes_of([frozen, other])) == 2
+
+
+@pytest.mark.parametrize(("error", "count"), [("ValueError: no such shape", 1), ("OSError: full", 2)])
+def test_training_steps_that_end_as_the_run_before_are_no_cause_of_their_own(error, count):
+    before = fail("worker", "(model)", kind=kinds.CRASH, guilty="jittor")
+    before = before.but(message="jittor raised ValueError: no such shape\nmodel.py:3, in execute: f(x)")
+    again = fail("worker", "training steps", message=f"jittor: {error}")
+    again = again.but(case=f"{again.case}: training steps")
+    assert len(causes_of([before, again])) == count

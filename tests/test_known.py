@@ -183,3 +183,21 @@ def test_an_output_that_nothing_reads_may_have_another_shape():
     behind = of(checks.FORWARD_32, "b", "torch: shapes differ: (2,) and (3,)")
     assert statuses(with_known([*found, behind])).count("KNOWN") == 0
     assert statuses(with_known([*found[:3], found[4]])).count("KNOWN") == 0, "it has a gradient"
+
+
+def test_an_output_that_nothing_reads_may_be_none():
+    """Attention weights that one side does not give, in a whole run with a constant rounded to float32."""
+
+    def weights(check: str, what: str, kind: str) -> Verdict:
+        return Verdict("pair", check, f"{what}[1]", Status.FAIL, kind=kind, owner=what)
+
+    def none(what: str) -> list[Verdict]:
+        plain = weights(checks.LOCAL_PLAIN_64, what, kinds.DTYPE)
+        plain = plain.but(message="which side is INCONCLUSIVE; None in jittor, no plain value in torch")
+        return [weights(checks.LOCAL_FORWARD_64, what, kinds.MISSING), plain]
+
+    inside, outside = none("attention"), none("(model)")
+    assert set(statuses(with_known([*ROUNDED, *inside]))) == {"PASS", "KNOWN"}
+    assert "FAIL" in statuses(with_known([*ROUNDED, *outside])), "the user reads what the model gives"
+    wrong = verdict(checks.LOCAL_FORWARD_64, "b", 0.1, owner="b")
+    assert statuses(with_known([*inside, wrong])).count("FAIL") >= 2

@@ -98,6 +98,9 @@ class Backend(Protocol):
         """Context manager that gives a dictionary: L2 norms by name of the gradients that backward passes inside of it
         find for these tensors, added up."""
 
+    def watching_updates(self, note: Callable):
+        """Context manager: note(optimiser) before each update that one of the framework's optimisers makes inside."""
+
     def set_mode(self, model, training: bool) -> None: ...
 
     def update(self, tensor, value) -> None:

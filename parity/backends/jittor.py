@@ -23,12 +23,33 @@ nn = jt.nn
 NAME = "jittor"
 
 
+class _Flags:
+    """Jittor's flags, but for a port's own use_cuda = 1 while the harness runs it on the CPU: it stays there."""
+
+    on_cpu = False
+
+    def __init__(self, own):
+        vars(self)["own"] = own
+
+    def __getattr__(self, name: str):
+        return getattr(self.own, name)
+
+    def __setattr__(self, name: str, value) -> None:
+        if name != "use_cuda" or not _Flags.on_cpu:
+            setattr(self.own, name, value)
+
+
+jt.flags = _Flags(jt.flags)
+
+
 def configure(device: str, dtype: str) -> None:
     if device == "cuda" and not jt.has_cuda:
         raise InputError(
             "--parity-device cuda: Jittor finds no usable CUDA GPU; use cpu, or see scripts/doctor"
         )
+    _Flags.on_cpu = False
     jt.flags.use_cuda = int(device == "cuda")
+    _Flags.on_cpu = device == "cpu"
     jt.flags.auto_convert_64_to_32 = int(dtype == "float32")
     if dtype == "float64":
         importlib.import_module("jittor_setup.float64").install()
@@ -223,6 +244,22 @@ def watching_gradients(tensors: Mapping):
         yield found
     finally:
         jt.grad = original
+
+
+@contextmanager
+def watching_updates(note: Callable):
+    """By pre_step, which the step of every optimiser begins with."""
+    original = jt.optim.Optimizer.pre_step
+
+    def noting(optimiser, *rest, **named):
+        note(optimiser)
+        return original(optimiser, *rest, **named)
+
+    jt.optim.Optimizer.pre_step = noting
+    try:
+        yield
+    finally:
+        jt.optim.Optimizer.pre_step = original
 
 
 def set_mode(model, training: bool) -> None:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from parity.backends import torch_staying
 from parity.backends.torch_loading import answering, known_shapes  # noqa: F401 the contract's
 from parity.backends.torch_watching import observing, watching  # noqa: F401 the contract's
 from parity.errors import InputError
@@ -26,6 +28,7 @@ def configure(device: str, dtype: str) -> None:
         raise InputError(
             "--parity-device cuda: PyTorch finds no usable CUDA GPU; use cpu, or see scripts/doctor"
         )
+    torch_staying.stay(device == "cpu")
     torch.set_default_dtype(getattr(torch, dtype))
     # a default device makes every call of PyTorch's pass through Python: none for the CPU, the default anyway
     torch.set_default_device(None if device == "cpu" else device)
@@ -216,6 +219,15 @@ def watching_gradients(tensors: Mapping[str, torch.Tensor]):
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def watching_updates(note: Callable):
+    hook = register_optimizer_step_pre_hook(lambda optimiser, *_: note(optimiser))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def set_mode(model: nn.Module, training: bool) -> None:

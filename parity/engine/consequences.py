@@ -31,6 +31,7 @@ INHERITED = (  # of whole runs: what differs there was made somewhere
     *(checks.GRADIENTS_32, *checks.OWN_VALUES, checks.DISPLACEMENT),
 )
 TOTAL = "loss/total"
+CRASHED = "worker"
 
 
 def run_of(case: str) -> str:
@@ -68,6 +69,7 @@ class Followers:
             or self.is_around(verdict)
             or self.is_held(verdict)
             or is_of_frozen(verdict, self.failed)
+            or is_crash_again(verdict, self.failed)
         )
 
     def is_unfed(self, verdict: Verdict) -> bool:
@@ -115,6 +117,15 @@ def is_of_frozen(verdict: Verdict, failed: list[Verdict]) -> bool:
         return False
     forward = set(LOCAL) - set(BACKWARD)
     return not any(v.node == verdict.node and v.check in forward for v in failed)
+
+
+def is_crash_again(verdict: Verdict, failed: list[Verdict]) -> bool:
+    """Whether training steps end with the error that one side raised before, without them: told once, with its place."""
+    side, _, error = verdict.message.partition(": ")
+    if verdict.check != CRASHED or not error or run_of(verdict.case) == verdict.case:
+        return False
+    told = f"{side} raised {error}".partition("\n")[0]
+    return any(v.message.partition("\n")[0] == told for v in failed if v.case != verdict.case)
 
 
 def parted_before(groups: dict, inherited: list[Verdict]) -> list[Verdict]:

@@ -45,6 +45,8 @@ HELD = "on one side only; all that what holds it computes agrees"
 FORWARD = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
 PASSES = (*FORWARD, checks.FORWARD_64, checks.FORWARD_32)
 UNREAD = "an output that nothing reads; all else agrees"
+PLAIN = (checks.PLAIN_64, checks.LOCAL_PLAIN_64)
+NONE = re.compile(r"(^|; )None in .*, no plain value in ")
 FURTHER = re.compile(r"\[[1-9]\d*\]$")  # an output behind the first
 
 
@@ -63,11 +65,23 @@ def with_known(verdicts: Iterable[Verdict]) -> list[Verdict]:
 
 def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
     """KNOWN verdicts of one examination, by the id of what they replace."""
-    changed = {id(v): _known(v, UNREAD) for v in unread(verdicts)}
-    verdicts = [v for v in verdicts if id(v) not in changed]
+    odd = unread(verdicts)
+    if not odd:
+        return _known_besides(verdicts)
+    apart = {id(v): _known(v, UNREAD) for v in odd}
+    rest = [v for v in verdicts if id(v) not in apart]
+    changed = _known_besides(rest)
+    left = (v for v in rest if v.status is Status.FAIL and id(v) not in changed)
+    if any(v.check in PASSES and not is_structural(v) for v in left):
+        return _known_besides(verdicts)
+    return changed | apart
+
+
+def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
+    """The same without outputs that nothing reads."""
     failed = [v for v in verdicts if v.status is Status.FAIL]
     narrow = {(v.check, v.node): v for v in verdicts if v.check in NARROW.values()}
-    changed |= {id(v): _known(v, ROUNDED) for v in failed if is_rounded(v, narrow)}
+    changed = {id(v): _known(v, ROUNDED) for v in failed if is_rounded(v, narrow)}
     left = [v for v in failed if id(v) not in changed]
     has_rounded = bool(changed) or any(
         v.status is Status.KNOWN and ROUNDED in v.message for v in verdicts
@@ -91,17 +105,19 @@ def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
 
 
 def unread(verdicts: list[Verdict]) -> list[Verdict]:
-    """FAILs of further outputs of modules that have another shape, where nothing leads to a gradient of theirs and all
-    that comes of forward passes besides agrees: nobody reads them."""
+    """FAILs of further outputs of modules inside that have another shape, where nothing leads to a gradient of theirs,
+    or are None on one side: nobody reads them if all that comes of forward passes besides agrees."""
     still = {v.node for v in verdicts if v.message == NO_GRADIENT and v.status is Status.PASS}
-    failed = [v for v in verdicts if v.check in PASSES and v.status is Status.FAIL]
-    found = [
+    failed = [v for v in verdicts if v.status is Status.FAIL and module_of(v.node) != ROOT]
+    return [
         v
         for v in failed
-        if v.node in still and SHAPES in v.message and FURTHER.search(v.node.partition("#")[0])
+        if FURTHER.search(v.node.partition("#")[0])
+        and (
+            (v.check in PASSES and v.node in still and SHAPES in v.message)
+            or (v.check in PLAIN and NONE.search(v.message))
+        )
     ]
-    others = {id(v) for v in failed if not is_structural(v)} - {id(v) for v in found}
-    return [] if others else found
 
 
 class Holders:

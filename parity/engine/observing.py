@@ -33,7 +33,7 @@ def has_own_step(server) -> bool:
 def one_step(server, inputs, step: int) -> dict:
     """In a worker: what the step returned, and what it left behind.
 
-    numbers, rates: by name; held: arrays by name of what EMA holds; state: parameters and buffers by the reference's
+    numbers, rates: by name, of optimisers those that its last update used; held: arrays by name of what EMA holds; state: parameters and buffers by the reference's
     names; gradients: their L2 norms by name, summed over backward passes; trainable: names; modes: whether each module
     was in training mode when it was called; classes: of the modules.
     """
@@ -43,6 +43,7 @@ def one_step(server, inputs, step: int) -> dict:
         *(runner.wholes, runner.hidden),
     )
     modes: dict[str, bool] = {}
+    used: dict[int, list[float]] = {}  # rates by the optimiser's id
     modules = {name or "(model)": module for name, module in runner.modules().items()}
 
     def noting(name: str):
@@ -59,6 +60,7 @@ def one_step(server, inputs, step: int) -> dict:
         for name, module in modules.items():
             stack.callback(backend.surround(module, noting(name)))
         gradients = stack.enter_context(backend.watching_gradients(runner.tensors))
+        stack.enter_context(backend.watching_updates(lambda o: used.update({id(o): rates_of(o)})))
         model = runner.subject.model
         returned = runner.subject.train_step(model, runner.prepare(inputs), step)
     runner.optimiser = runner.optimiser or "the subject's own"  # what was built is used up
@@ -66,7 +68,7 @@ def one_step(server, inputs, step: int) -> dict:
     if returned is not None and not isinstance(returned, Mapping):
         returned = {"loss": returned}
     for name, value in (returned or {}).items():
-        sort(runner, name, value, found)
+        sort(runner, name, value, found, used)
     return found | {
         "state": runner.state(),
         "gradients": whole_norms(gradients, runner),
@@ -87,11 +89,12 @@ def whole_norms(norms: Mapping[str, float], runner) -> dict[str, float]:
     return {name: math.sqrt(x) for name, x in squares.items()}
 
 
-def sort(runner, name: str, value, found: dict) -> None:
-    """One value that a step returned, where it belongs; InputError for what is none of these."""
+def sort(runner, name: str, value, found: dict, used: Mapping) -> None:
+    """One value that a step returned, where it belongs; InputError for what is none of these. used: rates by the
+    optimiser's id, for a schedule may have gone on since."""
     backend = runner.backend
     if hasattr(value, "param_groups"):
-        found["rates"][name] = rates_of(value)
+        found["rates"][name] = used.get(id(value)) or rates_of(value)
         return
     if backend.is_tensor(value) and int(np.prod(value.shape)) == 1:
         value = float(backend.to_numpy(value).reshape(()))
