@@ -273,10 +273,14 @@ def test_the_gradient_of_what_one_side_alone_trains_is_told_by_the_names():
     assert len(causes_of([frozen, other])) == 2
 
 
-@pytest.mark.parametrize(("error", "count"), [("ValueError: no such shape", 1), ("OSError: full", 2)])
+@pytest.mark.parametrize(
+    ("error", "count"), [("ValueError: no such shape", 1), ("OSError: full", 2)]
+)
 def test_training_steps_that_end_as_the_run_before_are_no_cause_of_their_own(error, count):
     before = fail("worker", "(model)", kind=kinds.CRASH, guilty="jittor")
-    before = before.but(message="jittor raised ValueError: no such shape\nmodel.py:3, in execute: f(x)")
+    before = before.but(
+        message="jittor raised ValueError: no such shape\nmodel.py:3, in execute: f(x)"
+    )
     again = fail("worker", "training steps", message=f"jittor: {error}")
     again = again.but(case=f"{again.case}: training steps")
     assert len(causes_of([before, again])) == count

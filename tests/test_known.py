@@ -193,11 +193,15 @@ def test_an_output_that_nothing_reads_may_be_none():
 
     def none(what: str) -> list[Verdict]:
         plain = weights(checks.LOCAL_PLAIN_64, what, kinds.DTYPE)
-        plain = plain.but(message="which side is INCONCLUSIVE; None in jittor, no plain value in torch")
+        plain = plain.but(
+            message="which side is INCONCLUSIVE; None in jittor, no plain value in torch"
+        )
         return [weights(checks.LOCAL_FORWARD_64, what, kinds.MISSING), plain]
 
     inside, outside = none("attention"), none("(model)")
     assert set(statuses(with_known([*ROUNDED, *inside]))) == {"PASS", "KNOWN"}
-    assert "FAIL" in statuses(with_known([*ROUNDED, *outside])), "the user reads what the model gives"
+    assert "FAIL" in statuses(with_known([*ROUNDED, *outside])), (
+        "the user reads what the model gives"
+    )
     wrong = verdict(checks.LOCAL_FORWARD_64, "b", 0.1, owner="b")
     assert statuses(with_known([*inside, wrong])).count("FAIL") >= 2

@@ -63,7 +63,10 @@ def half():
 def test_both_halves_may_ask_for_a_gpu(tmp_path):
     for name, text in (("reference.py", REFERENCE), ("port.py", PORT)):
         (tmp_path / name).write_text(text)
-    sides = Side(f"{tmp_path}/reference.py:half", "torch"), Side(f"{tmp_path}/port.py:half", "jittor")
+    sides = (
+        Side(f"{tmp_path}/reference.py:half", "torch"),
+        Side(f"{tmp_path}/port.py:half", "jittor"),
+    )
     inputs = (np.random.default_rng(0).standard_normal((2, 3)),)
     with Workers(*sides) as workers:
         found = examine(Case("gpu", *sides, lambda: inputs), workers)

@@ -12,7 +12,9 @@ from torch import nn
 
 MAKING = ("arange", "as_tensor", "empty", "eye", "full", "linspace", "logspace", "ones")
 MAKING += ("rand", "randint", "randn", "randperm", "tensor", "zeros")
-MAKING += tuple(f"{name}_like" for name in ("empty", "full", "ones", "rand", "randint", "randn", "zeros"))
+MAKING += tuple(
+    f"{name}_like" for name in ("empty", "full", "ones", "rand", "randint", "randn", "zeros")
+)
 METHODS = ("to", *(f"new_{name}" for name in ("empty", "full", "ones", "tensor", "zeros")))
 _before: list[tuple[object, str, Callable]] = []
 
@@ -29,7 +31,9 @@ def stay(on_cpu: bool) -> None:
             _replace(owner, name, _elsewhere(getattr(owner, name)))
     for owner in (torch.Tensor, nn.Module):
         _replace(owner, "cuda", lambda it, *_, **__: it)
-    _replace(torch, "compile", lambda model=None, **_: model if model is not None else lambda it: it)
+    _replace(
+        torch, "compile", lambda model=None, **_: model if model is not None else lambda it: it
+    )
     _replace(torch.jit, "script", lambda it, *_, **__: it)
 
 

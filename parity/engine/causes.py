@@ -156,7 +156,9 @@ def _of_data(verdict: Verdict) -> str:
     if "left to right" in text:
         return "flips"
     parts = [x for x in re.findall(r"\[(\w+)\]", verdict.node) if not x.isdigit()]
-    if text.startswith(("labels off by", "numbered otherwise")):  # by the labels that a batch happens to have
+    if text.startswith(
+        ("labels off by", "numbered otherwise")
+    ):  # by the labels that a batch happens to have
         text = "numbers"
     return f"{parts[-1:]} {re.sub(r'[-+.0-9]+', '#', text)}"
 

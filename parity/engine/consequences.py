@@ -120,7 +120,7 @@ def is_of_frozen(verdict: Verdict, failed: list[Verdict]) -> bool:
 
 
 def is_crash_again(verdict: Verdict, failed: list[Verdict]) -> bool:
-    """Whether training steps end with the error that one side raised before, without them: told once, with its place."""
+    """Whether training steps end with the error that one side raised before, without them: told there."""
     side, _, error = verdict.message.partition(": ")
     if verdict.check != CRASHED or not error or run_of(verdict.case) == verdict.case:
         return False
