@@ -34,8 +34,8 @@ def one_step(server, inputs, step: int) -> dict:
     """In a worker: what the step returned, and what it left behind.
 
     numbers, rates: by name, of optimisers those of the last update; held: arrays by name of what EMA holds; state:
-    parameters and buffers by the reference's names; gradients: their L2 norms by name, summed over backward passes; trainable: names; modes: whether each module
-    was in training mode when it was called; classes: of the modules.
+    parameters and buffers by the reference's names; gradients: their L2 norms by name, summed over backward passes;
+    trainable: names; modes: whether each module was in training mode when it was called; classes: of the modules.
     """
     runner, backend = server.runner, server.backend
     trainable = visible(
