@@ -40,8 +40,8 @@ def configure(device: str, dtype: str, deterministic: bool = False) -> None:
         )
     jt.flags.use_cuda = int(device == "cuda")
     jt.flags.auto_convert_64_to_32 = int(dtype == "float32")
-    if dtype == "float64":
-        importlib.import_module("jittor_setup.float64").install()  # which imports Jittor
+    products = importlib.import_module("jittor_setup.float64")  # which imports Jittor
+    products.install() if dtype == "float64" else products.install_batched()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Products and convolutions of float64, in the place of Jittor's own (gemm.py and products_cuda.py say why, and how).
 
 `install` puts them behind jt.nn's functions and modules, so that a user's own module has them too; any other
-dtype and every form that is not here go on to what was there before.
+dtype and every form that is not here go on to what was there before. `install_batched` does it for float32's
+products of many matrices on the CPU, which only this project's own models ask for.
 
 A product and a convolution alike are linear in each of two tensors. Call the third tensor their result: then
 the gradient of either of the two is linear in the other and in the third's gradient, and the gradients of
@@ -11,7 +12,7 @@ and a transposed convolution is a convolution's second face.
 
 from __future__ import annotations
 
-from functools import wraps
+from functools import cache, wraps
 
 import jittor as jt
 
@@ -31,7 +32,7 @@ class Face(jt.Function):
     def execute(self, first: Tensor, second: Tensor, form: Form, wanted: int):
         return jt.code(
             form.shapes[wanted],
-            "float64",
+            form.dtype,
             [computed(first), computed(second)],
             cpu_header=form.header,
             cpu_src=form.sources[wanted],
@@ -56,9 +57,9 @@ def find(first: Tensor, second: Tensor, form: Form, wanted: int) -> Tensor:
     return Face(first, second, form, wanted)(first, second, form, wanted)
 
 
-def takes(*tensors) -> bool:
+def takes(*tensors, dtype: str = "float64") -> bool:
     """Whether this is for the kernels here."""
-    return all(isinstance(x, Tensor) and str(x.dtype) == "float64" for x in tensors)
+    return all(isinstance(x, Tensor) and str(x.dtype) == dtype for x in tensors)
 
 
 # products
@@ -67,7 +68,8 @@ def takes(*tensors) -> bool:
 def product(a: Tensor, b: Tensor, transposed: bool) -> Tensor:
     """a [B, M, K], b [B, K, N] or, `transposed`, [B, N, K] -> [B, M, N]."""
     columns = b.shape[1 if transposed else 2]
-    return find(a, b, product_form(*a.shape[:2], columns, a.shape[2], transposed), 2)
+    form = product_form(*a.shape[:2], columns, a.shape[2], transposed, str(a.dtype))
+    return find(a, b, form, 2)
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
@@ -87,11 +89,21 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     return product(*flat, False).reshape(*front, a.shape[-2], b.shape[-1])
 
 
-def can_multiply(a, b) -> bool:
-    if not (takes(a, b) and a.ndim >= 2 and b.ndim >= 2 and a.shape[-1] == b.shape[-2]):
+def fit(a: Tensor, b: Tensor) -> bool:
+    """Whether these are matrices that can be multiplied."""
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
         return False
     front = zip(a.shape[-3::-1], b.shape[-3::-1])
     return a.shape[-1] > 0 and all(n == m or 1 in (n, m) for n, m in front)
+
+
+def can_multiply(a, b) -> bool:
+    return takes(a, b) and fit(a, b)
+
+
+def can_multiply_batched(a, b) -> bool:
+    # one right factor for all is oneDNN's, and everything cuBLAS's
+    return takes(a, b, dtype="float32") and b.ndim > 2 and fit(a, b) and not jt.flags.use_cuda
 
 
 def matmul_transpose(a: Tensor, b: Tensor) -> Tensor:
@@ -182,13 +194,23 @@ def prefer_in_module(own, accepts, module: type, options: tuple[str, ...]) -> No
     module.execute = execute
 
 
+def prefer_product(accepts) -> None:
+    nn = jt.nn
+    nn.matmul = jt.matmul = prefer(matmul, accepts, nn.matmul)
+    Tensor.matmul = Tensor.__matmul__ = nn.matmul
+
+
+@cache
+def install_batched() -> None:
+    """Once for a process; again does nothing."""
+    prefer_product(can_multiply_batched)
+
+
+@cache
 def install() -> None:
     """Once for a process; again does nothing."""
     nn = jt.nn
-    if hasattr(nn.matmul, "__wrapped__"):
-        return
-    nn.matmul = jt.matmul = prefer(matmul, can_multiply, nn.matmul)
-    Tensor.matmul = Tensor.__matmul__ = nn.matmul
+    prefer_product(can_multiply)
     nn.matmul_transpose = prefer(matmul_transpose, can_multiply_transposed, nn.matmul_transpose)
     nn.conv2d = nn.conv = prefer(conv2d, can_convolve, nn.conv2d)
     nn.conv_transpose = nn.conv_transpose2d = prefer(

@@ -1,6 +1,6 @@
-"""The three faces of products and convolutions of float64: shapes, C++ for the CPU and for CUDA, and what it reads.
+"""The three faces of products and convolutions: shapes, C++ for the CPU and for CUDA, and what it reads.
 
-float64.py runs them; no framework here.
+float64.py runs them; no framework here. float32: products on the CPU only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from jittor_setup import gemm, products_cuda
 
 PLACES = ("batch", "row", "column")
+REAL = {"float64": "#define PRODUCTS_REAL double", "float32": "#define PRODUCTS_REAL float"}
 SHAPE = """
     auto n = [&](const char* name) { return (products::Index)data[name]; };
     products::Shape shape = {n("batch"), n("channels"), n("height"), n("width"), n("outputs"), n("groups"),
@@ -42,6 +43,7 @@ class Form:
     sources: tuple[str, str, str]
     cuda_header: str
     cuda_sources: tuple[str, str, str]
+    dtype: str
     data: tuple[dict, dict, dict] = field(repr=False)
 
 
@@ -50,7 +52,9 @@ def strides(rows: int, columns: int, transposed: bool) -> tuple[int, int, int]:
     return rows * columns, *((1, rows) if transposed else (columns, 1))
 
 
-def product_form(batch: int, rows: int, columns: int, depth: int, transposed: bool) -> Form:
+def product_form(
+    batch: int, rows: int, columns: int, depth: int, transposed: bool, dtype: str = "float64"
+) -> Form:
     """c [batch, rows, columns] = a [batch, rows, depth] b [batch, depth, columns], b kept as [..., columns, depth]
     when it is `transposed`."""
     at = {
@@ -74,9 +78,9 @@ def product_form(batch: int, rows: int, columns: int, depth: int, transposed: bo
         numbers("aT", "c", "b", (depth, columns, rows)),
         numbers("a", "b", "c", (rows, columns, depth)),
     )
-    header = gemm.ENGINE + gemm.MATRICES + gemm.END
+    header = REAL[dtype] + gemm.ENGINE + gemm.MATRICES + gemm.END
     cuda = products_cuda.PRODUCT, (products_cuda.MULTIPLY,) * 3
-    return Form(shapes, header, (MULTIPLY,) * 3, *cuda, data)
+    return Form(shapes, header, (MULTIPLY,) * 3, *cuda, dtype, data)
 
 
 def both(n: int | tuple[int, int]) -> tuple[int, int]:
@@ -96,6 +100,10 @@ def convolution_form(x, weight, out, stride, padding, dilation, groups: int) -> 
         "dilation": dilation,
     }
     numbers |= {f"{name}{axis}": pair[axis] for name, pair in pairs.items() for axis in (0, 1)}
-    header = gemm.ENGINE + gemm.MATRICES + gemm.CONVOLUTION + gemm.WEIGHTS + gemm.END
+    header = (
+        REAL["float64"] + gemm.ENGINE + gemm.MATRICES + gemm.CONVOLUTION + gemm.WEIGHTS + gemm.END
+    )
     cuda = products_cuda.CONVOLVE, CONVOLVE
-    return Form((list(x), list(weight), list(out)), header, CONVOLVE, *cuda, (numbers,) * 3)
+    return Form(
+        (list(x), list(weight), list(out)), header, CONVOLVE, *cuda, "float64", (numbers,) * 3
+    )

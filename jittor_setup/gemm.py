@@ -1,15 +1,14 @@
-"""C++ for products and convolutions of float64 on the CPU: one blocked matrix product, and what it multiplies.
+"""C++ for products and convolutions on the CPU: one blocked matrix product, and what it multiplies.
 
-Jittor 1.3.11 has float64 products and convolutions as loops over every factor, some seventy times slower than
-those of float32, which oneDNN computes. float64.py runs these instead.
+Jittor 1.3.11 has those of float64, and products of many matrices of any dtype, as loops over every factor, some
+seventy times slower than what oneDNN computes. float64.py runs these instead. PRODUCTS_REAL: double or float.
 
 A product is cut into blocks that one thread owns from the first addition to the last: each element is summed
 over the depth in runs of DEPTH, in order, whatever the number of threads, so results repeat bit for bit.
 Blocks are packed into panels (Goto and van de Geijn 2008); what is packed is either a matrix or, for
 convolutions, what the kernel's window sees, without a matrix of windows ever being written.
 
-B batch, C and O channels in and out, G groups, H and W the map's size, P and Q the output's, R and S the
-kernel's.
+B batch, C and O channels in and out, G groups; sizes: H and W the map's, P and Q the output's, R and S the kernel's.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ ENGINE = """
 #include <omp.h>
 
 namespace products {
+typedef PRODUCTS_REAL Real;
 typedef long long Index;
 
 #if defined(__AVX512F__)
@@ -32,13 +32,13 @@ const int BYTES = 32, MR = 4;
 #else
 const int BYTES = 16, MR = 4;
 #endif
-typedef double Lane __attribute__((vector_size(BYTES), may_alias));
-const int LANES = BYTES / 8, WIDE = 3, NR = LANES * WIDE;  // with MR * WIDE sums every register is in use
+typedef Real Lane __attribute__((vector_size(BYTES), may_alias));
+const int LANES = BYTES / sizeof(Real), WIDE = 3, NR = LANES * WIDE;  // with MR * WIDE sums every register is in use
 const Index ROWS = 192, COLUMNS = 144, DEPTH = 128;  // a block of each factor and of the sums fit into the L2 cache
 
 static inline Index up(Index n, Index unit) { return (n + unit - 1) / unit * unit; }
 // sums [MR, NR], rows `stride` apart, += a [depth, MR] transposed times b [depth, NR]
-static inline void tile(Index depth, const double* a, const double* b, double* sums, Index stride) {
+static inline void tile(Index depth, const Real* a, const Real* b, Real* sums, Index stride) {
     Lane sum[MR][WIDE] = {};
     for (Index k = 0; k < depth; k++, a += MR, b += NR) {
         Lane row[WIDE];
@@ -53,8 +53,8 @@ static inline void tile(Index depth, const double* a, const double* b, double* s
 }
 
 struct Buffer {
-    double* p;
-    explicit Buffer(Index n) : p((double*)aligned_alloc(64, up(n * 8 + 8, 64))) {}
+    Real* p;
+    explicit Buffer(Index n) : p((Real*)aligned_alloc(64, up(n * sizeof(Real) + 8, 64))) {}
     ~Buffer() { free(p); }
 };
 
@@ -107,30 +107,30 @@ struct Matrix { Index batch, row, column; };  // how far apart neighbours lie
 
 // `lines` lines, `step` apart, of `count` elements, `apart` apart -> out [count, UNIT], the rest of UNIT zeros
 template <int UNIT>
-static inline void pack(const double* p, Index lines, Index step, Index count, Index apart, double* out) {
+static inline void pack(const Real* p, Index lines, Index step, Index count, Index apart, Real* out) {
     if (lines < UNIT) std::fill(out, out + count * UNIT, 0.0);
     if (step == 1 && lines == UNIT)
-        for (Index k = 0; k < count; k++) memcpy(out + k * UNIT, p + k * apart, UNIT * sizeof(double));
+        for (Index k = 0; k < count; k++) memcpy(out + k * UNIT, p + k * apart, UNIT * sizeof(Real));
     else
         for (Index i = 0; i < lines; i++)
             for (Index k = 0; k < count; k++) out[k * UNIT + i] = p[i * step + k * apart];
 }
 
 struct Matrices {
-    const double *a, *b;
-    double* c;
+    const Real *a, *b;
+    Real* c;
     Matrix at_a, at_b, at_c;
 
-    void left(Index batch, Index row, Index rows, Index k, Index depth, double* out) const {
+    void left(Index batch, Index row, Index rows, Index k, Index depth, Real* out) const {
         pack<MR>(a + batch * at_a.batch + row * at_a.row + k * at_a.column, rows, at_a.row, depth, at_a.column, out);
     }
-    void right(Index batch, Index column, Index columns, Index k, Index depth, double* out) const {
-        const double* from = b + batch * at_b.batch + k * at_b.row + column * at_b.column;
+    void right(Index batch, Index column, Index columns, Index k, Index depth, Real* out) const {
+        const Real* from = b + batch * at_b.batch + k * at_b.row + column * at_b.column;
         pack<NR>(from, columns, at_b.column, depth, at_b.row, out);
     }
-    void store(Index batch, Index row, Index rows, Index column, Index columns, const double* sums,
+    void store(Index batch, Index row, Index rows, Index column, Index columns, const Real* sums,
             Index stride) const {
-        double* to = c + batch * at_c.batch + row * at_c.row + column * at_c.column;
+        Real* to = c + batch * at_c.batch + row * at_c.row + column * at_c.column;
         for (Index i = 0; i < rows; i++, to += at_c.row)
             for (Index j = 0; j < columns; j++) to[j * at_c.column] = sums[i * stride + j];
     }
@@ -179,23 +179,23 @@ static inline Axis backward_axis(const Shape& s, int a, Index phase) {
 
 // weights [outer or inner, depth] times what the window sees: y, or one phase of the gradient of x
 struct Windows {
-    const double *x, *w;  // x: what the window slides over
-    double* y;
+    const Real *x, *w;  // x: what the window slides over
+    Real* y;
     Axis v, h;
     Index channels, outputs, groups, width, wide, kernel;  // kernel: its width; wide: that of y
     Index pixels, outs, row, channel, group;  // the last three: how far apart weights lie
     Index depth() const { return channels / groups * v.tap.size() * h.tap.size(); }
 
-    void left(Index g, Index first, Index rows, Index k, Index depth, double* out) const {
+    void left(Index g, Index first, Index rows, Index k, Index depth, Real* out) const {
         Index across = h.tap.size(), down = v.tap.size();
         if (rows < MR) std::fill(out, out + depth * MR, 0.0);
         for (Index d = 0; d < depth; d++, k++) {
-            const double* from = w + g * group + first * row + k / across / down * channel
+            const Real* from = w + g * group + first * row + k / across / down * channel
                 + v.tap[k / across % down] * kernel + h.tap[k % across];
             for (Index i = 0; i < rows; i++) out[d * MR + i] = from[i * row];
         }
     }
-    void right(Index g, Index first, Index columns, Index k, Index depth, double* out) const {
+    void right(Index g, Index first, Index columns, Index k, Index depth, Real* out) const {
         Index at[NR] = {}, across = h.tap.size(), down = v.tap.size();
         std::vector<unsigned> inside(across + down, 0u);  // bit j: whether column j is inside of the map at a tap
         for (Index j = 0; j < columns; j++) {
@@ -212,12 +212,12 @@ struct Windows {
         for (Index d = 0; d < depth; d++, out += NR) {
             unsigned mask = inside[s] & inside[across + r];
             Index from = c * pixels + v.shift[r] * width + h.shift[s];
-            if (dense && mask == (1u << NR) - 1) memcpy(out, x + from + at[0], NR * sizeof(double));
+            if (dense && mask == (1u << NR) - 1) memcpy(out, x + from + at[0], NR * sizeof(Real));
             else for (int j = 0; j < NR; j++) out[j] = mask >> j & 1 ? x[from + at[j]] : 0.0;
             if (++s == across) { s = 0; if (++r == down) { r = 0; c++; } }
         }
     }
-    void store(Index g, Index first, Index rows, Index column, Index columns, const double* sums, Index stride) const {
+    void store(Index g, Index first, Index rows, Index column, Index columns, const Real* sums, Index stride) const {
         Index at[COLUMNS];
         for (Index j = 0; j < columns; j++) {
             Index n = column + j, q = n % h.count, p = n / h.count % v.count, b = n / h.count / v.count;
@@ -229,14 +229,14 @@ struct Windows {
     }
 };
 
-static inline void forward(const Shape& s, const double* x, const double* w, double* y) {
+static inline void forward(const Shape& s, const Real* x, const Real* w, Real* y) {
     Index inner = s.inner() * s.taps();
     Windows problem = {x, w, y, forward_axis(s, 0), forward_axis(s, 1), s.channels, s.outputs, s.groups, s.width,
         s.out[1], s.size[1], s.pixels(), s.outs(), inner, s.taps(), s.outer() * inner};
     multiply(problem, s.groups, s.outer(), s.batch * s.outs(), problem.depth());
 }
 
-static inline void to_input(const Shape& s, const double* dy, const double* w, double* dx) {
+static inline void to_input(const Shape& s, const Real* dy, const Real* w, Real* dx) {
     Index inner = s.inner() * s.taps();
     for (Index p = 0; p < s.stride[0]; p++)
         for (Index q = 0; q < s.stride[1]; q++) {
@@ -251,18 +251,18 @@ static inline void to_input(const Shape& s, const double* dy, const double* w, d
 # dw[o, (c, r, s)] = dy [o, (b, p, q)] times what the window sees at (b, p, q)
 WEIGHTS = """
 struct Correlation {
-    const double *x, *dy;
-    double* dw;
+    const Real *x, *dy;
+    Real* dw;
     Shape s;
 
-    void left(Index g, Index first, Index rows, Index k, Index depth, double* out) const {
+    void left(Index g, Index first, Index rows, Index k, Index depth, Real* out) const {
         for (Index d = 0, n; d < depth; d += n) {
             Index b = (k + d) / s.outs(), p = (k + d) % s.outs();
             n = std::min(depth - d, s.outs() - p);
             pack<MR>(dy + (b * s.outputs + g * s.outer() + first) * s.outs() + p, rows, s.outs(), n, 1, out + d * MR);
         }
     }
-    void right(Index g, Index first, Index columns, Index k, Index depth, double* out) const {
+    void right(Index g, Index first, Index columns, Index k, Index depth, Real* out) const {
         Index at[NR];
         int down[NR], across[NR], height = s.height, width = s.width, lowest = 0, rightmost = 0;
         for (Index j = 0; j < NR; j++) {
@@ -286,14 +286,14 @@ struct Correlation {
             if (++q == s.out[1]) { q = 0; if (++p == s.out[0]) { p = 0; b++; } }
         }
     }
-    void store(Index g, Index first, Index rows, Index column, Index columns, const double* sums, Index stride) const {
-        double* to = dw + (g * s.outer() + first) * s.inner() * s.taps() + column;
+    void store(Index g, Index first, Index rows, Index column, Index columns, const Real* sums, Index stride) const {
+        Real* to = dw + (g * s.outer() + first) * s.inner() * s.taps() + column;
         for (Index i = 0; i < rows; i++)
-            memcpy(to + i * s.inner() * s.taps(), sums + i * stride, columns * sizeof(double));
+            memcpy(to + i * s.inner() * s.taps(), sums + i * stride, columns * sizeof(Real));
     }
 };
 
-static inline void to_weights(const Shape& s, const double* x, const double* dy, double* dw) {
+static inline void to_weights(const Shape& s, const Real* x, const Real* dy, Real* dw) {
     multiply(Correlation{x, dy, dw, s}, s.groups, s.outer(), s.inner() * s.taps(), s.batch * s.outs());
 }
 """
