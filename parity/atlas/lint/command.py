@@ -47,7 +47,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         nargs=2,
         type=Path,
         metavar=("REFERENCE", "PORT"),
-        help="compare two halves: defaults, constants, calls, branches, order",
+        help="compare two halves: defaults, constants, bounds, operations, order",
     )
     options = parser.parse_args(argv)
     if bool(options.paths) == bool(options.pair):
@@ -57,7 +57,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def look(options: argparse.Namespace) -> Report:
     if options.pair:
-        findings, count = compare(*options.pair)
+        findings, count = compare(*options.pair, options.hints)
         return Report(findings, count, count)
     report = Report()
     for path in options.paths:

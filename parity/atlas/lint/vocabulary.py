@@ -28,6 +28,24 @@ CALLS = {
         "flatten": "view",
     },
 }
+CALLS |= {"square": "pow", "sqr": "pow", "arctan": "atan", "arcsin": "asin", "arccos": "acos"}
+CALLS |= {"clamp_": "clamp", "relu_": "relu", "sigmoid_": "sigmoid", "ternary": "where"}
+FUNCTIONS = {  # of layers
+    **{"ReLU": "relu", "Relu": "relu", "ReLU6": "relu6", "GELU": "gelu", "SiLU": "silu"},
+    **{"LeakyReLU": "leaky_relu", "Leaky_relu": "leaky_relu", "Sigmoid": "sigmoid", "Tanh": "tanh"},
+    **{"Softmax": "softmax", "LogSoftmax": "log_softmax", "Dropout": "dropout"},
+    **{"Upsample": "interpolate", "CrossEntropyLoss": "cross_entropy_loss", "KLDivLoss": "kl_div"},
+    **{"MSELoss": "mse_loss", "L1Loss": "l1_loss", "SmoothL1Loss": "smooth_l1_loss"},
+    **{"BCELoss": "bce", "BCEWithLogitsLoss": "bce_with_logits"},
+}
+TWO_ARRAYS = {"max": "maximum", "min": "minimum"}
+# what changes values, gradients or training wherever it is left out, and has one name on each side
+OPERATIONS = {
+    *FUNCTIONS.values(),
+    *("clip_grad_norm", "clip_grad_value_", "scheduler.step", "layer_norm", "group_norm", "gauss_"),
+    *("trunc_normal_", "xavier_uniform_", "kaiming_normal_", "kaiming_uniform_", "uniform_"),
+    *("clamp", "cumsum", "nms", "topk", "flip", "roll", "pad", "softplus", "logsigmoid"),
+}
 NAMES = {"execute": "forward"}
 # what only one of the two needs to say, or what says nothing of the numbers
 IGNORED_CALLS = {
@@ -102,12 +120,14 @@ IGNORED_CALLS = {
         "expand_as",
         "double",
     ),
+    *("autocast", "Variable", "FloatTensor", "mul", "mul_", "add", "add_", "div", "div_", "eq"),
 }
 IGNORED_NUMBERS = {0, 1, -1, 2}
 
 
 def common_call(name: str) -> str:
-    return CALLS.get(name, name)
+    name = CALLS.get(name, name)
+    return FUNCTIONS.get(name, name)
 
 
 def common_name(name: str) -> str:
