@@ -282,5 +282,6 @@ def test_training_steps_that_end_as_the_run_before_are_no_cause_of_their_own(err
         message="jittor raised ValueError: no such shape\nmodel.py:3, in execute: f(x)"
     )
     again = fail("worker", "training steps", message=f"jittor: {error}")
-    again = again.but(case=f"{again.case}: training steps")
     assert len(causes_of([before, again])) == count
+    own = again.but(message=f"step0: jittor: {error}\nTraceback", kind=kinds.CRASH)
+    assert len(causes_of([before, own.but(case=f"{own.case}: own training step")])) == count

@@ -205,3 +205,16 @@ def test_an_output_that_nothing_reads_may_be_none():
     )
     wrong = verdict(checks.LOCAL_FORWARD_64, "b", 0.1, owner="b")
     assert statuses(with_known([*inside, wrong])).count("FAIL") >= 2
+
+
+def test_rounding_adds_up_in_whole_runs():
+    def free(measured: float) -> Verdict:
+        return Verdict("pair", checks.FORWARD_32, "deep", Status.FAIL, measured, 9.5e-7)
+
+    local = Verdict(
+        "pair", checks.LOCAL_FORWARD_32, "deep", Status.PASS, 2e-7, 9.5e-7, owner="deep"
+    )
+    assert statuses(with_known([local, free(1.1e-6)])) == ["PASS", "KNOWN"]
+    assert statuses(with_known([local, free(2.1e-6)])) == ["PASS", "FAIL"]
+    wrong = local.but(status=Status.FAIL, measured=1.1e-6)
+    assert statuses(with_known([wrong, free(1.1e-6)])) == ["FAIL", "FAIL"]

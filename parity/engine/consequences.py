@@ -121,11 +121,13 @@ def is_of_frozen(verdict: Verdict, failed: list[Verdict]) -> bool:
 
 def is_crash_again(verdict: Verdict, failed: list[Verdict]) -> bool:
     """Whether training steps end with the error that one side raised before, without them: told there."""
-    side, _, error = verdict.message.partition(": ")
-    if verdict.check != CRASHED or not error or run_of(verdict.case) == verdict.case:
+    if verdict.check != CRASHED or " raised " in verdict.message:
         return False
-    told = f"{side} raised {error}".partition("\n")[0]
-    return any(v.message.partition("\n")[0] == told for v in failed if v.case != verdict.case)
+    told = (v.message.partition("\n")[0] for v in failed if v.kind == kinds.CRASH)
+    again = verdict.message.partition("\n")[0]
+    return any(
+        again.endswith(first.replace(" raised ", ": ", 1)) for first in told if " raised " in first
+    )
 
 
 def parted_before(groups: dict, inherited: list[Verdict]) -> list[Verdict]:

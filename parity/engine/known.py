@@ -40,6 +40,8 @@ STRUCTURE = (  # where one side alone may have something without a defect
 # that nearly cancels may show more
 AMPLIFIED, CANCELLED = 1e-5, 1e-2
 ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
+SUMMED = "rounding of all that comes before it; given the same values nothing fails"
+SLIGHTLY = 0.5  # of what is_behind_norms allows: twice the limit
 RENAMED = "on one side only; all that both sides have agrees"
 HELD = "on one side only; all that what holds it computes agrees"
 FORWARD = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
@@ -92,6 +94,7 @@ def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
     norms = [v for v in verdicts if v.status is Status.KNOWN and NORM in v.message]
     over = max((v.measured / v.limit for v in norms if v.limit), default=0.0)
     whole = {id(v): ROUNDED for v in left if is_small(v, most)}
+    whole |= {id(v): SUMMED for v in left if is_behind_norms(v, SLIGHTLY)}
     whole |= {id(v): NORM for v in left if is_behind_norms(v, over)}
     if all(id(v) in whole or is_structural(v) for v in left):
         changed |= {id(v): _known(v, whole[id(v)]) for v in left if id(v) in whole}
