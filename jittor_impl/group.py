@@ -17,7 +17,7 @@ from jittor_impl.outcome import Outcome
 from jittor_impl.runtime import jt
 from jittor_impl.training import mean_gradient
 from neutral.errors import InputError
-from neutral.ranks import NO_MPI, Seat
+from neutral.ranks import NO_MPI, Seat, check_joined
 
 BUCKET = 25  # MiB of gradients in an all-reduce, as PyTorch's DistributedDataParallel
 CHUNK = 2**30  # bytes that MPI moves at once
@@ -32,6 +32,7 @@ class Group:
         if self.size > 1:
             if jt.mpi is None:
                 raise InputError(f"Jittor came without MPI: {NO_MPI}")
+            check_joined("jittor", seat, jt.rank, jt.world_size)
             if device == "cuda" and jt.compile_extern.nccl_ops is None:
                 raise InputError("--device cuda with several ranks: Jittor came without NCCL")
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 
+from door.threads import threads
 from neutral.errors import InputError
 from neutral.ranks import NO_MPI
 
@@ -35,7 +36,7 @@ def launcher_command(framework: str, count: int, program: list[str]) -> list[str
 
 def launcher_environment(framework: str, count: int) -> dict[str, str]:
     """Each process gets its part of the cores; mpirun may be called by root, as everything here."""
-    cores = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+    cores = threads() or os.cpu_count() or 1
     found = {"OMP_NUM_THREADS": str(max(1, cores // count))}
     if framework == "jittor":
         found |= dict.fromkeys(("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"), "1")

@@ -112,6 +112,21 @@ def how_ended(code: int) -> str:
         return f"was killed by signal {-code}"
 
 
+@contextlib.contextmanager
+def endable() -> Iterator[None]:
+    """Inside, SIGTERM, SIGHUP and SIGINT end the process at once: also in C++, where Python's handlers have to wait.
+    For what waits and has nothing to clear up."""
+    usual = {number: signal.getsignal(number) for number in (*ENDINGS, signal.SIGINT)}
+    usual = {number: how for number, how in usual.items() if how is not signal.SIG_IGN}
+    for number in usual:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, how in usual.items():
+            signal.signal(number, how)
+
+
 class Request:
     """Whether this process was asked to stop: the signal's number, else 0."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from door.threads import threads
 from neutral.errors import InputError
 
 T = TypeVar("T")
@@ -27,6 +29,7 @@ VARIABLES = {
         f"OMPI_COMM_WORLD_{name}" for name in ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE")
     ),
 }
+NUMBER = re.compile("[0-9]{1,7}")
 NO_MPI = "apt-get install -y openmpi-bin libopenmpi-dev"
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,26 +45,49 @@ class Seat:
 
 
 def seat_of(framework: str) -> Seat:
-    """What the framework's launcher says; one process alone without it. InputError under the other's launcher."""
-    for launcher, names in VARIABLES.items():
-        told = [os.environ.get(name, "") for name in names]
-        if not all(text.isdigit() for text in told) or told[1] == "1":
+    """What the framework's launcher says, whatever else has started that; one process alone without it. InputError
+    under the other's launcher, and where something else has set such variables, or some of them."""
+    for launcher in sorted(VARIABLES, key=LAUNCHERS[framework].__ne__):  # its own first
+        names = VARIABLES[launcher]
+        told = {name: os.environ.get(name, "") for name in names}
+        if told[names[1]] in ("", "1"):
             continue
         if launcher != LAUNCHERS[framework]:
             raise InputError(
                 f"--framework {framework} under {launcher}: its processes are started by "
-                f"{LAUNCHERS[framework]}; --ranks N starts the right one"
+                f"{LAUNCHERS[framework]}; --ranks N starts the right one. Its variables are set; {left_over(launcher)}"
             )
-        return Seat(*map(int, told))
+        numbers = [int(text) if NUMBER.fullmatch(text) else -1 for text in told.values()]
+        rank, size, local, local_size = numbers
+        if not (0 <= rank < size and 0 <= local < local_size <= size):
+            shown = ", ".join(
+                f"{name}={text}" if text else f"no {name}" for name, text in told.items()
+            )
+            raise InputError(
+                f"{shown}: no rank that {launcher} started. Start with {launcher}; {left_over(launcher)}"
+            )
+        return Seat(*numbers)
     return Seat()
+
+
+def check_joined(framework: str, seat: Seat, rank: int, size: int) -> None:
+    """InputError unless the framework itself found the seat that the variables say."""
+    if (rank, size) != (seat.rank, seat.size):
+        launcher = LAUNCHERS[framework]
+        raise InputError(
+            f"the variables of {launcher} say rank {seat.rank} of {seat.size}, {framework} finds rank {rank} of "
+            f"{size}: start with {launcher}; {left_over(launcher)}"
+        )
+
+
+def left_over(launcher: str) -> str:
+    return f"where they are left from something else: unset {' '.join(VARIABLES[launcher])}"
 
 
 def share_cores(seat: Seat) -> None:
     """This process's threads, before its framework starts: its part of the machine's cores, unless that is settled."""
-    if seat.size > 1:
-        os.environ.setdefault(
-            "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // seat.local_size))
-        )
+    if seat.size > 1 and not threads():
+        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // seat.local_size))
 
 
 class Elsewhere(InputError):

@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 
 from door.terminal import say
+from neutral.checkpoints import Checkpoints
 from neutral.errors import Ended, InputError
 from neutral.launchers import LOST, check_launcher, launcher_command, launcher_environment
 from neutral.processes import GRACE, how_ended, set_death_signal, stoppable
@@ -78,13 +79,14 @@ def follow(options: argparse.Namespace, program: list[str], report: Callable[[di
                 stderr=errors,
                 stdin=subprocess.DEVNULL,
                 text=True,
+                errors="replace",  # in compilers' chatter there may be anything
                 start_new_session=True,  # Ctrl-C comes from here
                 preexec_fn=set_death_signal,
             )
             if request:
                 stop(framework, process)
             try:
-                read_events(process, report)
+                read_events(process, report, lambda: stop(framework, process))
                 code = process.returncode
             finally:
                 end(process)
@@ -98,21 +100,39 @@ def follow(options: argparse.Namespace, program: list[str], report: Callable[[di
     return 0
 
 
-def read_events(process: subprocess.Popen, report: Callable[[dict], None]) -> None:
-    """Hands on a process's events until it ends; what it started and left behind may hold the pipe open for longer."""
-    reader = threading.Thread(target=read, args=(process.stdout, report), daemon=True)
+def read_events(
+    process: subprocess.Popen, report: Callable[[dict], None], stop: Callable[[], None]
+) -> None:
+    """Hands on a process's events until it ends; what it started and left behind may hold the pipe open for longer.
+
+    When `report` fails, because whoever read it has gone, `stop` ends the process, and the error is raised after that.
+    """
+    failed: list[OSError] = []
+
+    def read() -> None:
+        for event in events_in(process.stdout):
+            if not failed:  # else it would wait for a reader before it ends
+                try:
+                    report(event)
+                except OSError as error:
+                    failed.append(error)
+                    stop()
+
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     process.wait()
     reader.join(LAST_WORDS)
+    if failed:
+        raise failed[0]
 
 
-def read(lines: Iterator[str], report: Callable[[dict], None]) -> None:
+def events_in(lines: Iterator[str]) -> Iterator[dict]:
     """Lines that are no events (compiler chatter, half ones) are passed over."""
     for line in lines:
         with contextlib.suppress(ValueError):
             event = json.loads(line)
             if isinstance(event, dict):
-                report(event)
+                yield event
 
 
 def stop(framework: str, process: subprocess.Popen | None) -> None:
@@ -149,7 +169,10 @@ def obituary(framework: str, count: int, code: int, path: Path, out: Path) -> Ex
         return InputError(first, *details)
     what = how or f"{framework}'s launcher ended with exit code {code}"
     told = f"error: {what} (of {count}); the others were ended. "
-    told += f"The last checkpoint is good: --resume goes on from {out}"
+    if Checkpoints(out).newest.exists():
+        told += f"The last checkpoint is good: --resume goes on from {out}"
+    else:
+        told += "There was no checkpoint yet: begin anew"
     crashes = [line for line in lines if CRASH.match(line) and "ChildFailedError" not in line]
     return Ended("\n".join([told, *([] if killed else crashes[:1] or lines[-8:])]), 1)
 

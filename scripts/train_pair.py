@@ -11,6 +11,7 @@ are passed on: every run writes a checkpoint and ends. When a run dies the other
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -97,7 +98,8 @@ class Running:
 
     def follow(self, report: ProgressReport, ended: Queue) -> None:
         """Reads its events until it ends."""
-        read_events(self.process, report)
+        with contextlib.suppress(OSError):  # whoever looked on has gone
+            read_events(self.process, report, self.process.terminate)
         ended.put(self)
 
     def obituary(self) -> list[str]:
@@ -126,7 +128,12 @@ def run_group(
             errors = folder / f"{run.name}-{number}"
             with errors.open("w") as file:
                 process = start(
-                    command(run, options), stdout=PIPE, stderr=file, text=True, env=environment
+                    command(run, options),
+                    stdout=PIPE,
+                    stderr=file,
+                    text=True,
+                    errors="replace",
+                    env=environment,
                 )
             running.append(one := Running(run, process, errors))
             if request:  # it came before this run was in the list

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,17 +15,27 @@ import pytest
 from safetensors.numpy import load_file
 from torch.utils.data import DistributedSampler
 
+from door.threads import threads
 from neutral import ranks
 from neutral.checkpoints import Place
 from neutral.config import preset, with_overrides
 from neutral.data.batching import train_order, train_share
 from neutral.errors import InputError, NonFinite
-from neutral.launchers import check_launcher, launcher_command
-from neutral.ranks import Elsewhere, check_alike, check_same_tensors, check_shares, seat_of, share
-from neutral.run.start import other_ranks
+from neutral.launchers import check_launcher, launcher_command, launcher_environment
+from neutral.processes import endable, stoppable
+from neutral.ranks import (
+    Elsewhere,
+    check_alike,
+    check_joined,
+    check_same_tensors,
+    check_shares,
+    seat_of,
+    share,
+)
+from neutral.run.start import other_shares
 from neutral.runlog import read_log
 from scripts.bench_ranks import predicted, slowest
-from scripts.launcher import obituary
+from scripts.launcher import obituary, read_events
 from tests.commands import TINY, run
 
 OPTIONS = (*TINY, "--set=optimiser.epochs=1", "--set=optimiser.batch_size=2")
@@ -41,7 +54,7 @@ def runs(tmp_path_factory):
         if framework not in folders:
             folders[framework] = tmp_path_factory.mktemp(framework)
             run(
-                *("train", f"--framework={framework}", *OPTIONS, "--ranks=2"),
+                *("train", f"--framework={framework}", *OPTIONS, "--ranks=2", "--tensorboard"),
                 f"--out={folders[framework]}",
             )
         return folders[framework]
@@ -152,9 +165,18 @@ def test_ranks_that_differ_are_told_in_what():
 def test_another_number_of_ranks_repeats_less_than_a_step():
     config = with_overrides(preset("scenes_detr"), ["optimiser.batch_size=2"])
     place = Place(epoch=3, step=60, losses=[{}] * 5, ranks=2)  # 5 x 2 x 2 = 20 images
-    text = other_ranks(place, 3, config)
+    text, again = other_shares(place, 2, 3, config)
     assert (place.done, place.ranks, place.step) == (3, 3, 60)  # 18 of them in whole steps
-    assert "resumed on 3 ranks, 2 then" in text and "2 images of epoch 4 come a second time" in text
+    assert (
+        "resumed on 3 ranks, 2 then" in text and "2 images of epoch 4 come a second time" in again
+    )
+
+
+def test_another_batch_size_leaves_no_image_out():
+    config = with_overrides(preset("scenes_detr"), ["optimiser.batch_size=8"])
+    place = Place(epoch=1, step=40, losses=[{}] * 5, ranks=1)  # 5 x 2 = 10 images
+    assert other_shares(place, 2, 1, config) == ["2 images of epoch 2 come a second time"]
+    assert place.done == 1
 
 
 def test_the_other_frameworks_launcher_is_refused(monkeypatch):
@@ -163,6 +185,70 @@ def test_the_other_frameworks_launcher_is_refused(monkeypatch):
     assert seat_of("torch") == ranks.Seat(1, 2, 1, 2)
     with pytest.raises(InputError, match=r"jittor under torchrun: .* started by mpirun"):
         seat_of("jittor")
+    for name in ranks.VARIABLES["mpirun"]:  # as where mpirun starts a torchrun on each machine
+        monkeypatch.setenv(name, "0" if "RANK" in name else "3")
+    assert seat_of("torch") == ranks.Seat(1, 2, 1, 2)
+    assert seat_of("jittor") == ranks.Seat(0, 3, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        (("1", "2", "", ""), "RANK=1, WORLD_SIZE=2, no LOCAL_RANK, no LOCAL_WORLD_SIZE"),
+        (("5", "2", "0", "2"), "RANK=5, WORLD_SIZE=2"),
+        (("0", "\u00b2", "0", "2"), "WORLD_SIZE=\u00b2"),
+        (("0", "2", "2", "2"), "LOCAL_RANK=2"),
+        (("0", "0", "0", "0"), "WORLD_SIZE=0"),
+    ],
+)
+def test_variables_that_no_launcher_set_are_refused(values, wrong, monkeypatch):
+    for name, value in zip(ranks.VARIABLES["torchrun"], values):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=f"{wrong}.*Start with torchrun; .* unset RANK WORLD_SIZE"):
+        seat_of("torch")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert seat_of("torch") == ranks.Seat()
+
+
+def test_a_framework_that_finds_another_seat_is_told():
+    check_joined("jittor", ranks.Seat(1, 2, 1, 2), 1, 2)
+    with pytest.raises(
+        InputError, match=r"say rank 1 of 2, jittor finds rank 0 of 1.* unset OMPI_"
+    ):
+        check_joined("jittor", ranks.Seat(1, 2, 1, 2), 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("4,2", 4), (" 3 ", 3), ("", None), ("abc", None), ("0", None), ("-1", None)],
+)
+def test_threads_are_read_as_openmp_reads_them(text, count, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert threads() == count
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert launcher_environment("torch", 2)["OMP_NUM_THREADS"] == str((count or 8) // 2)
+
+
+def test_signals_end_at_once_what_only_waits():
+    with stoppable() as request:
+        with endable():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        signal.raise_signal(signal.SIGTERM)
+        assert request.name == "SIGTERM"
+
+
+def test_events_that_nobody_takes_end_the_run():
+    many = "import json\nfor k in range(10**6): print(json.dumps({'k': k, 'more': 'x' * 100}))"
+    process = subprocess.Popen([sys.executable, "-c", many], stdout=subprocess.PIPE, text=True)
+    taken = []
+
+    def report(event: dict) -> None:
+        taken.append(event["k"])
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        read_events(process, report, process.terminate)
+    assert taken == [0] and process.returncode == -signal.SIGTERM
 
 
 def test_no_mpi_is_told_with_its_packages(monkeypatch, tmp_path):
@@ -180,6 +266,9 @@ def test_deaths_are_read_from_what_the_launchers_say(tmp_path):
         "  exitcode  : -9 (pid: 77)\n"
     )
     assert "rank 3 was killed by SIGKILL (of 4)" in str(obituary("torch", 4, 1, said, tmp_path))
+    assert "no checkpoint yet: begin anew" in str(obituary("torch", 4, 1, said, tmp_path))
+    (tmp_path / "checkpoint.safetensors").touch()
+    assert "--resume goes on from" in str(obituary("torch", 4, 1, said, tmp_path))
     said.write_text(
         "mpirun noticed that process rank 1 with PID 0 on node vm exited on signal 11 (Segmentation)."
     )
@@ -204,6 +293,8 @@ def test_two_ranks_train_on_all_images_and_evaluate_each_once(framework, runs):
     links = [json.loads(line) for line in (runs(framework) / "stream.jsonl").open()]
     assert [(x["batch"], x["rank"]) for x in links] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert sorted(i for x in links for i in x["images"]) == list(range(1, 9))
+    board = runs(framework) / "tensorboard"
+    assert [len(list((board / part).iterdir())) for part in ("train", "val")] == [1, 1]
 
 
 @needs_mpi

@@ -7,20 +7,24 @@ jittor_impl/group.py. neutral/ranks.py has what is the same in both.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from datetime import timedelta
 
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from neutral.errors import Ended, InputError
 from neutral.launchers import LOST
-from neutral.ranks import Seat
+from neutral.processes import endable
+from neutral.ranks import Seat, check_joined
 from torch_impl import ops
 from torch_impl.outcome import Outcome
 from torch_impl.runtime import torch
 from torch_impl.training import mean_gradient
 
 BUCKET = 25  # MiB of gradients in an all-reduce, DistributedDataParallel's own
+JOINING = timedelta(minutes=10)  # until all have started
 PATIENCE = timedelta(hours=2)  # rank 0 evaluates while the others wait
 
 
@@ -53,8 +57,8 @@ class Group:
                     )
                 torch.cuda.set_device(seat.local)
             if not dist.is_initialized():
-                kind = "nccl" if device == "cuda" else "gloo"
-                dist.init_process_group(kind, timeout=PATIENCE)
+                join(seat, "nccl" if device == "cuda" else "gloo")
+            check_joined("torch", seat, dist.get_rank(), dist.get_world_size())
 
     def leave(self) -> None:
         """Waits for the others; call it once, at the end."""
@@ -137,6 +141,20 @@ def mean_gradients(several: list[dict]) -> dict:
     return {name: mean_gradient([found[name] for found in several]) for name in several[0]}
 
 
+def join(seat: Seat, kind: str) -> None:
+    """Waits until all ranks are there; InputError when they do not come, or cannot be found."""
+    try:
+        with endable():
+            store, rank, size = next(rendezvous("env://", timeout=JOINING))
+            dist.init_process_group(kind, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    except (ValueError, RuntimeError) as error:  # of torch.distributed's, all are RuntimeErrors
+        where = ", ".join(f"{n}={os.environ.get(n, '')}" for n in ("MASTER_ADDR", "MASTER_PORT"))
+        raise InputError(
+            f"rank {seat.rank} of {seat.size} has not found the others by {where} ({first_line(error)}); torchrun sets "
+            "these: start all ranks with it, or unset RANK and WORLD_SIZE where they are left from something else"
+        ) from None
+
+
 @contextlib.contextmanager
 def lost_told(group: Group):
     """Inside, the end of another rank is one clear error."""
@@ -151,9 +169,12 @@ def lost_told(group: Group):
 
 
 def lost(group: Group, error: Exception) -> Ended:
-    told = str(error).strip().splitlines()[0][:200]
     return Ended(
-        f"error: rank {group.rank} of {group.size} {LOST}, whose end the launcher tells ({told}); "
+        f"error: rank {group.rank} of {group.size} {LOST}, whose end the launcher tells ({first_line(error)}); "
         "--resume goes on from the last checkpoint",
         1,
     )
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

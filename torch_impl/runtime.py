@@ -13,6 +13,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
+from door.threads import threads
 from neutral.errors import InputError
 from neutral.files import loaded_libraries
 
@@ -47,8 +48,8 @@ def configure(device: str, dtype: str, deterministic: bool = False) -> None:
     torch.set_flush_denormal(False)
     if device == "cuda":  # the other framework lives on the same GPU: leave it its share
         torch.cuda.set_per_process_memory_fraction(float(os.environ.get(SHARE_VARIABLE, "1")))
-    if "OMP_NUM_THREADS" in os.environ:
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if count := threads():
+        torch.set_num_threads(count)
 
 
 @contextlib.contextmanager

@@ -53,7 +53,8 @@ def train(
         per_epoch = batches_per_epoch(config, datasets["train"], options, group.size)
         checkpoints = Checkpoints(options.folder, options.keep, datasets["train"].known)
         place = start(session, config, datasets, options, report, checkpoints, notes)
-        board = Board(options.folder / "tensorboard") if options.tensorboard else None
+        written = options.tensorboard and group.rank == 0
+        board = Board(options.folder / "tensorboard") if written else None
         epochs = config.optimiser.epochs
         try:
             while (epoch := place.epoch) < epochs:
@@ -64,7 +65,7 @@ def train(
                     session, config, datasets["val"], options, report, checkpoints, place
                 )
                 place = keep(session, config, options.folder, checkpoints, place, record)
-                if board and group.rank == 0:
+                if board:
                     board.add(record, place.step)
                 report({"phase": "epoch", "epoch": epoch, "epochs": epochs, "record": record})
         except (Stopped, DataError) as error:

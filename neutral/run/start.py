@@ -161,22 +161,29 @@ def resume(
             f"{checkpoints.newest}: is {place.done} batches into an epoch, no whole number of steps of "
             f"optimiser.accumulate={accumulate}; change that between epochs"
         )
-    if place.ranks != session.group.size:
-        notes.append(other_ranks(place, session.group.size, config))
+    size = config.optimiser.batch_size
+    then, _ = changed.get("optimiser.batch_size", (size, size))
+    if (place.ranks, then) != (session.group.size, size):
+        notes += other_shares(place, then, session.group.size, config)
     return place, notes
 
 
-def other_ranks(place: Place, ranks: int, config: Config) -> str:
-    """Makes a place of other ranks one of so many, none of the epoch's images left out; what the log says of it."""
-    text = f"resumed on {ranks} ranks, {place.ranks} then: from here on not bit for bit the run that it would have been"
-    if place.done:
-        size, accumulate = config.optimiser.batch_size, config.optimiser.accumulate
-        seen = place.done * place.ranks * size
-        place.done = seen // (ranks * size * accumulate) * accumulate
-        again = seen - place.done * ranks * size
-        text += f"; {again} images of epoch {place.epoch + 1} come a second time" if again else ""
+def other_shares(place: Place, size_then: int, ranks: int, config: Config) -> list[str]:
+    """Makes a place of other ranks, or other batches, one of these, none of the epoch's images left out; what the log
+    says of it."""
+    told = []
+    if place.ranks != ranks:
+        told.append(
+            f"resumed on {ranks} ranks, {place.ranks} then: from here on not bit for bit the run that it would have "
+            "been"
+        )
+    size, accumulate = config.optimiser.batch_size, config.optimiser.accumulate
+    seen = place.done * place.ranks * size_then
+    place.done = seen // (ranks * size * accumulate) * accumulate
+    if again := seen - place.done * ranks * size:
+        told.append(f"{again} images of epoch {place.epoch + 1} come a second time")
     place.ranks = ranks
-    return text
+    return told
 
 
 def start_weights(session, config: Config, options: RunOptions) -> tuple[Weights, dict]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from door.threads import threads
 from parity.backends import torch_staying
 from parity.backends.torch_loading import answering, known_shapes  # noqa: F401 the contract's
 from parity.backends.torch_watching import observing, watching  # noqa: F401 the contract's
@@ -37,8 +38,8 @@ def configure(device: str, dtype: str) -> None:
     torch.set_flush_denormal(False)
     if device == "cuda":  # the other side may live on the same GPU: leave it its share
         torch.cuda.set_per_process_memory_fraction(float(os.environ.get(SHARE_VARIABLE, "1")))
-    if "OMP_NUM_THREADS" in os.environ:
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if count := threads():
+        torch.set_num_threads(count)
 
 
 def describe() -> dict:
@@ -86,8 +87,8 @@ def _repeats() -> bool:
 
 def vary(variant: str) -> None:
     """ "one thread", "without oneDNN" or "without cuDNN"; any other word undoes them."""
-    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
-    torch.set_num_threads(1 if variant == "one thread" else threads)
+    usual = threads() or os.cpu_count() or 1
+    torch.set_num_threads(1 if variant == "one thread" else usual)
     torch.backends.mkldnn.enabled = variant != "without oneDNN"
     torch.backends.cudnn.enabled = variant != "without cuDNN"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
 
+from door.threads import threads
 from neutral import parameters
 from neutral.config import Config
 from neutral.data.batching import Batch
@@ -121,5 +121,5 @@ def settle(device: str) -> None:
         raise InputError("--device cuda: PyTorch finds no usable CUDA GPU; use cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.set_flush_denormal(False)
-    if "OMP_NUM_THREADS" in os.environ:
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if count := threads():
+        torch.set_num_threads(count)
