@@ -14,8 +14,11 @@ class NonFinite(InputError):
 
 
 class Ended(Exception):
-    """What a command consists of ended without being finished: a process of it died, or was stopped."""
+    """What a command consists of ended without being finished: a process of it died, or was stopped.
 
-    def __init__(self, message: str, code: int):
+    message: one line; `details`: further ones, as an InputError has them.
+    """
+
+    def __init__(self, message: str, code: int, *details: str):
         super().__init__(message)
-        self.code = code
+        self.code, self.details = code, details

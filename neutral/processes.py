@@ -13,9 +13,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 PARENT = "RUN_PARENT"  # environment variable: the process with which this one ends
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+STARTER = "RUN_STARTER"  # environment variable: the process that started a launcher of ranks
 GRACE = (
     30.0  # seconds for clearing up: of a process that is ended, of a child whose parent gives up
 )
@@ -61,6 +63,24 @@ def die_with(parent: int) -> None:
         before=lambda: forker.__setitem__(0, os.getpid()),
         after_in_child=lambda: follow_to_death(forker[0]),
     )
+
+
+def tie_to_launcher() -> None:
+    """A rank is killed when its launcher ends, or has ended already: told by its STARTER, where it has one."""
+    launcher = os.getppid()
+    die_with(launcher)
+    starter = os.environ.pop(STARTER, "")
+    if starter and starter != str(parent_of(launcher)):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def parent_of(process: int) -> int | None:
+    """None when there is no such process."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    return int(told.rpartition(")")[2].split()[1])
 
 
 def follow_to_death(parent: int) -> None:

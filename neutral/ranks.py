@@ -70,6 +70,16 @@ def seat_of(framework: str) -> Seat:
     return Seat()
 
 
+def check_alone(command: str) -> None:
+    """InputError where a launcher has started several of what works in one process."""
+    for launcher, (_, size, *_) in VARIABLES.items():
+        if os.environ.get(size, "") not in ("", "1"):
+            raise InputError(
+                f"{command} is one process, and {size}={os.environ[size]} is of several that {launcher} starts: "
+                f"call it without; {left_over(launcher)}"
+            )
+
+
 def check_joined(framework: str, seat: Seat, rank: int, size: int) -> None:
     """InputError unless the framework itself found the seat that the variables say."""
     if (rank, size) != (seat.rank, seat.size):

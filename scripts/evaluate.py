@@ -18,6 +18,7 @@ from neutral.evaluation import METRICS, Evaluation, evaluate, from_results, to_r
 from neutral.files import check_ours, keep_apart, read_json, write_json
 from neutral.notes import say
 from neutral.panoptic import PanopticQuality, encoded_segments, panoptic_quality, write_predictions
+from neutral.ranks import check_alone
 from neutral.run import evaluation_run
 from neutral.undefined import defined, shown
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
@@ -120,6 +121,7 @@ def main() -> None:
     parser = Parser(description=__doc__)
     add_options(parser)
     options = parser.parse_args()
+    check_alone("evaluate")
     for name, path in (("--out", options.out), ("--curves", options.curves)):
         if path and path.suffix != ".json":
             raise InputError(f"{name} {path}: is written as .json")

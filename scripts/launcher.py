@@ -22,7 +22,8 @@ from door.terminal import say
 from neutral.checkpoints import Checkpoints
 from neutral.errors import Ended, InputError
 from neutral.launchers import LOST, check_launcher, launcher_command, launcher_environment
-from neutral.processes import GRACE, how_ended, set_death_signal, stoppable
+from neutral.processes import GRACE, STARTER, how_ended, set_death_signal, stoppable
+from neutral.ranks import LAUNCHERS
 from parity.engine.scratch import scratch_folder
 from scripts.common import ProgressReport, make_progress
 
@@ -37,7 +38,7 @@ DEATHS = {
     ),
 }
 LAST_WORDS = 5.0  # seconds in which the events of a process that has ended are read to their end
-ERROR = "error: "  # how a rank's own message begins
+ERROR, STOPPED = "error: ", "stopped by "  # how a rank's own messages begin
 CRASH = re.compile(r"[\w.]+(Error|Exception)\b")  # how the last line of a traceback does
 
 
@@ -74,7 +75,9 @@ def follow(options: argparse.Namespace, program: list[str], report: Callable[[di
         with path.open("wb") as errors, stoppable(lambda: stop(framework, process)) as request:
             process = subprocess.Popen(
                 launcher_command(framework, count, program),
-                env=os.environ | launcher_environment(framework, count),
+                env=os.environ
+                | launcher_environment(framework, count)
+                | {STARTER: str(os.getpid())},
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 stdin=subprocess.DEVNULL,
@@ -160,6 +163,9 @@ def obituary(framework: str, count: int, code: int, path: Path, out: Path) -> Ex
     dead = DEATHS[framework].search(text)
     how = ended_how(dead.groupdict()) if dead else ""
     killed = " was killed by " in how
+    stopped = [line for line in lines if line.startswith(STOPPED)]
+    if stopped and not killed:  # a rank was, and all with it
+        return Ended(stopped[0], 1)
     if own and not killed:
         first, details = lines[own[0]].removeprefix(ERROR), []
         for line in lines[own[0] + 1 :]:
@@ -167,14 +173,14 @@ def obituary(framework: str, count: int, code: int, path: Path, out: Path) -> Ex
                 break
             details.append(line.strip())
         return InputError(first, *details)
-    what = how or f"{framework}'s launcher ended with exit code {code}"
+    what = how or f"{LAUNCHERS[framework]} {how_ended(code)}"
     told = f"error: {what} (of {count}); the others were ended. "
     if Checkpoints(out).newest.exists():
         told += f"The last checkpoint is good: --resume goes on from {out}"
     else:
         told += "There was no checkpoint yet: begin anew"
     crashes = [line for line in lines if CRASH.match(line) and "ChildFailedError" not in line]
-    return Ended("\n".join([told, *([] if killed else crashes[:1] or lines[-8:])]), 1)
+    return Ended(told, 1, *([] if killed else crashes[:1] or lines[-8:]))
 
 
 def ended_how(found: dict[str, str | None]) -> str:

@@ -34,6 +34,7 @@ from neutral.finite import first_bad
 from neutral.locks import owned
 from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, paint_segments, save
 from neutral.processes import call, how_ended
+from neutral.ranks import check_alone
 from neutral.schemas import ANNOTATIONS_LIMIT, Detections
 from neutral.views import VIEWS
 from neutral.weights import open_weights
@@ -179,6 +180,7 @@ def main() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
     options = parser.parse_args()
+    check_alone("predict")
     config = config_from(options)
     for name in options.views:
         if name not in VIEWS[config.model.detector]:

@@ -22,7 +22,7 @@ from neutral.data.coco import CocoDataset
 from neutral.diagnosis import write_memory
 from neutral.errors import InputError
 from neutral.locks import owned
-from neutral.processes import Request, die_with, stoppable
+from neutral.processes import Request, stoppable, tie_to_launcher
 from neutral.ranks import Elsewhere, Seat, check_shares, on_first, seat_of, share_cores, together
 from neutral.run import RunOptions, Stopped, start_weights, train
 from parity.engine.memory import memory_profile
@@ -111,7 +111,7 @@ def main() -> int:
 
 def run_rank(options: argparse.Namespace, seat: Seat) -> int:
     """This process's part of a run that a launcher has started in several."""
-    die_with(os.getppid())  # whatever ends the launcher
+    tie_to_launcher()
     share_cores(seat)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a warning at every first step otherwise
     early: list[

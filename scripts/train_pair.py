@@ -29,6 +29,7 @@ from neutral.errors import Ended, InputError
 from neutral.locks import owned
 from neutral.plots import compare_runs, compare_steps
 from neutral.processes import Request, end, how_ended, start, stoppable
+from neutral.ranks import check_alone
 from neutral.run import read_stream
 from neutral.runlog import read_log
 from neutral.score_charts import class_bars
@@ -155,7 +156,7 @@ def run_group(
         code = failed[0].process.returncode
         if code == 2:
             raise InputError(first, *more, *others)
-        raise Ended("\n".join([f"error: {first}", *more, *others]), 1)
+        raise Ended(f"error: {first}", 1, *more, *others)
 
 
 def compare(folder: Path, tube: int) -> tuple[Section, list[Verdict]]:
@@ -240,6 +241,7 @@ def main() -> int:
         "--in-turn", action="store_true", help="one framework after the other, for fair throughput"
     )
     options = parser.parse_args()
+    check_alone("train_pair")
     config = config_from(options)
     seeds = read_seeds(options.seeds) if options.seeds else [None]
     # bad input shows now and once, and scenes are generated before both need them

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,27 +12,21 @@ import pytest
 from safetensors.numpy import load_file
 from torch.utils.data import DistributedSampler
 
-from door.threads import threads
 from neutral import ranks
 from neutral.checkpoints import Place
 from neutral.config import preset, with_overrides
 from neutral.data.batching import train_order, train_share
 from neutral.errors import InputError, NonFinite
-from neutral.launchers import check_launcher, launcher_command, launcher_environment
-from neutral.processes import endable, stoppable
 from neutral.ranks import (
     Elsewhere,
     check_alike,
-    check_joined,
     check_same_tensors,
     check_shares,
-    seat_of,
     share,
 )
 from neutral.run.start import other_shares
 from neutral.runlog import read_log
 from scripts.bench_ranks import predicted, slowest
-from scripts.launcher import obituary, read_events
 from tests.commands import TINY, run
 
 OPTIONS = (*TINY, "--set=optimiser.epochs=1", "--set=optimiser.batch_size=2")
@@ -177,112 +168,6 @@ def test_another_batch_size_leaves_no_image_out():
     place = Place(epoch=1, step=40, losses=[{}] * 5, ranks=1)  # 5 x 2 = 10 images
     assert other_shares(place, 2, 1, config) == ["2 images of epoch 2 come a second time"]
     assert place.done == 1
-
-
-def test_the_other_frameworks_launcher_is_refused(monkeypatch):
-    for name in ranks.VARIABLES["torchrun"]:
-        monkeypatch.setenv(name, "1" if "RANK" in name else "2")
-    assert seat_of("torch") == ranks.Seat(1, 2, 1, 2)
-    with pytest.raises(InputError, match=r"jittor under torchrun: .* started by mpirun"):
-        seat_of("jittor")
-    for name in ranks.VARIABLES["mpirun"]:  # as where mpirun starts a torchrun on each machine
-        monkeypatch.setenv(name, "0" if "RANK" in name else "3")
-    assert seat_of("torch") == ranks.Seat(1, 2, 1, 2)
-    assert seat_of("jittor") == ranks.Seat(0, 3, 0, 3)
-
-
-@pytest.mark.parametrize(
-    ("values", "wrong"),
-    [
-        (("1", "2", "", ""), "RANK=1, WORLD_SIZE=2, no LOCAL_RANK, no LOCAL_WORLD_SIZE"),
-        (("5", "2", "0", "2"), "RANK=5, WORLD_SIZE=2"),
-        (("0", "\u00b2", "0", "2"), "WORLD_SIZE=\u00b2"),
-        (("0", "2", "2", "2"), "LOCAL_RANK=2"),
-        (("0", "0", "0", "0"), "WORLD_SIZE=0"),
-    ],
-)
-def test_variables_that_no_launcher_set_are_refused(values, wrong, monkeypatch):
-    for name, value in zip(ranks.VARIABLES["torchrun"], values):
-        monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match=f"{wrong}.*Start with torchrun; .* unset RANK WORLD_SIZE"):
-        seat_of("torch")
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    assert seat_of("torch") == ranks.Seat()
-
-
-def test_a_framework_that_finds_another_seat_is_told():
-    check_joined("jittor", ranks.Seat(1, 2, 1, 2), 1, 2)
-    with pytest.raises(
-        InputError, match=r"say rank 1 of 2, jittor finds rank 0 of 1.* unset OMPI_"
-    ):
-        check_joined("jittor", ranks.Seat(1, 2, 1, 2), 0, 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [("4,2", 4), (" 3 ", 3), ("", None), ("abc", None), ("0", None), ("-1", None)],
-)
-def test_threads_are_read_as_openmp_reads_them(text, count, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", text)
-    assert threads() == count
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
-    assert launcher_environment("torch", 2)["OMP_NUM_THREADS"] == str((count or 8) // 2)
-
-
-def test_signals_end_at_once_what_only_waits():
-    with stoppable() as request:
-        with endable():
-            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        signal.raise_signal(signal.SIGTERM)
-        assert request.name == "SIGTERM"
-
-
-def test_events_that_nobody_takes_end_the_run():
-    many = "import json\nfor k in range(10**6): print(json.dumps({'k': k, 'more': 'x' * 100}))"
-    process = subprocess.Popen([sys.executable, "-c", many], stdout=subprocess.PIPE, text=True)
-    taken = []
-
-    def report(event: dict) -> None:
-        taken.append(event["k"])
-        raise BrokenPipeError
-
-    with pytest.raises(BrokenPipeError):
-        read_events(process, report, process.terminate)
-    assert taken == [0] and process.returncode == -signal.SIGTERM
-
-
-def test_no_mpi_is_told_with_its_packages(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="there is no mpirun: apt-get install -y openmpi-bin"):
-        check_launcher("jittor")
-    check_launcher("torch")
-    assert launcher_command("jittor", 3, ["scripts.train"])[:3] == ["mpirun", "-np", "3"]
-
-
-def test_deaths_are_read_from_what_the_launchers_say(tmp_path):
-    said = tmp_path / "said"
-    said.write_text(
-        "Root Cause (first observed failure):\n[0]:\n  host      : here\n  rank      : 3 (local_rank: 3)\n"
-        "  exitcode  : -9 (pid: 77)\n"
-    )
-    assert "rank 3 was killed by SIGKILL (of 4)" in str(obituary("torch", 4, 1, said, tmp_path))
-    assert "no checkpoint yet: begin anew" in str(obituary("torch", 4, 1, said, tmp_path))
-    (tmp_path / "checkpoint.safetensors").touch()
-    assert "--resume goes on from" in str(obituary("torch", 4, 1, said, tmp_path))
-    said.write_text(
-        "mpirun noticed that process rank 1 with PID 0 on node vm exited on signal 11 (Segmentation)."
-    )
-    assert "rank 1 was killed by SIGSEGV" in str(obituary("jittor", 2, 139, said, tmp_path))
-    said.write_text("error: rank 1 of 2: no such image\n  a detail\nRoot Cause\n rank : 1\n")
-    found = obituary("torch", 2, 1, said, tmp_path)
-    assert isinstance(found, InputError) and str(found) == "rank 1 of 2: no such image"
-    assert found.details == ("a detail",)
-    said.write_text(
-        "Traceback\nValueError: bad\nerror: rank 0 of 2 has lost another rank\nrank : 1\n"
-    )
-    assert "ValueError: bad" in str(obituary("torch", 2, 1, said, tmp_path))
-    said.write_text("something else\n")
-    assert "ended with exit code 5" in str(obituary("torch", 2, 5, said, tmp_path))
 
 
 @pytest.mark.parametrize("framework", BOTH)
