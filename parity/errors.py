@@ -26,8 +26,11 @@ class OutOfTime(WorkerDied):
 
 
 class WorkerError(RuntimeError):
-    """The request raised; `details` holds the worker's traceback."""
+    """The request raised; `details` holds the worker's traceback, `side` its label, `told` what describe() of
+    engine/crashes.py says. `node` is the module that it came up in, "(outside) FUNCTION" in none, "(run)" where that is
+    not known."""
 
-    def __init__(self, message: str, details: str):
+    def __init__(self, message: str, details: str, side: str = "", told: Mapping | None = None):
         super().__init__(message)
-        self.details = details
+        self.details, self.side, self.told = details, side, told or {}
+        self.node = self.told.get("node") or "(run)"

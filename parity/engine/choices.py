@@ -65,9 +65,17 @@ class Choices:
         return given if is_array else self.backend.array(given)
 
     def keep(self, name: str, computed) -> None:
+        if not isinstance(name, str) or not self.is_array(computed):
+            kinds = ", ".join(type(x).__name__ for x in (name, computed))
+            raise TypeError(
+                f"a choice is a name and an array or tensor: (str, array), not ({kinds})"
+            )
         if self.tracer is not None and name not in self.made:
             self.tracer.order.append(f"choice {name}")
         self.made[name] = computed
+
+    def is_array(self, value) -> bool:
+        return isinstance(value, np.ndarray) or self.backend.is_tensor(value)
 
     def note(self, name: str, computed) -> None:
         """Records a choice that follows from others and is not replayed."""

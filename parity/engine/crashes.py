@@ -23,7 +23,7 @@ from parity.engine.checks import (
 )
 from parity.engine.nodes import OUTSIDE, ROOT, call_of, module_of
 from parity.engine.verdicts import Status, Verdict
-from parity.errors import InputError, OutOfTime
+from parity.errors import InputError, OutOfTime, WorkerError
 
 CHECK, HARNESS = "worker", "parity"
 FORWARD = (FORWARD_64, FORWARD_32, LOCAL_FORWARD_64, LOCAL_FORWARD_32)
@@ -168,10 +168,13 @@ def inherited_crashes(verdicts: list[Verdict], fine: Mapping[str, set[str]]) -> 
     ]
 
 
-def unfinished(case: str, error: Exception, left: list[str]) -> list[Verdict]:
-    """A worker's failure; where the time limit stopped it, the stages `left`, which are not run."""
+def unfinished(case: str, error: Exception, left: list[str], first: str = "") -> list[Verdict]:
+    """A worker's failure; where the time limit stopped it, the stages `left`, which are not run. first: the reference's
+    label."""
     if isinstance(error, OutOfTime):
         message = str(error)
         return [Verdict(case, NOT_LOOKED_INTO, n, Status.NOT_RUN, message=message) for n in left]
+    if isinstance(error, WorkerError) and error.told:
+        return [raised(case, error.side, error.node, error.told, error.side == first)]
     node = getattr(error, "node", "run")
-    return [Verdict(case, "worker", node, Status.FAIL, message=str(error))]
+    return [Verdict(case, CHECK, node, Status.FAIL, message=str(error))]

@@ -102,7 +102,7 @@ class Examination:
                     self.forget(*(f"{side} {name}" for side in done))
             except (WorkerDied, WorkerError) as error:
                 left = [n for n, _ in stages if n not in self.judged]
-                verdicts += unfinished(self.case.name, error, left)
+                verdicts += unfinished(self.case.name, error, left, first)
             except BaseException:  # interrupted: nobody waits for what the workers are at
                 self.workers.kill()
                 raise

@@ -128,10 +128,10 @@ class Model:
 
     def load(self, weights: Mapping[str, np.ndarray], strict: bool = True) -> None:
         """InputError names what is missing, unexpected or of another shape; not `strict`: what fits is loaded, and
-        what this side has alone is drawn by its name."""
+        what this side has alone, or of another shape, is drawn by its name."""
         self.optimiser = None
         if self.subject.load is not None:
-            return self.subject.load(weights)
+            return self.subject.load(weights if strict else self.fitting(weights))
         if strict:
             check_names(self.shapes(), weights)
         shapes = self.held_shapes()
@@ -145,6 +145,12 @@ class Model:
             layout = self.layout_of(name)
             values = values if layout is None else layout.to_own(values)
             self.backend.update(tensor, self.backend.array(np.asarray(values), like=tensor))
+
+    def fitting(self, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the subject's own function can load: as many values as it has."""
+        shapes = self.shapes()
+        own = {n: s for n, s in shapes.items() if n not in weights or weights[n].shape != s}
+        return {n: weights[n] for n in shapes if n not in own} | drawn_weights(own)
 
     def state(self) -> dict[str, np.ndarray]:
         if self.subject.state is not None:

@@ -26,7 +26,7 @@ def is_foreign(module: str) -> bool:
     return module.partition(".")[0] in FOREIGN
 
 
-def _module(frame: FrameType) -> str:
+def home(frame: FrameType) -> str:
     """The module a frame runs in, also of one that was started by `python -m`."""
     spec = frame.f_globals.get("__spec__")
     return spec.name if spec is not None else frame.f_globals.get("__name__", "")
@@ -35,7 +35,7 @@ def _module(frame: FrameType) -> str:
 def caller(frame: FrameType | None) -> str:
     """The nearest place of the user's at or above a frame; "" when there is none."""
     while frame is not None:
-        if not is_foreign(_module(frame)):
+        if not is_foreign(home(frame)):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
@@ -45,10 +45,10 @@ def direct(frame: FrameType | None, passed: tuple[str, ...] = ()) -> str:
     """The place of a frame if it is the user's own, or the first behind frames of the modules `passed` and of modes
     of PyTorch's; else ""."""
     while frame is not None and (
-        _module(frame) in passed or frame.f_code.co_name == "__torch_function__"
+        home(frame) in passed or frame.f_code.co_name == "__torch_function__"
     ):
         frame = frame.f_back
-    if frame is None or is_foreign(_module(frame)):
+    if frame is None or is_foreign(home(frame)):
         return ""
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -104,7 +104,7 @@ def own_frames(error: BaseException) -> list[str]:
     found, trace = [], error.__traceback__
     while trace is not None:
         code, line = trace.tb_frame.f_code, trace.tb_lineno
-        if not is_foreign(trace.tb_frame.f_globals.get("__name__", "")):
+        if not is_foreign(home(trace.tb_frame)):
             text = linecache.getline(code.co_filename, line).strip()
             found.append(f"{code.co_filename}:{line}, in {code.co_name}: {text}")
         trace = trace.tb_next

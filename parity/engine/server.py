@@ -26,10 +26,12 @@ from parity import loading
 from parity.backends import base
 from parity.case import Side, Subject
 from parity.engine import stepper
+from parity.engine.crashes import describe
 from parity.engine.places import watch_constructors
 from parity.engine.record import Record, write_in_two, write_record
 from parity.engine.runner import Runner
 from parity.engine.transport import receive, send
+from parity.engine.whereabouts import module_of_error
 from parity.engine.workers import PARENT, REPLY, REQUEST
 from parity.files import peak_memory
 
@@ -176,9 +178,14 @@ class Server:
 
     def handle(self, method: str, args: tuple, options: dict):
         own = getattr(self, method, None)
-        if own is not None and method not in ("handle", "entered"):
+        if own is None or method in ("handle", "entered"):
+            own = getattr(self.runner, method)
+        try:
             return own(*args, **options)
-        return getattr(self.runner, method)(*args, **options)
+        except Exception as error:
+            modules = self.runner.modules() if self.runner is not None else {}
+            error.parity_told = describe(error) | {"node": module_of_error(error, modules)}
+            raise
 
 
 def spoiled(backend: base.Backend, kind: str) -> Callable:
@@ -226,7 +233,7 @@ def serve(connection: Connection, handle: Callable, folder: Path) -> None:
     """Answers requests with handle(method, arguments, options) until nobody asks any more.
 
     folder: where large arrays of requests and answers lie (transport.py). An error that has an `exit_code` is the
-    user's input.
+    user's input; others bring what `handle` knows of them, see WorkerError.
     """
     follow_parent()
     while True:
@@ -238,7 +245,8 @@ def serve(connection: Connection, handle: Callable, folder: Path) -> None:
             reply = ("ok", handle(method, args, options))
         except Exception as error:
             text = str(error)
-            reply = ("error", f"{type(error).__name__}: {text}", traceback.format_exc())
+            told = getattr(error, "parity_told", {})
+            reply = ("error", f"{type(error).__name__}: {text}", traceback.format_exc(), told)
             reply = ("input", text) if getattr(error, "exit_code", 0) else reply
         send(connection, reply, folder / REPLY)
 

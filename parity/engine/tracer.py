@@ -22,6 +22,7 @@ from parity.engine.aligned import unlike_modules
 from parity.engine.crashes import MISFIT, describe, is_refusal
 from parity.engine.layers import describe_module
 from parity.engine.nodes import OUTSIDE, ROOT, module_of
+from parity.engine.whereabouts import innermost
 
 
 class Tracer:
@@ -157,8 +158,11 @@ class Tracer:
             if not self.survive or is_refusal(error):
                 raise
             if not getattr(error, "parity_noted", False):
-                where = getattr(function, "__name__", "code")
-                self.note(f"{OUTSIDE} {where.removeprefix('watched_')}", error, self.misfits)
+                where = (
+                    f"{OUTSIDE} {getattr(function, '__name__', 'code').removeprefix('watched_')}"
+                )
+                where = innermost(error) if "<lambda>" in where else where
+                self.note(where or f"{OUTSIDE} code", error, self.misfits)
             return None
 
     def note(self, call: str, error: Exception, misfits: list[str]) -> None:

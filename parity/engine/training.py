@@ -9,7 +9,7 @@ import numpy as np
 
 from parity.case import Case
 from parity.engine import gates, kinds, tree
-from parity.engine.checks import NOT_LOOKED_INTO
+from parity.engine.crashes import unfinished
 from parity.engine.detections import compare_detections
 from parity.engine.examine import Examination
 from parity.engine.own_steps import OwnSteps
@@ -21,7 +21,7 @@ from parity.engine.tube import TUBE_COPIES, compare_tube
 from parity.engine.ulps import one_ulp_away
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.workers import Workers
-from parity.errors import OutOfTime, WorkerDied, WorkerError
+from parity.errors import WorkerDied, WorkerError
 
 HERE = "parity.engine.training"
 WATCH = "parity.engine.observing"
@@ -38,10 +38,7 @@ def prepared(
             examination.prepare(case.labels, dtype)
             return Result(ask(examination, used))
         except (WorkerDied, WorkerError) as error:
-            late = isinstance(error, OutOfTime)
-            status = Status.NOT_RUN if late else Status.FAIL
-            check = NOT_LOOKED_INTO if late else "worker"
-            return Result([Verdict(case.name, check, what or "run", status, message=str(error))])
+            return Result(unfinished(case.name, error, [what or "run"], case.labels[0]))
 
 
 def check_steps(

@@ -127,7 +127,7 @@ class Worker:
         if reply[0] == "input":
             raise InputError(reply[1])
         if reply[0] == "error":
-            raise WorkerError(f"{self.label}: {reply[1]}", reply[2])
+            raise WorkerError(f"{self.label}: {reply[1]}", reply[2], self.label, reply[3])
         return reply[1]
 
     def call(self, method: str, *args, **options):

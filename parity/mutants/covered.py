@@ -41,15 +41,17 @@ class Coverage:
         return line
 
     def placed(self, frame, function: str) -> None:
-        """Notes the network's module in whose call a frame is, the object that is being constructed, and who called."""
-        owner, above = "", frame
+        """Notes the network's module in whose call a frame is, the innermost object that is being constructed, and who
+        called."""
+        owner, above, made = "", frame, None
         while above is not None:
             code = above.f_code
             if code.co_filename.startswith(self.prefixes):
                 caller = f"{code.co_filename.removeprefix(self.root)}:{code.co_qualname}"
                 self.callers.setdefault(function, set()).add(caller)
-                if code.co_name == CONSTRUCTOR and "self" in above.f_locals:
-                    self.made.setdefault(function, set()).add(id(above.f_locals["self"]))
+                if code.co_name == CONSTRUCTOR and made is None and "self" in above.f_locals:
+                    made = id(above.f_locals["self"])
+                    self.made.setdefault(function, set()).add(made)
             if code.co_name == "traced" and code.co_filename.endswith("engine/tracer.py"):
                 owner = owner or above.f_locals["name"]
             above = above.f_back

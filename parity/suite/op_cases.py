@@ -136,6 +136,8 @@ OP_CASES = (
     OpCase("upsample_nearest", (_normal(2, 3, 1, 4), 1, 8)),
     OpCase("resize_bilinear", (_normal(2, 3, 1, 4), 3, 9)),
     OpCase("roi_align", (_normal(2, 3, 1, 12), *REGIONS, 3, 0.125, 2, False)),
+    OpCase("roi_pool", (_normal(2, 3, 1, 12), *REGIONS, 3, 0.125)),
+    OpCase("crop_and_resize", (_normal(2, 3, 12, 1), *REGIONS, 4, 0.125)),
     OpCase("resize_mask", (_mask(2, 37, 50), 3, 4)),
     OpCase("upsample_nearest", (_normal(2, 3, 3, 4), 7, 8)),
     OpCase("resize_bilinear", (_normal(2, 3, 3, 4), 7, 9)),

@@ -165,5 +165,6 @@ def sources_digest() -> str:
     paths = sorted(p for part in WATCHED for p in (ROOT / part).rglob("*.py"))
     suite = ROOT / "parity" / "suite"
     paths += [suite / f"{name}.py" for name in ("cases", "requests", "subjects", "stepping")]
-    paths += [suite / "breeding" / "checks.py", suite / "regrets.py", suite / "op_cases.py"]
+    paths += [suite / f"{name}.py" for name in ("regrets", "op_cases", "session_requests")]
+    paths += [suite / "breeding" / f"{name}.py" for name in ("checks", "questions")]
     return hashlib.sha256(b"".join(p.read_bytes() for p in paths)).hexdigest()[:16]

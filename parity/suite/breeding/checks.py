@@ -6,7 +6,6 @@ the other side's part is what its sound process gave.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from neutral.config import to_dict
-from parity.engine.crashes import fine_calls, inherited_crashes, judge_crashes
-from parity.engine.judging import judge, judge_nodes
+from parity.engine.crashes import fine_calls, inherited_crashes, judge_crashes, unfinished
 from parity.engine.known import with_known
 from parity.engine.localise import compare_local_64
 from parity.engine.record import Record
@@ -29,26 +27,10 @@ from parity.errors import InputError, WorkerDied, WorkerError
 from parity.mutants.kill import Probe
 from parity.mutants.warm import Warm
 from parity.suite.ask import ask
-from parity.suite.cases import CASES, FASTER_RCNN, POST_NORM
 from parity.suite.detector_case import DetectorCase
 from parity.suite.mutants import probes
 from parity.suite.regrets import collect_regrets, compare_regrets
-from parity.suite.stepping import OPTIMISERS, injected_gradients
 
-VGG16 = next(case for case in FASTER_RCNN if case.name == "simple_vgg16")
-REGRETTED = ("detr", "frcnn", "frcnn as tf", "frcnn as trzy")
-OPTIMISED = 1e-5  # float32, three steps each from the last: relative L2
-# a small DC5: that of the kill matrix takes twenty seconds
-DILATED = DetectorCase(
-    "dilated",
-    "scenes_detr",
-    (*POST_NORM, *(f"model.backbone.{x}" for x in ("name=resnet50", "width=8", "dilation=true"))),
-    (0,),
-)
-ACCUMULATED = DetectorCase(
-    "accumulated gradients", "scenes_detr", (*POST_NORM, "optimiser.accumulate=2"), (0, 8)
-)
-APART = ("ranks", "detr dc5")  # starts processes; see DILATED
 FRESH = ("torch_impl", "jittor_impl", "neutral", "parity.suite")  # imported anew in every copy
 
 
@@ -109,17 +91,15 @@ class Check:
             try:
                 answers[side] = self.collect(worker, path)
             except (WorkerDied, WorkerError, InputError) as error:
-                node = getattr(error, "node", "") or "(run)"
-                text = told_of(error)
-                return [Verdict(self.name, "worker", node, Status.FAIL, message=text, guilty=side)]
+                return [ended(self.name, error).but(guilty=side)]
         return self.judge(nursery, copies, answers)
 
 
-def told_of(error: Exception) -> str:
-    """What is known of a side's end, with the lines of this project that its traceback went through."""
-    trace = error.details if isinstance(error, WorkerError) else ""
-    found = re.findall(r'File "[^"]*?(\w+_impl/[^"]+|neutral/[^"]+)", (line \d+)', trace)
-    return "\n".join([str(error)[:600], *(f"{file}, {line}" for file, line in found[-6:])])
+def ended(case: str, error: Exception) -> Verdict:
+    """What is known of a side's end; of bad input no place is."""
+    if isinstance(error, InputError):
+        return Verdict(case, "worker", "(run)", Status.FAIL, message=str(error)[:600])
+    return unfinished(case, error, [])[0]
 
 
 class Examined(Check):
@@ -179,8 +159,7 @@ class Examined(Check):
             batch = self.case.batch(probes.SCENES)
             (worker or own).call("trace", batch, out=path, reference=source, survive=True)
         except (WorkerDied, WorkerError, InputError) as error:
-            node = getattr(error, "node", "") or "(run)"
-            return [Verdict(self.name, "worker", node, Status.FAIL, message=told_of(error))]
+            return [ended(self.name, error)]
         finally:
             if own is not None:
                 own.close()
@@ -204,37 +183,6 @@ class Probed(Check):
         return self.probe.compare(*(unpack(*answers[side]) for side in FRAMEWORKS))
 
 
-def optimisers(worker: Worker) -> dict[str, np.ndarray]:
-    """Three steps of every optimiser from drawn parameters, and clipped gradients, in float32."""
-    found = {}
-    gradients = [injected_gradients(step) for step in range(3)]
-    start = drawn_weights({n: g.shape for n, g in gradients[0].items() if g is not None})
-    start["unused"] = np.ones(4, np.float32)
-    for name, options in OPTIMISERS.items():
-        state, slots = dict(start), None
-        decays = {n: options.weight_decay * (n != "bias") for n in start}
-        for step, given in enumerate(gradients):
-            rates = {n: 1e-3 if n == "bias" else 1e-2 for n in start}
-            settings = vars(options) | {"ema_decay": 0.9}
-            state, slots = ask(
-                worker, "optimise", settings, state, slots, step, given, rates, decays
-            )
-            found |= {f"{name}/step{step}/{k}": v for k, v in (state | slots).items()}
-    for limit in (0.1, 200.0, 1e6, 0.0):
-        clipped = ask(worker, "clip", gradients[0], limit, 1e-6)
-        found |= {f"clip {limit:g}/{k}": v for k, v in clipped.items() if v is not None}
-    return found
-
-
-def judge_optimisers(torch: dict, jittor: dict) -> list[Verdict]:
-    check = "optimisers"
-
-    def judge_one(node, a, b):
-        return judge(check, check, node, b, a, OPTIMISED)
-
-    return judge_nodes(check, check, torch, jittor, judge_one)
-
-
 class Regrets(Examined):
     """How much each side regrets what was chosen wrongly for it."""
 
@@ -243,27 +191,3 @@ class Regrets(Examined):
 
     def judge(self, nursery: Nursery, copies: Mapping[str, Worker], answers: Mapping) -> list:
         return compare_regrets(self.name, *(answers[side] for side in FRAMEWORKS))
-
-
-def all_checks() -> dict[str, Check]:
-    """By name: every trace of the kill matrix as an examination, its other probes as they are."""
-    cases = {
-        "detr": probes.DETR,
-        "frcnn": probes.RCNN,
-        "detr pre-norm": probes.PRE_NORM,
-        "detr masks": probes.SEGMENTING,
-        "detr frozen": probes.FROZEN_DETR,
-        "frcnn as tf": probes.LIKE_TF,
-        "frcnn as trzy": probes.LIKE_TRZY,
-        "frcnn mobilenet": probes.MOBILENET,
-        "detr dropout": CASES[1],
-        "detr dilated": DILATED,
-        "frcnn vgg16": VGG16,
-    }
-    found: dict[str, Check] = {name: Examined(name, case) for name, case in cases.items()}
-    found |= {f"regrets, {n}": Regrets(f"regrets, {n}", cases[n]) for n in REGRETTED}
-    others = [n for n in probes.PROBES if n not in (*cases, *APART)]
-    found |= {name: Probed(name, probes.PROBES[name]) for name in others}
-    found["detr accumulated"] = Probed("detr accumulated", probes.steps(ACCUMULATED))
-    found["optimisers"] = Probed("optimisers", Probe(optimisers, judge_optimisers))
-    return found

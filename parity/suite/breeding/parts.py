@@ -12,8 +12,9 @@ from parity.engine.workers import FRAMEWORKS
 from parity.mutants.breeding import Bred
 from parity.suite.breeding import judges, together, variations
 from parity.suite.breeding.campaign import Campaign, drawn
-from parity.suite.breeding.checks import Nursery, all_checks
+from parity.suite.breeding.checks import Nursery
 from parity.suite.breeding.progress import Outcome, Progress
+from parity.suite.breeding.questions import all_checks
 from parity.suite.breeding.verdict import settle
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from parity.engine.causes import Cause
 from parity.engine.checks import BEHIND
-from parity.engine.nodes import OUTSIDE
+from parity.engine.nodes import OUTSIDE, ROOT
 from parity.mutants.breeding import Bred, parsed
 
 # of what is made outside of modules: a function below {side}_impl or in neutral, or a file, and places in reports
@@ -38,63 +38,96 @@ STAGES = {
     "neutral/parameters.py": r"names|step|bn|norm|running|initial|channels",
     "neutral/data": r"train\d|val\d|AP|data|images|boxes|labels",
     "training.py": r"step\d|optimiser|adam|sgd|clip|average|moments",
-    "session.py": r"",
+    "session.py": r"step\d|names|dropout|sample",
+    "session.py:Session.detect": r"^image|detection|\d+/(scores|labels|boxes|masks)",
+    "session.py:Session.evaluate": r"loss|^image|detection|\d+/(scores|labels|boxes|masks)",
+    "session.py:Session.load": r"weight|bias|running|step\d",
     "ops/training.py:load_array": r"weight|bias|running",
     "group.py": r"step\d|loss",
     "neutral/randomness.py": r"sample|dropout|initial|weight|train\d|step\d",
-    "kernels.py": r"",
-    "runtime.py": r"",
+}
+AROUND = (
+    "training.py",
+    "session.py",
+    "group.py",
+    *(f"{x}/detector.py" for x in ("detr", "faster_rcnn")),
+)
+# C++ by the constants of {side}_impl/*_sources.py, and what of kernels.py runs it
+COMPILED = {
+    "BILINEAR": ("BilinearPool",),
+    "ROI_POOL": ("RoiPool",),
+    "NMS": ("nms",),
+    "NMS_CPU": ("nms",),
+    "SPECIAL": ("NanToNum", "NanMean", "is_finite", "order_descending"),
+    "SORT_CPU": ("order_descending",),
 }
 
 
 def stages_of(function: str, callers: Iterable[str]) -> list[str]:
-    """Patterns of what is made where a function, or who called it, stands in the table."""
+    """Patterns of what is made where a function stands in the table, else those who called it; those that everything
+    runs in count where no other does."""
     own, *others = (re.sub(r"^(torch|jittor)_impl/", "", f) for f in (function, *callers))
-    return [
-        pattern
-        for key, pattern in STAGES.items()
-        if own.startswith(key) or (pattern and any(f.startswith(key) for f in others))
-    ]
+    found = [key for key in STAGES if own.startswith(key)]
+    if not found:
+        found = [key for key in STAGES if any(f.startswith(key) for f in others)]
+        found = [key for key in found if not key.startswith(AROUND)] or found
+    longest = max(map(len, found), default=0) if own.startswith("session.py") else 0
+    return [STAGES[key] for key in found if len(key) >= longest]
 
 
 def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     """Whether a cause's place is one that the mutant's function makes. `learned`: see covered.Coverage.told."""
-    function = f"{mutant.file}:{mutant.function}"
-    callers = learned["callers"].get(function, ())
-    if cause.check in RAISED and is_told(mutant, cause.summary, callers):
+    if cause.check in RAISED and is_told(mutant, cause.summary):
         return True
-    known = [f for f in learned["owners"] if plain(f) == function]
-    if mutant.file.endswith(SOURCES):  # C++ runs where it is asked for
-        known = [f for f in learned["owners"] if "/kernels.py:" in f]
-    elif (
-        not mutant.function or not known
-    ):  # of a module's or a class's own lines: whatever its file makes
-        known = [f for f in learned["owners"] if f.startswith(f"{mutant.file}:")]
+    known = functions_of(mutant, learned)
     places = {module(p) for p in (cause.where, *cause.also)}
-    owners = {o for f in known for o in learned["owners"][f]}
-    made = {m for f in known for m in learned["made"].get(f, ())}
     if cause.check in RAISED:  # which weight has another shape, for example
         places |= set(re.findall(r"[\w.]+\.[\w.]+", cause.summary.split("\n")[0]))
-    if places & owners or any(is_inside(p, m) for p in places for m in made):
+    owners = {o for f in known for o in learned["owners"][f]}
+    if places & (owners - {OUTSIDE}):
         return True
+    made = {m for f in known for m in learned["made"].get(f, ())}
+    if places & made or any(is_inside(p, m) for p in places for m in kept_in(mutant, made)):
+        return True
+    function = f"{mutant.file}:{mutant.function}"
     callers = {c for f in known for c in learned["callers"].get(f, ())} | {function}
-    if re.split(r"[#\[]", cause.node)[0] in {
-        re.split(r"[:.]", c)[-1] for c in callers if "/ops" in c
-    }:
+    ops = {re.split(r"[:.]", c)[-1] for c in callers if "/ops" in c}
+    if re.split(r"[#\[]", cause.node)[0] in ops:
         return True  # an op by itself
     if OUTSIDE not in owners:
         return False
-    patterns = stages_of(function, callers)
-    text = [*places, cause.where, cause.node, cause.check]
-    return any(re.search(p, t) for p in patterns for t in text)
+    text = [*places, cause.node]
+    return any(re.search(p, t) for p in stages_of(function, callers) for t in text)
 
 
-def is_told(mutant: Bred, text: str, callers: Iterable[str] = ()) -> bool:
-    """Whether an error's text names the mutant's function: a line of it, or of what called it in the same file; itself;
-    the attribute that the mutant's statement makes, as part of a weight's name."""
+def functions_of(mutant: Bred, learned: Mapping) -> list[str]:
+    """Those that a mutant changes, of what ran: its own; of a module's or a class's own lines whatever its file has."""
+    if mutant.file.endswith(SOURCES):  # C++ runs where it is asked for
+        source = re.match(r"(\w+) =", statement(mutant)[0])
+        names = COMPILED.get(source[1] if source else "", ("",))
+        places = tuple(f"{mutant.side}_impl/kernels.py:{name}" for name in names)
+        return [f for f in learned["owners"] if f.startswith(places)]
+    function = f"{mutant.file}:{mutant.function}"
+    known = [f for f in learned["owners"] if plain(f) == function]
+    if not mutant.function or not known:
+        known = [f for f in learned["owners"] if f.startswith(f"{mutant.file}:")]
+    return known
+
+
+def kept_in(mutant: Bred, made: Iterable[str]) -> set[str]:
+    """What a mutant changes in modules that its function constructs: the part that its statement makes, or all; of the
+    model itself only such a part, as everything is in it."""
+    parts = re.findall(r"^\s*self\.(\w+) = ", "\n".join(statement(mutant)), re.MULTILINE)
+    if not parts:
+        return set(made)
+    return {part if m == ROOT else f"{m}.{part}" for m in made for part in parts}
+
+
+def is_told(mutant: Bred, text: str) -> bool:
+    """Whether an error's text names the mutant's function: a line of it; itself; the attribute that the mutant's
+    statement makes, as part of a weight's name."""
     lines = re.findall(rf"{re.escape(mutant.file)}\W+(?:line )?(\d+)", text)
-    own = {mutant.function, *(c.partition(":")[2] for c in callers if c.startswith(mutant.file))}
-    spans = [(mutant.first, mutant.last), *(span(mutant, function) for function in own)]
+    spans = [(mutant.first, mutant.last), span(mutant, mutant.function)]
     made = re.findall(r"self\.(\w+) = ", "\n".join(statement(mutant)))
     if any(re.search(rf"\b{part}\.\w", text) for part in made):
         return True
@@ -136,5 +169,5 @@ def module(place: str) -> str:
 
 
 def is_inside(place: str, name: str) -> bool:
-    """Whether a place is a module or in it; everything is in the model itself, so of that only itself counts."""
+    """Whether a place is a module or in it; of the model itself, which all is in, whether it is that."""
     return place == name or place.startswith(f"{name}.")

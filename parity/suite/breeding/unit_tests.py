@@ -40,18 +40,47 @@ def imported(path: Path) -> frozenset[str]:
 
 
 def is_apt(path: Path, module: str) -> bool:
-    """Whether a test file starts nothing, and is not of checkpoints, which take minutes and gigabytes, unless they are
-    what is changed."""
-    heavy = path.name.startswith("test_conversion") and not module.startswith("neutral.weights")
+    """Whether a test file starts nothing, and is not of checkpoints or of compiled programs, which take minutes, unless
+    they are what is changed."""
+    heavy = (
+        path.name.startswith("test_conversion") and not module.startswith("neutral.weights")
+    ) or (path.name.startswith("test_emulated") and "kernel" not in module)
     return not heavy and not ELSEWHERE.search(path.read_text())
 
 
 @cache
 def tests_of(module: str) -> list[str]:
-    """Test files that import the module themselves and start nothing."""
+    """Test files that import the module, or what its package has of it, and start nothing; of C++ those of the table
+    that it goes into, which also emulate what CUDA alone runs."""
+    module = re.sub(r"\w+_sources$", "kernel_table", module)
     own = sorted((ROOT / "tests").glob("test_*.py"))
     quick = [p for p in own if is_apt(p, module)]
-    return [p.relative_to(ROOT).as_posix() for p in quick if module in imported(p)]
+    return [p.relative_to(ROOT).as_posix() for p in quick if is_imported(module, p)]
+
+
+def is_imported(module: str, path: Path) -> bool:
+    """Whether a file imports a module, a name that the module's package hands on, or the package as a whole."""
+    found, package = imported(path), module.rpartition(".")[0]
+    handed = handed_on(module)
+    if module in found or not handed:
+        return module in found
+    inside = {name for name in found if name.startswith(f"{package}.")}
+    return bool(handed & inside) or (package in found and not inside)
+
+
+@cache
+def handed_on(module: str) -> frozenset[str]:
+    """Names of a module's package that are the module's own: "neutral.weights.initial_weights"."""
+    package = module.rpartition(".")[0]
+    path = ROOT / package.replace(".", "/") / "__init__.py"
+    if not package or not path.is_file():
+        return frozenset()
+    prefix = f"{module}."
+    return frozenset(
+        f"{package}.{name.removeprefix(prefix)}"
+        for name in imported(path)
+        if name.startswith(prefix)
+    )
 
 
 def ask_tests(mutants: Iterable[Bred]) -> tuple[str, str]:

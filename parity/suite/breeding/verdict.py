@@ -8,13 +8,14 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from parity.mutants.breeding import Bred
+from parity.mutants.breeding import Bred, parsed
 from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome
 from parity.suite.breeding.unit_tests import CHECK, ask_tests
 
 EITHER = "which of two numbers is named first changes nothing"
 LISTED = "an entry of __all__, by which nothing is imported; test_mirror.py holds both sides' alike"
 GUARD = "a guard against callers that hand over lists of two lengths: none does"
+EMPTY = "the constructor of Jittor's Module is empty"
 SYMMETRIC = {"max", "min", "maximum", "minimum", "logical_and", "logical_or", "gcd"}
 BY_HAND = Path(__file__).with_name("equivalent.json")
 
@@ -31,6 +32,8 @@ def reason_for(mutant: Bred) -> str:
         return GUARD
     if is_symmetric(mutant):
         return EITHER
+    if is_empty(mutant):
+        return EMPTY
     if mutant.file.endswith("/__init__.py") and not mutant.function and mutant.old[0] in "'\"":
         return LISTED
     file = mutant.file.replace(f"{mutant.side}_impl", "{side}_impl")
@@ -45,6 +48,16 @@ def is_guard(mutant: Bred) -> bool:
     off = line[: mutant.column].endswith("strict=")
     lost = mutant.old == f"{mutant.new.removesuffix(')')}, strict=True)"
     return (mutant.old.startswith("zip(") and lost) or (off and mutant.old == "True")
+
+
+def is_empty(mutant: Bred) -> bool:
+    """Whether it is the call of the constructor of Jittor's Module that is lost."""
+    owner, _, name = mutant.function.rpartition(".")
+    lost = mutant.old == "super().__init__()" and mutant.new in ("pass", "super()")
+    if mutant.side != "jittor" or name != "__init__" or not lost:
+        return False
+    kinds = (x for x in ast.walk(parsed(mutant.path)) if isinstance(x, ast.ClassDef))
+    return any([ast.unparse(b) for b in x.bases] == ["nn.Module"] for x in kinds if x.name == owner)
 
 
 def is_symmetric(mutant: Bred) -> bool:

@@ -1,0 +1,48 @@
+"""What mutants that nobody wrote found untested, of values that no check compares (docs/breeding.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from neutral.randomness import Draws
+from neutral.weights import initial_weights
+from neutral.weights.layout import canonical_shapes
+from parity.suite.mutants import probes
+from torch_impl import runtime
+
+SMALL = 1 << 14  # values of a tensor
+
+
+@pytest.mark.parametrize("case", [probes.DETR, probes.SEGMENTING, probes.RCNN, probes.MOBILENET])
+def test_every_initial_value_is_float32(case):
+    config = case.config()
+    shapes = canonical_shapes(config)
+    small = [key for key, shape in shapes.items() if np.prod(shape) < SMALL]
+    found = initial_weights(shapes, config, small)
+    assert found.keys() == set(small)
+    assert {str(x.dtype) for x in found.values()} == {"float32"}
+
+
+@pytest.mark.parametrize("switch", ["matmul", "cudnn"])
+def test_one_switch_of_tf32_is_enough_to_tell_it(switch):
+    places = {"matmul": torch.backends.cuda.matmul, "cudnn": torch.backends.cudnn}
+    before = {name: place.allow_tf32 for name, place in places.items()}
+    try:
+        for place in places.values():
+            place.allow_tf32 = False
+        assert runtime.describe()["tf32"] is False
+        places[switch].allow_tf32 = True
+        assert runtime.describe()["tf32"] is True
+    finally:
+        for name, place in places.items():
+            place.allow_tf32 = before[name]
+
+
+def test_draws_begin_with_the_first_step():
+    new, begun = Draws(3), Draws(3)
+    begun.begin_step(0)
+    first = new.uniform("site", (4,))
+    assert (first == begun.uniform("site", (4,))).all()
+    assert (first != new.uniform("site", (4,))).any()  # the second call of a step
