@@ -17,8 +17,9 @@ SIDE = "harness"
 COUNT = 60
 ENGINE = (
     *("aligned", "arrays", "blame", "causes", "choices", "crashes", "detections", "floors"),
-    *("gradients", "initial", "judging", "known", "ledger", "less_precise", "oracle", "outcomes"),
-    *("precision", "rounding", "semantic", "statistics", "steps", "tube", "ulps", "verdicts"),
+    *("gradients", "initial", "judging", "known", "ledger", "less_precise", "norms", "oracle"),
+    *("outcomes", "precision", "rounding", "semantic", "statistics", "steps", "tube", "ulps"),
+    "verdicts",
 )
 FILES = (
     *(f"parity/engine/{name}.py" for name in ENGINE),
