@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity import Case, Workers, check_branches
+from parity import Case, Side, Workers, check_branches
 from parity.cli import main
 from parity.engine import kinds
 from parity.engine.branches import Branches
@@ -144,3 +144,34 @@ def test_quick_and_limits_say_what_is_left_out(tmp_path, capsys):
     assert "time limit" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["run", str(path), "--limit", "-1"])
+
+
+def test_a_branch_that_changes_gradients_only_is_reached(workers, tmp_path):
+    held = "x.minimum(10.0) + (x - x.minimum(10.0)).detach()"  # x, with the gradient of the minimum
+    (cause,) = check_branches(Case.from_file(write(tmp_path, "x", held)), workers).causes
+    assert cause.kind == kinds.BACKWARD and "only jittor has pair.py:29: min with" in cause.summary
+    assert cause.candidate_code.endswith("pair.py:29")
+
+
+POSTPROCESS = """
+from torch import nn
+
+from parity import Subject
+
+
+def half(bound=None):
+    def postprocess(outputs, inputs, run):
+        boxes = outputs * 4
+        return {"boxes": boxes if bound is None else boxes.clamp(max=bound)}
+
+    return Subject(nn.Conv2d(3, 4, 1), postprocess=postprocess)
+"""
+
+
+def test_a_branch_of_post_processing_is_reached(tmp_path):
+    path = tmp_path / "half.py"
+    path.write_text(POSTPROCESS)
+    sides = [Side(f"{path}:half", "torch", arguments=a) for a in ({}, {"bound": 100.0})]
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 5))
+    (cause,) = check_branches(Case("post", *sides, lambda: (x,))).causes
+    assert "max=100" in cause.summary and cause.confidence == "sure"

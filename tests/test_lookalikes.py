@@ -178,3 +178,45 @@ def test_only_leaves_of_which_one_holds_tensors_are_unlike():
     ours = {"a": leaf("Conv2d", 2), "b": leaf("ReLU", 0), "c": leaf("Linear", 2), "d": {}}
     theirs = {"a": leaf("Conv", 0), "b": leaf("GELU", 0), "c": leaf("Dropout", 0), "d": {}}
     assert unlike_modules(ours, theirs) == {"c"}
+
+
+OTHER = """
+from torch import nn
+
+
+class Head(nn.Module):
+    def __init__(self, conv, group, inside):
+        super().__init__()
+        self.conv = conv
+        self.norm = nn.GroupNorm(2, 4) if group else nn.BatchNorm2d(4)
+        self.proj = nn.Conv2d(4, 6, 1) if conv else nn.Linear(4, 6)
+        pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        if not inside:
+            self.avgpool, self.flat, pool = *pool, []
+        self.inside, self.classifier = inside, nn.Sequential(*pool, nn.Linear(6, 5))
+
+    def forward(self, x):
+        x = self.norm(x)
+        x = self.proj(x) if self.conv else self.proj(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.classifier(x if self.inside else self.flat(self.avgpool(x)))
+
+
+def half(conv=False, group=False, inside=True):
+    return nn.Sequential(nn.Conv2d(3, 4, 1), Head(conv, group, inside))
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"conv": True}, "shapes differ: (6, 4) and (6, 4, 1, 1)"),
+        ({"group": True}, "1.norm is BatchNorm2d in reference, GroupNorm in candidate"),
+        ({"inside": False}, "1.classifier.0 -> 1.classifier.2"),
+    ],
+)
+def test_a_layer_of_another_class_under_one_name_is_one_cause(tmp_path, workers, wrong, told):
+    path = tmp_path / "other.py"
+    path.write_text(OTHER)
+    sides = [Side(f"{path}:half", "torch", arguments=a) for a in ({}, wrong)]
+    (cause,) = examine(Case("other", *sides, inputs), workers).causes
+    assert told in cause.summary

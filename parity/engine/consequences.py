@@ -8,7 +8,7 @@ import re
 
 from parity.engine import checks, kinds
 from parity.engine.aligned import APART
-from parity.engine.nodes import ROOT, module_of
+from parity.engine.nodes import OUTSIDE, ROOT, module_of
 from parity.engine.verdicts import Verdict
 
 LOCAL = (
@@ -49,7 +49,11 @@ class Followers:
     """follows(verdict): whether a FAIL of one examination follows from others of it."""
 
     def __init__(self, failed: list[Verdict]):
-        lost = (v for v in failed if v.check.startswith("weights: ") and v.kind == kinds.MISSING)
+        lost = (
+            v
+            for v in failed
+            if v.check.startswith("weights: ") and v.kind in (kinds.MISSING, kinds.SHAPE)
+        )
         # modules that were not given the other side's weights: what they compute differs, whatever their code does
         self.unfed = {parent_of(v.node) for v in lost}
         self.around = {parent_of(name) for name in self.unfed}
@@ -59,6 +63,9 @@ class Followers:
         forward = [v for v in failed if v.check in LOCAL and v.check not in BACKWARD]
         # modules whose own code is wrong: what they hold on one side only is another way to the same
         self.wrong = {v.owner for v in forward if v.owner and v.kind != kinds.MISSING}
+        shapes = [v for v in forward if v.kind in (kinds.SHAPE, kinds.AXIS)]
+        self.misshapen = {v.node for v in shapes}
+        self.misshaping = {v.owner for v in shapes if v.owner} - {OUTSIDE}
         self.failed = failed
 
     def __call__(self, verdict: Verdict) -> bool:
@@ -68,6 +75,7 @@ class Followers:
             or (local and self.is_unfed(verdict))
             or self.is_around(verdict)
             or self.is_held(verdict)
+            or self.is_misshapen(verdict)
             or is_of_frozen(verdict, self.failed)
             or is_crash_again(verdict, self.failed)
         )
@@ -76,16 +84,23 @@ class Followers:
         owner = verdict.owner or parent_of(verdict.node)
         return any(owner == name or (name and owner.startswith(f"{name}.")) for name in self.unfed)
 
+    def is_misshapen(self, verdict: Verdict) -> bool:
+        """Whether it is the gradient of what has another shape, or made of that."""
+        backward = verdict.check in BACKWARD
+        return backward and (verdict.node in self.misshapen or verdict.owner in self.misshaping)
+
     def is_around(self, verdict: Verdict) -> bool:
         """Whether what holds such modules has other borders or another shape there, or goes on with what an unlike
         module, which was not forced, gave it: the names come first."""
         if verdict.check not in LOCAL or not self.unfed:
             return False
         owner = verdict.owner if verdict.owner != ROOT else ""
+        home = module_of(verdict.node)
         if verdict.kind == kinds.MISSING:
-            home = module_of(verdict.node)
             return bool({home, parent_of(home)} & (self.around | self.unfed))
-        shapes = verdict.kind in (kinds.SHAPE, kinds.AXIS)
+        shapes = verdict.kind in (kinds.SHAPE, kinds.AXIS) or verdict.node in self.misshapen
+        if shapes and "/in" in verdict.node and home in self.around | self.unfed:
+            return True  # it takes something else, since something else is in it
         places = self.around if shapes else self.around & self.unlike
         return bool(verdict.owner) and owner in places
 

@@ -2,13 +2,14 @@
 
 Forced (tracer.py), a run can be given any value at every border of a module: 64 times what came there, of the other
 sign, next to nothing, zero, boxes that touch. A clamp, an epsilon, a mask that only one side has then shows where it
-is, however deep, while nothing explodes on the way. What differs already with the values as they are is told
-elsewhere and not here again.
+is, however deep, while nothing explodes on the way; also one that changes gradients only, which are those of a fixed
+weighting of what every module gives. What differs already with the values as they are is told elsewhere and not here
+again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,57 +18,26 @@ from parity.case import Case
 from parity.engine import gates, kinds, tree
 from parity.engine.aligned import aligned
 from parity.engine.arrays import norm, ratio
-from parity.engine.branches import BETWEEN, Branches
+from parity.engine.branches import BETWEEN
 from parity.engine.checks import BRANCHES
+from parity.engine.detections import flattened
 from parity.engine.examine import Examination
 from parity.engine.judging import are_of_two_widths
-from parity.engine.localise import place_of
+from parity.engine.localise import gradient_owner, place_of
 from parity.engine.nodes import OUTSIDE
-from parity.engine.probes import AS_GIVEN, BY_NAME, PROBES, Probe, are_boxes
-from parity.engine.record import Record, write_record
+from parity.engine.probes import AS_GIVEN, PROBES, Probe, are_boxes
+from parity.engine.record import Record
 from parity.engine.result import Result
 from parity.engine.training import prepared
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.workers import Workers
 from parity.errors import WorkerDied, WorkerError
 
-HERE = "parity.engine.probing"
-TINY = 1e-30  # of what came there with the values as they are: below, all is rounding
-
-
-class Changed(Mapping):
-    """Arrays by name, of `names` alone if not None, the floats of them changed as a probe has it."""
-
-    def __init__(self, arrays: Mapping, change: Callable, names: Collection[str] | None = None):
-        self.arrays, self.change = arrays, change
-        self.names = {name for name in arrays if names is None or name in names}
-
-    def __getitem__(self, name: str):
-        if name not in self.names:
-            raise KeyError(name)
-        x = self.arrays[name]
-        return self.change(x) if x is not None and x.dtype.kind == "f" else x
-
-    def __iter__(self):
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-
-def probed(server, probe: str, inputs, targets, base: Path, out: Path, names=None) -> dict:
-    """In a worker: a forward run forced by the record `base` (by `names` alone if not None) as the probe changes it,
-    recorded in `out`; which way its branches were decided."""
-    runner, branches = server.runner, Branches(server.backend)
-    record = Record(base)
-    changed = Changed(record["nodes"], BY_NAME[probe].change, names)
-    reference = {"nodes": changed, "modules": record["modules"]}
-    with server.backend.observing(branches):
-        found = runner.trace(
-            inputs, targets, gradients=False, entered=server.entered, reference=reference
-        )
-        write_record(out, found, {})
-    return branches.told()
+HERE = "parity.engine.forcing"
+TINY = 1e-30  # below, all is rounding; so it is below these fractions of what came there with the values as they are
+NOISE, SATURATED = 1e-12, 1e-8
+BACKWARD = ("node_gradients", "gradients")
+SECTIONS = ("nodes", "losses", "detections", *BACKWARD)
 
 
 def check_branches(
@@ -77,7 +47,7 @@ def check_branches(
     device: str = "cpu",
     told: Callable = lambda probe, verdicts: None,
 ) -> Result:
-    """Runs both sides' forward and losses on values that reach other branches, in float64.
+    """Runs both sides' forward, losses, post-processing and backward on values that reach other branches, in float64.
 
     A FAIL where the sides differ that agree on the values as they are; NOT_RUN for what was decided one way only in
     all of these runs, by place in the code. told(probe, verdicts) hears of each.
@@ -96,8 +66,8 @@ class Probing:
         self.case, self.examination, self.workers = case, examination, workers
         self.name = f"{case.name}: branches"
         self.verdicts: list[Verdict] = []
-        self.agreed: dict[str, float] = {}  # nodes on which both agree, with their size
-        self.failed: set[str] = set()
+        self.agreed: dict[tuple, float] = {}  # (section, node) on which both agree, with its size
+        self.failed: set[tuple] = set()
         self.shared: set[str] | None = (
             None  # nodes that both sides have: what one alone has is not forced
         )
@@ -132,7 +102,8 @@ class Probing:
         for side in sides:
             paths[side] = self.examination.path(side, "probe")
             given = (probe.name, self.examination.inputs, targets, base, paths[side], self.shared)
-            self.workers[side].submit("run", f"{HERE}:probed", *given)
+            backward = self.case.gradients and not probe.ties  # which have several derivatives
+            self.workers[side].submit("run", f"{HERE}:probed", *given, backward)
         for side in sides:
             try:
                 self.decided[side].append(self.workers[side].result())
@@ -166,28 +137,39 @@ class Probing:
         passed, candidate = 0, aligned(reference, candidate)
         if probe is AS_GIVEN:
             self.shared = set(reference["nodes"]) & set(candidate["nodes"])
-        for section in ("nodes", "losses"):
-            ours, theirs = reference[section], candidate[section]
-            for node in ours:
-                name = node if section == "nodes" else f"loss/{node}"
-                if node not in theirs or name in self.failed:
-                    continue
-                found = difference(ours[node], theirs[node], self.agreed.get(name, 0.0), probe)
-                if probe is AS_GIVEN:
-                    if found is None:
-                        self.agreed[name] = size_of(ours[node])
-                elif name in self.agreed and found is not None:
-                    self.failed.add(name)
-                    self.tell(probe, name, found, reference, candidate)
-                passed += found is None
+        for name, a, b in self.pairs(probe, reference, candidate):
+            found = difference(a, b, self.agreed.get(name, 0.0), probe, name[0] in BACKWARD)
+            if probe is AS_GIVEN:
+                if found is None:
+                    self.agreed[name] = size_of(a)
+            elif name in self.agreed and found is not None:
+                self.failed.add(name)
+                self.tell(probe, name, found, reference, candidate)
+            passed += found is None
         if passed and probe is not AS_GIVEN:
             self.verdicts.append(
                 Verdict(self.name, BRANCHES, probe.name, Status.PASS, message=f"{passed} compared")
             )
 
-    def tell(self, probe: Probe, node: str, found: tuple, reference, candidate) -> None:
-        kind, text, measured = found
-        owner = OUTSIDE if node.startswith("loss/") else reference["owners"].get(node, OUTSIDE)
+    def pairs(self, probe: Probe, reference, candidate) -> Iterator[tuple]:
+        """((section, node), the reference's array, the candidate's) of what is compared and has not failed yet."""
+        for section in SECTIONS:
+            two = [t.get(section, {}) for t in (reference, candidate)]
+            if section == "detections":
+                two = [flattened(t) for t in two]
+                if has_ties(two[0]):
+                    continue
+            for node in two[0]:
+                if node in two[1] and (section, node) not in self.failed:
+                    yield (section, node), two[0][node], two[1][node]
+
+    def tell(self, probe: Probe, name: tuple, found: tuple, reference, candidate) -> None:
+        (section, node), (kind, text, measured) = name, found
+        owner = reference["owners"].get(node, OUTSIDE) if section == "nodes" else OUTSIDE
+        if section in BACKWARD:
+            owner = gradient_owner(reference)(section, node)
+            kind, text = kinds.BACKWARD, f"its gradient: {text or 'another result'}"
+        node = f"loss/{node}" if section == "losses" else node
         verdict = Verdict(
             *(self.name, BRANCHES, node, Status.FAIL, measured, gates.BRANCH),
             message=f"with {probe.name} only: {text or 'another result'}",
@@ -244,12 +226,26 @@ def differs(a, b) -> bool:
     return any(x.shape != y.shape or (x != y).any() for (_, x), (_, y) in pairs)
 
 
-def size_of(x: np.ndarray) -> float:
+def has_ties(arrays: Mapping) -> bool:
+    """Whether one of these arrays ranks something and has equal values: any order of them is right."""
+    return any(
+        x.dtype.kind == "f" and x.ndim == 1 and len(np.unique(x)) < len(x) for x in arrays.values()
+    )
+
+
+def size_of(x: np.ndarray | None) -> float:
+    if x is None:
+        return 0.0
     return norm(np.nan_to_num(x, posinf=0, neginf=0)) if x.dtype.kind == "f" else 0.0
 
 
-def difference(a, b, size: float, probe: Probe) -> tuple[str, str, float] | None:
+def difference(
+    a, b, size: float, probe: Probe, backward: bool = False
+) -> tuple[str, str, float] | None:
     """(kind, text, how much) of what a probe shows; `size`: of the node with the values as they are."""
+    if backward and (a is None) != (b is None):
+        given = np.zeros_like(b if a is None else a)
+        a, b = given if a is None else a, given if b is None else b
     if a is None or b is None:
         return None
     if a.shape != b.shape or a.dtype.kind != b.dtype.kind:
@@ -266,5 +262,6 @@ def difference(a, b, size: float, probe: Probe) -> tuple[str, str, float] | None
         side = "the candidate" if fine[0][odd].all() else "the reference"
         return kinds.BRANCH, f"not finite in {side} only", 1.0
     a, b = (np.where(fine[0] & fine[1], x, 0.0) for x in (a, b))
-    error = ratio(norm(a - b), norm(a) + max(TINY, 1e-12 * size))
+    # gradients of what is saturated are differences of numbers near 1
+    error = ratio(norm(a - b), norm(a) + max(TINY, (SATURATED if backward else NOISE) * size))
     return (*kinds.tell(a, b), error) if error > most else None

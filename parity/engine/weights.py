@@ -11,11 +11,12 @@ import numpy as np
 
 from parity.engine import checks, kinds
 from parity.engine.judging import (
+    SHAPES,
     SIDES,
     judge_equal,
     judge_nodes,
 )
-from parity.engine.proposing import Parameter, propose
+from parity.engine.proposing import Parameter, normal, propose
 from parity.engine.verdicts import Status, Verdict
 
 
@@ -37,7 +38,8 @@ def compare_state(case: str, side: str, given: Mapping, state: Mapping) -> list[
         return []
     check = checks.round_trip(side)
     judge_one = partial(judge_equal, case, check)
-    return judge_nodes(case, check, given, state, judge_one, ("the reference", side))
+    found = judge_nodes(case, check, given, state, judge_one, ("the reference", side))
+    return [v.but(kind=kinds.SHAPE) if SHAPES in v.message else v for v in found]
 
 
 def compare_names(
@@ -51,7 +53,9 @@ def compare_names(
     them, for what it proposes where names differ."""
     alone = without_partner(*parameters)
     if any(alone):
-        return unnamed(case, sides, *alone)
+        found = unnamed(case, sides, *alone)
+        other = listed(other_classes(*parameters, sides))
+        return found.but(message=f"{other}; {found.message}") if other else found
     odd = [(sides[0], n) for n in reference if n not in set(candidate)]
     odd += [(sides[1], n) for n in candidate if n not in set(reference)]
     if odd:
@@ -86,6 +90,19 @@ def without_partner(reference: list, candidate: list) -> tuple[list[Parameter], 
             ]
         )
     return found[0], found[1]
+
+
+def other_classes(reference: list, candidate: list, sides: tuple[str, str]) -> list[str]:
+    """Modules that hold parameters on both sides and are of another kind on each, as text."""
+    ours, theirs = (
+        {name.rpartition(".")[0]: kind for _, _, kind, name in side}
+        for side in (reference, candidate)
+    )
+    return [
+        f"{name} is {kind} in {sides[0]}, {theirs[name]} in {sides[1]}"
+        for name, kind in ours.items()
+        if name in theirs and normal(kind) != normal(theirs[name])
+    ]
 
 
 def unnamed(
