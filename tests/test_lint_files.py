@@ -255,6 +255,12 @@ UNLIKE = {  # what each pair is about: reference, port, what is told of it (noth
         "def f(x, s): return x / (s.sum() + 1e-6)",
         "has 1e-06, which the reference has not [pair-constant]",
     ),
+    "bound of another function": (
+        "def g(x): return x.clamp(0, 5)\ndef f(x): return g(x).exp()",
+        "def g(x): return x\ndef f(x): return g(x).clamp(0, 5).exp()",
+        "",
+    ),
+    "default where the reference has none": ("def f(x, y): pass", "def f(x, y=1): pass", ""),
     "two arrays": (
         "def f(a, b): return torch.max(a, b) - torch.min(a, b).square()",
         "def f(a, b): return jt.maximum(a, b) - jt.sqr(jt.minimum(a, b))",

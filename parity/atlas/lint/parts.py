@@ -20,6 +20,9 @@ from parity.atlas.lint.vocabulary import (
 )
 from parity.errors import InputError
 
+BOUNDS = {"min_v": "min", "max_v": "max"}
+FRAMEWORKS = ("torch", "jt", "jittor", "nn", "F", "np")
+
 
 @dataclass
 class Part:
@@ -47,6 +50,7 @@ class Whole:
     that are frozen or are no parameters."""
 
     does: Counter[str] = field(default_factory=Counter)
+    bounds: set[str] = field(default_factory=set)
     numbers: set[float] = field(default_factory=set)
     classes: set[str] = field(default_factory=set)
     frozen: set[str] = field(default_factory=set)
@@ -56,6 +60,7 @@ def whole(parts: list[Part]) -> Whole:
     found = Whole()
     for part in parts:
         found.does += part.does()
+        found.bounds |= {limits(call) for name, call in part.calls if name == "clamp"}
     for path in {part.path for part in parts}:
         for node in ast.walk(ast.parse(read_source(path))):
             if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
@@ -139,6 +144,22 @@ def called(call: ast.Call) -> str:
     if name == "step" and isinstance(call.func, ast.Attribute):
         return f"{'scheduler' if 'sched' in name_of(call.func.value) else 'optimiser'}.step"
     return name
+
+
+def limits(call: ast.Call) -> str:
+    """ "min=0, max=1", however they are given; "" where they cannot be told."""
+    given = list(call.args)
+    if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in FRAMEWORKS:
+        given = given[1:]
+    found = dict(zip(("min", "max"), given))
+    found |= {BOUNDS.get(k.arg, k.arg): k.value for k in call.keywords if k.arg}
+    told = {name: found[name] for name in ("min", "max") if name in found}
+    values = {name: constant(node) for name, node in told.items()}
+    return ", ".join(
+        f"{name}={ast.unparse(node) if values[name] is None else float(values[name])}"
+        for name, node in told.items()
+        if ast.unparse(node) != "None"
+    )
 
 
 def is_array(node: ast.AST) -> bool:

@@ -7,31 +7,18 @@ from collections import Counter
 from collections.abc import Iterator
 
 from parity.atlas.lint.finding import HINT, WARNING, Finding
-from parity.atlas.lint.parts import Part, Whole
+from parity.atlas.lint.parts import Part, Whole, limits
 from parity.atlas.lint.source import constant, name_of
 from parity.atlas.lint.vocabulary import IGNORED_NUMBERS, OPERATIONS
 
-LEAST_SHARED = 3  # calls that both make, before their order means anything
+LEAST_SHARED = 2  # calls that both make, before their order means anything
 SMALL = 1e-3  # what is added lest something be divided by zero
-BOUNDS = {"min_v": "min", "max_v": "max"}
-SHAPING = {
-    "concat",
-    "stack",
-    "split",
-    "chunk",
-    "transpose",
-    "unsqueeze",
-    "squeeze",
-    "expand",
-    "repeat",
-}
-FRAMEWORKS = ("torch", "jt", "jittor", "nn", "F", "np")
 
 
 def differences(reference: Part, port: Part, ours: Whole, theirs: Whole) -> Iterator[Finding]:
     yield from defaults(reference, port)
     yield from literals(reference, port, ours, theirs)
-    yield from bounds(reference, port)
+    yield from bounds(reference, port, ours)
     yield from trained(port, ours, theirs)
     yield from missing_calls(reference, port, ours, theirs)
     yield from branches(reference, port)
@@ -46,6 +33,8 @@ def at(port: Part, node: ast.AST | None, entry: str, message: str, level=WARNING
 def defaults(reference: Part, port: Part) -> Iterator[Finding]:
     left, right = (parameters(p.node.args) for p in (reference, port))
     for name in left.keys() & right.keys():
+        if left[name] is None:  # every caller gives it
+            continue
         a, b = (ast.unparse(x) if x is not None else "none" for x in (left[name], right[name]))
         if a != b and constant(left[name]) != constant(right[name]):
             message = f"default of {name} is {b}, the reference has {a}"
@@ -96,7 +85,7 @@ def numbers(node: ast.FunctionDef) -> dict[float, ast.AST]:
     return found
 
 
-def bounds(reference: Part, port: Part) -> Iterator[Finding]:
+def bounds(reference: Part, port: Part, ours: Whole) -> Iterator[Finding]:
     """Clamps that only the port has: what its author met with when it ran away, and what ends the gradient there."""
     known = Counter(limits(call) for name, call in reference.calls if name == "clamp")
     for name, call in port.calls:
@@ -104,27 +93,11 @@ def bounds(reference: Part, port: Part) -> Iterator[Finding]:
             continue
         if known[limits(call)]:
             known[limits(call)] -= 1
-        elif limits(call):
+        elif limits(call) not in ours.bounds | {""}:
             message = (
                 f"{ast.unparse(call.func)}() at {limits(call)}, the reference has no such bound"
             )
             yield at(port, call, "pair-bound", message)
-
-
-def limits(call: ast.Call) -> str:
-    """ "min=0, max=1", however they are given; "" where they cannot be told."""
-    given = list(call.args)
-    if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in FRAMEWORKS:
-        given = given[1:]
-    found = dict(zip(("min", "max"), given))
-    found |= {BOUNDS.get(k.arg, k.arg): k.value for k in call.keywords if k.arg}
-    told = {name: found[name] for name in ("min", "max") if name in found}
-    values = {name: constant(node) for name, node in told.items()}
-    return ", ".join(
-        f"{name}={ast.unparse(node) if values[name] is None else float(values[name])}"
-        for name, node in told.items()
-        if ast.unparse(node) != "None"
-    )
 
 
 def missing_calls(reference: Part, port: Part, ours: Whole, theirs: Whole) -> Iterator[Finding]:
@@ -174,18 +147,23 @@ def branches(reference: Part, port: Part) -> Iterator[Finding]:
 
 
 def order(reference: Part, port: Part) -> Iterator[Finding]:
-    """Of calls that each side makes once."""
+    """Of the object's own layers, methods and operations that each side calls once."""
     once = [
-        {n for n, c in Counter(n for n, _ in p.calls).items() if c == 1} - SHAPING
-        for p in (reference, port)
+        {n for n, c in Counter(n for n, _ in p.calls).items() if c == 1} for p in (reference, port)
     ]
-    shared = once[0] & once[1]
+    shared = {n for n, c in port.calls if n in once[0] & once[1] and acts(n, c)}
     left, right = ([n for n, _ in p.calls if n in shared] for p in (reference, port))
     if len(shared) >= LEAST_SHARED and left != right:
         place = next(i for i, (a, b) in enumerate(zip(left, right, strict=True)) if a != b)
         call = dict(port.calls)[right[place]]
         message = f"calls {right[place]} where the reference calls {left[place]}"
         yield at(port, call, "pair-order", message)
+
+
+def acts(name: str, call: ast.Call) -> bool:
+    return name in OPERATIONS or (
+        isinstance(call.func, ast.Attribute) and name_of(call.func.value) == "self"
+    )
 
 
 def absent(reference: list[Part], pairs: list[tuple[Part, Part]]) -> Iterator[Finding]:
