@@ -39,6 +39,12 @@ CASES = [
         "for g in o.param_groups:\n    g['lr'] = 1\nconfig['learning_rate'] = 2",
     ),
     ("group-lr-missing", "r = o.param_groups[0]['lr']", "o.param_groups[0]['lr'] = 2"),
+    (
+        "step-after-backward",
+        "def train(loss):\n    opt = jt.optim.Adam(p, 0.1)\n    opt.backward(loss)\n    opt.step(loss)",
+        "def train(loss):\n    opt = jt.optim.Adam(p, 0.1)\n    opt.backward(loss)\n    opt.step()\n"
+        "def other(loss):\n    opt.step(loss)",
+    ),
     ("adamw-default-decay", "o = optim.AdamW(p, lr=1)", "o = optim.AdamW(p, lr=1, weight_decay=0)"),
     (
         "multi-step-lr",

@@ -312,6 +312,26 @@ ENTRIES = {
             operators="SGD momentum",
         ),
         Entry(
+            "step-after-backward",
+            "backward(loss), then step(loss)",
+            TORCH_STEP.format(
+                "Adam([w], lr=0.1)", "o.zero_grad(); (w * w).sum().backward(); o.step()"
+            ),
+            JITTOR_STEP.format(
+                "Adam([w], lr=0.1)",
+                "loss = (w * w).sum(); o.zero_grad(); o.backward(loss); o.step(loss)",
+            ),
+            given=VECTOR,
+            safe=JITTOR_STEP.format(
+                "Adam([w], lr=0.1)",
+                "loss = (w * w).sum(); o.zero_grad(); o.backward(loss); o.step()",
+            ),
+            effect="a second backward pass for nothing, and Adam corrects its averages for twice as many steps",
+            cause="optim.py: step(loss) calls backward(loss), which counts; a used up graph gives 0",
+            source="a published port",
+            operators="Adam AdamW step backward",
+        ),
+        Entry(
             "sgd-dampening",
             "two steps of SGD with dampening",
             TORCH_STEP.format(

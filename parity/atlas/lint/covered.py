@@ -16,7 +16,7 @@ COVERED = {
             ),
             *("max-pair", "max-two", "nan-self-test", "plain-attribute", "randperm-of-tensor"),
             *("result-unused", "set-row-scalar", "stop-grad-in-place", "train-false", "var-biased"),
-            *("view-clamp-columns",),
+            *("view-clamp-columns", "step-after-backward"),
         ),
         MENDS,
     ),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
-from parity.atlas.lint.finding import WARNING, Finding, argument, instead
+from parity.atlas.lint.finding import HINT, WARNING, Finding, argument, instead
 from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
 from parity.atlas.lint.source import constant, name_of, says
 
@@ -97,6 +97,29 @@ def is_step(name: str, owner: str, call: ast.Call) -> bool:
     """optimizer.step(loss) and optimizer.backward(loss), which differentiate."""
     asks = name == "backward" or (name == "step" and bool(call.args))
     return asks and bool(OPTIMISERLIKE.search(owner)) and "sched" not in owner.lower()
+
+
+def twice(code: Code) -> Iterator[Finding]:
+    """step(loss) of an optimiser whose backward(loss) is called before it in the same function; a hint where the file
+    does not say that it is Adam, which counts."""
+    names = {name_of(n) for n in code.every((ast.Name, ast.Attribute))}
+    level = WARNING if names & {"Adam", "AdamW", "Adan"} else HINT
+    for function in code.every(ast.FunctionDef):
+        calls = [n for n in ast.walk(function) if isinstance(n, ast.Call)]
+        calls = [n for n in calls if isinstance(n.func, ast.Attribute)]
+        before: dict[str, int] = {}
+        for call in sorted(calls, key=lambda n: n.lineno):
+            owner, name = ast.unparse(call.func.value), call.func.attr
+            if not call.args or not is_step(name, owner, call) or not code.speaks_jittor(call):
+                continue
+            if name == "backward":
+                before[owner] = call.lineno
+            elif owner in before and constant(call.args[0]) is None:
+                message = (
+                    "backward(loss) came before: step(loss) counts another step of Adam's: step()"
+                )
+                edit = instead(call, f"{owner}.step()")
+                yield code.found(call, "step-after-backward", message, edit, level=level)
 
 
 def evaluation(code: Code) -> Iterator[Finding]:
@@ -207,4 +230,4 @@ def schedulers(code: Code) -> Iterator[Finding]:
             yield code.found(node, "optimizer-lr-attribute", message, level=WARNING)
 
 
-RULES = (groups, optimisers, evaluation, freezing, backward, without_gradients, schedulers)
+RULES = (groups, optimisers, twice, evaluation, freezing, backward, without_gradients, schedulers)
