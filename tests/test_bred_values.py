@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from neutral.config import preset, with_overrides
+from neutral.data import batching
+from neutral.errors import InputError
 from neutral.randomness import Draws
 from neutral.weights import initial_weights
 from neutral.weights.layout import canonical_shapes
@@ -46,3 +51,30 @@ def test_draws_begin_with_the_first_step():
     first = new.uniform("site", (4,))
     assert (first == begun.uniform("site", (4,))).all()
     assert (first != new.uniform("site", (4,))).any()  # the second call of a step
+
+
+class Pictures:
+    """A dataset of two images; the second cannot be transformed."""
+
+    images = ({"file_name": "good.png"}, {"file_name": "bad.png"})
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return np.zeros((3, 8, 8), np.float32), SimpleNamespace(image_id=index)
+
+    def path(self, image):
+        return f"folder/{image['file_name']}"
+
+
+def test_an_image_that_cannot_be_transformed_is_told_by_its_file(monkeypatch):
+    def transform(image, target, *_):
+        if target.image_id == 1:
+            raise InputError("too thin")
+        return image, target
+
+    monkeypatch.setattr(batching, "train_transform", transform)
+    config = with_overrides(preset("scenes_detr"), ["optimiser.batch_size=2"])
+    with pytest.raises(InputError, match=r"^folder/bad\.png: too thin$"):
+        list(batching.train_batches(Pictures(), config, 0))

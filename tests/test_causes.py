@@ -283,5 +283,8 @@ def test_training_steps_that_end_as_the_run_before_are_no_cause_of_their_own(err
     )
     again = fail("worker", "training steps", message=f"jittor: {error}")
     assert len(causes_of([before, again])) == count
+    for node, found in (("(model)", 1), ("(outside) loss", count), ("head", 2)):
+        raised = before.but(node=node, message=f"jittor raised {error}\nmodel.py:3")
+        assert len(causes_of([before, raised])) == found, node
     own = again.but(message=f"step0: jittor: {error}\nTraceback", kind=kinds.CRASH)
     assert len(causes_of([before, own.but(case=f"{own.case}: own training step")])) == count

@@ -136,13 +136,22 @@ def is_of_frozen(verdict: Verdict, failed: list[Verdict]) -> bool:
 
 def is_crash_again(verdict: Verdict, failed: list[Verdict]) -> bool:
     """Whether training steps end with the error that one side raised before, without them: told there."""
-    if verdict.check != CRASHED or " raised " in verdict.message:
+    if verdict.check != CRASHED:
         return False
-    told = (v.message.partition("\n")[0] for v in failed if v.kind == kinds.CRASH)
-    again = verdict.message.partition("\n")[0]
-    return any(
-        again.endswith(first.replace(" raised ", ": ", 1)) for first in told if " raised " in first
-    )
+    before = failed if " raised " not in verdict.message else failed[: _place(verdict, failed)]
+    told = [v for v in before if v.kind == kinds.CRASH and " raised " in v.message]
+    if " raised " in verdict.message and not verdict.node.startswith("("):
+        told = [v for v in told if v.node == verdict.node]  # two modules may raise alike
+    again = _error_of(verdict)
+    return any(again.endswith(_error_of(v)) for v in told)
+
+
+def _error_of(verdict: Verdict) -> str:
+    return verdict.message.partition("\n")[0].replace(" raised ", ": ", 1)
+
+
+def _place(verdict: Verdict, failed: list[Verdict]) -> int:
+    return next(k for k, v in enumerate(failed) if v is verdict)
 
 
 def parted_before(groups: dict, inherited: list[Verdict]) -> list[Verdict]:

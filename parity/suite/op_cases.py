@@ -16,6 +16,7 @@ from parity.engine.gradients import judge_gradient
 from parity.engine.judging import judge
 from parity.engine.verdicts import Verdict
 from parity.engine.workers import Worker
+from parity.errors import WorkerDied, WorkerError
 from parity.suite.arguments import Constant, Plain
 from parity.suite.ask import ask
 
@@ -175,12 +176,17 @@ NOT_BY_VALUE = {
 
 
 def collect_ops(worker: Worker, dtype: str, device: str = "cpu") -> dict[str, tuple[list, list]]:
-    """(outputs, gradients) of every case by label: the op's name, and a number from its second case on."""
+    """(outputs, gradients) of every case by label: the op's name, and a number from its second case on. Where one ends
+    the worker's work, its label is the error's node."""
     found: dict[str, tuple[list, list]] = {}
     for case in OP_CASES:
         count = sum(label.partition("#")[0] == case.name for label in found)
         label = case.name if not count else f"{case.name}#{count + 1}"
-        parts = ask(worker, "run_op", case.name, case.arguments, device, dtype)
+        try:
+            parts = ask(worker, "run_op", case.name, case.arguments, device, dtype)
+        except (WorkerDied, WorkerError) as error:
+            error.node = label
+            raise
         found[label] = tuple([comparable(x) for x in part or []] for part in parts)
     return found
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from parity.engine.server import Server
@@ -11,6 +9,7 @@ from parity.engine.weights import drawn_weights
 from parity.suite.requests import build, session_of
 
 RATE, STEPS = 1e-3, 3
+CLASSES = ("class_embed.bias", "cls_score.bias")
 
 
 def used(server: Server, config: dict, batch) -> dict[str, np.ndarray]:
@@ -20,6 +19,9 @@ def used(server: Server, config: dict, batch) -> dict[str, np.ndarray]:
     session.load(drawn_weights(session.shapes()))
     rates = dict.fromkeys(session.trained_names(), RATE)
     found = told("trained", {name: 1.0 for name in rates})
+    about = session.describe()
+    own = {"framework": server.backend_name, "device_name": "cpu"}
+    found |= told("about", {key: about[key] == value for key, value in own.items()})
     found |= each("steps", session.train_batches([batch] * STEPS, 0, rates))
     slots, steps = session.optimiser_state()
     found |= told("optimiser", slots | {"steps": steps})
@@ -41,15 +43,21 @@ def used(server: Server, config: dict, batch) -> dict[str, np.ndarray]:
 
 
 def stopped(session, batch, rates: dict[str, float]) -> dict[str, np.ndarray]:
-    """How many steps are made of batches of which the second is not finite, and what is told of it."""
-    broken = replace(batch, images=batch.images * np.nan)
+    """What is told of a loss that is not finite, whether anything moves then, and after how many batches it ends."""
     before = session.state()
-    values = session.train_batches([batch, broken, batch], STEPS + 1, rates)
-    moved = {n: float((x != before[n]).any()) for n, x in session.state().items()}
-    last = values[-1]
-    kinds = {"steps": len(values), "why": "why" in last, "norm": "grad_norm" in last}
-    found = told("stopped", kinds | {"finite": np.isfinite(last["loss"])})
-    return found | told("moved until then", moved)
+    name = next(n for n in rates if n.endswith(CLASSES))
+    session.load(before | {name: before[name] * np.nan})
+    values = session.train_step(batch, STEPS, rates)
+    kinds = {"why": "why" in values, "norm": "grad_norm" in values}
+    found = told("stopped", kinds | {"finite": np.isfinite(values["loss"])})
+    session.load(before)
+    fine, bad = {"loss": 1.0}, float("nan")
+    for what, last in {"loss": {"loss": bad}, "norm": {"loss": 1.0, "grad_norm": bad}}.items():
+        answers = iter([fine, last, fine])
+        session.train_step = lambda batch, step, rates, answers=answers: next(answers)
+        found |= told("batches", {what: len(session.train_batches([batch] * 3, 0, rates))})
+    del session.train_step
+    return found
 
 
 def told(what: str, values: dict) -> dict[str, np.ndarray]:

@@ -26,7 +26,7 @@ from parity.suite.stepping import OPTIMISERS, injected_gradients
 VGG16 = next(case for case in FASTER_RCNN if case.name == "simple_vgg16")
 REGRETTED = ("detr", "frcnn", "frcnn as tf", "frcnn as trzy")
 OPTIMISED = 1e-5  # float32, three steps each from the last: relative L2
-USED = 1e-6  # float64, steps each from the last
+USED, NOTHING = 1e-6, 1e-9  # float64, steps each from the last; gradients that are rounding alone
 # a small DC5: that of the kill matrix takes twenty seconds
 DILATED = DetectorCase(
     "dilated",
@@ -85,12 +85,12 @@ def optimisers(worker: Worker) -> dict[str, np.ndarray]:
     return found
 
 
-def alike(check: str, limit: float) -> Callable[[dict, dict], list[Verdict]]:
-    """Judges two dictionaries of arrays, each by its relative L2."""
+def alike(check: str, limit: float, floor: float = 0.0) -> Callable[[dict, dict], list[Verdict]]:
+    """Judges two dictionaries of arrays, each by its relative L2; what is below the floor is as good as nothing."""
 
     def judge_all(torch: dict, jittor: dict) -> list[Verdict]:
         def judge_one(node, a, b):
-            return judge(check, check, node, b, a, limit)
+            return judge(check, check, node, b, a, limit, floor)
 
         return judge_nodes(check, check, torch, jittor, judge_one)
 
@@ -105,7 +105,7 @@ def session(name: str, case: DetectorCase) -> Probed:
         target = "parity.suite.session_requests:used"
         return worker.run(target, to_dict(config), case.batch(probes.SCENES))
 
-    return Probed(name, Probe(collect, alike("session", USED)))
+    return Probed(name, Probe(collect, alike("session", USED, NOTHING)))
 
 
 def initial(name: str, case: DetectorCase) -> Probed:
