@@ -14,16 +14,17 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
 from door.terminal import say
 from neutral.checkpoints import Checkpoints
+from neutral.config import Config
 from neutral.errors import Ended, InputError
 from neutral.launchers import LOST, check_launcher, launcher_command, launcher_environment
 from neutral.processes import GRACE, STARTER, how_ended, set_death_signal, stoppable
-from neutral.ranks import LAUNCHERS
+from neutral.ranks import LAUNCHERS, check_shares
 from parity.engine.scratch import scratch_folder
 from scripts.common import ProgressReport, make_progress
 
@@ -55,9 +56,15 @@ def prepare(framework: str) -> None:
             os.environ.update(before)
 
 
+def check_ranks(frameworks: Sequence[str], config: Config, images: int, ranks: int) -> None:
+    """InputError where so many training images are too few, or there is no launcher: before anything starts."""
+    check_shares(images, config.optimiser.batch_size, config.optimiser.accumulate, ranks)
+    for framework in frameworks:
+        check_launcher(framework)
+
+
 def run_ranks(options: argparse.Namespace, arguments: list[str]) -> int:
     """`scripts.train` with these arguments in `options.ranks` processes; the exit code."""
-    check_launcher(options.framework)
     prepare(options.framework)
     program = ["scripts.train", *arguments]
     if options.json_progress:

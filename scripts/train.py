@@ -23,7 +23,7 @@ from neutral.diagnosis import write_memory
 from neutral.errors import InputError
 from neutral.locks import owned
 from neutral.processes import Request, stoppable, tie_to_launcher
-from neutral.ranks import Elsewhere, Seat, check_shares, on_first, seat_of, share_cores, together
+from neutral.ranks import Elsewhere, Seat, on_first, seat_of, share_cores, together
 from neutral.run import RunOptions, Stopped, start_weights, train
 from parity.engine.memory import memory_profile
 from scripts.common import (
@@ -38,7 +38,7 @@ from scripts.common import (
     run_main,
     told,
 )
-from scripts.launcher import run_ranks
+from scripts.launcher import check_ranks, run_ranks
 from scripts.options import Parser, add_config_options, add_run_options, arguments_of, config_from
 
 
@@ -96,8 +96,7 @@ def main() -> int:
     if options.ranks > 1:
         if options.profile_memory:
             raise InputError("--profile-memory watches one process: without --ranks")
-        size, accumulate = config.optimiser.batch_size, config.optimiser.accumulate
-        check_shares(len(datasets["train"]), size, accumulate, options.ranks)
+        check_ranks([options.framework], config, len(datasets["train"]), options.ranks)
         return run_ranks(options, arguments_of(options, add_options, ranks=1, json_progress=True))
     with owned(options.out) as notes:
         for text in notes:

@@ -39,7 +39,7 @@ from parity.engine.verdicts import Status, Verdict
 from parity.suite.runs import draw, judge_runs, judge_tube
 from parity.suite.summary import Section, curves, facts_of, per_class, write_summary
 from scripts.common import FRAMEWORKS, ProgressReport, make_progress, open_datasets, run_main
-from scripts.launcher import read_events
+from scripts.launcher import check_ranks, read_events
 from scripts.options import Parser, add_config_options, add_run_options, arguments_of, config_from
 from scripts.pair_pictures import draw_pictures, pictures_in
 
@@ -245,7 +245,9 @@ def main() -> int:
     config = config_from(options)
     seeds = read_seeds(options.seeds) if options.seeds else [None]
     # bad input shows now and once, and scenes are generated before both need them
-    open_datasets(config, 0)
+    datasets = open_datasets(config, 0)
+    if options.ranks > 1:
+        check_ranks(FRAMEWORKS, config, len(datasets["train"]), options.ranks)
     folders = [options.out if s is None else options.out / f"seed{s}" for s in seeds]
     groups = [group for s, f in zip(seeds, folders) for group in planned(options, s, f)]
     with owned(options.out) as notes:

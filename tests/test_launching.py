@@ -11,11 +11,12 @@ import pytest
 
 from door.threads import threads
 from neutral import ranks
+from neutral.config import preset
 from neutral.errors import InputError
 from neutral.launchers import check_launcher, launcher_command, launcher_environment
 from neutral.processes import STARTER, endable, stoppable
 from neutral.ranks import check_joined, seat_of
-from scripts.launcher import obituary, read_events
+from scripts.launcher import check_ranks, obituary, read_events
 from tests.commands import ROOT
 
 
@@ -100,8 +101,9 @@ def test_events_that_nobody_takes_end_the_run():
 
 def test_no_mpi_is_told_with_its_packages(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
+    config = preset("scenes_detr")
     with pytest.raises(InputError, match="there is no mpirun: apt-get install -y openmpi-bin"):
-        check_launcher("jittor")
+        check_ranks(("torch", "jittor"), config, 100, 2)
     check_launcher("torch")
     assert launcher_command("jittor", 3, ["scripts.train"])[:3] == ["mpirun", "-np", "3"]
 

@@ -206,9 +206,10 @@ def test_one_process_goes_on_with_the_run_of_two(runs, tmp_path):
 
 def test_too_many_ranks_are_refused_before_anything_starts(tmp_path):
     options = ("train", "--framework=torch", *OPTIONS, f"--out={tmp_path}")
-    failed = run(*options, "--ranks=9", code=2)
-    assert failed.stderr.strip() == ("error: 9 ranks share 8 training images: some would have none")
-    assert not list(tmp_path.iterdir())
+    for command in (options, ("train_pair", *OPTIONS, f"--out={tmp_path}")):
+        failed = run(*command, "--ranks=9", code=2)
+        assert failed.stderr == "error: 9 ranks share 8 training images: some would have none\n"
+        assert not list(tmp_path.iterdir())
 
 
 def test_the_model_of_a_step_is_that_of_a_ring():
