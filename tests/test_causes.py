@@ -257,10 +257,11 @@ def test_one_fact_of_the_data_is_one_cause():
     sizes = [
         data(checks.BATCHES, "seed0/batch0[0]", "sizes 30 x 40 and 32 x 40: another resize"),
         data(checks.BATCHES, "seed0/batch0[mask]", "shapes (30, 40) and (32, 40)"),
+        data(checks.BATCHES, "seed0/batch0[1][size]", "numbered otherwise: 30 is 32, 40 is 40"),
         data(checks.BATCHES, "seed0/batch1[boxes]", "3 boxes instead of 4"),
         data(checks.BATCHES, "seed0/batch1[ids][3]", "torch has this node", kinds.MISSING),
     ]
-    assert [c.consequences for c in causes_of(sizes)] == [3]
+    assert [c.consequences for c in causes_of(sizes)] == [4]
     assert [c.node for c in causes_of([pixels, *labels])] == [pixels.node, labels[0].node]
 
 

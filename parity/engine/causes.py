@@ -156,9 +156,10 @@ def _of_data(verdict: Verdict) -> str:
     if "left to right" in text:
         return "flips"
     parts = [x for x in re.findall(r"\[(\w+)\]", verdict.node) if not x.isdigit()]
-    if text.startswith(
-        ("labels off by", "numbered otherwise")
-    ):  # by the labels that a batch happens to have
+    if parts[-1:] == ["size"]:  # which says again what the images show
+        return "another"
+    # the labels that are told are those that a batch happens to have
+    if text.startswith(("labels off by", "numbered otherwise")):
         text = "numbers"
     return f"{parts[-1:]} {re.sub(r'[-+.0-9]+', '#', text)}"
 
