@@ -106,6 +106,9 @@ def test_no_mpi_is_told_with_its_packages(monkeypatch, tmp_path):
         check_ranks(("torch", "jittor"), config, 100, 2)
     check_launcher("torch")
     assert launcher_command("jittor", 3, ["scripts.train"])[:3] == ["mpirun", "-np", "3"]
+    two = [" ".join(launcher_command("torch", 2, ["scripts.train"])) for _ in range(2)]
+    assert "endpoint=127.0.0.1:0 " in two[0] and "localhost" not in two[0]  # a name, not everywhere
+    assert two[0] != two[1]  # runs on one machine do not meet
 
 
 def test_deaths_are_read_from_what_the_launchers_say(tmp_path):
