@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity.engine import gates, kinds
+from parity.engine import gates, kinds, places
 from parity.engine.checks import LOCAL_GRADIENTS_64
 from parity.engine.choices import Choices
 from parity.engine.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
@@ -37,9 +37,9 @@ def told_by_loss(examination, verdicts: list[Verdict]) -> list[Verdict]:
         found = examination.workers.run(f"{HERE}:loss_gradients", *given, sides=examination.sides)
     except (WorkerDied, WorkerError):  # what is known already stands
         return verdicts
-    two = [found[side] for side in examination.sides]
-    place = verdicts.index(odd[0])
-    return verdicts[:place] + compare_by_loss(odd[0], *two) + verdicts[place:]
+    codes, gradients = zip(*(found[side] for side in examination.sides), strict=True)
+    place, odd = verdicts.index(odd[0]), odd[0].but(code=codes if all(codes) else odd[0].code)
+    return verdicts[:place] + compare_by_loss(odd, *gradients) + verdicts[place:]
 
 
 def is_of_losses(verdict: Verdict) -> bool:
@@ -70,14 +70,17 @@ def compare_by_loss(odd: Verdict, reference: Mapping, candidate: Mapping) -> lis
                 kind, text = kinds.tell(*pair)
                 if pair[1] is None:
                     kind, text = kinds.DETACHED, "the candidate's is absent: detached, or in place"
+                elif pair[0] is None:
+                    kind, text = kinds.BACKWARD, "the candidate's alone is there: not detached"
                 message = f"its gradient at {node}: {text}"
                 found.append(told.but(owner=odd.owner, kind=kind, message=message, code=odd.code))
                 break
     return found
 
 
-def loss_gradients(server, inputs, targets, base: Path, nodes: list[str]) -> dict:
-    """In a worker: {loss: {node: d loss / d node}} in a run that the record `base` forces."""
+def loss_gradients(server, inputs, targets, base: Path, nodes: list[str]) -> tuple[str, dict]:
+    """In a worker: where losses are written, and {loss: {node: d loss / d node}} in a run that the record `base`
+    forces."""
     runner, backend = server.runner, server.backend
     subject, record = runner.subject, Record(base)
     reference = {name: record[name] for name in ("nodes", "node_gradients", "modules")}
@@ -109,7 +112,7 @@ def loss_gradients(server, inputs, targets, base: Path, nodes: list[str]) -> dic
         found[name] = {
             n: None if g is None else backend.to_numpy(g) for n, g in zip(leaves, gradients)
         }
-    return found
+    return places.of_function(subject.losses), found
 
 
 def results_of_root(tracer: Tracer) -> dict:

@@ -184,7 +184,10 @@ def _same(verdict: Verdict) -> tuple:
     """Equal for one mistake in code that runs at several places."""
     if verdict.check == checks.BRANCHES and ONLY.search(verdict.message):
         return (checks.BRANCHES, ONLY.search(verdict.message)[1])
-    if verdict.check in (*LOCAL, checks.BRANCHES) and verdict.code and all(verdict.code):
+    losses = verdict.node.startswith(
+        "loss/"
+    )  # which are written in one place, each another mistake
+    if verdict.check in (*LOCAL, checks.BRANCHES) and all(verdict.code or [""]) and not losses:
         # the same lines show what they do in another kind at another place, but for what they were built with
         built = verdict.kind if "the layers differ in" in verdict.message else ""
         return (built, *verdict.code, verdict.check in BACKWARD)

@@ -94,7 +94,8 @@ def explained(verdict: Verdict, reference: Mapping, forced: Mapping) -> Verdict:
         pair = [flatten_losses(t).get(node) for t in (reference, forced)]
         told = ", ".join("none" if x is None else f"{float(x[0]):.6g}" for x in pair)
         message = "; ".join(filter(None, (f"reference and candidate: {told}", verdict.message)))
-        return verdict.but(kind=kinds.FORMULA, message=message)
+        code = tuple(t.get("written", {}).get("losses", "") for t in (reference, forced))
+        return verdict.but(kind=kinds.FORMULA, message=message, code=code)
     section = "nodes"
     if backward:
         section = "gradients" if node in reference.get("gradients", {}) else "node_gradients"

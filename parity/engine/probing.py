@@ -183,7 +183,8 @@ class Probing:
                 code[k] = keys[0].rpartition(BETWEEN)[0]
                 more.append(f"only {side} has {', '.join(k.rpartition('/')[2] for k in keys[:3])}")
         message = "; ".join([verdict.message, *more])
-        self.verdicts.append(verdict.but(code=tuple(code), message=message))
+        kind = kinds.BRANCH if more and kind != kinds.BACKWARD else kind
+        self.verdicts.append(verdict.but(code=tuple(code), message=message, kind=kind))
 
     def alone(self) -> dict[str, list[str]]:
         """Of each side the branches that the last probe decided in a new way and the other side has nowhere."""

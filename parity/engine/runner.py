@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from parity.engine import tree
+from parity.engine import places, tree
 from parity.engine.choices import Choices
 from parity.engine.lazy import Lazy
 from parity.engine.model import Model
@@ -215,6 +215,7 @@ class Runner(Model):
             "arguments": tracer.arguments,
             "results": tracer.results,
             "called": tracer.called,
+            "written": {"losses": places.of_function(subject.losses)},
             "crashes": tracer.crashes,
             "changed": came.changed,
             "weighted": subject.losses is None,
