@@ -116,6 +116,48 @@ KINDS = [
         "rates = [g['lr'] for g in o.param_groups]\nfor g in o.param_groups:\n    g['lr'] = 1",
         True,
     ),
+    (
+        "eval-freezes-affine",
+        "def freeze(m):\n    if isinstance(m, nn.BatchNorm2d):\n        m.eval()\nmodel.apply(freeze)",
+        True,
+    ),
+    (
+        "eval-freezes-affine",
+        "class Stem(nn.Module):\n    def __init__(self):\n"
+        "        self.bn1 = nn.BatchNorm2d(3)\n        self.bn1.eval()",
+        True,
+    ),
+    (
+        "eval-freezes-affine",
+        "class Distilled(nn.Module):\n    def __init__(self, teacher):\n"
+        "        self.teacher = teacher\n        self.teacher.eval()",
+        False,
+    ),
+    (
+        "eval-freezes-affine",
+        "def predict(model, x):\n    if model.is_training():\n        model.eval()\n    return model(x)",
+        False,
+    ),
+    (
+        "plain-attribute",
+        "class P(nn.Module):\n    def __init__(self):\n        self.a, self.n = jt.arange(3), 2",
+        True,
+    ),
+    ("mixed-precision-level", "jt.flags.auto_mixed_precision_level = 2", True),
+    ("mixed-precision-level", "from jittor import flags\nflags.amp_level = 3", True),
+    (
+        "mixed-precision-level",
+        "with jt.flag_scope(auto_mixed_precision_level=1):\n    y = f(x)",
+        True,
+    ),
+    ("mixed-precision-level", "setattr(jt.flags, 'auto_mixed_precision_level', 2)", True),
+    ("mixed-precision-level", "jt.flags.auto_mixed_precision_level = 4", False),
+    (
+        "mixed-precision-level",
+        "jt.flags.auto_mixed_precision_level = 0\njt.flags.use_cuda = 2",
+        False,
+    ),
+    ("mixed-precision-level", "config.auto_mixed_precision_level = 2", False),
     ("keyword-unknown", "layers = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(inplace=True))", True),
 ]
 

@@ -14,6 +14,19 @@ ASK_NUMPY = "look at .numpy(), or use jt.isnan, whose kernel keeps NaN alive"
 ENTRIES = {
     "types": (
         Entry(
+            "mixed-precision-level",
+            "mixed precision switched on by a level of 1 to 3",
+            "with torch.autocast('cpu', torch.bfloat16):\n    y = x @ x\ny.dtype == x.dtype",
+            "jt.flags.auto_mixed_precision_level = 2\ny = jt.matmul(x, x)\nstr(y.dtype) == str(x.dtype)",
+            given="x = np.ones((2, 2), dtype=np.float32)",
+            safe="jt.flags.auto_mixed_precision_level = 4\ny = jt.matmul(x, x)\nstr(y.dtype) == str(x.dtype)",
+            effect="nothing is computed in half precision: neither faster nor smaller, and times prove nothing",
+            cause="var.cc: levels 1 to 3 are kept for later; 4 to 6 prefer float16",
+            source="REFERENCE_SYSTEMS 2, defect 15; probes B02",
+            operators="flags auto_mixed_precision_level amp autocast",
+            isolated=True,
+        ),
+        Entry(
             "float64-narrows",
             "a float64 array enters",
             "x",

@@ -157,26 +157,47 @@ def stopped_by_eval(code: Code, events: list[tuple]) -> Iterator[Finding]:
             evaluated = {}
 
 
+NORMLIKE = re.compile(r"(^|_)(bn|norm)|norm\d*d?$", re.IGNORECASE)
+FREEZING = re.compile(r"^(__init__|train)$|freeze|fix|frozen")  # methods that keep a layer as it is
+
+
 def freezing(code: Code) -> Iterator[Finding]:
-    """eval() of layers in a loop over modules: a way to freeze statistics that freezes more here."""
+    """eval() of normalisation layers, or of layers in a loop over modules: a way to freeze statistics that freezes
+    more here."""
     for call in code.every(ast.Call):
         is_eval = (
             isinstance(call.func, ast.Attribute) and call.func.attr == "eval" and not call.args
         )
         if not is_eval or not code.speaks_jittor(call):
             continue
-        loop = code.source.enclosing(call, (ast.For,))
-        over = ast.unparse(loop.iter) if loop is not None else ""
-        layers = re.search(r"modules\(|children\(", over) and name_of(call.func.value) in {
-            n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)
-        }
+        scope = layers_scope(code, call)
         frozen_too = any(
             isinstance(n, ast.Attribute) and n.attr in ("stop_grad", "requires_grad")
-            for n in ast.walk(loop or call)
+            for n in ast.walk(scope or call)
         )
-        if layers and not frozen_too:
+        if scope is not None and not frozen_too:
             message = "eval() freezes weight and bias as well as statistics, and train() undoes it"
             yield code.found(call, "eval-freezes-affine", message)
+
+
+def layers_scope(code: Code, call: ast.Call) -> ast.AST | None:
+    """The loop over modules, or the function, in which LAYER.eval() is to freeze a layer; None where it is not."""
+    owner, name = call.func.value, name_of(call.func.value)
+    loop = code.source.enclosing(call, (ast.For,))
+    if loop is not None and re.search(r"modules\(|children\(", ast.unparse(loop.iter)):
+        held = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+        return loop if name in held else None
+    function = code.source.enclosing(call, (ast.FunctionDef,))
+    if function is None:
+        return None
+    own = isinstance(owner, ast.Attribute) and ast.unparse(owner.value) == "self"
+    if own and FREEZING.search(function.name) and NORMLIKE.search(owner.attr):
+        return function
+    guard = code.source.enclosing(call, (ast.If,))  # a function that is given to apply()
+    asked = ast.unparse(guard.test) if guard is not None else ""
+    is_given = isinstance(owner, ast.Name) and name in {a.arg for a in function.args.args}
+    says_norm = re.search(r"norm|bn", asked, re.IGNORECASE) and name in asked
+    return function if is_given and says_norm else None
 
 
 def backward(code: Code) -> Iterator[Finding]:
@@ -230,4 +251,40 @@ def schedulers(code: Code) -> Iterator[Finding]:
             yield code.found(node, "optimizer-lr-attribute", message, level=WARNING)
 
 
-RULES = (groups, optimisers, twice, evaluation, freezing, backward, without_gradients, schedulers)
+PRECISION = ("auto_mixed_precision_level", "amp_level")  # a flag and its other name
+IDLE_LEVELS = (1, 2, 3)
+
+
+def mixed_precision(code: Code) -> Iterator[Finding]:
+    """A level that does nothing: flags.NAME = LEVEL, flag_scope(NAME=LEVEL), setattr(flags, NAME, LEVEL)."""
+    asked = []
+    for node in code.every(ast.Assign):
+        names = [code.source.dotted(target) for target in node.targets]
+        if any(name in {f"jittor.flags.{level}" for level in PRECISION} for name in names):
+            asked.append((node, node.value))
+    for call in code.every(ast.Call):
+        name = code.source.dotted(call.func)
+        if name == "jittor.flag_scope":
+            asked += [(call, k.value) for k in call.keywords if k.arg in PRECISION]
+        elif ast.unparse(call.func) == "setattr" and len(call.args) == 3:
+            flags, level = code.source.dotted(call.args[0]), constant(call.args[1])
+            asked += (
+                [(call, call.args[2])] if flags == "jittor.flags" and level in PRECISION else []
+            )
+    for node, value in asked:
+        if constant(value) in IDLE_LEVELS:
+            message = f"level {constant(value)} does nothing: 4 to 6 compute in half precision"
+            yield code.found(node, "mixed-precision-level", message)
+
+
+RULES = (
+    groups,
+    optimisers,
+    twice,
+    evaluation,
+    freezing,
+    backward,
+    without_gradients,
+    schedulers,
+    mixed_precision,
+)
