@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
+from types import ModuleType
 
 from parity.errors import InputError
 from parity.loading import load_file
@@ -33,6 +35,9 @@ class Side:
     label: str = ""
 
 
+DRAWN = "parity.engine.weights:drawn_weights"  # a target
+
+
 @dataclass(frozen=True)
 class Case:
     """Two halves, and what they are given.
@@ -49,13 +54,20 @@ class Case:
     candidate: Side
     inputs: str | Callable | None
     targets: str | Callable | None = None
-    weights: str | Callable = "parity.engine.weights:drawn_weights"
+    weights: str | Callable = DRAWN
     float64: bool = True
     float32: bool = True
     training: bool | None = False
     gradients: bool = True
     seed: int = 0
     batches: Callable | Sequence | None = None
+
+    def __post_init__(self):
+        if self.inputs is not None and not (self.float64 or self.float32):
+            raise InputError(
+                f"{self.name}: float64 and float32 are both left out (FLOAT64, FLOAT32, --quick): nothing would be "
+                "compared; keep one"
+            )
 
     def made_batches(self) -> Sequence | None:
         """What the training steps are given, one tree each; None for the inputs over and over."""
@@ -164,6 +176,21 @@ class FunctionCase:
     gradients: bool = True
 
 
+def refuse_misspelt(path: Path, module: ModuleType) -> None:
+    """InputError for a name of the file that is nearly one of NAMES, and would be ignored."""
+    for name, value in vars(module).items():
+        is_own = getattr(value, "__module__", None) == module.__name__
+        is_constant = name.isupper() or isinstance(value, bool)
+        if name in NAMES or name.startswith("_") or not (is_own or is_constant):
+            continue
+        sought = name.upper() if is_constant else name
+        near = [n for n in get_close_matches(sought, NAMES, cutoff=NEAR) if n not in vars(module)]
+        if near:
+            raise InputError(
+                f"{path}: {name} means nothing here; is it {near[0]}? A name of your own may be called _{name}"
+            )
+
+
 # files with a pair: torch_side() and jittor_side(), or both_sides(); inputs(); or a Case under the name CASE
 
 BOTH = "both_sides"  # builds either half
@@ -172,6 +199,13 @@ HALVES = {
     "jittor": "jittor_side",
 }  # by backend the function that builds the half
 DATA = ("torch_data", "jittor_data")
+NAMES = (  # all that docs/pairs.md gives a meaning
+    *(BOTH, *HALVES.values(), *DATA, "torch_step", "jittor_step", "batches", "CASE"),
+    *("inputs", "targets", "weights", "jittor_name", "LAYOUT", "SPLIT", "DROPPED"),
+    *("PATHS", "PRETRAINED", "STAND_INS", "WITHOUT_INIT", "OPTIMISER"),
+    *("GRADIENTS", "TRAINING", "FLOAT64", "FLOAT32"),
+)
+NEAR = 0.85  # of difflib: GRADIENT is nearly GRADIENTS
 
 
 def case_from_file(path: Path | str) -> Case:
@@ -180,6 +214,8 @@ def case_from_file(path: Path | str) -> Case:
     module = load_file(path)
     if isinstance(getattr(module, "CASE", None), Case):
         return module.CASE
+
+    refuse_misspelt(path, module)
 
     def has(name: str) -> bool:
         return callable(getattr(module, name, None))

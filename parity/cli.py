@@ -6,7 +6,6 @@ import argparse
 import importlib
 import json
 import sys
-from pathlib import Path
 
 from door import schema
 from door.terminal import Console, say
@@ -21,15 +20,16 @@ from parity.cli_options import (
     run_options,
 )
 from parity.engine.everything import Wanted, examine_all
-from parity.engine.floors import SCHEMA, read_floors
+from parity.engine.examine import Examination
+from parity.engine.floors import SCHEMA, given_floors, read_floors
 from parity.engine.known import strictly, with_known
 from parity.engine.mapping import propose_names
 from parity.engine.measure import measure, nearby
-from parity.engine.offline import compare, record
+from parity.engine.offline import comparable, compare, record
 from parity.engine.result import Result, workers_of
 from parity.engine.shapes import ReportFile
-from parity.engine.verdicts import Status
-from parity.errors import InputError
+from parity.engine.verdicts import Status, is_nothing
+from parity.errors import InputError, WorkerDied, WorkerError
 from parity.files import write_json
 from parity.report.changes import BAD, changes
 from parity.report.difference import tell as tell_difference
@@ -49,8 +49,9 @@ def run(options: argparse.Namespace) -> int:
         odd = sum(v.status is Status.FAIL for v in verdicts)
         console.print(f"{stage}: {len(verdicts)} compared, {odd} differ", markup=False)
 
-    file = read_floors(Path(options.floors)) if options.floors else None
-    floors = file.of(case.name) if file else None
+    floors = None
+    if options.floors:
+        floors = given_floors(options.floors, case.name, options.device)
     wanted = Wanted(options.device, options.steps, options.branches, options.quick, options.limit)
     found = examine_all(case, wanted, floors, options.out / "reproduce", told)
     report.environment = found.environment
@@ -67,8 +68,7 @@ def conclude(report: Report, result: Result, console: Console, table: bool = Fal
     if table:
         print_table(found, console)
     tell(found, shown(report.folder), console, on_terminal(console))
-    nothing = all(v.status is Status.NOT_RUN for v in result.verdicts)
-    return int(bool(result.failures) or nothing)
+    return int(bool(result.failures) or is_nothing(result.verdicts))
 
 
 def map_names(options: argparse.Namespace) -> int:
@@ -99,7 +99,12 @@ def record_one(options: argparse.Namespace) -> int:
 
 
 def compare_records(options: argparse.Namespace) -> int:
-    result = compare(*options.records)
+    records = [comparable(path) for path in options.records]
+    about, floors = records[0].about, None
+    if options.floors:
+        device = about.get("device", "cpu")
+        floors = given_floors(options.floors, about["subject"], device)
+    result = compare(*records, floors=floors)
     report = Report(options.out, environment=result.environment)
     report.add(result.verdicts)
     return conclude(report, result, Console())
@@ -117,11 +122,14 @@ def compare_reports(options: argparse.Namespace) -> int:
 def measure_noise(options: argparse.Namespace) -> int:
     """Measures the floors of a pair's reference and adds them to a file of floors."""
     case = Case.from_file(options.case)
-    examine_module = importlib.import_module("parity.engine.examine")
     before = read_floors(options.out)
+    if before.cases and before.device != options.device:
+        raise InputError(
+            f"{options.out}: holds floors of {before.device}; give {options.device}'s another --out"
+        )
     with (
         workers_of(case, None, options.device) as workers,
-        examine_module.Examination(case, workers) as examination,
+        Examination(case, workers) as examination,
     ):
         examination.run_reference()
         sections = measure(examination, nearby)
@@ -199,6 +207,7 @@ COMMANDS = (  # name, what runs it, its options, what it does, an example
     ),
     ("lint", lint, lint_options, "Looks for known differences in Jittor code.", "my_port/"),
 )
+FRAMES = 3  # of the user's code, below an error of it
 NAMES = tuple(name for name, *_ in COMMANDS)
 
 
@@ -212,7 +221,11 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         say(f"error: {error}", error=True)
         return error.exit_code
-    except (OSError, json.JSONDecodeError) as error:
+    except WorkerError as error:  # of the user's own code: where
+        frames = error.told.get("traceback", "").splitlines()[-FRAMES:]
+        say("\n  ".join([f"error: {error}", *frames]), error=True)
+        return 2
+    except (WorkerDied, OSError, json.JSONDecodeError) as error:
         say(f"error: {error}", error=True)
         return 2
     except KeyboardInterrupt:

@@ -19,6 +19,12 @@ def device(one) -> None:
     )
 
 
+def floors(one) -> None:
+    one.add_argument(
+        "--floors", type=Path, metavar="FILE", help="measured noise, see `parity floors`"
+    )
+
+
 def run_options(one: argparse.ArgumentParser) -> None:
     what, how, told = groups(one, "what is compared", "how", "what is told")
     what.add_argument("case", type=Path, help="FILE.py with a pair (docs/pairs.md)")
@@ -36,7 +42,7 @@ def run_options(one: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--limit", type=seconds, help="SECONDS that all may take; what is left then is NOT_RUN"
     )
-    how.add_argument("--floors", help="a file of measured noise, see `parity floors`")
+    floors(how)
     how.add_argument("--strict", action="store_true", help="KNOWN differences fail, too")
     told.add_argument("--out", type=Path, default=OUT, help="folder of the report")
     told.add_argument("--table", action="store_true", help="print every check, too")
@@ -63,6 +69,7 @@ def compare_options(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "records", nargs="+", type=Path, help="of `parity record`, the reference's first"
     )
+    floors(one)
     one.add_argument("--out", type=Path, default=OUT, help="folder of the report")
 
 

@@ -113,13 +113,13 @@ def parity_workers(parity_device, parity_report):
         parity_report.environment, found = environment.examine_environment(both)
     except errors.InputError as error:
         told = Verdict(
-            environment.CASE, "device", parity_device, Status.NOT_RUN, message=str(error)
+            verdicts.ENVIRONMENT, "device", parity_device, Status.NOT_RUN, message=str(error)
         )
         parity_report.add([told])
         both.close()
         pytest.skip(str(error))
     except (errors.WorkerDied, errors.WorkerError) as error:
-        told = Verdict(environment.CASE, "import", "worker", Status.FAIL, message=str(error))
+        told = Verdict(verdicts.ENVIRONMENT, "import", "worker", Status.FAIL, message=str(error))
         parity_report.add([told])
         both.close()
         pytest.fail(f"{error}; scripts/doctor says more", pytrace=False)
@@ -140,11 +140,20 @@ def parity_stage(pytestconfig):
 
 @pytest.fixture
 def parity_conclude(parity_report):
-    """parity_conclude(verdicts): into the report, and the test fails on the first FAIL, naming it."""
+    """parity_conclude(verdicts): into the report, and the test fails on the first FAIL, naming it, or when nothing
+    was compared."""
+    return concluding(parity_report)
+
+
+def concluding(report):
+    """What `parity_conclude` is for this report."""
+    is_nothing = importlib.import_module("parity.engine.verdicts").is_nothing
 
     def conclude(verdicts) -> None:
-        assert verdicts, "a test that compared nothing"
-        parity_report.add(verdicts)
+        report.add(verdicts)
+        if is_nothing(verdicts):
+            told = verdicts[0] if verdicts else "there is no verdict"
+            pytest.fail(f"nothing was compared: {told}", pytrace=False)
         failures = [v for v in verdicts if v.status == "FAIL"]
         if failures:
             more = f"\n... and {len(failures) - 8} more" if len(failures) > 8 else ""

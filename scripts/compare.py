@@ -17,16 +17,14 @@ from pathlib import Path
 
 from door import schema
 from door.terminal import Console, say
-from parity.engine.floors import read_floors
-from parity.engine.offline import compare
-from parity.engine.record import Record
-from parity.engine.shapes import ComparedRecord, ReportFile
+from parity.engine.offline import comparable, compare
+from parity.engine.shapes import ReportFile
 from parity.errors import InputError
 from parity.report.changes import changed_nodes
 from parity.report.report import Report
 from parity.report.terminal import conclude as tell
 from parity.report.terminal import on_terminal
-from parity.suite.detector_case import FLOORS
+from parity.suite.detector_case import FLOORS, floors_on
 from scripts.common import run_main
 from scripts.options import Parser
 
@@ -44,15 +42,15 @@ def main() -> None:
         for line in changes or ["no node changed"]:
             say(line)
         sys.exit(bool(changes))
-    records = [Record(path) for path in options.files]
+    records = [comparable(path) for path in options.files]
     for record in records:
-        schema.check(record.about, ComparedRecord, f"{record.path}: about")
-        if lacking := [k for k in ("nodes", "losses", "errors", "total") if k not in record]:
+        if lacking := [k for k in ("losses", "errors", "total") if k not in record]:
             raise InputError(
                 f"{record.path}: has no {lacking[0]}; make it anew with scripts/record"
             )
     subject = records[0].about["subject"]
-    floors = {device: read_floors(path).of(subject) for device, path in FLOORS.items()}
+    device = records[0].about.get("device", "cpu")
+    floors = floors_on(device).of(subject) if device in FLOORS else None
     result = compare(*records, floors=floors)
     report = Report(options.out or Path(), environment=result.environment)
     report.add(result.verdicts)

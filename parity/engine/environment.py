@@ -10,10 +10,8 @@ import os
 import platform
 from collections.abc import Mapping
 
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.verdicts import ENVIRONMENT, Status, Verdict
 from parity.engine.workers import Workers
-
-CASE = "environment"
 
 
 def examine_environment(workers: Workers) -> tuple[dict, list[Verdict]]:
@@ -34,7 +32,7 @@ def judge_side(side: str, narrow: Mapping, wide: Mapping, reference: bool) -> li
 
     def verdict(check: str, fine: bool, wrong: Status, message: str) -> Verdict:
         status = Status.PASS if fine else wrong
-        return Verdict(CASE, check, side, status, message="" if fine else message)
+        return Verdict(ENVIRONMENT, check, side, status, message="" if fine else message)
 
     return [
         verdict(

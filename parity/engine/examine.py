@@ -51,7 +51,9 @@ class Examination:
         self.case, self.workers, self.scripts = case, workers, scripts
         self.sides = case.labels
         self.halves: dict[str, Side] = dict(zip(self.sides, (case.reference, case.candidate)))
-        self.gate = PrecisionGate(case.name, floors or Floors(), self.sides)
+        floors = floors or Floors()
+        floors.check_device(workers.device)
+        self.gate = PrecisionGate(case.name, floors, self.sides)
         self.folder = scratch("records")
         self.inputs = self.targets = None
         self.weights: dict[str, np.ndarray] = {}

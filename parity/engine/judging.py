@@ -15,7 +15,7 @@ import numpy as np
 
 from parity.engine import kinds
 from parity.engine.arrays import Size, ratio, sizes
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.verdicts import EMPTY, Status, Verdict
 
 # what verdicts call reference and candidate, where nobody says otherwise
 SIDES = ("torch", "jittor")
@@ -62,7 +62,6 @@ def relative_max(a: np.ndarray, b: np.ndarray, floor: float = 0.0) -> float:
 
 
 ABSENT = "nothing to compare: absent on both sides"
-EMPTY = "empty on both sides"
 SCALARS = {(), (1,)}
 SCALAR = "a scalar has shape (1,) on one side: Jittor has no other"
 

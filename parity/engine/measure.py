@@ -28,7 +28,7 @@ def measure_floors(case: Case, workers: Workers | None = None, *, device: str = 
     """The noise of a case's reference on this machine; see floors.py."""
     with workers_of(case, workers, device) as used, Examination(case, used) as examination:
         examination.run_reference()
-        return Floors(measure(examination))
+        return Floors(measure(examination), used.device)
 
 
 def measure(examination: Examination, move: Callable = nearby) -> dict[str, dict[str, list[float]]]:

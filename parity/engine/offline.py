@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from parity.case import Case
+from door import schema
+from parity.case import DRAWN, Case
 from parity.engine.floors import Floors
 from parity.engine.localise import compare_local_32, compare_local_64
 from parity.engine.precision import PrecisionGate
 from parity.engine.record import Record
 from parity.engine.result import Result
 from parity.engine.semantic import compare_semantics
+from parity.engine.shapes import ComparedRecord
+from parity.engine.weights import drawn_weights
 from parity.engine.workers import Worker
 from parity.errors import InputError
-from parity.loading import resolve
 
 HALVES = ("reference", "candidate")
 
@@ -57,12 +59,11 @@ def record(
                 return worker.call("call_target", source, *arguments)
             return source(*arguments) if callable(source) else source
 
-        worker.call("load", made(case.weights, worker.call("shapes")), strict=False)
-        about = {
-            "subject": case.name,
-            "weights": case.weights if isinstance(case.weights, str) else None,
-            "place": place,
-        }
+        weights = made(case.weights, worker.call("shapes"))
+        worker.call("load", weights, strict=False)
+        if case.weights != DRAWN:  # drawn ones are drawn again where they are wanted
+            options["weights"] = weights
+        about = {"subject": case.name, "place": place}
         targets = made(case.targets)
         return Record(
             worker.call("trace", made(case.inputs), targets=targets, about=about, **options)
@@ -71,24 +72,26 @@ def record(
         worker.close()
 
 
-def compare(*records: Record | Path | str, floors: Mapping[str, Floors] | None = None) -> Result:
+def compare(*records: Record | Path | str, floors: Floors | None = None) -> Result:
     """Verdicts of whichever gate the records are for; the first is the reference.
 
-    floors: by device, of this case. InputError when the records do not belong together.
+    floors: of this case, on the device of the records. InputError when they, or the records, do not belong together.
     """
-    opened = [x if isinstance(x, Record) else Record(x) for x in records]
+    opened = [x if isinstance(x, Record) else comparable(x) for x in records]
     if not 2 <= len(opened) <= 3:
         raise InputError("give two records for the semantic gate, three for the precision gate")
     about = [r.about for r in opened]
     case, device = _common(about, "subject"), _common(about, "device")
     environment = {str(r.path): a["environment"] for r, a in zip(opened, about, strict=True)}
     sides = _sides(about)
-    gate = PrecisionGate(case, (floors or {}).get(device, Floors()), sides)
+    floors = floors or Floors()
+    floors.check_device(device)
+    gate = PrecisionGate(case, floors, sides)
     dtypes, forced = tuple(a["dtype"] for a in about), about[-1]["forced"]
     if dtypes == ("float64", "float64"):
         if not forced:
             return Result(compare_semantics(case, *opened, sides), environment)
-        weights = weights_of(about[0])
+        weights = weights_of(opened[0])
         return Result(compare_local_64(case, *opened, weights, sides), environment)
     if dtypes == ("float64", "float32", "float32"):
         if forced:
@@ -99,6 +102,15 @@ def compare(*records: Record | Path | str, floors: Mapping[str, Floors] | None =
         f"records of {', '.join(dtypes)}: give float64 and float64 (semantics), or float64, float32 of the "
         "reference and float32 of the candidate (precision)"
     )
+
+
+def comparable(path: Path | str) -> Record:
+    """The record there; InputError unless it says all that comparing needs."""
+    record = Record(path)
+    schema.check(record.about, ComparedRecord, f"{record.path}: about")
+    if "nodes" not in record:
+        raise InputError(f"{path}: has no nodes; make it anew with `parity record`")
+    return record
 
 
 def _common(about: list[Mapping], field: str) -> str:
@@ -123,10 +135,8 @@ def _sides(about: list[Mapping]) -> tuple[str, str]:
     return (first, second) if first != second else ("the first", "the second")
 
 
-def weights_of(about: Mapping) -> dict:
-    """What both sides were given, for oracles; {} where what made it is not here."""
-    try:
-        make = resolve(about.get("weights") or "")
-    except InputError:
-        return {}
-    return make({name: tuple(shape) for name, shape in about["shapes"].items()})
+def weights_of(record: Record) -> Mapping:
+    """What both sides were given, for oracles: kept in the record, or drawn by name as it was for the record."""
+    if "weights" in record:
+        return record["weights"]
+    return drawn_weights({name: tuple(x) for name, x in record.about["shapes"].items()})

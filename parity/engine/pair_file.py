@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from parity.backends import base
 from parity.case import BOTH, HALVES, Subject
 from parity.engine.imports import Importer, add_folders, with_hint
 from parity.engine.pretrained import DRAWN, pretrained
@@ -24,6 +25,7 @@ NAMES = {  # what of the file is a field of its Subject, where that says nothing
 def pair_side(path: str, half: str) -> Subject:
     """One half of a file with a pair, as a Subject."""
     file = Path(path)
+    base.load(half)  # whose loads of weights are answered
     module = load_file(file)
     folders = per_half(module, "PATHS", half)
     add_folders([folders] if isinstance(folders, (str, Path)) else folders or (), file.parent)

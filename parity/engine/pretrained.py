@@ -108,7 +108,8 @@ def pretrained(source: str | Path | Mapping[str, str | Path] | None = DRAWN) -> 
     """Within the block, weights that would be downloaded, or whose file is not there, are those of `source`.
 
     source: "drawn", the same values by name on both sides; a checkpoint; checkpoints by patterns of file names, for
-    {"resnet50*": "weights/r50.pth"}; None leaves downloads alone. InputError when a checkpoint is missing.
+    {"resnet50*": "weights/r50.pth"}; None leaves downloads alone. InputError when a checkpoint is missing, or
+    outside of a side's process.
     """
     if source is None:
         yield
@@ -118,8 +119,14 @@ def pretrained(source: str | Path | Mapping[str, str | Path] | None = DRAWN) -> 
             raise InputError(
                 f'{path}: no such file; give a checkpoint, "drawn" or None as pretrained weights'
             )
+    backends = base.loaded()
+    if not backends:  # nothing would be answered, and everything downloaded
+        raise InputError(
+            "parity.pretrained works where a side is built: use it inside of torch_side(), jittor_side() or a Side's "
+            "target"
+        )
     with ExitStack() as stack:
-        for backend in base.loaded():
+        for backend in backends:
             loads = Loads(source, backend)
             stack.enter_context(backend.answering(loads))
             stack.enter_context(not_retrieved(loads))

@@ -13,9 +13,8 @@ from parity.engine.causes import Cause, causes_of, told
 from parity.engine.environment import examine_environment
 from parity.engine.examine import Examination
 from parity.engine.floors import Floors
-from parity.engine.judging import EMPTY
 from parity.engine.localise import classify, culprits
-from parity.engine.verdicts import Status, Verdict, first_divergence
+from parity.engine.verdicts import Status, Verdict, first_divergence, is_nothing
 from parity.engine.workers import Workers
 
 
@@ -68,9 +67,10 @@ class Result:
     def raise_for_failures(self) -> None:
         """AssertionError that names the causes, the modules to blame and the first FAILs; also when nothing was
         compared."""
-        if all(v.message == EMPTY for v in self.verdicts):
-            raise AssertionError("nothing was compared")
         if not self.failures:
+            if is_nothing(self.verdicts):
+                why = [v.message for v in self.verdicts if v.status is Status.NOT_RUN]
+                raise AssertionError("; ".join(["nothing was compared", *dict.fromkeys(why[:3])]))
             return
         blamed = [f"{m}: {c.kind} {c.guilty}".rstrip() for m, c in self.culprits.items()]
         lines = [f"{len(self.failures)} of {len(self.verdicts)} comparisons failed"]

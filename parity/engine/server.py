@@ -144,11 +144,12 @@ class Server:
         replay: Path | None = None,
         about: dict | None = None,
         in_two: bool = False,
+        weights: Mapping | None = None,
         **options,
     ) -> dict | Path:
         """Runner.trace; into the record `out` when it is given, `about` added to what it says of itself.
 
-        `reference` and `replay` are records; `in_two`: see write_in_two.
+        `reference` and `replay` are records; `in_two`: see write_in_two; `weights`: kept in the record.
         """
         reference, replay = (Record(p) if p is not None else None for p in (reference, replay))
         found = self.runner.trace(
@@ -171,7 +172,8 @@ class Server:
             "environment": self.environment,
         }
         write = write_in_two if in_two else write_record
-        return write(out, found, told | (about or {}))
+        kept = {"weights": weights} if weights is not None else {}
+        return write(out, found | kept, told | (about or {}))
 
     def train_steps(self, batches: list, targets=None) -> tuple[list[dict], dict]:
         return stepper.train_steps(self.runner, batches, targets)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from msgspec import Meta
 from typing_extensions import NotRequired, TypedDict
 
+Floor = Annotated[float, Meta(ge=0)]
+
 
 class ReportedVerdict(TypedDict):
     case: str
@@ -27,6 +29,14 @@ class ReportFile(TypedDict):
     commit: NotRequired[str]
     environment: NotRequired[dict[str, dict[str, Any]]]
     verdicts: list[ReportedVerdict]
+
+
+class FloorsContent(TypedDict):
+    """A file of floors: by case, section and node the floors of both errors, in units of u."""
+
+    schema: str
+    device: NotRequired[str]
+    cases: dict[str, dict[str, dict[str, Annotated[list[Floor], Meta(min_length=2, max_length=2)]]]]
 
 
 class StoredTensor(TypedDict):
@@ -61,6 +71,7 @@ class TraceTree(TypedDict):
     called: NotRequired[dict[str, str]]
     results: NotRequired[dict[str, Any]]
     crashes: NotRequired[dict[str, dict[str, str]]]
+    weights: NotRequired[dict[str, StoredArray]]
     changed: NotRequired[list[str]]
     weighted: NotRequired[bool]
     modules: NotRequired[dict[str, dict[str, Any]]]
@@ -81,7 +92,7 @@ class RecordAbout(TypedDict):
 
 
 class ComparedRecord(TypedDict):
-    """What scripts.compare needs of it."""
+    """What comparing needs of it."""
 
     side: str
     dtype: str

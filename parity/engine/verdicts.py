@@ -8,6 +8,7 @@ all is a FAIL that says so. All arithmetic here is in float64.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -66,6 +67,17 @@ class Verdict:
     def __str__(self) -> str:
         numbers = "" if self.measured is None else f" {self.measured:.3g} (limit {self.limit:.3g})"
         return f"{self.status.value} {self.case} / {self.check} / {self.node}:{numbers} {self.message}".rstrip()
+
+
+EMPTY = "empty on both sides"  # a message
+ENVIRONMENT = "environment"  # the case of what is said of the machine
+
+
+def is_nothing(verdicts: Iterable[Verdict]) -> bool:
+    """Whether nothing of any case was compared: what did not run, empty arrays, and the machine are no comparison."""
+    return all(
+        v.status is Status.NOT_RUN or v.message == EMPTY or v.case == ENVIRONMENT for v in verdicts
+    )
 
 
 def first_divergence(verdicts: list[Verdict]) -> Verdict | None:

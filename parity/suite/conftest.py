@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from neutral.processes import tie_to_parent
-from parity.engine.floors import read_floors
 from parity.files import read_json
 from parity.pytest_plugin import is_ours, live_of
-from parity.suite.detector_case import FLOORS
+from parity.suite.detector_case import floors_on
 from parity.suite.order import in_order
 
 tie_to_parent()  # gpu_check starts the suite
@@ -33,7 +32,7 @@ def device(parity_device):
 @pytest.fixture(scope="session", autouse=True)
 def report(parity_report, parity_device):
     """The report, with the suite's floors its last kill matrix and bred mutants."""
-    parity_report.floors = dict(read_floors(FLOORS[parity_device]).about)
+    parity_report.floors = dict(floors_on(parity_device).about)
     if KILL_MATRIX.exists():
         matrix = read_json(KILL_MATRIX)
         named = sum(m["as_named"] for m in matrix["mutants"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from neutral.config import Config, preset, to_dict, with_overrides
@@ -11,7 +12,7 @@ from neutral.data.batching import Batch, collate
 from neutral.data.transforms import val_transform
 from parity.case import Case
 from parity.engine.examine import Examination
-from parity.engine.floors import read_floors
+from parity.engine.floors import FloorsFile, read_floors
 from parity.engine.workers import Workers
 from parity.suite.subjects import sides
 
@@ -21,6 +22,12 @@ FLOORS = {  # of another device are others
     "cpu": Path(__file__).with_name("floors.json"),
     "cuda": Path(__file__).with_name("floors-cuda.json"),
 }
+
+
+@cache
+def floors_on(device: str) -> FloorsFile:
+    """The suite's floors there, read once."""
+    return read_floors(FLOORS[device])
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class DetectorCase:
     def examination(
         self, workers: Workers, scenes_folder: Path, scripts: Path | None = None
     ) -> Examination:
-        floors = read_floors(FLOORS[workers.device]).of(self.name)
+        floors = floors_on(workers.device).of(self.name)
         return Examination(self.as_case(scenes_folder), workers, floors, scripts)
 
 

@@ -56,7 +56,7 @@ def main() -> None:
         later = before.about.get("measured_apart", {}) | {case.name: measured for case in cases}
         about = dict(before.about) | {"measured_apart": later}
     else:
-        about = {"schema": SCHEMA} | measured
+        about = {"schema": SCHEMA, "device": options.device} | measured
         about |= {"variants": list(VARIANTS[options.device]), "unit": gates.U32}
     write_json(path, about | {"cases": found}, indent=None)
     print(f"{path.name}: {len(found)} cases")
