@@ -1,4 +1,4 @@
-"""The one exception that bad input raises: the message names the thing and says what to do."""
+"""What bad input raises, InputError: its message names the thing and says what to do; and two ways for a run to end."""
 
 from __future__ import annotations
 

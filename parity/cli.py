@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 
 from door import schema
 from door.terminal import Console, say
+from parity.atlas.lint import main as lint_files
 from parity.case import Case
 from parity.cli_options import (
     compare_options,
@@ -143,7 +143,7 @@ def measure_noise(options: argparse.Namespace) -> int:
 
 def lint(options: argparse.Namespace) -> int:
     """Jittor code against the atlas of what differs; see docs/atlas.md."""
-    return importlib.import_module("parity.atlas.lint").main(options.arguments)
+    return lint_files(options.arguments)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,16 +20,12 @@ def pytest_addoption(parser):
     group = parser.getgroup("parity")
     group.addoption(
         "--parity-device",
-        "--framework-device",
-        dest="parity_device",
         choices=("cpu", "cuda"),
         default="cpu",
         help="where both sides run",
     )
     group.addoption(
         "--parity-case",
-        "--pair",
-        dest="parity_case",
         action="append",
         default=[],
         type=Path,
@@ -122,7 +118,7 @@ def parity_workers(parity_device, parity_report):
         told = Verdict(verdicts.ENVIRONMENT, "import", "worker", Status.FAIL, message=str(error))
         parity_report.add([told])
         both.close()
-        pytest.fail(f"{error}; scripts/doctor says more", pytrace=False)
+        pytest.fail(f"{error}", pytrace=False)
     parity_report.add(found)
     failed = [v for v in found if v.status is Status.FAIL]
     if failed:

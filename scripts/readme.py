@@ -22,9 +22,9 @@ from door.terminal import say
 from neutral.errors import InputError
 from neutral.files import write_json
 from neutral.runlog import read_log
+from parity.engine import checks
 from parity.files import read_json, replacing
 from parity.report.gist import FAIL, KINDS, PASS, STATUSES, Cell, matrix
-from parity.report.page import CHOICES
 from scripts.common import run_main
 from scripts.options import Parser
 
@@ -58,7 +58,7 @@ def gist_of(report: Mapping) -> dict:
         case: {kind: cell.level for kind, cell in row.items()}
         for case, row in matrix(verdicts).items()
     }
-    made = [v for v in verdicts if v["check"] in CHOICES]
+    made = [v for v in verdicts if v["check"] == checks.CHOICES_32]
     other = [v for v in made if v.get("message") or v["status"] != PASS]
     environment = report["environment"]
     return {

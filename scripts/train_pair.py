@@ -34,9 +34,8 @@ from neutral.run import read_stream
 from neutral.runlog import read_log
 from neutral.score_charts import class_bars
 from parity.engine.scratch import scratch_folder
-from parity.engine.statistics import compare_streams
 from parity.engine.verdicts import Status, Verdict
-from parity.suite.runs import draw, judge_runs, judge_tube
+from parity.suite.runs import compare_streams, draw, judge_runs, judge_tube
 from parity.suite.summary import Section, curves, facts_of, per_class, write_summary
 from scripts.common import FRAMEWORKS, ProgressReport, make_progress, open_datasets, run_main
 from scripts.launcher import check_ranks, read_events

@@ -16,10 +16,13 @@ import pytest
 from parity.backends import base
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMED = re.compile(
-    r"(parity|neutral|torch_impl|jittor_impl|jittor_setup|scripts|torch|jittor)(\.\w+)+(:\w+)?"
+PACKAGES = (
+    "parity|neutral|torch_impl|jittor_impl|jittor_setup|door|scripts|examples|tests|torch|jittor"
 )
-PROJECT = ("neutral", "torch_impl", "jittor_impl", "scripts", "parity.suite")
+NAMED = re.compile(rf"({PACKAGES})(\.\w+)+(:\w+)?")
+PROJECT = ("neutral", "torch_impl", "jittor_impl", "scripts", "examples", "tests", "parity.suite")
+# inside of a worker the atlas runs both frameworks' own code
+FRAMEWORKS_BY_NAME = {"atlas/conformance.py", "atlas/namesakes.py", "atlas/snippets.py"}
 PARTS = ("", "_watching", "_loading")  # files of a backend
 SUITE = [
     p for p in sorted((ROOT / "parity" / "suite").rglob("*.py")) if "import_module" in p.read_text()
@@ -44,6 +47,37 @@ def test_no_string_leads_out_of_the_library(path):
             assert found is not None, f"{path.name} names {name}, which is not there"
             wanted = name.partition(":")[2]
             assert not wanted or f"def {wanted}(" in Path(found.origin).read_text(), name
+
+
+def frameworks_imported(source: str) -> list[str]:
+    """Imports of a framework, in statements or by a name that stands in the call or in a variable."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            argument = node.args[0]
+            constant = argument.value if isinstance(argument, ast.Constant) else None
+            is_open = not isinstance(argument, ast.Constant)
+            if isinstance(argument, ast.JoinedStr) and isinstance(argument.values[0], ast.Constant):
+                constant, is_open = argument.values[0].value, False
+            names += ["?"] if is_open else [constant]
+        found += [n for n in names if n == "?" or n.partition(".")[0] in ("torch", "jittor")]
+    return found
+
+
+def test_frameworks_are_imported_by_backends_and_by_the_atlas_alone():
+    """A name in a variable may be a framework's, too."""
+    found = {
+        path.relative_to(ROOT / "parity").as_posix()
+        for path in SOURCES
+        if frameworks_imported(path.read_text())
+    }
+    backends = {f"backends/{name}{part}.py" for name in base.NAMES for part in PARTS}
+    assert found - backends - {"loading.py"} == FRAMEWORKS_BY_NAME  # loading.py has the targets
+    assert frameworks_imported('importlib.import_module("torch")') == ["torch"]
+    assert frameworks_imported("import_module(name)\nimport json") == ["?"]
+    assert frameworks_imported("from torch.nn import x") == ["torch.nn"]
 
 
 def imported_here(node: ast.AST) -> str:
@@ -124,6 +158,22 @@ def test_every_backend_has_every_function_with_the_same_parameters():
         }
         for name, parameters in wanted.items():
             assert found.get(name) == parameters, f"{backend}.{name}"
+        assigned = {
+            target.id
+            for node in ast.parse(files[0].read_text()).body
+            for target in getattr(node, "targets", ())
+        }
+        assert set(base.Backend.__annotations__) <= assigned
+
+
+def test_nothing_is_asked_of_a_backend_that_the_contract_does_not_name():
+    known = {*vars(base.Backend), *base.Backend.__annotations__}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            owner = node.value if isinstance(node, ast.Attribute) else None
+            name = getattr(owner, "attr", getattr(owner, "id", ""))
+            if name == "backend" and "backends" not in path.parts:
+                assert node.attr in known, f"{path.name}:{node.lineno}: backend.{node.attr}"
 
 
 def test_every_public_name_is_there():

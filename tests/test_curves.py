@@ -11,7 +11,6 @@ from neutral.data.chain import DataChain
 from neutral.data.coco import Target
 from parity.engine import gates
 from parity.engine.statistics import (
-    compare_streams,
     judge_curves,
     judge_equivalence,
     permutation_band,
@@ -19,6 +18,7 @@ from parity.engine.statistics import (
     tost_power,
 )
 from parity.engine.verdicts import Status
+from parity.suite.runs import compare_streams
 
 MARGIN = 0.02
 

@@ -8,9 +8,10 @@ from collections import Counter
 
 import pytest
 
-from parity.mutants import ROOT, Mutant, install
+from parity.mutants import ROOT, install
 from parity.mutants.kill import Kill
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
+from parity.suite.mutants.mutant import Mutant
 from parity.suite.mutants.probes import PROBES
 
 

@@ -11,6 +11,7 @@ import torch
 
 from parity import Case, InputError, Status, Workers, check_data, check_initial, examine
 from parity.backends import base
+from parity.engine import checks
 from parity.engine.everything import Wanted, examine_all
 from parity.engine.pair_file import pair_side
 from parity.engine.pretrained import pretrained
@@ -36,8 +37,19 @@ def unused():
     pass
 
 
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self._head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self._head(x)
+
+    execute = forward
+
+
 def build():
-    return nn.Linear(6, 3)
+    return Net()
 """
 
 
@@ -78,6 +90,8 @@ def test_packages_of_one_name_whose_imports_fail(tmp_path, workers):
     )
     result = examine(Case.from_file(path), workers)
     assert not result.failures and result.counts()["PASS"] > 10
+    looked_into = {v.node for v in result.verdicts if v.check == checks.LOCAL_FORWARD_64}
+    assert {"_head", "_head/in[0]"} <= looked_into, "a private name hides nothing"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,15 @@ def faulty(tmp_path_factory):
     pair.write_text(
         before + "def jittor_side():" + jittor.replace("Norm2d(8)", "Norm2d(8, eps=1e-3)")
     )
-    command = ["-m", "pytest", "parity/suite/test_pairs.py", "--pair", str(pair), "-k", "wrong_eps"]
+    command = [
+        "-m",
+        "pytest",
+        "parity/suite/test_pairs.py",
+        "--parity-case",
+        str(pair),
+        "-k",
+        "wrong_eps",
+    ]
     return folder, run(*command, "--parity-report", str(folder))
 
 
@@ -57,7 +65,7 @@ def test_a_side_that_cannot_run_loses_nothing_found_before(tmp_path):
         "-m",
         "pytest",
         "parity/suite/test_pairs.py",
-        "--pair",
+        "--parity-case",
         str(pair),
         "-k",
         "test_pair and broken",

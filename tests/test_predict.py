@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from neutral.config import preset
-from neutral.data.names import COCO, label_names
+from neutral.data.names import COCO, standard
 from neutral.pictures import GREEN, Mark, beside, draw, heat
 from tests.commands import ROOT, TINY, TINY_RCNN, run
 
@@ -101,8 +101,8 @@ def test_marks_are_where_they_belong():
 def test_names_of_labels(tiny_config):
     assert len(COCO) == 80 and COCO[1] == "person" and COCO[90] == "toothbrush"
     assert COCO[18] == "dog" and COCO[44] == "bottle"
-    assert label_names(tiny_config)[4] == "triangle"
-    panoptic = label_names(preset("detr_r50_panoptic"))
+    assert standard(tiny_config).by_label()[4] == "triangle"
+    panoptic = standard(preset("detr_r50_panoptic")).by_label()
     assert len(panoptic) == 133 and panoptic[18] == "dog" and panoptic[149] == "road"
 
 

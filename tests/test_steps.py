@@ -9,7 +9,8 @@ from neutral.config import OptimiserConfig, with_overrides
 from neutral.errors import InputError
 from neutral.parameters import rates, warmup
 from parity.engine import gates
-from parity.engine.tube import TUBE_COPIES, compare_tube
+from parity.engine.gates import TUBE_COPIES
+from parity.engine.tube import compare_tube
 from parity.engine.ulps import judge_ulps, one_ulp_away, ulps
 from parity.engine.verdicts import Status
 

@@ -134,14 +134,14 @@ def test_pool_cells():
 def test_replayed_choices_are_used_and_their_regret_told():
     x = torch.tensor([[[[3.0, -1e-9], [2.0, 1.0]]]])
     free = Choices(backend, tracer=Tracer(backend, {"": nn.Identity()}))
-    with backend.watching(free, {}):
+    with backend.watching(free):
         ops.relu(x), ops.max_pool(x, 2, 2, 0)
     given = free.record()["choices"]
     assert given["relu in (outside)"].sum() == 3
     given["relu in (outside)"][0, 0, 0, 1] = True
     given["max_pool in (outside)"][:] = 2
     replayed = Choices(backend, given, Tracer(backend, {"": nn.Identity()}))
-    with backend.watching(replayed, {}):
+    with backend.watching(replayed):
         assert ops.relu(x)[0, 0, 0, 1] == x[0, 0, 0, 1]
         assert ops.max_pool(x, 2, 2, 0).item() == 2.0
     relu, pool = replayed.ledger.values()
@@ -174,10 +174,10 @@ def test_a_replayed_pool_keeps_its_shape():
     x = torch.randn(1, 2, 7, 7, dtype=torch.float64)
     pool = nn.MaxPool2d(2, 2, ceil_mode=True)
     free = Choices(backend, tracer=Tracer(backend, {"": nn.Identity()}))
-    with backend.watching(free, {}):
+    with backend.watching(free):
         wanted = pool(x)
     replayed = Choices(backend, free.record()["choices"], Tracer(backend, {"": nn.Identity()}))
-    with backend.watching(replayed, {}):
+    with backend.watching(replayed):
         found = pool(x)
     assert found.shape == wanted.shape == (1, 2, 4, 4) and torch.equal(found, wanted)
 
@@ -196,7 +196,7 @@ def test_a_replayed_pool_keeps_its_shape():
 def test_a_relu_is_seen_however_it_is_called(call):
     x = torch.tensor([[1.0, -2.0]])
     choices = Choices(backend, tracer=Tracer(backend, {"": nn.Identity()}))
-    with backend.watching(choices, {}):
+    with backend.watching(choices):
         assert call(x).tolist() == [[1.0, 0.0]]
     assert [k for k in choices.record()["choices"]] == ["relu in (outside)"]
 

@@ -1,8 +1,8 @@
-"""The one place where the two implementations may differ: Jittor's half.
+"""Where the two implementations may differ, beside runtime.py and group.py: Jittor's half.
 
 Small functions with the same contracts as torch_impl/ops; model files use these and plain
 operators only. `like` arguments give the dtype and device of new tensors. Each contract has a
-parity case in parity/suite/test_ops.py. Comments say which behaviour of Jittor 1.3.11 a line is about;
+parity case in parity/suite/op_cases.py. Comments say which behaviour of Jittor 1.3.11 a line is about;
 docs/jittor.md collects them.
 """
 

@@ -44,12 +44,6 @@ COCO_STUFF = {
 }
 
 
-def label_names(config: Config) -> dict[int, str]:
-    """Names by label of the public data that the configuration is for; {} when it has another number of classes."""
-    known = standard(config)
-    return known.by_label() if known else {}
-
-
 def standard(config: Config) -> Categories | None:
     """The categories of the public data set that a preset is for; None where the number of classes is another's."""
     data, first = config.data, 1 if config.model.detector == "faster_rcnn" else 0

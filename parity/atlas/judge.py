@@ -128,7 +128,7 @@ def judge(entry: Entry, found: dict, known: dict | None, device: str) -> list[Ve
     """An entry's verdicts: as it was recorded, and its safe spelling means what PyTorch's code means."""
     case = f"semantics on {device}"
     if known is None:
-        message = f"not recorded; python -m scripts.atlas --record --device {device}"
+        message = f"not recorded on {device}"
         return [Verdict(case, entry.area, entry.id, Status.NOT_RUN, message=message)]
     status, message = Status.PASS, ""
     kinds = (found["kind"], known["kind"])

@@ -2,8 +2,7 @@
 
 `like` arguments give the dtype of new tensors. A tensor is whatever the framework calls one. Adding a framework means
 writing this module for it; what it sees of choices and branches stands beside it, in *_watching.py, how weights come in
-in *_loading.py. Nothing else of
-the harness imports a framework.
+in *_loading.py. Of the harness only the atlas, which asks both what code means, imports a framework besides.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -21,9 +21,10 @@ NAMES = ("torch", "jittor")
 
 
 class Backend(Protocol):
-    """A module with these functions, and NAME."""
+    """A module with these functions, its NAME, and `nn`: where its framework has the class Module and its layers."""
 
     NAME: str
+    nn: ModuleType
 
     # the process
 
@@ -109,7 +110,7 @@ class Backend(Protocol):
     def surround(self, module, around: Callable) -> Callable[[], None]:
         """Replaces what a call of `module` runs by around(what it ran before); returns what undoes it."""
 
-    def watching(self, choices, modules: Mapping):
+    def watching(self, choices):
         """Context manager: inside, what chooses (see engine/choices.py) goes through `choices`."""
 
     def observing(self, branches):

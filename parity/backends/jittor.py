@@ -44,9 +44,7 @@ jt.flags = _Flags(jt.flags)
 
 def configure(device: str, dtype: str) -> None:
     if device == "cuda" and not jt.has_cuda:
-        raise InputError(
-            "--parity-device cuda: Jittor finds no usable CUDA GPU; use cpu, or see scripts/doctor"
-        )
+        raise InputError("device cuda: Jittor finds no usable CUDA GPU; use cpu")
     _Flags.on_cpu = False
     jt.flags.use_cuda = int(device == "cuda")
     _Flags.on_cpu = device == "cpu"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import contextmanager
 
 import jittor_setup
@@ -32,7 +32,7 @@ def _pool(choices, original: Callable) -> Callable:
 
 
 @contextmanager
-def watching(choices, modules: Mapping):
+def watching(choices):
     places = [
         (nn, "relu", _relu),
         (nn.Relu, "execute", _relu),

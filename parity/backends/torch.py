@@ -26,9 +26,7 @@ nn = torch.nn
 
 def configure(device: str, dtype: str) -> None:
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "--parity-device cuda: PyTorch finds no usable CUDA GPU; use cpu, or see scripts/doctor"
-        )
+        raise InputError("device cuda: PyTorch finds no usable CUDA GPU; use cpu")
     torch_staying.stay(device == "cpu")
     torch.set_default_dtype(getattr(torch, dtype))
     # a default device makes every call of PyTorch's pass through Python: none for the CPU, the default anyway

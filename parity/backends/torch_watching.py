@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from contextlib import contextmanager
 
 from torch.nn import functional
@@ -54,7 +53,7 @@ WATCHED = {
 
 
 @contextmanager
-def watching(choices, modules: Mapping):
+def watching(choices):
     with _Mode(choices):
         yield
 

@@ -92,7 +92,7 @@ def loss_gradients(server, inputs, targets, base: Path, nodes: list[str]) -> tup
     run = runner.plain_run()
     run.choices = Choices(backend, None, tracer)
     with ExitStack() as stack:
-        stack.enter_context(backend.watching(run.choices, tracer.modules))
+        stack.enter_context(backend.watching(run.choices))
         if subject.watch is not None:
             stack.enter_context(subject.watch(run.choices))
         stack.enter_context(tracer)

@@ -35,10 +35,6 @@ from parity.engine.nodes import OUTSIDE
 from parity.engine.verdicts import Status, Verdict
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
-# what blame.py says where it cannot tell: nothing that helps whoever mends
-IDLE = re.compile(
-    r"which side is INCONCLUSIVE: (?=the layers)|which side is INCONCLUSIVE: [^;]*(; )?"
-)
 STILL = ("still",)  # the group of what does not move or gets no gradient
 ONLY = re.compile(r"; (only \S+ has .*)$")  # of a branch that one side alone has
 # of data, what says no more than that something else is there

@@ -7,14 +7,18 @@ absolute error relative to the greatest absolute value, both against float64 PyT
 from __future__ import annotations
 
 U32 = 2.0**-24
+# a gradient that is zero in exact arithmetic is rounding noise on both sides: errors below one
+# float64 epsilon (float32: u) of the norm of all gradients together are no difference
 EPS64 = 2.0**-52
 
 SEMANTIC_FORWARD = 1e-12  # relative L2, float64 Jittor against float64 PyTorch
 SEMANTIC_GRADIENT = 1e-11
-# a gradient that is zero in exact arithmetic is rounding noise on both sides: errors below one
-# float64 epsilon (float32: u) of the norm of all gradients together are no difference
 # float64 errors up to here, where float32 agrees: a constant that one side rounds to float32
 ROUNDED = 4 * U32
+# those of whole runs, up to which rounded constants explain them; where all of float32 agrees, a gradient that nearly
+# cancels may show more
+AMPLIFIED, CANCELLED = 1e-5, 1e-2
+PLAIN_NUMBERS = 1e-9  # relative: what a float64 run tells in numbers went through sums
 PRECISION_FACTOR, PRECISION_FLOOR = 4.0, 16 * U32  # e <= max(4 e_other, 16 u)
 FLOOR_FACTOR = 4.0  # times the measured noise floor (floors.json), where there is one
 # K independent terms added one after another in float32 are expected to be wrong by u sqrt(K / 6): the order that
@@ -33,12 +37,18 @@ LOSS_64 = 1e-12
 OPTIMISER_ULPS = {"sgd": 2, "adamw": 8, "adam": 8}  # of one step from the same state
 CLIPPING_ULPS = 8  # norm and clipped gradients: the sum of squares has another order
 TUBE = 3.0  # times the tube of PyTorch's copies
-TUBE_COPIES = 8  # at least
+TUBE_COPIES = 8  # of the reference, each started one unit in the last place away
 TUBE_FLOOR = 64 * U32  # of a loss that no copy moves
 STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
 RANKS_GRADIENT, RANKS_LOSS = 1e-12, 1e-12  # float64, several processes against one
 # a user's own steps, float64 (float32): values of one step; up to the last it may be rates rounded to float32
 OWN_STEP, OWN_STEP_32, OWN_STEP_ROUNDED = 1e-9, 1e-4, 2e-6
+OWN_STEP_LEAST = (
+    1e-6  # of the greatest gradient or way: errors below are those of what should be zero
+)
+# what constructors leave: standard errors that means and spreads of two draws may be apart, the chance of two samples
+# of one distribution to be as far apart, and relative, two values that are one
+INITIAL_DEVIATIONS, INITIAL_CHANCE, INITIAL_SAME = 5.0, 1e-7, 1e-6
 # two reports: a node has changed when its error is this many times as great, and not next to nothing
 CHANGE_FACTOR, CHANGE_LEAST = 1.5, 0.1
 ALPHA, POWER = 0.05, 0.8  # of tests over seeds

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from parity.case import Case, Side, Subject
-from parity.engine import checks, kinds
+from parity.engine import checks, gates, kinds
 from parity.engine.judging import SCALAR, SIDES
 from parity.engine.model import Model
 from parity.engine.pretrained import ANSWERED, DRAWN
@@ -25,11 +25,8 @@ from parity.errors import WorkerDied, WorkerError
 from parity.loading import call, resolve
 
 SAMPLE = 4096  # values of a parameter that are compared by distribution
-DEVIATIONS = 5.0  # standard errors that means and spreads may be apart
-CHANCE = 1e-7  # of two samples of one distribution to be as far apart
 FEW = 8  # values: fewer say nothing of a distribution
 HINT = "; `parity map` proposes names, SPLIT cuts one into several, DROPPED leaves one out"
-SAME = 1e-6  # relative: two values that are one
 
 
 def describe_initial(server, side: Side, device: str) -> dict[str, dict]:
@@ -76,7 +73,9 @@ def describe(values: np.ndarray) -> dict:
         "mean": float(flat.mean()) if flat.size else 0.0,
         "spread": spread,
         "kurtosis": float((centred**4).mean() / spread**4) if spread > 0 else 3.0,
-        "constant": bool(flat.size and np.ptp(flat) <= SAME * max(abs(float(flat[0])), 1e-12)),
+        "constant": bool(
+            flat.size and np.ptp(flat) <= gates.INITIAL_SAME * max(abs(float(flat[0])), 1e-12)
+        ),
         "sample": flat[::step][: 2 * SAMPLE].astype(np.float32),
         "digest": hashlib.sha256(np.ascontiguousarray(values, np.float32).tobytes()).hexdigest(),
     }
@@ -157,7 +156,7 @@ def equal(a: Mapping, b: Mapping) -> bool:
     if a["digest"] == b["digest"]:
         return True
     size = np.linalg.norm(a["sample"]) or 1.0
-    return bool(np.linalg.norm(a["sample"] - b["sample"]) <= SAME * size)
+    return bool(np.linalg.norm(a["sample"] - b["sample"]) <= gates.INITIAL_SAME * size)
 
 
 def difference(a: Mapping, b: Mapping, sides: tuple[str, str]) -> str:
@@ -181,7 +180,9 @@ def difference(a: Mapping, b: Mapping, sides: tuple[str, str]) -> str:
         text = ["drawn" if is_drawn(x) else f"{x['mean']:.4g}" for x in (a, b)]
         return f"constant: {text[0]} in {sides[0]}, {text[1]} in {sides[1]}"
     if a["constant"] and b["constant"]:
-        apart = abs(a["mean"] - b["mean"]) > SAME * max(abs(a["mean"]), abs(b["mean"]))
+        apart = abs(a["mean"] - b["mean"]) > gates.INITIAL_SAME * max(
+            abs(a["mean"]), abs(b["mean"])
+        )
         return both("constant", a["mean"], b["mean"]) if apart else ""
     if a["constant"] != b["constant"]:
         # one value has no spread whatever it was drawn from
@@ -192,15 +193,17 @@ def difference(a: Mapping, b: Mapping, sides: tuple[str, str]) -> str:
     if count < FEW:
         return ""
     error = math.sqrt((a["spread"] ** 2 + b["spread"] ** 2) / count)
-    if abs(a["mean"] - b["mean"]) > DEVIATIONS * error:
+    if abs(a["mean"] - b["mean"]) > gates.INITIAL_DEVIATIONS * error:
         return both("mean", a["mean"], b["mean"])
     error = math.sqrt(sum(max(x["kurtosis"] - 1, 0.5) for x in (a, b)) / (4 * count))
-    if abs(math.log(a["spread"] / b["spread"])) > DEVIATIONS * error:
+    if abs(math.log(a["spread"] / b["spread"])) > gates.INITIAL_DEVIATIONS * error:
         return both("spread", a["spread"], b["spread"])
     heavy = max(a["kurtosis"], b["kurtosis"], 3.0) / 3
-    tailed = abs(a["kurtosis"] - b["kurtosis"]) > DEVIATIONS * heavy * 1.5 * math.sqrt(48 / count)
+    tailed = abs(
+        a["kurtosis"] - b["kurtosis"]
+    ) > gates.INITIAL_DEVIATIONS * heavy * 1.5 * math.sqrt(48 / count)
     ks_2samp = importlib.import_module("scipy.stats").ks_2samp  # workers may be without it
-    if tailed or ks_2samp(a["sample"], b["sample"]).pvalue < CHANCE:
+    if tailed or ks_2samp(a["sample"], b["sample"]).pvalue < gates.INITIAL_CHANCE:
         tails = (float(np.abs(x["sample"] - x["mean"]).max() / x["spread"]) for x in (a, b))
         return both("form of the distribution, greatest value in spreads", *tails)
     return ""

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from parity.backends import base
 from parity.engine import kinds
 from parity.engine.arrays import Size, ratio, sizes
 from parity.engine.verdicts import EMPTY, Status, Verdict
 
 # what verdicts call reference and candidate, where nobody says otherwise
-SIDES = ("torch", "jittor")
+SIDES = base.NAMES
 SHAPES, DTYPES = "shapes differ", "dtypes differ"
 WIDTHS = {"float32", "float64"}
 

@@ -36,10 +36,7 @@ STRUCTURE = (  # where one side alone may have something without a defect
     *(checks.LOCAL_FORWARD_64, checks.LOCAL_GRADIENTS_64),
     *(checks.FORWARD_32, checks.CHOICES_32, checks.LOCAL_FORWARD_32, checks.LOCAL_GRADIENTS_32),
 )
-# float64 errors of whole runs, up to which rounded constants explain them; where all of float32 agrees, a gradient
-# that nearly cancels may show more
-AMPLIFIED, CANCELLED = 1e-5, 1e-2
-ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
+AS_ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
 SUMMED = "rounding of all that comes before it; given the same values nothing fails"
 SLIGHTLY = 0.5  # of what is_behind_norms allows: twice the limit
 RENAMED = "on one side only; all that both sides have agrees"
@@ -83,17 +80,17 @@ def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
     """The same without outputs that nothing reads."""
     failed = [v for v in verdicts if v.status is Status.FAIL]
     narrow = {(v.check, v.node): v for v in verdicts if v.check in NARROW.values()}
-    changed = {id(v): _known(v, ROUNDED) for v in failed if is_rounded(v, narrow)}
+    changed = {id(v): _known(v, AS_ROUNDED) for v in failed if is_rounded(v, narrow)}
     left = [v for v in failed if id(v) not in changed]
     has_rounded = bool(changed) or any(
-        v.status is Status.KNOWN and ROUNDED in v.message for v in verdicts
+        v.status is Status.KNOWN and AS_ROUNDED in v.message for v in verdicts
     )
     wide = [v for v in verdicts if v.check.startswith("float32")]
     agrees = bool(wide) and not any(v.status is Status.FAIL for v in wide)
-    most = (CANCELLED if agrees else AMPLIFIED) if has_rounded else 0.0
+    most = (gates.CANCELLED if agrees else gates.AMPLIFIED) if has_rounded else 0.0
     norms = [v for v in verdicts if v.status is Status.KNOWN and NORM in v.message]
     over = max((v.measured / v.limit for v in norms if v.limit), default=0.0)
-    whole = {id(v): ROUNDED for v in left if is_small(v, most)}
+    whole = {id(v): AS_ROUNDED for v in left if is_small(v, most)}
     whole |= {id(v): SUMMED for v in left if is_behind_norms(v, SLIGHTLY)}
     whole |= {id(v): NORM for v in left if is_behind_norms(v, over)}
     if all(id(v) in whole or is_structural(v) for v in left):

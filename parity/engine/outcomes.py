@@ -6,12 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from parity.engine import checks, kinds, tree
+from parity.engine import checks, gates, kinds, tree
 from parity.engine.judging import SIDES
 from parity.engine.nodes import OUTSIDE, ROOT, call_of, module_of
 from parity.engine.verdicts import Status, Verdict
-
-NUMBERS = 1e-9  # relative: what a float64 run tells in numbers went through sums
 
 
 def compare_plain(
@@ -45,7 +43,7 @@ def _judge(case: str, check: str, node: str, pair: list, sides: tuple) -> Verdic
         message = f"{value!r} in {has}, no plain value in {lacks}"
         return Verdict(case, check, node, Status.FAIL, message=message, kind=kinds.DTYPE)
     if same(a, b):
-        return Verdict(case, check, node, Status.PASS, 0.0, NUMBERS)
+        return Verdict(case, check, node, Status.PASS, 0.0, gates.PLAIN_NUMBERS)
     message = f"{sides[0]} {a!r}, {sides[1]} {b!r}"
     numbers = all(isinstance(x, (int, float)) for x in pair)
     kind = kinds.CONSTANT if numbers else kinds.FORMULA
@@ -59,7 +57,7 @@ def is_object(value) -> bool:
 
 def same(a, b) -> bool:
     if isinstance(a, float) and isinstance(b, (int, float)):
-        return abs(a - b) <= NUMBERS * max(abs(a), abs(b))
+        return abs(a - b) <= gates.PLAIN_NUMBERS * max(abs(a), abs(b))
     return a == b
 
 

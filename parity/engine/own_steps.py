@@ -10,7 +10,7 @@ import numpy as np
 
 from parity.engine import checks, gates, kinds
 from parity.engine.judging import SIDES, judge_nodes, relative_l2
-from parity.engine.known import ROUNDED
+from parity.engine.known import AS_ROUNDED
 from parity.engine.verdicts import Status, Verdict
 
 NAME = "own training step"
@@ -122,8 +122,8 @@ class OwnSteps:
         statistics = [{n: a["state"][n] for n in buffers if n in a["state"]} for a in answers]
         parts = (
             (checks.OWN_NUMBERS, "numbers", boxed, 0.0),
-            (checks.OWN_GRADIENTS, "gradients", norms, 1e-6 * largest),
-            (checks.OWN_MOVED, "moved", way, 1e-6 * size),
+            (checks.OWN_GRADIENTS, "gradients", norms, gates.OWN_STEP_LEAST * largest),
+            (checks.OWN_MOVED, "moved", way, gates.OWN_STEP_LEAST * size),
             (checks.OWN_STATISTICS, "statistics", statistics, 0.0),
             (checks.OWN_EMA, "EMA", [a["held"] for a in answers], 0.0),
         )
@@ -151,7 +151,7 @@ class OwnSteps:
                 return verdict.but(status=Status.KNOWN, message=BIASED)
             # rates and betas of Jittor's optimisers are float32
             if measured <= gates.OWN_STEP_ROUNDED:
-                return verdict.but(status=Status.KNOWN, message=ROUNDED)
+                return verdict.but(status=Status.KNOWN, message=AS_ROUNDED)
             kind, text = kinds.tell(a, b)
             return verdict.but(status=Status.FAIL, kind=kind, message=text)
 

@@ -106,12 +106,12 @@ class Record(Branch):
             raise InputError(f"{path}: no such record") from None
         except (ValueError, TypeError, KeyError, OSError) as error:
             raise InputError(
-                f"{path}: not a record ({error}); make one with scripts/record"
+                f"{path}: not a record ({error}); make one with `parity record`"
             ) from None
         if metadata.get("schema") != SCHEMA:
             raise InputError(
                 f"{path}: its schema is {metadata.get('schema')!r}, not {SCHEMA!r}: not a trace, or another "
-                "version's; make it anew with scripts/record"
+                "version's; make it anew with `parity record`"
             )
         tree, self.about = (self.told(metadata, key) for key in ("tree", "about"))
         schema.check(tree, TraceTree, f"{path}: tree")
@@ -127,7 +127,7 @@ class Record(Branch):
     def told(self, metadata: dict[str, str], key: str) -> dict:
         if key not in metadata:
             raise InputError(
-                f"{self.path}: its metadata lack {key!r}; make it anew with scripts/record"
+                f"{self.path}: its metadata lack {key!r}; make it anew with `parity record`"
             )
         return schema.parse(metadata[key], dict[str, Any], f"{self.path}: {key}")
 

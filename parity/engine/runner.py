@@ -187,7 +187,7 @@ class Runner(Model):
         """Forward, losses and post-processing, as far as they come; losses where they are given or differentiated."""
         subject, attempt, came = self.subject, tracer.attempt, Came()
         with ExitStack() as stack:
-            stack.enter_context(self.backend.watching(run.choices, tracer.modules))
+            stack.enter_context(self.backend.watching(run.choices))
             if subject.watch is not None:
                 stack.enter_context(subject.watch(run.choices))
             stack.enter_context(tracer)

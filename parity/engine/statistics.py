@@ -189,26 +189,6 @@ def judge_curves(
     return Verdict(case, check, metric, status, 1 - band.p, 1 - gates.ALPHA, message)
 
 
-def compare_streams(case: str, torch: list[dict], jittor: list[dict]) -> Verdict:
-    """Hash-chained data streams (neutral/data/chain.py): the first batch that differs, by name."""
-    check = "data streams"
-    if not torch or not jittor:
-        return Verdict(case, check, "(all)", Status.FAIL, message="no stream was recorded")
-    for a, b in zip(torch, jittor):
-        if a["chain"] != b["chain"]:
-            node = f"epoch{a['epoch']}/batch{a['batch']}"
-            message = f"images {a['images']} in PyTorch's run, {b['images']} in Jittor's"
-            parts = [k for k in a.get("parts", {}) if a["parts"][k] != b["parts"].get(k)]
-            message += f"; they differ in {', '.join(parts)}" if parts else ""
-            return Verdict(case, check, node, Status.FAIL, message=message)
-    if len(torch) != len(jittor):
-        message = (
-            f"{len(torch)} and {len(jittor)} batches, the shorter is the beginning of the other"
-        )
-        return Verdict(case, check, "(length)", Status.FAIL, message=message)
-    return Verdict(case, check, f"{len(torch)} batches", Status.PASS)
-
-
 def judge_seeds(
     case: str,
     metric: str,

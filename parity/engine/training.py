@@ -17,7 +17,7 @@ from parity.engine.parts import cut
 from parity.engine.randomness import stream
 from parity.engine.result import Result, workers_of
 from parity.engine.steps import compare_steps
-from parity.engine.tube import TUBE_COPIES, compare_tube
+from parity.engine.tube import compare_tube
 from parity.engine.ulps import one_ulp_away
 from parity.engine.verdicts import Status, Verdict
 from parity.engine.workers import Workers
@@ -105,7 +105,7 @@ def check_tube(
 
         names = used[first].call("trained_names")
         base, other = run(first, start), run(second, start)
-        copies = [run(first, one_ulp_away(start, k)) for k in range(TUBE_COPIES)]
+        copies = [run(first, one_ulp_away(start, k)) for k in range(gates.TUBE_COPIES)]
         name = f"{case.name}: {steps} float32 steps"
         return compare_tube(name, start, names, base, copies, other, second)
 

@@ -10,8 +10,6 @@ from parity.engine import gates
 from parity.engine.gradients import total_norm
 from parity.engine.verdicts import Status, Verdict
 
-TUBE_COPIES = 8  # of PyTorch, each started one unit in the last place away
-
 
 def compare_tube(
     case: str,
@@ -26,7 +24,7 @@ def compare_tube(
 
     A tube is as wide, at each step, as the furthest copy has been until then.
     """
-    if len(copies) < TUBE_COPIES:
+    if len(copies) < gates.TUBE_COPIES:
         message = f"only {len(copies)} copies make no tube"
         return [Verdict(case, "tube", "copies", Status.INCONCLUSIVE, message=message)]
     verdicts = [judge_loss(case, name, base, copies, other, side) for name in base[0][0]]

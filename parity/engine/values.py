@@ -15,7 +15,6 @@ PICTURE = 24  # cells of a picture's longer side
 WORST = 5  # elements that are listed
 FAILED, NEAREST = 12, 2  # verdicts of one check of one examination whose values are kept
 DECADES = 12  # of the histogram, below the greatest difference
-PLACED = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
 SECTIONS = {  # of a record, where a check's nodes are
     checks.FORWARD_64: ("nodes",),
     checks.LOCAL_FORWARD_64: ("nodes",),

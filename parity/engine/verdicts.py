@@ -1,8 +1,6 @@
-"""Verdicts, and how a comparison earns one.
+"""What a comparison came to: a Verdict, and when several are no comparison at all.
 
-A comparison never passes by omission: something present on one side only, another shape or dtype,
-a NaN or an infinity that the other side does not have at the same place, or nothing to compare at
-all is a FAIL that says so. All arithmetic here is in float64.
+How one is earned stands in judging.py, by what limits in gates.py; result.py has what a whole case came to.
 """
 
 from __future__ import annotations

@@ -18,12 +18,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from parity.backends import base
 from parity.case import Side
 from parity.engine.scratch import discard, scratch
 from parity.engine.transport import receive, send
 from parity.errors import InputError, OutOfTime, WorkerDied, WorkerError
 
-FRAMEWORKS = ("torch", "jittor")
+FRAMEWORKS = base.NAMES
 PARENT = "PARITY_PARENT"  # variable of a worker: the process with which it ends
 REQUEST, REPLY = "request", "reply"  # files of a worker's folder, for large arrays
 # two workers share the cores: threads that wait should not keep the other's from running

@@ -5,13 +5,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from parity.engine.scratch import discard, scratch
 from parity.engine.transport import pack, unpack
 from parity.engine.verdicts import Status, Verdict, first_divergence
 from parity.engine.workers import FRAMEWORKS, Worker
 from parity.errors import WorkerDied, WorkerError
-from parity.mutants import Mutant
+from parity.mutants import Fault
+
+
+class Expected(Fault, Protocol):
+    """A fault that its `probe` must show first at `check` and `node`; `source` says which known defect it is."""
+
+    side: str
+    file: str
+    probe: str
+    check: str
+    node: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,7 @@ class Probe:
 class Kill:
     """`check` and `node` are where the suite turned red first; empty when it did not."""
 
-    mutant: Mutant
+    mutant: Expected
     check: str
     node: str
     message: str
@@ -70,7 +82,7 @@ class Hunt:
         packed = self.answers[name].items()
         return {side: unpack(answer, self.folder / f"{name} {side}") for side, answer in packed}
 
-    def try_mutant(self, mutant: Mutant) -> Kill:
+    def try_mutant(self, mutant: Expected) -> Kill:
         probe = self.probes[mutant.probe]
         answers = self.sound_answers(mutant.probe, probe)
         worker = self.worker(mutant.side, preload=(f"{self.planting}={mutant.name}",))

@@ -14,7 +14,6 @@ from neutral.run import read_stream
 from neutral.runlog import RunLog, read_log
 from parity.engine import gates
 from parity.engine.statistics import (
-    compare_streams,
     judge_seeds,
     permutation_band,
 )
@@ -49,6 +48,26 @@ def series(logs: list[RunLog], metric: str | int) -> np.ndarray:
     if len({tuple(epochs) for epochs, _ in rows}) != 1:
         raise InputError(f"{metric}: the runs have values at different epochs")
     return np.array([values for _, values in rows])
+
+
+def compare_streams(case: str, torch: list[dict], jittor: list[dict]) -> Verdict:
+    """Hash-chained data streams (neutral/data/chain.py): the first batch that differs, by name."""
+    check = "data streams"
+    if not torch or not jittor:
+        return Verdict(case, check, "(all)", Status.FAIL, message="no stream was recorded")
+    for a, b in zip(torch, jittor):
+        if a["chain"] != b["chain"]:
+            node = f"epoch{a['epoch']}/batch{a['batch']}"
+            message = f"images {a['images']} in PyTorch's run, {b['images']} in Jittor's"
+            parts = [k for k in a.get("parts", {}) if a["parts"][k] != b["parts"].get(k)]
+            message += f"; they differ in {', '.join(parts)}" if parts else ""
+            return Verdict(case, check, node, Status.FAIL, message=message)
+    if len(torch) != len(jittor):
+        message = (
+            f"{len(torch)} and {len(jittor)} batches, the shorter is the beginning of the other"
+        )
+        return Verdict(case, check, "(length)", Status.FAIL, message=message)
+    return Verdict(case, check, f"{len(torch)} batches", Status.PASS)
 
 
 def judge_runs(

@@ -1,8 +1,8 @@
-"""The one place where the two implementations may differ: PyTorch's half.
+"""Where the two implementations may differ, beside runtime.py and group.py: PyTorch's half.
 
 Small functions with the same contracts as jittor_impl/ops; model files use these and plain
 operators only. `like` arguments give the dtype and device of new tensors. Each contract has a
-parity case in parity/suite/test_ops.py.
+parity case in parity/suite/op_cases.py.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ FAST_MATH = (
 )
 WITH_NAN = "x = np.array([1.0, np.nan, 3.0], dtype=np.float32)"
 NARROW = "auto_convert_64_to_32 is on by default: 64-bit arrays become 32-bit ones when they enter"
-ASK_NUMPY = "look at .numpy(), or use jt.isnan, whose kernel keeps NaN alive"
 
 ENTRIES = {
     "types": (

@@ -7,7 +7,6 @@ from parity.atlas.entry import Entry
 MATRIX = "x = np.array([[3, 1, 2], [5, 9, 4]], dtype=np.float32)"
 TIES = "x = (np.arange(60) * 7 % 4).astype(np.float32)"
 UNSTABLE = "cub's radix sort on CUDA is stable, the CPU's std::sort (src/ops/argsort_op.cc) is not"
-SPARSE_TIES = "a loss or gradient flows to another element"
 
 ENTRIES = {
     "reductions": (

@@ -1,7 +1,7 @@
 """Looks through a Jittor port for spellings that mean something else than in PyTorch.
 
 `python -m parity.atlas.lint PATH...` prints FILE:LINE:COLUMN: what is wrong [entry of the atlas];
-`python -m scripts.atlas --explain ENTRY` shows the difference. `# noqa`, `# noqa: ENTRY` or `# atlas: ok` at the end of
+The atlas (docs/atlas.md) shows the difference. `# noqa`, `# noqa: ENTRY` or `# atlas: ok` at the end of
 a line silences it. Exit code 0: nothing found, 1: findings, 2: a file that could not be read, or bad arguments.
 """
 

@@ -26,9 +26,10 @@ from rich.progress import (
 from door.ranges import Range, add_number
 from door.terminal import Console
 from neutral.files import replacing, write_json
-from parity.mutants import ROOT, Mutant
+from parity.mutants import ROOT
 from parity.mutants.kill import Hunt, Kill
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
+from parity.suite.mutants.mutant import Mutant
 from parity.suite.mutants.probes import PROBES, false_alarms
 
 HERE = Path(__file__).resolve().parent

@@ -7,11 +7,12 @@ ports are known for. docs/mutants.md lists what cannot be planted here, and why.
 
 from __future__ import annotations
 
-from parity.mutants import Mutant, install
+from parity.mutants import install
+from parity.suite.mutants.mutant import Mutant
 
 FORWARD, LOSSES, GRADIENTS = "float64 forward", "float64 losses", "float64 node gradients"
 MATCHES = "float64 choices"
-CHOICES, DETECTIONS, NAMES = "float64 choices", "float64 detections", "trained parameters"
+CHOICES, NAMES = "float64 choices", "trained parameters"
 J, T = "jittor", "torch"
 
 _ALL = (
