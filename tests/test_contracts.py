@@ -161,7 +161,7 @@ def test_every_backend_has_every_function_with_the_same_parameters():
         for name, parameters in wanted.items():
             assert found.get(name) == parameters, f"{backend}.{name}"
         assigned = {
-            target.id
+            getattr(target, "id", "")
             for node in ast.parse(files[0].read_text()).body
             for target in getattr(node, "targets", ())
         }
