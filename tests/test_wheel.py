@@ -18,12 +18,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAIR = ROOT / "docs" / "example_pair.py"
 TEST = """
-from parity import Case, Side, Workers, examine
+from parity import Case, examine
 
 def test_pair():
     result = examine(Case.from_file("pair.py"))
     result.raise_for_failures()
     assert result.counts()["PASS"] > 100
+"""
+TORCH_TEST = """
+from parity import Case, Side, Workers, examine
 
 def build():
     from torch import nn
@@ -42,6 +45,20 @@ def test_torch_against_torch(parity_conclude):
         wrong = examine(Case("wrong", *sides, inputs), workers)
     parity_conclude(same.verdicts)
     assert set(wrong.culprits) == {"1"} and wrong.culprits["1"].guilty == "candidate"
+"""
+TORCH_PAIR = """
+import numpy as np
+from parity import Case, Side
+
+def half(eps):
+    from torch import nn
+    return nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8, eps=eps), nn.Linear(8, 3))
+
+def inputs():
+    return (np.random.default_rng(0).standard_normal((5, 4)),)
+
+sides = [Side(f"{__file__}:half", "torch", arguments={"eps": eps}) for eps in (1e-5, EPS)]
+CASE = Case("ours", *sides, inputs)
 """
 
 
@@ -71,21 +88,45 @@ def python(wheel, tmp_path_factory) -> Path:
     """An interpreter with the wheel installed, and this environment's other packages on its path."""
     if "PARITY_WHEEL_PYTHON" in os.environ:  # `nox -s wheel`: pip installed it, with its extras
         return Path(os.environ["PARITY_WHEEL_PYTHON"]).absolute()
-    folder = tmp_path_factory.mktemp("bare")
+    return installed(wheel, tmp_path_factory.mktemp("bare"), Path(sysconfig.get_paths()["purelib"]))
+
+
+@pytest.fixture(scope="module")
+def torch_python(wheel, tmp_path_factory) -> Path:
+    """The same without Jittor."""
+    others = tmp_path_factory.mktemp("others")
+    for package in Path(sysconfig.get_paths()["purelib"]).iterdir():
+        if not package.name.lower().startswith(("jittor", "onednn", "parity", "detector_parity")):
+            (others / package.name).symlink_to(package)
+    return installed(wheel, tmp_path_factory.mktemp("torch_alone"), others)
+
+
+def installed(wheel: Path, folder: Path, others: Path) -> Path:
+    """The interpreter of a fresh environment, in which pip has installed the wheel, `others` behind it on its path."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    command = [*pip, "--no-deps", "--no-index", "--disable-pip-version-check", str(wheel)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
     site = next((folder / "lib").glob("python*")) / "site-packages"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
     # a folder named here is searched, but its own .pth files (this clone's among them) are not read
-    (site / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    return folder / "bin" / "python"
+    (site / "others.pth").write_text(f"{others}\n")
+    return python
+
+
+def execute(folder: Path, *command) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def run(python: Path, folder: Path, *command: str) -> subprocess.CompletedProcess:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    return subprocess.run(
-        [python, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    return execute(folder, python, "-m", *command)
+
+
+def parity(python: Path, folder: Path, *command: str) -> subprocess.CompletedProcess:
+    """The command that was installed."""
+    return execute(folder, python.with_name("parity"), *command)
 
 
 def test_it_has_the_library_and_nothing_else(wheel):
@@ -115,6 +156,7 @@ def test_nothing_of_the_repository_is_at_hand(python, tmp_path):
 def test_a_pair_runs_in_an_empty_folder(python, tmp_path):
     (tmp_path / "pair.py").write_text(PAIR.read_text())
     (tmp_path / "test_pair.py").write_text(TEST)
+    (tmp_path / "test_torch.py").write_text(TORCH_TEST)
     result = run(python, tmp_path, "pytest", "-q", "-p", "parity.pytest_plugin")
     assert result.returncode == 0, result.stdout + result.stderr
     assert (tmp_path / "logs" / "parity" / "report.html").is_file()
@@ -126,9 +168,25 @@ def test_the_command_tells_a_wrong_pair(python, tmp_path):
     wrong = before + "def jittor_side():" + jittor.replace("Norm2d(8)", "Norm2d(8, eps=1e-3)")
     assert wrong != source
     (tmp_path / "wrong.py").write_text(wrong)
-    result = run(python, tmp_path, "parity.cli", "run", "wrong.py", "--out", "out", "--steps", "0")
+    result = parity(python, tmp_path, "run", "wrong.py", "--out", "out", "--steps", "0")
     assert result.returncode == 1, result.stdout + result.stderr
     assert "eps: torch 1e-05, jittor 0.001" in result.stdout.replace("\n", " ")
-    result = run(python, tmp_path, "parity.cli", "run", "missing.py")
+    result = parity(python, tmp_path, "run", "missing.py")
     assert result.returncode == 2 and "no such file" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_pytorch_alone_is_enough_for_pytorch_against_pytorch(torch_python, tmp_path):
+    lost = run(torch_python, tmp_path, "jittor")
+    assert "No module named jittor" in lost.stderr
+    (tmp_path / "test_torch.py").write_text(TORCH_TEST)
+    result = run(torch_python, tmp_path, "pytest", "-q", "-p", "parity.pytest_plugin")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for eps, code in ((1e-5, 0), (1e-3, 1)):
+        (tmp_path / "ours.py").write_text(TORCH_PAIR.replace("EPS", str(eps)))
+        result = parity(torch_python, tmp_path, "run", "ours.py", "--steps", "0", "--no-branches")
+        assert result.returncode == code, result.stdout + result.stderr
+        assert (tmp_path / "logs" / "parity" / "report.html").is_file()
+    assert "eps" in result.stdout
+    unable = parity(torch_python, tmp_path, "map", str(PAIR))
+    assert unable.returncode == 2 and "jittor" in unable.stderr

@@ -1,4 +1,7 @@
-"""Which side is wrong: a failing node against NumPy."""
+"""Which side is wrong: a failing node against NumPy.
+
+localise.py asks here of what fails in a forced run; oracle.py has NumPy's layers.
+"""
 
 from __future__ import annotations
 

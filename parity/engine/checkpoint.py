@@ -1,4 +1,7 @@
-"""A checkpoint of the reference's, as the weights of a pair: `weights(shapes)` of its file returns checkpoint(...)."""
+"""A checkpoint of the reference's, as the weights of a pair: `weights(shapes)` of its file returns checkpoint(...).
+
+What a half loads by itself is pretrained.py's.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ Two correct implementations in float32 may choose differently where rounding dec
 ReLU opens, another proposal survives. What comes behind such a choice cannot be compared. Replayed,
 both sides go on from the same choices, while the ledger says of each how much this side would have
 preferred its own: its regret, 0 for a tie.
+
+The backends' *_watching.py and Subject.watch send choices here; ledger.py judges them.
 """
 
 from __future__ import annotations

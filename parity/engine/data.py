@@ -1,4 +1,7 @@
-"""The data of both sides: batches of their own pipelines, category ids on the way in and out, their evaluators."""
+"""The data of both sides: batches of their own pipelines, category ids on the way in and out, their evaluators.
+
+Batches are compared here; pipelines.py finds the words for what differs.
+"""
 
 from __future__ import annotations
 

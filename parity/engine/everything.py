@@ -1,4 +1,7 @@
-"""All that `parity run` asks of a pair, one part after the other, within a time limit."""
+"""All that `parity run` asks of a pair, one part after the other, within a time limit.
+
+Read result.py (examine), probing.py and training.py for its parts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Two functions that should compute the same: outputs, and gradients of their float arguments."""
+"""Two functions that should compute the same: outputs, and gradients of their float arguments.
+
+Nothing inside of them is looked at; it is of a function that is half of a pair (plain.py).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Choices of float32 runs that are others than the reference's: ties, within the noise, or wrong."""
+"""Choices of float32 runs that are others than the reference's: ties, within the noise, or wrong.
+
+choices.py records them in the worker; precision.py asks here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Two float32 sides against the float64 reference: which of them errs more, and whether by too much."""
+"""Two float32 sides against the float64 reference: which of them errs more, and whether by too much.
+
+precision.py and functions.py ask here; judging.py is the same for float64.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Noise floors, measured: float32 summed in another order, or started one unit in the last place away."""
+"""Noise floors, measured: float32 summed in another order, or started one unit in the last place away.
+
+floors.py reads and applies what is measured here.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """The harness's own optimiser, for subjects that bring none: NumPy, so that both sides make the same step.
 
 What differs after steps with it was made by the gradients, not by an optimiser.
+
+stepper.py takes the steps.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A layer is described by its class name and plain attributes (Tracer.describe) and its parameters; both
 frameworks' names for it are known. What has no oracle here is judged without one.
+
+blame.py asks.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """What two users' own training steps did, step by step: modes, freezing, rates, what moved and by how much, what EMA
-holds. Once values part they are not compared any further: everything behind inherits."""
+holds. Once values part they are not compared any further: everything behind inherits.
+
+Seen by observing.py in the workers; begun by check_steps in training.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One half of a file with a pair (docs/pairs.md), built in its own process."""
+"""One half of a file with a pair (docs/pairs.md), built in its own process.
+
+case.py reads the same file in the process that compares; imports.py and pretrained.py surround the building.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How two data pipelines differ on the same files: images, boxes and labels of one place in a batch, told in words."""
+"""How two data pipelines differ on the same files: images, boxes and labels of one place in a batch, told in words.
+
+data.py asks here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The precision gate: two float32 runs against the float64 reference, node by node."""
+"""The precision gate: two float32 runs against the float64 reference, node by node.
+
+less_precise.py judges arrays, ledger.py choices; forced runs are localise.py's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which parameter of the candidate is which of the reference, where names do not say: proposed, with how sure."""
+"""Which parameter of the candidate is which of the reference, where names do not say: proposed, with how sure.
+
+mapping.py asks both sides, renaming.py makes rules of what is proposed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`examine`, and what it found."""
+"""`examine`, and what it found.
+
+The runs are examine.py's; causes.py says what to mend.
+"""
 
 from __future__ import annotations
 

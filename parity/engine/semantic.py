@@ -1,4 +1,7 @@
-"""The semantic gate: everything that two float64 runs hold, in the order of execution."""
+"""The semantic gate: everything that two float64 runs hold, in the order of execution.
+
+judging.py compares arrays, localise.py has forced runs, precision.py float32.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Training steps of one half: the subject's own, or losses, backward and an optimiser."""
+"""Training steps of one half: the subject's own, or losses, backward and an optimiser.
+
+Runs in the worker; steps.py judges.
+"""
 
 from __future__ import annotations
 

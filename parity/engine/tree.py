@@ -1,6 +1,8 @@
 """What functions take and return: trees of tuples, lists, mappings, dataclasses and plain objects with tensors in them.
 
 A part of a tree has a path: "[0]" of a tuple or list, "[key]" of a mapping, "[name]" of an object's attribute.
+
+tracer.py visits what is in them.
 """
 
 from __future__ import annotations

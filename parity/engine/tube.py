@@ -1,4 +1,7 @@
-"""The tube: float32 steps against copies of the reference that start one unit in the last place away."""
+"""The tube: float32 steps against copies of the reference that start one unit in the last place away.
+
+training.py makes the runs (check_tube); gates.py says how wide.
+"""
 
 from __future__ import annotations
 

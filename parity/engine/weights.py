@@ -1,4 +1,7 @@
-"""Weights: drawn by name, given to both sides, and compared with what each side gives back."""
+"""Weights: drawn by name, given to both sides, and compared with what each side gives back.
+
+model.py gives them to a side; parts.py cuts and joins.
+"""
 
 from __future__ import annotations
 

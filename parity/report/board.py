@@ -1,4 +1,7 @@
-"""A live table of a run on a terminal: a row for each group of cases, what runs now, and how far it all is."""
+"""A live table of a run on a terminal: a row for each group of cases, what runs now, and how far it all is.
+
+live.py decides when it is shown.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What changed from one report to another: verdicts, errors by more than their noise, nodes that came and went."""
+"""What changed from one report to another: verdicts, errors by more than their noise, nodes that came and went.
+
+difference.py tells them.
+"""
 
 from __future__ import annotations
 

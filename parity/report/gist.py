@@ -1,6 +1,8 @@
 """What a run came to, short enough for one screen: the answer in a sentence, and a matrix of cases and kinds of checks.
 
 Reads a report as report.json has it, so that old ones, runs that go on and two reports are told alike.
+
+terminal.py and page.py draw it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What the page's script reads: every comparison of a report, written once and short."""
+"""What the page's script reads: every comparison of a report, written once and short.
+
+page.py puts it into the page.
+"""
 
 from __future__ import annotations
 

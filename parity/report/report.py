@@ -1,6 +1,8 @@
 """The outcome of a parity run: terminal table, report.json and one self-contained report.html.
 
 Both files can be written while the run goes on, and are whole at any time: `Progress` says how far it is.
+
+page.py makes the page, live.py calls while a run goes on.
 """
 
 from __future__ import annotations

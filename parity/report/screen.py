@@ -1,4 +1,7 @@
-"""Lines for whoever watches a run: written to the terminal itself, past pytest's capture, from any thread."""
+"""Lines for whoever watches a run: written to the terminal itself, past pytest's capture, from any thread.
+
+live.py writes to it.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """One screen at the end of a run: the answer, what is wrong, the matrix in blocks of colour, where the page is.
 
 Where there is no terminal, or somebody asked for less or more (-q, -v, CI), the same in plain lines.
+
+Read gist.py first.
 """
 
 from __future__ import annotations
