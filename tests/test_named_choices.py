@@ -54,8 +54,10 @@ HALVES = """
                 def at(places):
                     return values[range(len(values)), places]
 
-                own = index.numpy()
-                return choices.settle(choices.site("best"), index, lambda given: at(own) - at(given))
+                def regret(given):
+                    return choices.relative(abs(at(index.numpy()) - at(given)), scores)
+
+                return choices.settle(choices.site("best"), index, regret)
 
             model.best = best
             try:
