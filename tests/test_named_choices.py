@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from parity import Case, examine
+from parity import Case, Side, Workers, examine
 from parity.engine import checks
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
@@ -81,6 +81,12 @@ HALVES = """
 """
 
 
+@pytest.fixture(scope="module")
+def workers():
+    with Workers(Side("", "torch"), Side("", "torch")) as both:
+        yield both
+
+
 @pytest.mark.parametrize(
     ("best", "watched", "told"),
     [
@@ -89,11 +95,11 @@ HALVES = """
         ("last", False, None),
     ],
 )
-def test_a_port_can_name_its_choices(tmp_path, best, watched, told):
+def test_a_port_can_name_its_choices(tmp_path, workers, best, watched, told):
     """docs/pairs.md, Choices."""
     path = tmp_path / "pair.py"
     path.write_text(textwrap.dedent(HALVES) + f"\n\nCASE = choosing({best!r}, {watched})\n")
-    found = examine(Case.from_file(path)).verdicts
+    found = examine(Case.from_file(path), workers).verdicts
     choices = {v.node: v for v in found if v.check == checks.CHOICES_32}
     if told is None:  # nobody knows that it is one
         assert not choices and any(
