@@ -27,9 +27,8 @@ from neutral.errors import InputError
 from neutral.files import write_json
 from neutral.parameters import rates
 from neutral.weights import initial_weights
-from parity.case import Case
 from parity.engine.environment import describe_machine
-from parity.suite.detector_case import COCO_MINI, sizes
+from parity.suite.detector_case import COCO_MINI, DetectorCase, sizes
 from scripts.common import open_session, run_main
 from scripts.options import Parser
 from scripts.record import DATA
@@ -157,7 +156,7 @@ def measure_step(place: Place) -> dict[str, float]:
 
 def take_steps() -> None:
     """In a process of its own: prints the seconds of two training steps on two photographs, 383 x 256 at most."""
-    case = Case("step", "detr_r50", sizes(256, 383), (0, 7), data=COCO_MINI)
+    case = DetectorCase("step", "detr_r50", sizes(256, 383), (0, 7), data=COCO_MINI)
     config, batch = case.config(), case.batch(DATA)
     session = open_session("jittor", config, "cpu")
     session.load(initial_weights(session.shapes(), config))
