@@ -18,7 +18,7 @@ import warnings
 from importlib import util
 from importlib.machinery import ModuleSpec, SourceFileLoader
 
-from jittor_setup import compiling, repairs
+from jittor_setup import compiling, convolutions, repairs
 from jittor_setup.environment import cuda_usable, jittor_cache, prepare_environment
 from jittor_setup.priming import PRIMING, prime
 
@@ -57,6 +57,8 @@ class Hook:
         self.busy = False
 
     def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
+        if name == "jittor.compile_extern" and not os.environ.get(PRIMING):
+            convolutions.install(sys.modules["jittor.compiler"], jittor_cache())
         # a process that primes was given what is settled by the one that started it
         if name not in ("jittor", "jittor_utils") or self.busy or os.environ.get(PRIMING):
             return None
