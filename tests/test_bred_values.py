@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from neutral.config import preset, with_overrides
-from neutral.data import batching
+from neutral.data import batching, open_dataset
+from neutral.data.transforms import val_transform
 from neutral.errors import InputError
 from neutral.randomness import Draws
 from neutral.weights import initial_weights
@@ -78,3 +79,13 @@ def test_an_image_that_cannot_be_transformed_is_told_by_its_file(monkeypatch):
     config = with_overrides(preset("scenes_detr"), ["optimiser.batch_size=2"])
     with pytest.raises(InputError, match=r"^folder/bad\.png: too thin$"):
         list(batching.train_batches(Pictures(), config, 0))
+
+
+def test_what_data_hands_out_has_its_dtypes_without_objects_too(tiny_config, tmp_path):
+    config = with_overrides(tiny_config, ["data.scenes.val_images=24"])
+    dataset = open_dataset(config, "val", tmp_path)
+    found = [val_transform(*dataset[k], config.transform) for k in range(len(dataset))]
+    assert {len(target.labels) > 0 for _, target in found} == {True, False}
+    for image, target in found:
+        kinds = [str(x.dtype) for x in (image, target.boxes, target.labels)]
+        assert kinds == ["float32", "float32", "int64"]

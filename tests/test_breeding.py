@@ -11,10 +11,11 @@ import pytest
 from parity.engine.causes import Cause
 from parity.mutants import ROOT
 from parity.mutants.breeding import PLANTING, Bred, bred, changes, draw, grafted, named
-from parity.suite.breeding import campaign, verdict
+from parity.suite.breeding import again, campaign, verdict
 from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome, Progress
 from parity.suite.breeding.right import is_right
 from parity.suite.breeding.table import counted
+from parity.suite.breeding.unit_tests import CHECK
 
 CODE = '''
 """A docstring that is 1 constant."""
@@ -229,3 +230,49 @@ def test_counts_of_modules_and_sides_are_of_the_suite():
     )
     assert (counts["right"], counts["right_first"]) == (1, 0)
     assert (counts["spoken"], counts["guilty_right"]) == (1, 0)
+
+
+def test_what_is_open_is_asked_again_under_its_name():
+    fine = an_outcome(outcome=CAUGHT, check="ops", right_first=True)
+    tested = an_outcome(outcome=CAUGHT, check=CHECK, name="b.py:1:0:constant:0")
+    elsewhere = an_outcome(outcome=CAUGHT, check="ops", name="c.py:1:0:constant:0")
+    left = an_outcome(name="d.py:1:0:constant:0")
+    assert [again.is_open(o) for o in (fine, tested, elsewhere, left)] == [False, False, True, True]
+    now = again.under(an_outcome(outcome=EQUIVALENT, name="d.py:2:0:constant:0"), left.name)
+    found = again.mended([fine, left], [now])
+    assert [o.outcome for o in found] == [CAUGHT, EQUIVALENT] and found[1].name == left.name
+
+
+def test_a_change_is_found_again_where_its_line_has_moved():
+    mutant = bred("neutral/geometry.py", "torch")[30]
+    parts = {"file": mutant.file, "function": mutant.function, "change": mutant.text}
+    name = mutant.name.replace(f":{mutant.line}:", f":{mutant.line + 9}:", 1)
+    moved = an_outcome(name=name, operator=mutant.operator, **parts)
+    assert again.present(moved).text == mutant.text
+    assert again.present(an_outcome(name=name, **(parts | {"change": "gone"}))) is None
+
+
+def test_right_is_the_part_that_a_constructors_statement_makes():
+    lines = (ROOT / "torch_impl/detr/model.py").read_text().splitlines()
+    line = next(k for k, x in enumerate(lines, 1) if "self.class_embed = " in x)
+    changes = {"side": "torch", "file": "torch_impl/detr/model.py", "first": line, "last": line}
+    mutant = a_mutant(function="DETR.__init__", **changes)
+    function = f"{mutant.file}:DETR.__init__"
+    learned = {"owners": {function: ["(outside)"]}, "made": {function: ["(model)"]}, "callers": {}}
+    assert is_right(mutant, a_cause("class_embed"), learned)
+    assert not is_right(mutant, a_cause("bbox_embed"), learned)
+    learned["made"][function] = ["inner"]
+    assert is_right(mutant, a_cause("inner"), learned)
+    assert is_right(mutant, a_cause("inner.class_embed"), learned)
+    assert not is_right(mutant, a_cause("inner.bbox_embed"), learned)
+
+
+def test_a_source_of_a_kernel_is_right_where_that_kernel_runs():
+    lines = (ROOT / "jittor_impl/kernel_sources.py").read_text().splitlines()
+    line = next(k for k, x in enumerate(lines, 1) if x.startswith("NMS = "))
+    mutant = a_mutant(file="jittor_impl/kernel_sources.py", function="", first=line, last=line)
+    kernels = {"nms": ["rpn"], "RoiPool.execute": ["roi_heads.box_roi_pool"]}
+    owners = {f"jittor_impl/kernels.py:{name}": places for name, places in kernels.items()}
+    learned = {"owners": owners, "made": {}, "callers": {}}
+    assert is_right(mutant, a_cause("rpn"), learned)
+    assert not is_right(mutant, a_cause("roi_heads.box_roi_pool"), learned)

@@ -123,7 +123,7 @@ def initial_weights(server: Server, config: dict) -> dict[str, np.ndarray]:
 
 
 def sample_data(server: Server, config: dict) -> dict[str, np.ndarray]:
-    """Two training batches and a validation batch, as this process's pipeline makes them."""
+    """Two training batches and a validation batch, as this process's pipeline makes them, and each image's objects."""
     config, arrays = configuration.from_dict(config), {}
     data, batching = (importlib.import_module(f"neutral.data{part}") for part in ("", ".batching"))
     for name, split, make, count in (
@@ -135,6 +135,9 @@ def sample_data(server: Server, config: dict) -> dict[str, np.ndarray]:
             padded = batching.pad_targets(batch.targets)
             arrays[f"{name}{i}/boxes"], arrays[f"{name}{i}/labels"] = padded.boxes, padded.labels
             arrays[f"{name}{i}/mask"], arrays[f"{name}{i}/images"] = batch.mask, batch.images
+            for k, target in enumerate(batch.targets):
+                arrays[f"{name}{i}/{k}/boxes"] = target.boxes
+                arrays[f"{name}{i}/{k}/labels"] = target.labels
     return arrays
 
 

@@ -1,7 +1,8 @@
 """`python -m parity.suite.breeding`: mutants that nobody wrote, drawn by seed, and what became of each.
 
-Four parts, all of them without --part: `mutants` of the implementations; `judges`, mutants of what the harness judges
-by; `together`, two or three of the first that were caught, at once; `sound`, variations that must not alarm.
+Five parts, all of them without --part: `mutants` of the implementations; `again`, those of them that survived or were
+named elsewhere, on the code as it is now; `judges`, mutants of what the harness judges by; `together`, two or three of
+the first that were caught, at once; `sound`, variations that must not alarm.
 Every outcome goes to OUT/PART-SEED.jsonl at once: --resume goes on where a campaign was stopped, or where the committed
 one was (logs/reference/breeding.json). With --docs also docs/breeding.md and logs/reference/breeding.json.
 Exit code 1 when a mutant survives that nobody has explained, or a sound variation alarms.
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--part", choices=list(parts.PARTS), action="append", help="these only")
     parser.add_argument("--resume", action="store_true", help="keep what was tried before")
     parser.add_argument("--docs", action="store_true", help="write docs/breeding.md")
+    parser.add_argument("--commit", default="", help="of which the outcomes are, for the page")
     parser.add_argument("--out", type=Path, default=ROOT / "logs" / "breeding")
     options = parser.parse_args()
     chosen = options.part or list(parts.PARTS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from parity.engine.workers import FRAMEWORKS
 from parity.mutants.breeding import Bred
-from parity.suite.breeding import judges, together, variations
+from parity.suite.breeding import again, judges, together, variations
 from parity.suite.breeding.campaign import Campaign, drawn
 from parity.suite.breeding.checks import Nursery
 from parity.suite.breeding.progress import Outcome, Progress
@@ -109,8 +109,26 @@ def try_sound(options, found: dict[str, Progress], ground: Ground) -> None:
     go_through(work, progress, options.minutes)
 
 
+def try_again(options, found: dict[str, Progress], ground: Ground) -> None:
+    """Mutants of the first part that are open, on the code as it is now."""
+    progress = found["again"]
+    rows = [o for o in found["mutants"].found.values() if again.is_open(o)]
+    places = [(o, again.present(o)) for o in rows if (o.side, o.name) not in progress.found]
+
+    def settled(mutant: Bred, name: str) -> Outcome:
+        campaign = ground.campaign
+        return again.under(settle(campaign.attempt(mutant), mutant, campaign.proven), name)
+
+    go_through(
+        [partial(settled, m, o.name) for o, m in places if m is not None],
+        progress,
+        options.minutes,
+    )
+
+
 PARTS = {
     "mutants": try_mutants,
+    "again": try_again,
     "judges": try_judges,
     "together": try_together,
     "sound": try_sound,

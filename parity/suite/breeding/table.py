@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from neutral.files import replacing, write_json
 from parity.mutants import ROOT
-from parity.suite.breeding.parts import wanted
+from parity.suite.breeding.again import mended
 from parity.suite.breeding.progress import (
     ALARM,
     CAUGHT,
@@ -51,11 +51,12 @@ def counted(outcomes: list[Outcome]) -> dict:
 def summary(found: Mapping[str, Progress], options) -> dict:
     """All parts: outcomes, counts, how many are unexplained, and a line that tells it."""
     outcomes = {part: list(progress.found.values()) for part, progress in found.items()}
-    outcomes["mutants"] = found["mutants"].of(wanted(options))
     counts = {part: counted(rows) for part, rows in outcomes.items()}
+    counts["mended"] = counted(mended(outcomes["mutants"], outcomes["again"]))
     counts["mutants"]["wanted"] = 2 * options.count
     counts["judges"]["wanted"] = options.judges
-    unexplained = sum(c["survived"] + c["alarms"] for c in counts.values())
+    left = ("mended", *(part for part in counts if part not in ("mutants", "again", "mended")))
+    unexplained = sum(counts[part]["survived"] + counts[part]["alarms"] for part in left)
     text = (
         "{tried} of {wanted} mutants tried: {caught} caught, {equivalent} equivalent, {survived} survived".format(
             **counts["mutants"]
@@ -67,11 +68,19 @@ def summary(found: Mapping[str, Progress], options) -> dict:
     return {
         "created": time.strftime("%Y-%m-%d", time.gmtime()),
         "seed": options.seed,
+        "commit": options.commit,
         "counts": counts,
         "unexplained": unexplained,
         "text": text,
-        "outcomes": {part: [asdict(o) for o in rows] for part, rows in outcomes.items()},
+        "outcomes": {part: [shortly(o) for o in rows] for part, rows in outcomes.items()},
     }
+
+
+def shortly(outcome: Outcome) -> dict:
+    """What is kept of it: the check that caught it, and of causes those that are not plainly right."""
+    shown = outcome.causes[: 1 if outcome.right_first else 3]
+    tried = outcome.tried[-1:] if outcome.outcome == CAUGHT else outcome.tried
+    return asdict(outcome) | {"causes": shown, "tried": tried}
 
 
 def write_table(found: dict, out: Path, docs: bool) -> None:

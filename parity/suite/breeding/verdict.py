@@ -22,7 +22,8 @@ BY_HAND = Path(__file__).with_name("equivalent.json")
 
 @cache
 def by_hand() -> list[dict]:
-    """[{"file", "function", "old", "new", "reason"}]: changes that no output can show, judged by a person."""
+    """[{"file", "function", "old", "new", "reason"}]: changes that no output can show, judged by a person; of several
+    alike in one function "at" is the text around the one."""
     return json.loads(BY_HAND.read_text())
 
 
@@ -39,7 +40,16 @@ def reason_for(mutant: Bred) -> str:
     file = mutant.file.replace(f"{mutant.side}_impl", "{side}_impl")
     key = (file, mutant.function, mutant.old, mutant.new)
     rows = (r for r in by_hand() if (r["file"], r["function"], r["old"], r["new"]) == key)
+    rows = (r for r in rows if is_at(mutant, r.get("at", "")))
     return next((r["reason"] for r in rows), "")
+
+
+def is_at(mutant: Bred, text: str) -> bool:
+    """Whether a mutant is inside of this text of its line; of no text it is."""
+    if not text:
+        return True
+    begin = mutant.path.read_text().splitlines()[mutant.line - 1].find(text)
+    return 0 <= begin <= mutant.column < begin + len(text)
 
 
 def is_guard(mutant: Bred) -> bool:

@@ -1,0 +1,38 @@
+"""What a campaign did not settle, once more: on the code as it is now, with what was mended since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from parity.mutants.breeding import Bred, bred
+from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
+from parity.suite.breeding.unit_tests import CHECK
+
+
+def is_open(outcome: Outcome) -> bool:
+    """Whether it survived, or the suite named another place first."""
+    named = outcome.check == CHECK or outcome.right_first
+    return outcome.outcome == SURVIVED or (outcome.outcome == CAUGHT and not named)
+
+
+def present(outcome: Outcome) -> Bred | None:
+    """The same change of the code as it is now, the nearest of several; None where there is none any more."""
+    line = int(outcome.name.split(":")[1])
+    same = [
+        m
+        for m in bred(outcome.file, outcome.side)
+        if (m.function, m.text, m.operator) == (outcome.function, outcome.change, outcome.operator)
+    ]
+    return min(same, key=lambda m: abs(m.line - line), default=None)
+
+
+def under(outcome: Outcome, name: str) -> Outcome:
+    """An outcome under the name that the campaign has."""
+    return replace(outcome, name=name)
+
+
+def mended(outcomes: Iterable[Outcome], again: Iterable[Outcome]) -> list[Outcome]:
+    """The campaign's outcomes, those that were asked again in their place."""
+    later = {(o.side, o.name): o for o in again}
+    return [later.get((o.side, o.name), o) for o in outcomes]
