@@ -10,6 +10,7 @@ import torch
 
 from neutral.config import preset, with_overrides
 from neutral.data import batching, open_dataset
+from neutral.data.masks import packed_total
 from neutral.data.transforms import val_transform
 from neutral.errors import InputError
 from neutral.randomness import Draws
@@ -89,3 +90,11 @@ def test_what_data_hands_out_has_its_dtypes_without_objects_too(tiny_config, tmp
     for image, target in found:
         kinds = [str(x.dtype) for x in (image, target.boxes, target.labels)]
         assert kinds == ["float32", "float32", "int64"]
+
+
+@pytest.mark.parametrize("bad", ["/", "!", "p", "é"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_character_that_no_packed_code_has_is_enough(bad, place):
+    code = "".join(chr(48 + count) for count in (7, 9, 4))
+    assert packed_total(code) == 20
+    assert packed_total(code[:place] + bad + code[place + 1 :]) is None

@@ -34,15 +34,11 @@ DILATED = DetectorCase(
     (*POST_NORM, *(f"model.backbone.{x}" for x in ("name=resnet50", "width=8", "dilation=true"))),
     (0,),
 )
-# what no other case has: a pooled level more and anchors rounded; means over regions, and nothing to regress
+# what no other case has: a pooled level more; means over regions, and nothing to regress
 OPTIONS = DetectorCase(
     "options",
     "scenes_frcnn",
-    (
-        "model.fpn.extra=max_pool",
-        "model.rpn.anchors.sizes=20;36;60;90",
-        "model.rpn.anchors.rounding=corners",
-    ),
+    ("model.fpn.extra=max_pool", "model.rpn.anchors.sizes=20;36;60;90"),
     probes.RCNN.images,
 )
 MEANS = DetectorCase(
