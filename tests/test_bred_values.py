@@ -10,6 +10,7 @@ import torch
 
 from neutral.config import preset, with_overrides
 from neutral.data import batching, open_dataset
+from neutral.data.coco import CocoDataset
 from neutral.data.masks import packed_total
 from neutral.data.transforms import val_transform
 from neutral.errors import InputError
@@ -85,6 +86,7 @@ def test_an_image_that_cannot_be_transformed_is_told_by_its_file(monkeypatch):
 def test_what_data_hands_out_has_its_dtypes_without_objects_too(tiny_config, tmp_path):
     config = with_overrides(tiny_config, ["data.scenes.val_images=24"])
     dataset = open_dataset(config, "val", tmp_path)
+    assert isinstance(dataset, CocoDataset)
     found = [val_transform(*dataset[k], config.transform) for k in range(len(dataset))]
     assert {len(target.labels) > 0 for _, target in found} == {True, False}
     for image, target in found:

@@ -37,10 +37,10 @@ def reason_for(mutant: Bred) -> str:
         return EMPTY
     if mutant.file.endswith("/__init__.py") and not mutant.function and mutant.old[0] in "'\"":
         return LISTED
-    file = mutant.file.replace(f"{mutant.side}_impl", "{side}_impl")
-    key = (file, mutant.function, mutant.old, mutant.new)
-    rows = (r for r in by_hand() if (r["file"], r["function"], r["old"], r["new"]) == key)
-    rows = (r for r in rows if is_at(mutant, r.get("at", "")))
+    files = (mutant.file, mutant.file.replace(f"{mutant.side}_impl", "{side}_impl"))
+    key = (mutant.function, mutant.old, mutant.new)
+    rows = (r for r in by_hand() if (r["function"], r["old"], r["new"]) == key)
+    rows = (r for r in rows if r["file"] in files and is_at(mutant, r.get("at", "")))
     return next((r["reason"] for r in rows), "")
 
 
