@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,12 +11,12 @@ import pytest
 import torch
 
 from neutral.config import preset, with_overrides
-from neutral.data import batching, open_dataset
+from neutral.data import annotations, batching, open_dataset, transforms
 from neutral.data.coco import CocoDataset
-from neutral.data.masks import packed_total
+from neutral.data.masks import decode_masks, packed_total
 from neutral.data.transforms import val_transform
 from neutral.errors import InputError
-from neutral.randomness import Draws
+from neutral.randomness import Draws, stream
 from neutral.weights import initial_weights
 from neutral.weights.layout import canonical_shapes
 from parity.suite.mutants import probes
@@ -100,3 +102,44 @@ def test_one_character_that_no_packed_code_has_is_enough(bad, place):
     code = "".join(chr(48 + count) for count in (7, 9, 4))
     assert packed_total(code) == 20
     assert packed_total(code[:place] + bad + code[place + 1 :]) is None
+
+
+def test_a_key_that_is_the_rate_in_float32_is_kept(monkeypatch):
+    keys = np.full((2,), 0.7, np.float32)  # less than 0.7 in float64
+    monkeypatch.setattr(Draws, "uniform", lambda self, site, shape: keys)
+    assert Draws(0).keep("site", (2,), 0.7).all()
+
+
+def test_named_sets_are_looked_for_below_the_root():
+    root = Path("root")
+    found = annotations.locate_coco(root, "train", ["minival2014", "train2014"])
+    assert found == [annotations.locate_set(root, name) for name in ("minival2014", "train2014")]
+    assert all(file.is_relative_to(root) for file, _ in found)
+
+
+def test_polygons_may_reach_as_far_as_twice_the_longer_side():
+    def decoded(far: float):
+        polygon = [[0, 0, far, 0, far, far]]
+        return decode_masks([{"id": 1, "image_id": 2, "segmentation": polygon}], 5, 6)
+
+    assert decoded(12).any()
+    with pytest.raises(InputError, match="far outside"):
+        decoded(12.5)
+
+
+def test_a_strip_is_resized_within_the_memory_before_it_is_cropped(monkeypatch):
+    def resize(image, target, short, longest):
+        raise LookupError(short, longest)
+
+    monkeypatch.setattr(transforms, "resize", resize)
+    config = with_overrides(preset("scenes_detr"), ["transform.crop_probability=1"]).transform
+    config = replace(config, flip_probability=0)
+    with pytest.raises(LookupError) as caught:
+        transforms.train_transform(None, None, config, stream(0, "test"))
+    short, longest = caught.value.args
+    assert short * longest <= transforms.MOST_PIXELS < short * (longest + 1)
+
+
+def test_categories_of_one_name_are_told_apart():
+    titles = CocoDataset.titles.fget(SimpleNamespace(categories={1: "cat", 2: "cat", 3: "dog"}))
+    assert titles == {1: "cat (id 1)", 2: "cat (id 2)", 3: "dog"}

@@ -65,9 +65,10 @@ COMPILED = {
 
 def stages_of(function: str, callers: Iterable[str]) -> list[str]:
     """Patterns of what is made where a function stands in the table, else those who called it; those that everything
-    runs in count where no other does."""
+    runs in count where no other does. What a constructor keeps its class uses: all of its methods count."""
     own, *others = (re.sub(r"^(torch|jittor)_impl/", "", f) for f in (function, *callers))
-    found = [key for key in STAGES if own.startswith(key)]
+    kept = own.removesuffix("__init__") if own.endswith(".__init__") else own
+    found = [key for key in STAGES if own.startswith(key) or (kept != own and key.startswith(kept))]
     if not found:
         found = [key for key in STAGES if any(f.startswith(key) for f in others)]
         found = [key for key in found if not key.startswith(AROUND)] or found

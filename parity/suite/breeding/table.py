@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from neutral.files import replacing, write_json
+from neutral.files import read_json, replacing, write_json
 from parity.mutants import ROOT
 from parity.suite.breeding.again import mended
 from parity.suite.breeding.progress import (
@@ -69,11 +69,20 @@ def summary(found: Mapping[str, Progress], options) -> dict:
         "created": time.strftime("%Y-%m-%d", time.gmtime()),
         "seed": options.seed,
         "commit": options.commit,
+        "before": before(options.seed),
         "counts": counts,
         "unexplained": unexplained,
         "text": text,
         "outcomes": {part: [shortly(o) for o in rows] for part, rows in outcomes.items()},
     }
+
+
+def before(seed: int) -> dict:
+    """Seed and counts of the committed campaign of another seed, {} where there is none."""
+    known = read_json(REFERENCE) if REFERENCE.is_file() else {}
+    if known.get("seed") == seed:
+        return known.get("before", {})
+    return {key: known[key] for key in ("seed", "counts") if key in known}
 
 
 def shortly(outcome: Outcome) -> dict:
