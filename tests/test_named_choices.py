@@ -55,7 +55,7 @@ HALVES = """
                     return values[range(len(values)), places]
 
                 def regret(given):
-                    return choices.relative(abs(at(index.numpy()) - at(given)), scores)
+                    return choices.relative(at(index.numpy()) - at(given), scores)
 
                 return choices.settle(choices.site("best"), index, regret)
 

@@ -40,8 +40,8 @@ class Choices:
         """Records `computed` (a tensor or array of indices, labels or truth values); returns what is to be used.
 
         regret(given) tells, for each element or for all together, by how much of its greatest evidence this
-        side prefers its own choice; without it nothing explains a difference. One of another shape cannot be replayed:
-        the run goes on with its own, and the ledger says so.
+        side prefers its own choice (below 0: prefers the other, a mistake as large); without it nothing explains a
+        difference. One of another shape cannot be replayed: the run goes on with its own, and the ledger says so.
         """
         self.keep(name, computed)
         if name not in self.given:
@@ -60,7 +60,8 @@ class Choices:
         different = mine != given
         entry = {"choices": mine.size, "different": int(different.sum()), "ties": 0, "regret": None}
         if different.any() and regret is not None:
-            regrets = np.broadcast_to(np.asarray(regret(given), dtype=np.float64), mine.shape)
+            told = np.abs(np.asarray(regret(given), dtype=np.float64))
+            regrets = np.broadcast_to(told, mine.shape)
             entry["ties"] = int((regrets[different] == 0).sum())
             entry["regret"] = float(regrets[different].max())
         self.ledger[name] = entry
