@@ -1,6 +1,6 @@
 """The discrete choices of a run, as models make them when nobody watches: each goes its own way.
 
-The harness hands over another object with these methods (parity/engine/choices.py), which records choices, and
+The harness hands over another object with these methods (parity/engine/sides/choices.py), which records choices, and
 replays those of another run.
 """
 

@@ -1,7 +1,7 @@
 """By how much the evidence for a choice would have to be other, so that another choice were right.
 
-What a replayed choice is judged by (neutral/choices.py, parity/engine/choices.py): 0 is a tie, infinity a choice that
-no evidence makes. Both implementations ask here, with NumPy arrays; tests/test_regret.py holds every function to
+What a replayed choice is judged by (neutral/choices.py, parity/engine/sides/choices.py): 0 is a tie, infinity a choice
+that no evidence makes. Both implementations ask here, with NumPy arrays; tests/test_regret.py holds every function to
 brute force, and to mutants of its own.
 """
 

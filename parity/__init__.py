@@ -1,7 +1,7 @@
 """Proves whether two implementations of a model agree: every layer, gradient, loss, choice and step.
 
-Start with case.py (what is compared), then engine/examine.py (the runs), engine/semantic.py, engine/precision.py and
-engine/localise.py (the gates), engine/tracer.py and engine/choices.py (how a run is watched). docs/architecture.md has
+Start with case.py (what is compared), then engine/ask (what can be asked), engine/judge (gates and verdicts),
+engine/sides (how a half is run and watched), engine/tell (causes); each says where to begin. docs/architecture.md has
 the picture. What is listed here is public; everything is imported when it is first used, and no framework ever is.
 """
 
@@ -11,36 +11,36 @@ import importlib
 
 _PLACES = {
     "Case": "case",
-    "Cause": "engine.causes",
+    "Cause": "engine.tell.causes",
     "FunctionCase": "case",
     "Layout": "case",
     "Side": "case",
     "Subject": "case",
     "transposed": "case",
     "InputError": "errors",
-    "Record": "engine.record",
-    "Result": "engine.result",
-    "Status": "engine.verdicts",
-    "Verdict": "engine.verdicts",
-    "Workers": "engine.workers",
-    "check_branches": "engine.probing",
-    "check_data": "engine.data",
-    "check_function": "engine.functions",
-    "check_initial": "engine.initial",
-    "check_optimiser": "engine.training",
-    "check_postprocess": "engine.training",
-    "check_schedule": "engine.training",
-    "check_steps": "engine.training",
-    "check_tube": "engine.training",
-    "checkpoint": "engine.checkpoint",
-    "compare": "engine.offline",
-    "drawn_weights": "engine.weights",
-    "examine": "engine.result",
-    "judge_seeds": "engine.statistics",
-    "measure_floors": "engine.measure",
-    "pretrained": "engine.pretrained",
-    "propose_names": "engine.mapping",
-    "record": "engine.offline",
+    "Record": "engine.values.record",
+    "Result": "engine.ask.result",
+    "Status": "engine.judge.verdicts",
+    "Verdict": "engine.judge.verdicts",
+    "Workers": "engine.sides.workers",
+    "check_branches": "engine.ask.probing",
+    "check_data": "engine.ask.data",
+    "check_function": "engine.ask.functions",
+    "check_initial": "engine.ask.initial",
+    "check_optimiser": "engine.ask.training",
+    "check_postprocess": "engine.ask.training",
+    "check_schedule": "engine.ask.training",
+    "check_steps": "engine.ask.training",
+    "check_tube": "engine.ask.training",
+    "checkpoint": "engine.sides.checkpoint",
+    "compare": "engine.ask.offline",
+    "drawn_weights": "engine.judge.weights",
+    "examine": "engine.ask.result",
+    "judge_seeds": "engine.judge.statistics",
+    "measure_floors": "engine.ask.measure",
+    "pretrained": "engine.sides.pretrained",
+    "propose_names": "engine.ask.mapping",
+    "record": "engine.ask.offline",
 }
 __all__ = sorted(_PLACES)
 

@@ -35,7 +35,7 @@ class Side:
     label: str = ""
 
 
-DRAWN = "parity.engine.weights:drawn_weights"  # a target
+DRAWN = "parity.engine.judge.weights:drawn_weights"  # a target
 
 
 @dataclass(frozen=True)
@@ -99,19 +99,19 @@ class Subject:
     postprocess(outputs, inputs, run) -> a tree of arrays, or detections (a list, per image, of boxes, labels, scores).
     record(outputs) -> arrays and numbers that a trace keeps besides; metrics(outputs) -> {name: float}.
     optimiser({name: parameter}) -> the framework's own optimiser; schedule(optimiser, step), called before step k.
-    options: of the harness's own optimiser (engine/optimise.py), for subjects without one.
+    options: of the harness's own optimiser (engine/sides/optimise.py), for subjects without one.
     train_step(batch, step) -> {name: number}: a whole step of the user's own; or train_step(model, batch, step), which
-    is watched (engine/observing.py); batches(seed) -> iterator of trees.
+    is watched (engine/sides/observing.py); batches(seed) -> iterator of trees.
     categories() -> {category id of the files: (label that training gets, id that results come out with)};
-    evaluate() -> {name: score} of the user's evaluator for ground truth given as detections (engine/data.py).
+    evaluate() -> {name: score} of the user's evaluator for ground truth given as detections (engine/ask/data.py).
     name(own name) -> the reference's name of a parameter or module. layout: {pattern of own names: Layout}.
     split: {name on the other side: names here} of arrays that this side holds in several, along axis 0.
     dropped: {pattern of the reference's names: reason} of what has no partner by design, and is not compared.
     load(weights), state() -> weights: the subject's own way to take and give arrays by the reference's names.
     trained: names of the trained parameters; those that ask for gradients when nothing is said.
     constant(node) -> whether nothing before that node is trained. watch(choices): a context manager that sends
-    more functions' choices there (engine/choices.py). evidence: patterns of the nodes that decide. skip: patterns of
-    modules that are not looked into. session: anything that the suite's own requests need.
+    more functions' choices there (engine/sides/choices.py). evidence: patterns of the nodes that decide. skip: patterns
+    of modules that are not looked into. session: anything that the suite's own requests need.
     """
 
     model: object = None
@@ -228,7 +228,11 @@ def case_from_file(path: Path | str) -> Case:
     if missing:
         raise InputError(f"{path}: defines no function {', '.join(missing)} (docs/pairs.md)")
     reference, candidate = (
-        Side("parity.engine.pair_file:pair_side", half, arguments={"path": str(path), "half": half})
+        Side(
+            "parity.engine.sides.pair_file:pair_side",
+            half,
+            arguments={"path": str(path), "half": half},
+        )
         for half in HALVES
     )
     weights = {"weights": f"{path}:weights"} if has("weights") else {}

@@ -19,16 +19,16 @@ from parity.cli_options import (
     record_options,
     run_options,
 )
-from parity.engine.everything import Wanted, examine_all
-from parity.engine.examine import Examination
-from parity.engine.floors import SCHEMA, given_floors, read_floors
-from parity.engine.known import strictly, with_known
-from parity.engine.mapping import propose_names
-from parity.engine.measure import measure, nearby
-from parity.engine.offline import comparable, compare, record
-from parity.engine.result import Result, workers_of
-from parity.engine.shapes import ReportFile
-from parity.engine.verdicts import Status, is_nothing
+from parity.engine.ask.everything import Wanted, examine_all
+from parity.engine.ask.examine import Examination
+from parity.engine.ask.mapping import propose_names
+from parity.engine.ask.measure import measure, nearby
+from parity.engine.ask.offline import comparable, compare, record
+from parity.engine.ask.result import Result, workers_of
+from parity.engine.judge.floors import SCHEMA, given_floors, read_floors
+from parity.engine.judge.verdicts import Status, is_nothing
+from parity.engine.tell.known import strictly, with_known
+from parity.engine.values.shapes import ReportFile
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.files import write_json
 from parity.report.changes import BAD, changes

@@ -27,8 +27,8 @@ class OutOfTime(WorkerDied):
 
 class WorkerError(RuntimeError):
     """The request raised; `details` holds the worker's traceback, `side` its label, `told` what describe() of
-    engine/crashes.py says. `node` is the module that it came up in, "(outside) FUNCTION" in none, "(run)" where that is
-    not known."""
+    engine/judge/crashes.py says. `node` is the module that it came up in, "(outside) FUNCTION" in none, "(run)" where
+    that is not known."""
 
     def __init__(self, message: str, details: str, side: str = "", told: Mapping | None = None):
         super().__init__(message)

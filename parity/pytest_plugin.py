@@ -100,7 +100,7 @@ def parity_workers(parity_device, parity_report):
     """A PyTorch and a Jittor worker; without a usable GPU, `--parity-device cuda` skips everything and says why."""
     environment, verdicts, workers = (
         importlib.import_module(f"parity.engine.{name}")
-        for name in ("environment", "verdicts", "workers")
+        for name in ("ask.environment", "judge.verdicts", "sides.workers")
     )
     errors = importlib.import_module("parity.errors")
     both = workers.Workers(device=parity_device)
@@ -143,7 +143,7 @@ def parity_conclude(parity_report):
 
 def concluding(report):
     """What `parity_conclude` is for this report."""
-    is_nothing = importlib.import_module("parity.engine.verdicts").is_nothing
+    is_nothing = importlib.import_module("parity.engine.judge.verdicts").is_nothing
 
     def conclude(verdicts) -> None:
         report.add(verdicts)

@@ -24,11 +24,11 @@ from door.ranges import Range, add_number
 from door.terminal import say
 from neutral.config import to_dict
 from neutral.files import write_json
-from parity.engine.environment import describe_machine
-from parity.engine.kernels import Kernels
-from parity.engine.verdicts import Status
-from parity.engine.weights import drawn_weights
-from parity.engine.workers import FRAMEWORKS, Workers
+from parity.engine.ask.environment import describe_machine
+from parity.engine.judge.verdicts import Status
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.workers import FRAMEWORKS, Workers
+from parity.engine.values.kernels import Kernels
 from parity.suite.ask import ask
 from scripts.common import run_main
 from scripts.options import Parser

@@ -23,7 +23,7 @@ from neutral.data import open_dataset
 from neutral.errors import InputError
 from neutral.files import git_revision, write_json
 from neutral.score_charts import system_times
-from parity.engine.environment import describe_machine
+from parity.engine.ask.environment import describe_machine
 from scripts.common import make_progress, run_main
 from scripts.options import Parser, config_from
 from scripts.peers import SYSTEMS, check_installed, systems_of

@@ -30,8 +30,8 @@ from neutral.launchers import check_launcher, launcher_command, launcher_environ
 from neutral.parameters import rates
 from neutral.ranks import seat_of
 from neutral.weights import initial_weights
-from parity.engine.environment import describe_machine
-from parity.engine.scratch import scratch_folder
+from parity.engine.ask.environment import describe_machine
+from parity.engine.values.scratch import scratch_folder
 from parity.files import read_json
 from parity.suite.detector_case import COCO_MINI
 from scripts.common import FRAMEWORKS, open_group, open_session, run_main

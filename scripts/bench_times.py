@@ -27,7 +27,7 @@ from neutral.errors import InputError
 from neutral.files import write_json
 from neutral.parameters import rates
 from neutral.weights import initial_weights
-from parity.engine.environment import describe_machine
+from parity.engine.ask.environment import describe_machine
 from parity.suite.detector_case import COCO_MINI, DetectorCase, sizes
 from scripts.common import open_session, run_main
 from scripts.options import Parser

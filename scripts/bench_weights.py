@@ -25,7 +25,7 @@ from neutral.config import preset
 from neutral.files import write_json
 from neutral.weights import initial_weights, save_weights
 from neutral.weights.layout import canonical_shapes
-from parity.engine.environment import describe_machine
+from parity.engine.ask.environment import describe_machine
 from scripts.common import run_main
 from scripts.options import Parser
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from door import schema
 from door.terminal import Console, say
-from parity.engine.offline import comparable, compare
-from parity.engine.shapes import ReportFile
+from parity.engine.ask.offline import comparable, compare
+from parity.engine.values.shapes import ReportFile
 from parity.errors import InputError
 from parity.report.changes import changed_nodes
 from parity.report.report import Report

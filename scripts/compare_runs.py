@@ -2,7 +2,7 @@
 
 `python -m scripts.compare_runs logs/seed0 logs/seed1 logs/seed2 --out logs/seeds`, each folder with torch/ and
 jittor/: same seed, weights and data on both sides. AP, AP50 and the training loss at the end by two one-sided
-tests with the margins of parity/engine/gates.py; whole curves by a permutation band; the data streams link by link.
+tests with margins of parity/engine/judge/gates.py; whole curves by a permutation band; data streams link by link.
 Writes OUT/seeds.json and OUT/seeds.png. Exit code 1 when something failed; INCONCLUSIVE is no failure.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from door.terminal import say
 from neutral.files import write_json
-from parity.engine.verdicts import Status
+from parity.engine.judge.verdicts import Status
 from parity.report.gist import answer
 from parity.report.report import Report
 from parity.suite.runs import draw, judge_runs

@@ -36,7 +36,7 @@ from neutral.weights.recognising import candidates, named_source
 from neutral.weights.sources import SOURCES
 from neutral.weights.stored import Checkpoint, StoredTensor
 from neutral.weights.writers import WRITERS, write_weights
-from parity.engine.verdicts import Status
+from parity.engine.judge.verdicts import Status
 from parity.suite.verify import verify
 from scripts.common import run_main
 from scripts.options import Parser, add_config_options, add_source_options, config_from

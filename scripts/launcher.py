@@ -25,7 +25,7 @@ from neutral.errors import Ended, InputError
 from neutral.launchers import LOST, check_launcher, launcher_command, launcher_environment
 from neutral.processes import GRACE, STARTER, how_ended, set_death_signal, stoppable
 from neutral.ranks import LAUNCHERS, check_shares
-from parity.engine.scratch import scratch_folder
+from parity.engine.values.scratch import scratch_folder
 from scripts.common import ProgressReport, make_progress
 
 # in what the launchers say of a rank that ended badly: its number, and how, an exit code or a signal as -9

@@ -38,7 +38,7 @@ from neutral.ranks import check_alone
 from neutral.schemas import ANNOTATIONS_LIMIT, Detections
 from neutral.views import VIEWS
 from neutral.weights import open_weights
-from parity.engine.detections import partners
+from parity.engine.judge.detections import partners
 from scripts.common import FRAMEWORKS, make_progress, open_session, run_main
 from scripts.options import (
     Parser,

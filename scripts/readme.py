@@ -22,7 +22,7 @@ from door.terminal import say
 from neutral.errors import InputError
 from neutral.files import write_json
 from neutral.runlog import read_log
-from parity.engine import checks
+from parity.engine.judge import checks
 from parity.files import read_json, replacing
 from parity.report.gist import FAIL, KINDS, PASS, STATUSES, Cell, matrix
 from scripts.common import run_main

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from door.terminal import say
 from parity.case import Case
-from parity.engine.offline import record
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.ask.offline import record
+from parity.engine.sides.workers import FRAMEWORKS
 from parity.errors import InputError
 from parity.suite.cases import CASES, FASTER_RCNN
 from parity.suite.detector_case import DetectorCase

@@ -25,7 +25,7 @@ from neutral.locks import owned
 from neutral.processes import Request, stoppable, tie_to_launcher
 from neutral.ranks import Elsewhere, Seat, on_first, seat_of, share_cores, together
 from neutral.run import RunOptions, Stopped, start_weights, train
-from parity.engine.memory import memory_profile
+from parity.engine.sides.memory import memory_profile
 from scripts.common import (
     FRAMEWORKS,
     ProgressReport,

@@ -33,8 +33,8 @@ from neutral.ranks import check_alone
 from neutral.run import read_stream
 from neutral.runlog import read_log
 from neutral.score_charts import class_bars
-from parity.engine.scratch import scratch_folder
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.values.scratch import scratch_folder
 from parity.suite.runs import compare_streams, draw, judge_runs, judge_tube
 from parity.suite.summary import Section, curves, facts_of, per_class, write_summary
 from scripts.common import FRAMEWORKS, ProgressReport, make_progress, open_datasets, run_main

@@ -12,7 +12,7 @@ from PIL import Image
 
 from neutral import notes
 from neutral.config import preset, with_overrides
-from parity.engine import workers
+from parity.engine.sides import workers
 from tests import warm
 
 # workers of xdist fill the cores: threads beside them would wait for each other, spinning

@@ -13,7 +13,7 @@ from neutral.weights.layout import canonical_shapes
 from neutral.weights.proof import prove
 from neutral.weights.recognising import OWN, named_source
 from neutral.weights.stored import in_memory
-from parity.engine.weights import drawn_weights
+from parity.engine.judge.weights import drawn_weights
 
 SMALL_DETR = (
     "model.backbone.name=resnet18",

@@ -30,8 +30,8 @@ with atheris.instrument_imports(
     from neutral.runlog import numbers, read_log
     from neutral.schemas import Curves, GpuCheck
     from neutral.weights.readers import JITTOR_MARK, read_checkpoint
-    from parity.engine.record import Record
-    from parity.engine.shapes import ReportFile
+    from parity.engine.values.record import Record
+    from parity.engine.values.shapes import ReportFile
 
 from tests.weight_files import LAYOUTS, write_file
 

@@ -12,8 +12,8 @@ CONFTEST = """
 from pathlib import Path
 import pytest
 import parity.report.live
-from parity.engine.kernels import Kernels
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.values.kernels import Kernels
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.pytest_plugin import live_of
 from parity.suite.order import in_order
 
@@ -48,7 +48,7 @@ SUITE = {
     """,
     "test_detectors.py": """
         import pytest
-        from parity.engine.verdicts import Status, Verdict
+        from parity.engine.judge.verdicts import Status, Verdict
         @pytest.mark.parametrize("name", ["detr_r50_on_coco_mini_short_side_96", "scenes_detr_on_scenes"])
         def test_detector(name, found, stage):
             stage("free 64", [Verdict(name, "float64 forward", "n", Status.PASS, 2e-15, 1e-12)])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, Workers, examine
-from parity.engine import kinds
-from parity.engine.verdicts import Status
+from parity.engine.judge import kinds
+from parity.engine.judge.verdicts import Status
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 

@@ -16,7 +16,7 @@ from parity.atlas.judge import judge, kind_of, read_record, same_value, severity
 from parity.atlas.namesakes import differences, parsed, read_namesakes
 from parity.atlas.page import explain, render
 from parity.atlas.snippets import plain
-from parity.engine.verdicts import Status
+from parity.engine.judge.verdicts import Status
 from scripts.atlas import DOCS
 from tests.commands import ROOT, run
 

@@ -11,7 +11,7 @@ import pytest
 
 from neutral.config import preset
 from neutral.errors import InputError
-from parity.engine.gates import DETECTION_SCORE
+from parity.engine.judge.gates import DETECTION_SCORE
 from scripts.peers import SYSTEMS, check_installed, systems_of
 from scripts.peers.measure import WORK, Plan, other_sizes, turns
 from scripts.peers.report import chart_of, ratios

@@ -9,10 +9,10 @@ import pytest
 
 from parity import Case, Side, Workers, check_branches
 from parity.cli import main
-from parity.engine import kinds
-from parity.engine.branches import Branches
-from parity.engine.probes import emptied, equal, touching
-from parity.engine.verdicts import Status
+from parity.engine.judge import kinds
+from parity.engine.judge.verdicts import Status
+from parity.engine.sides.branches import Branches
+from parity.engine.sides.probes import emptied, equal, touching
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 

@@ -15,14 +15,14 @@ from neutral.data import masks, scenes
 from neutral.data.annotations import check_annotation, with_area
 from neutral.finite import first_bad
 from neutral.randomness import Draws
-from parity.engine import checks, kinds
-from parity.engine.arrays import sizes
-from parity.engine.causes import Cause
-from parity.engine.crashes import is_refusal, judge_crashes, returned_less
-from parity.engine.judging import judge
-from parity.engine.ledger import judge_choice
-from parity.engine.outcomes import compare_changed
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge import checks, kinds
+from parity.engine.judge.crashes import is_refusal, judge_crashes, returned_less
+from parity.engine.judge.judging import judge
+from parity.engine.judge.ledger import judge_choice
+from parity.engine.judge.outcomes import compare_changed
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell.causes import Cause
+from parity.engine.values.arrays import sizes
 from parity.errors import InputError
 from parity.files import read_json
 from parity.report.page import bred, render

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from parity.engine.causes import Cause
+from parity.engine.tell.causes import Cause
 from parity.mutants import ROOT
 from parity.mutants.breeding import PLANTING, Bred, bred, changes, draw, grafted, named
 from parity.suite.breeding import again, campaign, verdict

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, Workers, examine
-from parity.engine import checks, gates, kinds
-from parity.engine.runner import fixed_weighting
-from parity.engine.semantic import compare_losses
-from parity.engine.verdicts import Status
+from parity.engine.judge import checks, gates, kinds
+from parity.engine.judge.semantic import compare_losses
+from parity.engine.judge.verdicts import Status
+from parity.engine.sides.runner import fixed_weighting
 
 HALVES = """
 from torch import nn

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, Workers, examine
-from parity.engine import checks, kinds
-from parity.engine.causes import causes_of, told
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge import checks, kinds
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell.causes import causes_of, told
 from parity.report.report import Report
 
 pytestmark = pytest.mark.usefixtures("warm_workers")

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from parity import Case, InputError, Result, Status, Verdict, cli, compare, record
-from parity.engine import checks
-from parity.engine.floors import Floors, read_floors
-from parity.engine.offline import weights_of
-from parity.engine.pretrained import base, pretrained
-from parity.engine.record import Record, write_record
-from parity.engine.server import as_arrays
-from parity.engine.verdicts import EMPTY, ENVIRONMENT
+from parity.engine.ask.offline import weights_of
+from parity.engine.judge import checks
+from parity.engine.judge.floors import Floors, read_floors
+from parity.engine.judge.verdicts import EMPTY, ENVIRONMENT
+from parity.engine.sides.pretrained import base, pretrained
+from parity.engine.sides.server import as_arrays
+from parity.engine.values.record import Record, write_record
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 

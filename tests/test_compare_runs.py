@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neutral.runlog import RunLog
-from parity.engine.verdicts import Status
+from parity.engine.judge.verdicts import Status
 from parity.suite.runs import judge_tube
 from tests import warm
 

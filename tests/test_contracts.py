@@ -204,7 +204,10 @@ for name in {modules}:
 def test_a_workers_interpreter_needs_little():
     """docs/pairs.md: NumPy, msgspec and typing_extensions beside the framework."""
     missing = {"scipy", "matplotlib", "rich", "jinja2", "pytest", "hypothesis", "neutral"}
-    modules = ("server", "functions", "initial", "proposing", "pretrained", "pair_file")
+    modules = (
+        *("sides.server", "ask.functions", "ask.initial", "values.proposing", "sides.pretrained"),
+        "sides.pair_file",
+    )
     code = IN_A_WORKER.format(missing=missing, modules=modules)
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -20,7 +20,7 @@ from neutral.weights.conversion import convert
 from neutral.weights.proof import prove
 from neutral.weights.readers import read_checkpoint
 from neutral.weights.recognising import named_source
-from parity.engine.weights import drawn_weights
+from parity.engine.judge.weights import drawn_weights
 from tests.conversions import NARROW, arrive, drawn
 from torch_impl.session import Session
 

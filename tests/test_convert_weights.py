@@ -14,7 +14,7 @@ from neutral.config import preset
 from neutral.runlog import read_log
 from neutral.weights import load_file, save_weights
 from neutral.weights.layout import canonical_shapes
-from parity.engine.weights import drawn_weights
+from parity.engine.judge.weights import drawn_weights
 from tests.commands import ROOT, run
 
 PRESET = "--preset=scenes_detr"

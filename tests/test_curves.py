@@ -9,15 +9,15 @@ from scipy import stats
 from neutral.data.batching import Batch
 from neutral.data.chain import DataChain
 from neutral.data.coco import Target
-from parity.engine import gates
-from parity.engine.statistics import (
+from parity.engine.judge import gates
+from parity.engine.judge.statistics import (
     judge_curves,
     judge_equivalence,
     permutation_band,
     tost,
     tost_power,
 )
-from parity.engine.verdicts import Status
+from parity.engine.judge.verdicts import Status
 from parity.suite.runs import compare_streams
 
 MARGIN = 0.02

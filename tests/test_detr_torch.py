@@ -13,7 +13,7 @@ from neutral.config import CriterionConfig, MatcherConfig, TransformerConfig
 from neutral.data.coco import Target
 from neutral.errors import NonFinite
 from parity.backends import torch as backend
-from parity.engine import choices as watched
+from parity.engine.sides import choices as watched
 from torch_impl import ops
 from torch_impl.detr.box_ops import cxcywh_to_xyxy, giou
 from torch_impl.detr.criterion import criterion

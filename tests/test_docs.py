@@ -108,7 +108,7 @@ def test_the_search_finds_names():
         "parity/case.py",
         "parity/loading.py",
     }
-    assert is_there("engine/gates.py") and not is_there("parity/engine/no_such_file.py")
+    assert is_there("engine/judge/gates.py") and not is_there("parity/engine/no_such_file.py")
 
 
 def test_long_sentences_are_found():

@@ -15,7 +15,7 @@ from neutral.randomness import stream
 
 torch = pytest.importorskip("torch")
 from parity.backends import torch as backend  # noqa: E402
-from parity.engine.choices import Choices  # noqa: E402
+from parity.engine.sides.choices import Choices  # noqa: E402
 from torch_impl import ops  # noqa: E402
 from torch_impl.faster_rcnn.boxes import BoxCoder, box_loss, iou  # noqa: E402
 from torch_impl.faster_rcnn.labels import match, sample, sample_slots  # noqa: E402

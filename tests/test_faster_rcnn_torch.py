@@ -11,12 +11,12 @@ from neutral.config import preset, with_overrides
 from neutral.data.batching import collate, pad_targets
 from neutral.data.coco import Target
 from neutral.randomness import stream
-from parity.engine.weights import drawn_weights
+from parity.engine.judge.weights import drawn_weights
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 from parity.backends import torch as backend  # noqa: E402
-from parity.engine.choices import Choices  # noqa: E402
+from parity.engine.sides.choices import Choices  # noqa: E402
 from parity.suite.subjects import runner_of  # noqa: E402
 from torch_impl.faster_rcnn.post_process import post_process  # noqa: E402
 from torch_impl.session import Session  # noqa: E402

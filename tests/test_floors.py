@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from neutral.files import read_json
-from parity.engine import gates
-from parity.engine.floors import Floors, FloorsFile
-from parity.engine.measure import SECTIONS, VARIANTS
-from parity.engine.rounding import count_terms, summation_errors
+from parity.engine.ask.measure import SECTIONS, VARIANTS
+from parity.engine.judge import gates
+from parity.engine.judge.floors import Floors, FloorsFile
+from parity.engine.judge.rounding import count_terms, summation_errors
 from parity.suite.cases import CASES, FASTER_RCNN
 from parity.suite.detector_case import FLOORS
 

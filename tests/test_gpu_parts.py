@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
 from scripts.gpu import harness, runner, timing, warm, warming, work
 from scripts.gpu.plan import BY_NAME
 from scripts.gpu.runner import Warmer

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, check_initial
-from parity.engine.initial import compare_initial, describe, judge_initial
-from parity.engine.verdicts import Status
+from parity.engine.ask.initial import compare_initial, describe, judge_initial
+from parity.engine.judge.verdicts import Status
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from neutral.data import masks
-from parity.engine import checks, gates
-from parity.engine.blame import name_the_guilty
-from parity.engine.detections import compare_detections
-from parity.engine.floors import Floors
-from parity.engine.less_precise import judge_precision
-from parity.engine.outcomes import same
-from parity.engine.precision import PrecisionGate
-from parity.engine.statistics import judge_seeds
-from parity.engine.steps import compare_steps
-from parity.engine.ulps import nearby, one_ulp_away
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge import checks, gates
+from parity.engine.judge.blame import name_the_guilty
+from parity.engine.judge.detections import compare_detections
+from parity.engine.judge.floors import Floors
+from parity.engine.judge.less_precise import judge_precision
+from parity.engine.judge.outcomes import same
+from parity.engine.judge.precision import PrecisionGate
+from parity.engine.judge.statistics import judge_seeds
+from parity.engine.judge.steps import compare_steps
+from parity.engine.judge.ulps import nearby, one_ulp_away
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.suite.regrets import compare_regrets, spoiled
 from tests.test_choice_verdicts import float32
 from tests.test_verdicts import trace

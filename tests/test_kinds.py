@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.engine import kinds
+from parity.engine.judge import kinds
 
 A = np.random.default_rng(0).standard_normal((4, 5, 6))
 CUBE = np.random.default_rng(1).standard_normal((4, 4, 4))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.engine import checks, kinds
-from parity.engine.aligned import aligned
-from parity.engine.blame import name_the_guilty
-from parity.engine.detections import array_at
-from parity.engine.judging import judge, judge_equal
-from parity.engine.known import strictly, with_known
-from parity.engine.less_precise import judge_precision
-from parity.engine.verdicts import Status, Verdict
-from parity.engine.weights import compare_names
+from parity.engine.judge import checks, kinds
+from parity.engine.judge.blame import name_the_guilty
+from parity.engine.judge.detections import array_at
+from parity.engine.judge.judging import judge, judge_equal
+from parity.engine.judge.less_precise import judge_precision
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.weights import compare_names
+from parity.engine.tell.known import strictly, with_known
+from parity.engine.values.aligned import aligned
 
 
 def verdict(check: str, node: str, measured: float | None, **more) -> Verdict:

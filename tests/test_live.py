@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from parity.engine import kernels
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.values import kernels
 from parity.report import screen
 from parity.report.lines import name_of
 from parity.report.report import Report

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, Workers, check_branches, examine
-from parity.engine import checks, kinds
-from parity.engine.aligned import unlike_modules
-from parity.engine.choices import Choices
-from parity.engine.verdicts import Status
+from parity.engine.judge import checks, kinds
+from parity.engine.judge.verdicts import Status
+from parity.engine.sides.choices import Choices
+from parity.engine.values.aligned import unlike_modules
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 

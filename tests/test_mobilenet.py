@@ -13,7 +13,7 @@ from neutral.weights import initial_weights
 from neutral.weights.conversion import convert
 from neutral.weights.layout import canonical_shapes
 from neutral.weights.stored import in_memory
-from parity.engine.weights import drawn_weights
+from parity.engine.judge.weights import drawn_weights
 from tests.conversions import there_and_back
 from torch_impl.session import Session
 

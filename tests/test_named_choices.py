@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from parity import Case, Side, Workers, examine
-from parity.engine import checks
+from parity.engine.judge import checks
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 

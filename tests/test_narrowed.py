@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, Workers, check_branches, examine
-from parity.engine import checks
-from parity.engine.judging import is_narrowed, judge
-from parity.engine.known import strictly
-from parity.engine.verdicts import Status
+from parity.engine.judge import checks
+from parity.engine.judge.judging import is_narrowed, judge
+from parity.engine.judge.verdicts import Status
+from parity.engine.tell.known import strictly
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 

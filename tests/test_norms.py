@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, Workers, examine
-from parity.engine import checks, gates, kinds
-from parity.engine.known import strictly, with_known
-from parity.engine.localise import compare_local_32
-from parity.engine.precision import PrecisionGate
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge import checks, gates, kinds
+from parity.engine.judge.localise import compare_local_32
+from parity.engine.judge.precision import PrecisionGate
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell.known import strictly, with_known
 
 EPS, BIAS = 1e-5, 0.1
 NORM = {"leaf": True, "eps": EPS, "framework": "jittor"}

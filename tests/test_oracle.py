@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.engine import oracle
-from parity.engine.judging import relative_l2
+from parity.engine.judge import oracle
+from parity.engine.judge.judging import relative_l2
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

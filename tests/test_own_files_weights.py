@@ -19,7 +19,7 @@ from neutral.weights.readers import read_checkpoint
 from neutral.weights.recognising import OWN, named_source
 from neutral.weights.sources import SOURCES
 from neutral.weights.writers import write_weights
-from parity.engine.weights import drawn_weights
+from parity.engine.judge.weights import drawn_weights
 from parity.suite.requests import find_names
 
 DETR = with_overrides(

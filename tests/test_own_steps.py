@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, Workers, check_steps
-from parity.engine import kinds
-from parity.engine.causes import causes_of
-from parity.engine.own_steps import OwnSteps
+from parity.engine.judge import kinds
+from parity.engine.tell.causes import causes_of
+from parity.engine.tell.own_steps import OwnSteps
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 

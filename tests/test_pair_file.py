@@ -11,10 +11,10 @@ import torch
 
 from parity import Case, InputError, Status, Workers, check_data, check_initial, examine
 from parity.backends import base
-from parity.engine import checks
-from parity.engine.everything import Wanted, examine_all
-from parity.engine.pair_file import pair_side
-from parity.engine.pretrained import pretrained
+from parity.engine.ask.everything import Wanted, examine_all
+from parity.engine.judge import checks
+from parity.engine.sides.pair_file import pair_side
+from parity.engine.sides.pretrained import pretrained
 
 INPUTS = """
 import numpy as np

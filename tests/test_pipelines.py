@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from parity import Case, Workers, check_data
-from parity.engine.data import compare_batches, compare_categories
-from parity.engine.pipelines import explain
-from parity.engine.verdicts import Status
+from parity.engine.ask.data import compare_batches, compare_categories
+from parity.engine.judge.pipelines import explain
+from parity.engine.judge.verdicts import Status
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 

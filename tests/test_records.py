@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from neutral.errors import InputError
-from parity.engine.record import Record, write_in_two, write_record
+from parity.engine.values.record import Record, write_in_two, write_record
 from parity.report.changes import SCHEMA as REPORT_SCHEMA
 from parity.report.changes import changed_nodes
 

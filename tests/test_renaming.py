@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from parity.engine.parts import wholes_of
-from parity.engine.proposing import Parameter, propose
-from parity.engine.renaming import renaming
+from parity.engine.values.parts import wholes_of
+from parity.engine.values.proposing import Parameter, propose
+from parity.engine.values.renaming import renaming
 
 LEAVES = {"conv": ("weight",), "bn": ("weight", "bias", "running_mean", "running_var")}
 

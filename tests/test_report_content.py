@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from parity.engine import checks
+from parity.engine.judge import checks
 from parity.report.gist import answer, kind_of, matrix
 from tests.test_report_page import small_report
 

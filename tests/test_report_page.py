@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from parity.engine.values import look
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell.shown import look
 from parity.report.page import render
 from parity.report.report import RUNNING, Progress, Report
 from tests.browser import fits, launched, opened

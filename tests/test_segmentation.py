@@ -18,7 +18,7 @@ from neutral.weights.conversion import convert
 from neutral.weights.layout import canonical_shapes
 from neutral.weights.recognising import named_source
 from neutral.weights.stored import in_memory
-from parity.engine.weights import drawn_weights
+from parity.engine.judge.weights import drawn_weights
 from tests.conversions import small_detr, there_and_back
 from torch_impl import ops
 from torch_impl.detr.segmentation import dice_loss, focal_loss

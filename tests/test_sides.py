@@ -18,7 +18,7 @@ from parity import (
     check_steps,
     examine,
 )
-from parity.engine.workers import Worker
+from parity.engine.sides.workers import Worker
 
 HALF = """
 import os

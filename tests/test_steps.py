@@ -8,11 +8,11 @@ import pytest
 from neutral.config import OptimiserConfig, with_overrides
 from neutral.errors import InputError
 from neutral.parameters import rates, warmup
-from parity.engine import gates
-from parity.engine.gates import TUBE_COPIES
-from parity.engine.tube import compare_tube
-from parity.engine.ulps import judge_ulps, one_ulp_away, ulps
-from parity.engine.verdicts import Status
+from parity.engine.judge import gates
+from parity.engine.judge.gates import TUBE_COPIES
+from parity.engine.judge.tube import compare_tube
+from parity.engine.judge.ulps import judge_ulps, one_ulp_away, ulps
+from parity.engine.judge.verdicts import Status
 
 ONE = np.float32(1)
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from neutral.runlog import RunLog
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.suite.summary import Section, curves, per_class, write_summary
 from tests.browser import fits, launched, opened
 

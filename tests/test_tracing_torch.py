@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from parity.backends import torch as backend  # noqa: E402
-from parity.engine.choices import Choices, pool_cells  # noqa: E402
-from parity.engine.lazy import Lazy  # noqa: E402
-from parity.engine.tracer import Tracer  # noqa: E402
+from parity.engine.sides.choices import Choices, pool_cells  # noqa: E402
+from parity.engine.sides.tracer import Tracer  # noqa: E402
+from parity.engine.values.lazy import Lazy  # noqa: E402
 from torch_impl import ops  # noqa: E402
 
 

@@ -11,11 +11,11 @@ import sys
 import numpy as np
 import pytest
 
-from parity.engine import scratch, transport
-from parity.engine.arrays import BLOCK, is_zero, sizes
-from parity.engine.judging import judge
-from parity.engine.less_precise import judge_precision
-from parity.engine.tensorfile import Item, MappedTensors, write_tensors
+from parity.engine.judge.judging import judge
+from parity.engine.judge.less_precise import judge_precision
+from parity.engine.values import scratch, transport
+from parity.engine.values.arrays import BLOCK, is_zero, sizes
+from parity.engine.values.tensorfile import Item, MappedTensors, write_tensors
 from parity.files import resident_memory
 
 MESSAGE = {

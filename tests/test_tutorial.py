@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from parity import Case, examine
-from parity.engine import kinds
+from parity.engine.judge import kinds
 from scripts.readme import TUTORIAL
 
 pytestmark = pytest.mark.usefixtures("warm_workers")

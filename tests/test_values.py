@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.engine.stopwatch import Stopwatch
-from parity.engine.values import look, number, picture, summary
+from parity.engine.tell.shown import look, number, picture, summary
+from parity.engine.values.stopwatch import Stopwatch
 
 
 def test_the_worst_elements_with_their_places():

@@ -7,13 +7,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from parity.engine import gates
-from parity.engine.gradients import absent_if_zero, judge_gradient
-from parity.engine.judging import judge, judge_equal, judge_nodes, relative_l2
-from parity.engine.less_precise import judge_precision
-from parity.engine.semantic import compare_losses, compare_semantics
-from parity.engine.verdicts import Status, Verdict, first_divergence
-from parity.engine.weights import compare_names
+from parity.engine.judge import gates
+from parity.engine.judge.gradients import absent_if_zero, judge_gradient
+from parity.engine.judge.judging import judge, judge_equal, judge_nodes, relative_l2
+from parity.engine.judge.less_precise import judge_precision
+from parity.engine.judge.semantic import compare_losses, compare_semantics
+from parity.engine.judge.verdicts import Status, Verdict, first_divergence
+from parity.engine.judge.weights import compare_names
 from parity.report.report import Report
 
 A = np.array([[1.0, 2.0], [3.0, 4.0]])

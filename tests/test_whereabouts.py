@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from parity.engine.choices import Choices
-from parity.engine.nodes import ROOT
-from parity.engine.places import watch_constructors
-from parity.engine.whereabouts import module_of_error
+from parity.engine.sides.choices import Choices
+from parity.engine.sides.whereabouts import module_of_error
+from parity.engine.values.nodes import ROOT
+from parity.engine.values.places import watch_constructors
 
 watch_constructors(nn.Module)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neutral.config import preset, to_dict
-from parity.engine.workers import Worker
+from parity.engine.sides.workers import Worker
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.suite.ask import ask
 

@@ -22,9 +22,9 @@ import threading
 from pathlib import Path
 
 from neutral.files import loaded_libraries
-from parity.engine.server import die_with_parent
-from parity.engine.workers import PASSIVE
-from parity.engine.workers import launched as from_scratch
+from parity.engine.sides.server import die_with_parent
+from parity.engine.sides.workers import PASSIVE
+from parity.engine.sides.workers import launched as from_scratch
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ["scripts.train", "scripts.evaluate", "scripts.predict", "scripts.record"]
@@ -69,7 +69,7 @@ def start(name: str, *arguments) -> subprocess.Popen | Copy:
 
 
 def launched(command: list[str], *, pass_fds, stdout, stderr, stdin, cwd, env):
-    """For parity.engine.workers.launched: a worker as it is started there."""
+    """For parity.engine.sides.workers.launched: a worker as it is started there."""
     framework, paths = command[3], env["PYTHONPATH"].split(os.pathsep)
     own = any((Path(p) / name).exists() for p in paths for name in ("torch", "jittor"))
     usual = framework in IMPORTED and command[0] == sys.executable and cwd is None and not own

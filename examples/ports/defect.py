@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parity.case import Case, FunctionCase
-from parity.engine.causes import Cause
+from parity.engine.tell.causes import Cause
 from parity.errors import InputError
 from parity.loading import load_file
 from parity.mutants import replaced_once

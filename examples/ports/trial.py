@@ -14,9 +14,9 @@ from pathlib import Path
 import parity
 from examples.ports.defect import PORT, Defect, Example
 from parity.case import Case, FunctionCase, Side
-from parity.engine.causes import Cause, causes_of
-from parity.engine.scratch import discard, scratch
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell.causes import Cause, causes_of
+from parity.engine.values.scratch import discard, scratch
 
 # what can be run of a case, by the word that a defect uses
 CHECKS = {

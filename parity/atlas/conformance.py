@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from parity.atlas.snippets import first_words
-from parity.engine.server import Server
+from parity.engine.sides.server import Server
 from parity.files import read_json
 
 KNOWN = Path(__file__).parent / "known.json"

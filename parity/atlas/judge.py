@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from parity.atlas.entry import Entry
-from parity.engine.verdicts import Status, Verdict
-from parity.engine.workers import FRAMEWORKS, Worker
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.workers import FRAMEWORKS, Worker
 from parity.errors import WorkerDied
 from parity.files import read_json, write_json
 

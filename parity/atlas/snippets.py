@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from parity.engine.server import Server
+from parity.engine.sides.server import Server
 
 MOST_VALUES = 64  # of an array, in a result
 

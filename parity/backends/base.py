@@ -32,7 +32,7 @@ class Backend(Protocol):
         """Device ("cpu", "cuda"), default dtype ("float32", "float64"), TF32 off; InputError without the device."""
 
     def describe(self) -> dict:
-        """Versions, and the switches that change what numbers mean (see engine/environment.py)."""
+        """Versions, and the switches that change what numbers mean (see engine/ask/environment.py)."""
 
     def vary(self, variant: str) -> None:
         """Another order of summation, to measure noise; "again" is the usual one."""
@@ -111,16 +111,16 @@ class Backend(Protocol):
         """Replaces what a call of `module` runs by around(what it ran before); returns what undoes it."""
 
     def watching(self, choices):
-        """Context manager: inside, what chooses (see engine/choices.py) goes through `choices`."""
+        """Context manager: inside, what chooses (see engine/sides/choices.py) goes through `choices`."""
 
     def observing(self, branches):
         """Context manager: inside, comparisons, clamps, maxima and masks that the user's own code calls go through
-        `branches` (see engine/branches.py)."""
+        `branches` (see engine/sides/branches.py)."""
 
     # weights of the user's own (in *_loading.py)
 
     def answering(self, loads):
-        """Context manager: inside, `loads` (engine/pretrained.py) answers loads of weights that are not there."""
+        """Context manager: inside, `loads` (engine/sides/pretrained.py) answers loads of weights that are not there."""
 
     def known_shapes(self, name: str) -> dict[str, tuple[int, ...]]:
         """Of the framework's own classifier of that name, by name; {} where there is none."""

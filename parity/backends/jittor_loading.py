@@ -15,7 +15,7 @@ jt = jittor_setup.import_jittor()
 
 @contextmanager
 def answering(loads) -> Iterator[None]:
-    """Within the block `loads` (engine/pretrained.py: Loads) answers what asks for weights that are not there."""
+    """Within the block `loads` (engine/sides/pretrained.py: Loads) answers what asks for weights that are not there."""
     load, put = jt.load, jt.nn.Module.load_parameters  # Module.load calls both
     fetch = importlib.import_module("jittor_utils.misc").download_url_to_local
 

@@ -15,7 +15,7 @@ from parity.backends import replacing
 
 @contextmanager
 def answering(loads) -> Iterator[None]:
-    """Within the block `loads` (engine/pretrained.py: Loads) answers what asks for weights that are not there."""
+    """Within the block `loads` (engine/sides/pretrained.py: Loads) answers what asks for weights that are not there."""
     load, state_from = torch.load, torch.hub.load_state_dict_from_url
     fetch, put = torch.hub.download_url_to_file, nn.Module.load_state_dict
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from parity.engine.nodes import OUTSIDE, ROOT
+from parity.engine.values.nodes import OUTSIDE, ROOT
 from parity.mutants import ROOT as FOLDER
 
 CONSTRUCTOR = "__init__"
@@ -52,7 +52,7 @@ class Coverage:
                 if code.co_name == CONSTRUCTOR and made is None and "self" in above.f_locals:
                     made = id(above.f_locals["self"])
                     self.made.setdefault(function, set()).add(made)
-            if code.co_name == "traced" and code.co_filename.endswith("engine/tracer.py"):
+            if code.co_name == "traced" and code.co_filename.endswith("engine/sides/tracer.py"):
                 owner = owner or above.f_locals["name"]
             above = above.f_back
         self.owners.setdefault(function, set()).add(owner or OUTSIDE)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from parity.engine.scratch import discard, scratch
-from parity.engine.transport import pack, unpack
-from parity.engine.verdicts import Status, Verdict, first_divergence
-from parity.engine.workers import FRAMEWORKS, Worker
+from parity.engine.judge.verdicts import Status, Verdict, first_divergence
+from parity.engine.sides.workers import FRAMEWORKS, Worker
+from parity.engine.values.scratch import discard, scratch
+from parity.engine.values.transport import pack, unpack
 from parity.errors import WorkerDied, WorkerError
 from parity.mutants import Fault
 

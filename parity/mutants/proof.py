@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from parity import loading
-from parity.engine import tree
+from parity.engine.values import tree
 from parity.mutants.breeding import Bred, named
 
 CALLS = 16  # that are noted

@@ -17,8 +17,8 @@ from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
 from parity import loading
-from parity.engine.server import serve
-from parity.engine.workers import PASSIVE, Worker
+from parity.engine.sides.server import serve
+from parity.engine.sides.workers import PASSIVE, Worker
 from parity.errors import WorkerDied
 
 ALONE = {  # the last is a flag of Jittor's: its compiling threads are not copied, and it would wait for them for ever

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from door.display import plain
 from door.terminal import Console, Table
-from parity.engine.verdicts import Verdict
+from parity.engine.judge.verdicts import Verdict
 from parity.report.gist import FAIL, Cell
 from parity.report.screen import duration
 from parity.report.terminal import OF_STATUS, block, colours_of

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from parity.engine import gates
+from parity.engine.judge import gates
 from parity.errors import InputError
 
 SCHEMA = "detector-parity/report/1"

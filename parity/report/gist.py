@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from parity.engine import checks
-from parity.engine.verdicts import Status
+from parity.engine.judge import checks
+from parity.engine.judge.verdicts import Status
 
 PASS, FAIL, INCONCLUSIVE, NOT_RUN, KNOWN = (status.value for status in Status)
 STATUSES = (PASS, FAIL, INCONCLUSIVE, NOT_RUN, KNOWN)
@@ -160,7 +160,7 @@ def first_failures(verdicts: Iterable[Mapping]) -> list[dict]:
 
 
 def what_is_wrong(report: Mapping) -> list[Mapping]:
-    """Causes (parity/engine/causes.py), in an old report what fails first in each case."""
+    """Causes (parity/engine/tell/causes.py), in an old report what fails first in each case."""
     return report.get("causes") or first_failures(report["verdicts"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.report.gist import Cell
 from parity.report.screen import duration
 

@@ -14,8 +14,8 @@ from collections import Counter
 import pytest
 
 from door.terminal import Console
-from parity.engine.kernels import Kernels
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.values.kernels import Kernels
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.files import peak_memory
 from parity.report.board import Board

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from parity.atlas.catalogue import ENTRIES
 from parity.atlas.judge import brief, read_record
 from parity.atlas.page import told
-from parity.engine import checks
+from parity.engine.judge import checks
 from parity.pages import render as render_page
 from parity.report import gist
 from parity.report.gist import FAIL, INCONCLUSIVE, KINDS, NAMES, NOT_RUN, PASS, Cell

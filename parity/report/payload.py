@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 
 from door.display import plain
-from parity.engine.causes import shown
-from parity.engine.checks import FORWARD_32, FORWARD_64, NODE_GRADIENTS_64
+from parity.engine.judge.checks import FORWARD_32, FORWARD_64, NODE_GRADIENTS_64
+from parity.engine.tell.causes import shown
 from parity.report.gist import KINDS, STATUSES, kind_of, sides_of
 
 MESSAGE = 300  # characters

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
-from parity.engine.causes import causes_of
-from parity.engine.kernels import Kernels
-from parity.engine.stopwatch import COMPARING
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell.causes import causes_of
+from parity.engine.values.kernels import Kernels
+from parity.engine.values.stopwatch import COMPARING
 from parity.files import peak_memory, replacing, write_json
 from parity.report.changes import SCHEMA
 from parity.report.page import render
@@ -110,7 +110,7 @@ class Report:
         }
 
     def to_dict(self) -> dict:
-        """report.json, and all that the page shows: "causes" is the list that parity/engine/causes.py describes."""
+        """report.json, and all that the page shows: "causes" is the list of parity/engine/tell/causes.py."""
         verdicts = self.known()
         causes = [cause.to_dict() for cause in causes_of(verdicts)]
         more = {"curves": self.curves, "floors": self.floors, "mutants": self.mutants}

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from door.display import plain, shortened
 from door.terminal import Console, Table
-from parity.engine.causes import Cause, told
+from parity.engine.tell.causes import Cause, told
 from parity.report import gist
 from parity.report.gist import FAIL, KINDS, KNOWN, NOT_RUN, STATUSES, Cell
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.engine.workers import Worker, Workers
+from parity.engine.sides.workers import Worker, Workers
 
 
 def ask(workers: Worker | Workers, name: str, *arguments, **options):

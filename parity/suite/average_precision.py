@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from neutral.evaluation import Evaluation
-from parity.engine import gates
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge import gates
+from parity.engine.judge.verdicts import Status, Verdict
 
 
 def compare_ap(case: str, torch: Evaluation, jittor: Evaluation) -> list[Verdict]:

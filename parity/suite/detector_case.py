@@ -11,9 +11,9 @@ from neutral.data import open_dataset
 from neutral.data.batching import Batch, collate
 from neutral.data.transforms import val_transform
 from parity.case import Case
-from parity.engine.examine import Examination
-from parity.engine.floors import FloorsFile, read_floors
-from parity.engine.workers import Workers
+from parity.engine.ask.examine import Examination
+from parity.engine.judge.floors import FloorsFile, read_floors
+from parity.engine.sides.workers import Workers
 from parity.suite.subjects import sides
 
 SHARED = Path(__file__).resolve().parent.parent.parent.parent / "shared" / "data"

@@ -11,13 +11,13 @@ import numpy as np
 from rich.progress import track
 
 from neutral.data.batching import Batch
-from parity.engine import gates
-from parity.engine.environment import describe_machine
-from parity.engine.floors import SCHEMA, read_floors
-from parity.engine.measure import VARIANTS, measure
-from parity.engine.randomness import stream
-from parity.engine.ulps import moved
-from parity.engine.workers import Workers
+from parity.engine.ask.environment import describe_machine
+from parity.engine.ask.measure import VARIANTS, measure
+from parity.engine.judge import gates
+from parity.engine.judge.floors import SCHEMA, read_floors
+from parity.engine.judge.ulps import moved
+from parity.engine.sides.workers import Workers
+from parity.engine.values.randomness import stream
 from parity.files import write_json
 from parity.suite.cases import CASES, FASTER_RCNN
 from parity.suite.detector_case import FLOORS, DetectorCase

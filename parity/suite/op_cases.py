@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from neutral.randomness import stream
-from parity.engine import gates
-from parity.engine.gradients import judge_gradient
-from parity.engine.judging import judge
-from parity.engine.verdicts import Verdict
-from parity.engine.workers import Worker
+from parity.engine.judge import gates
+from parity.engine.judge.gradients import judge_gradient
+from parity.engine.judge.judging import judge
+from parity.engine.judge.verdicts import Verdict
+from parity.engine.sides.workers import Worker
 from parity.errors import WorkerDied, WorkerError
 from parity.suite.arguments import Constant, Plain
 from parity.suite.ask import ask

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from parity.engine.server import Server
-from parity.engine.weights import drawn_weights
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.server import Server
 from parity.loading import resolve
 from parity.suite.requests import implementation, reset, session_of
 

@@ -17,14 +17,14 @@ from neutral.config import to_dict
 from neutral.data.batching import train_order
 from neutral.launchers import launcher_command, launcher_environment
 from neutral.ranks import share
-from parity.engine import gates
-from parity.engine.gradients import semantic_gradient_floor
-from parity.engine.judging import judge, judge_equal, judge_nodes
-from parity.engine.scratch import scratch_folder
-from parity.engine.steps import compare_steps
-from parity.engine.verdicts import Verdict
-from parity.engine.weights import drawn_weights
-from parity.engine.workers import Worker
+from parity.engine.judge import gates
+from parity.engine.judge.gradients import semantic_gradient_floor
+from parity.engine.judge.judging import judge, judge_equal, judge_nodes
+from parity.engine.judge.steps import compare_steps
+from parity.engine.judge.verdicts import Verdict
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.workers import Worker
+from parity.engine.values.scratch import scratch_folder
 from parity.errors import WorkerDied
 from parity.suite.ask import ask
 from parity.suite.detector_case import DetectorCase

@@ -13,10 +13,10 @@ import numpy as np
 
 from neutral.config import to_dict
 from neutral.data.batching import Batch
-from parity.engine.judging import SIDES, judge, judge_equal, only_on_one_side
-from parity.engine.verdicts import Verdict
-from parity.engine.weights import drawn_weights
-from parity.engine.workers import Worker
+from parity.engine.judge.judging import SIDES, judge, judge_equal, only_on_one_side
+from parity.engine.judge.verdicts import Verdict
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.workers import Worker
 from parity.suite.ask import ask
 from parity.suite.detector_case import DetectorCase
 

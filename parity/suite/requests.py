@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from neutral import config as configuration
-from parity.engine.runner import fixed_weighting
-from parity.engine.server import Server
-from parity.engine.weights import drawn_weights
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.runner import fixed_weighting
+from parity.engine.sides.server import Server
 from parity.suite import subjects
 from parity.suite.arguments import Constant, Plain
 

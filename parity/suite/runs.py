@@ -12,13 +12,13 @@ from neutral.errors import InputError
 from neutral.files import replacing
 from neutral.run import read_stream
 from neutral.runlog import RunLog, read_log
-from parity.engine import gates
-from parity.engine.statistics import (
+from parity.engine.judge import gates
+from parity.engine.judge.statistics import (
     judge_seeds,
     permutation_band,
 )
-from parity.engine.verdicts import Status, Verdict
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.workers import FRAMEWORKS
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

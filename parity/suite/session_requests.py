@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.engine.server import Server
-from parity.engine.weights import drawn_weights
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.server import Server
 from parity.suite.requests import build, session_of
 
 RATE, STEPS = 1e-3, 3

@@ -11,13 +11,13 @@ from neutral import parameters
 from neutral.config import Config, OptimiserConfig, to_dict
 from neutral.data.batching import Batch
 from neutral.randomness import stream
-from parity.engine import gates
-from parity.engine.gates import TUBE_COPIES
-from parity.engine.judging import judge_nodes
-from parity.engine.tube import compare_tube
-from parity.engine.ulps import judge_ulps, one_ulp_away
-from parity.engine.verdicts import Verdict
-from parity.engine.workers import FRAMEWORKS, Worker, Workers
+from parity.engine.judge import gates
+from parity.engine.judge.gates import TUBE_COPIES
+from parity.engine.judge.judging import judge_nodes
+from parity.engine.judge.tube import compare_tube
+from parity.engine.judge.ulps import judge_ulps, one_ulp_away
+from parity.engine.judge.verdicts import Verdict
+from parity.engine.sides.workers import FRAMEWORKS, Worker, Workers
 from parity.suite.ask import ask
 
 

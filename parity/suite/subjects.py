@@ -7,7 +7,7 @@ import importlib
 from neutral import config as configuration
 from parity.backends import base
 from parity.case import Side, Subject
-from parity.engine.runner import Runner
+from parity.engine.sides.runner import Runner
 
 WATCHED = ("roi_pool", "max_with_index")  # functions of the implementations' ops that choose
 

@@ -11,7 +11,7 @@ import numpy as np
 from neutral.files import replacing
 from neutral.plots import PANELS, step_losses
 from neutral.runlog import RunLog
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.pages import render
 from parity.report.gist import Answer
 

@@ -9,8 +9,8 @@ from neutral.data import open_dataset
 from neutral.data.batching import val_batches
 from neutral.evaluation import evaluate
 from neutral.weights import initial_weights
-from parity.engine.detections import match_detections
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.judge.detections import match_detections
+from parity.engine.sides.workers import FRAMEWORKS
 from parity.suite.ask import ask
 from parity.suite.average_precision import compare_ap
 from parity.suite.cases import CASES, FASTER_RCNN, FEW_SCENES, OVERFITTED_IMAGES, OVERFITTING

@@ -8,14 +8,14 @@ import pytest
 from neutral.config import preset, to_dict
 from neutral.weights.conversion import convert
 from neutral.weights.stored import in_memory
-from parity.engine import gates
-from parity.engine.examine import RESIDENT
-from parity.engine.judging import judge, judge_equal, relative_l2
-from parity.engine.record import Record
-from parity.engine.scratch import discard, scratch
-from parity.engine.verdicts import Status, Verdict
-from parity.engine.weights import drawn_weights
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.ask.examine import RESIDENT
+from parity.engine.judge import gates
+from parity.engine.judge.judging import judge, judge_equal, relative_l2
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.workers import FRAMEWORKS
+from parity.engine.values.record import Record
+from parity.engine.values.scratch import discard, scratch
 from parity.suite.ask import ask
 from parity.suite.cases import GOLDEN
 from parity.suite.golden import FasterRcnnRecord, GoldenRecord, measured

@@ -15,8 +15,8 @@ from neutral.files import read_json
 from parity.atlas.catalogue import BY_ID
 from parity.atlas.conformance import KNOWN, agrees, by_numpy, known_for, repro, tags, written
 from parity.atlas.judge import PATIENCE
-from parity.engine.verdicts import Status, Verdict
-from parity.engine.workers import FRAMEWORKS, Worker
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.workers import FRAMEWORKS, Worker
 from parity.errors import WorkerDied
 
 CASE = "indexing"

@@ -9,10 +9,10 @@ import pytest
 
 from neutral.randomness import stream
 from parity.case import Case
-from parity.engine import gates
-from parity.engine.judging import judge, judge_equal
-from parity.engine.training import check_steps
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.ask.training import check_steps
+from parity.engine.judge import gates
+from parity.engine.judge.judging import judge, judge_equal
+from parity.engine.sides.workers import FRAMEWORKS
 from parity.suite.arguments import Constant
 from parity.suite.ask import ask
 from parity.suite.cases import EXAMPLE

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from parity.engine.localise import classify, culprits
-from parity.engine.verdicts import Status, Verdict
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.judge.localise import classify, culprits
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.workers import FRAMEWORKS
 from parity.suite.cases import CASES, FASTER_RCNN
 
 # two faults forward, one in the backward pass only

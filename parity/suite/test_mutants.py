@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.mutants.kill import Hunt
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
 from parity.suite.mutants.probes import PROBES, false_alarms

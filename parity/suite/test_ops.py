@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity.engine import gates
-from parity.engine.gradients import judge_gradient
-from parity.engine.less_precise import judge_precision
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.judge import gates
+from parity.engine.judge.gradients import judge_gradient
+from parity.engine.judge.less_precise import judge_precision
+from parity.engine.sides.workers import FRAMEWORKS
 from parity.errors import WorkerError
 from parity.suite.ask import ask
 from parity.suite.op_cases import NOT_BY_VALUE, OP_CASES, Plain, collect_ops, compare_ops_64, pad

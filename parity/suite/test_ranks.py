@@ -9,8 +9,8 @@ import pytest
 
 from neutral.errors import InputError
 from neutral.launchers import check_launcher
-from parity.engine.verdicts import Status, Verdict, first_divergence
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.judge.verdicts import Status, Verdict, first_divergence
+from parity.engine.sides.workers import FRAMEWORKS
 from parity.suite.cases import RANKED
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
 from parity.suite.rank import SOUND

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.sides.workers import FRAMEWORKS
 from parity.suite.cases import CASES, FASTER_RCNN
 from parity.suite.regrets import collect_regrets, compare_regrets
 

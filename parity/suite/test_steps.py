@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from neutral.config import with_overrides
-from parity.engine.steps import compare_steps
-from parity.engine.weights import drawn_weights
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.judge.steps import compare_steps
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.workers import FRAMEWORKS
 from parity.suite.cases import STEPPING
 from parity.suite.stepping import (
     OPTIMISERS,

@@ -17,9 +17,9 @@ from neutral.data.coco import Target
 from neutral.randomness import stream
 from neutral.weights.plan import Conversion
 from neutral.weights.rules import Source
-from parity.engine.semantic import compare_semantics
-from parity.engine.verdicts import Verdict
-from parity.engine.workers import Workers
+from parity.engine.judge.semantic import compare_semantics
+from parity.engine.judge.verdicts import Verdict
+from parity.engine.sides.workers import Workers
 from parity.suite.ask import ask
 
 SIZE = (64, 96)  # height and width of the images

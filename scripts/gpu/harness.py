@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from neutral.config import to_dict
-from parity.engine import gates
-from parity.engine.environment import describe_machine, examine_environment
-from parity.engine.gradients import judge_gradient
-from parity.engine.judging import judge
-from parity.engine.kernels import Kernels
-from parity.engine.less_precise import judge_precision
-from parity.engine.steps import compare_steps
-from parity.engine.verdicts import Status
-from parity.engine.weights import drawn_weights
-from parity.engine.workers import FRAMEWORKS, Worker, Workers
+from parity.engine.ask.environment import describe_machine, examine_environment
+from parity.engine.judge import gates
+from parity.engine.judge.gradients import judge_gradient
+from parity.engine.judge.judging import judge
+from parity.engine.judge.less_precise import judge_precision
+from parity.engine.judge.steps import compare_steps
+from parity.engine.judge.verdicts import Status
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.workers import FRAMEWORKS, Worker, Workers
+from parity.engine.values.kernels import Kernels
 from parity.errors import WorkerDied, WorkerError
 from parity.mutants.kill import Hunt
 from parity.suite.ask import ask

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from neutral.config import to_dict
-from parity.engine.weights import drawn_weights
-from parity.engine.workers import Worker
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.workers import Worker
 from parity.suite.ask import ask
 from parity.suite.cases import STEPPING
 from parity.suite.detector_case import DetectorCase, sizes

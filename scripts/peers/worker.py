@@ -24,8 +24,8 @@ from neutral.data.batching import Batch
 from neutral.weights import load_file
 from neutral.weights.plan import exported
 from neutral.weights.recognising import named_source
-from parity.engine.server import serve
-from parity.engine.workers import Worker
+from parity.engine.sides.server import serve
+from parity.engine.sides.workers import Worker
 from parity.files import peak_memory
 from scripts.peers import SYSTEMS
 

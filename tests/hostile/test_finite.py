@@ -15,7 +15,7 @@ from neutral.files import write_json
 from neutral.runlog import append_lines, read_log
 from neutral.weights import initial_weights, load_weights, save_weights
 from neutral.weights.layout import canonical_shapes
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.report.report import Report
 from tests.commands import TINY
 from tests.hostile.asking import exit_of, refused

@@ -15,15 +15,15 @@ from neutral.config import preset, with_overrides
 from neutral.data.scenes import ensure_scenes
 from neutral.files import clear_once, write_json
 from neutral.locks import clear_unfinished, unfinished
-from parity.engine import scratch as scratches
-from parity.engine.scratch import scratch, scratch_folder
+from parity.engine.values import scratch as scratches
+from parity.engine.values.scratch import scratch, scratch_folder
 from tests.commands import ROOT
 from tests.hostile.small import wait_for
 
 HOLDER = """
 import sys, time
 from neutral.processes import end_politely
-from parity.engine.scratch import scratch, discard_all
+from parity.engine.values.scratch import scratch, discard_all
 end_politely()
 folder = scratch("test")
 (folder / "content").write_text("1")

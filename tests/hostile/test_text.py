@@ -19,7 +19,7 @@ from neutral.pictures import Mark, beside, draw
 from neutral.runlog import append_lines, write_csv
 from neutral.score_charts import class_bars, precision_recall
 from neutral.weights import save_weights
-from parity.engine.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.report.report import Report
 from parity.report.screen import Screen
 from parity.suite.summary import Section, write_summary

@@ -14,7 +14,7 @@ import pytest
 from neutral.errors import InputError
 from neutral.weights import archives
 from neutral.weights.readers import read_checkpoint
-from parity.engine.record import SCHEMA, Record, write_record
+from parity.engine.values.record import SCHEMA, Record, write_record
 from tests.hostile.asking import refused
 from tests.weight_files import LAYOUTS, write_file
 

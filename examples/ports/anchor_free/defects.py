@@ -1,7 +1,7 @@
 """What ports of anchor-free detectors get wrong."""
 
 from examples.ports.defect import Defect
-from parity.engine import kinds
+from parity.engine.judge import kinds
 
 ROOT = "(model)"
 OTHER = (kinds.FORMULA, kinds.BRANCH)

@@ -1,7 +1,7 @@
 """What ports of classifiers and of their training get wrong."""
 
 from examples.ports.defect import Defect
-from parity.engine import kinds
+from parity.engine.judge import kinds
 
 TRAINING = {"case": "training", "checks": ("steps",)}
 

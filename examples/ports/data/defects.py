@@ -1,7 +1,7 @@
 """What ports of data pipelines get wrong."""
 
 from examples.ports.defect import Defect
-from parity.engine import kinds
+from parity.engine.judge import kinds
 
 DEFECTS = [
     Defect(

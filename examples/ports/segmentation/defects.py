@@ -1,7 +1,7 @@
 """What ports of segmentation nets get wrong."""
 
 from examples.ports.defect import Defect
-from parity.engine import kinds
+from parity.engine.judge import kinds
 
 LOCATED = (kinds.FORMULA, kinds.BRANCH)
 

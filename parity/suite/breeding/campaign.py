@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from neutral.files import read_json, write_json
-from parity.engine.causes import causes_of
-from parity.engine.verdicts import first_divergence
-from parity.engine.workers import FRAMEWORKS, Worker
+from parity.engine.judge.verdicts import first_divergence
+from parity.engine.sides.workers import FRAMEWORKS, Worker
+from parity.engine.tell.causes import causes_of
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.mutants import ROOT
 from parity.mutants.breeding import PLANTING, TOGETHER, Bred, bred, draw

@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from neutral.config import to_dict
-from parity.engine.crashes import fine_calls, inherited_crashes, judge_crashes, unfinished
-from parity.engine.known import with_known
-from parity.engine.localise import compare_local_64
-from parity.engine.record import Record
-from parity.engine.scratch import discard, scratch
-from parity.engine.semantic import compare_backward_64, compare_forward_64
-from parity.engine.transport import pack, unpack
-from parity.engine.verdicts import Status, Verdict
-from parity.engine.weights import compare_names, compare_weights, drawn_weights
-from parity.engine.workers import FRAMEWORKS, Worker
+from parity.engine.judge.crashes import fine_calls, inherited_crashes, judge_crashes, unfinished
+from parity.engine.judge.localise import compare_local_64
+from parity.engine.judge.semantic import compare_backward_64, compare_forward_64
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.weights import compare_names, compare_weights, drawn_weights
+from parity.engine.sides.workers import FRAMEWORKS, Worker
+from parity.engine.tell.known import with_known
+from parity.engine.values.record import Record
+from parity.engine.values.scratch import discard, scratch
+from parity.engine.values.transport import pack, unpack
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.mutants.kill import Probe
 from parity.mutants.warm import Warm

@@ -16,10 +16,12 @@ from parity.suite.breeding.verdict import reason_for
 SIDE = "harness"
 COUNT = 60
 ENGINE = (
-    *("aligned", "arrays", "blame", "causes", "choices", "crashes", "detections", "floors"),
-    *("gradients", "initial", "judging", "known", "ledger", "less_precise", "norms", "oracle"),
-    *("outcomes", "precision", "rounding", "semantic", "statistics", "steps", "tube", "ulps"),
-    "verdicts",
+    *("ask/initial", "judge/blame", "judge/crashes", "judge/detections", "judge/floors"),
+    *("judge/gradients", "judge/judging", "judge/ledger", "judge/less_precise"),
+    *("judge/norms", "judge/oracle", "judge/outcomes", "judge/precision"),
+    *("judge/rounding", "judge/semantic", "judge/statistics", "judge/steps"),
+    *("judge/tube", "judge/ulps", "judge/verdicts", "sides/choices", "tell/causes"),
+    *("tell/known", "values/aligned", "values/arrays"),
 )
 FILES = (
     *(f"parity/engine/{name}.py" for name in ENGINE),

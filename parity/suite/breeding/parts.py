@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 
-from parity.engine.workers import FRAMEWORKS
+from parity.engine.sides.workers import FRAMEWORKS
 from parity.mutants.breeding import Bred
 from parity.suite.breeding import again, judges, together, variations
 from parity.suite.breeding.campaign import Campaign, drawn

@@ -11,10 +11,10 @@ from functools import partial
 import numpy as np
 
 from neutral.config import to_dict, with_overrides
-from parity.engine.judging import judge, judge_nodes
-from parity.engine.verdicts import Verdict
-from parity.engine.weights import drawn_weights
-from parity.engine.workers import Worker
+from parity.engine.judge.judging import judge, judge_nodes
+from parity.engine.judge.verdicts import Verdict
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.workers import Worker
 from parity.mutants.kill import Probe
 from parity.suite.ask import ask
 from parity.suite.breeding.checks import Check, Examined, Probed, Regrets

@@ -10,9 +10,9 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from parity.engine.causes import Cause
-from parity.engine.checks import BEHIND
-from parity.engine.nodes import OUTSIDE, ROOT
+from parity.engine.judge.checks import BEHIND
+from parity.engine.tell.causes import Cause
+from parity.engine.values.nodes import OUTSIDE, ROOT
 from parity.mutants.breeding import Bred, parsed
 
 # of what is made outside of modules: a function below {side}_impl or in neutral, or a file, and places in reports

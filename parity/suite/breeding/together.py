@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Iterable
 
-from parity.engine.causes import causes_of
+from parity.engine.tell.causes import causes_of
 from parity.mutants.breeding import TOGETHER, Bred, named
 from parity.suite.breeding.campaign import Campaign
 from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from parity.engine.causes import causes_of
-from parity.engine.verdicts import first_divergence
-from parity.engine.weights import drawn_weights
-from parity.engine.workers import Worker
+from parity.engine.judge.verdicts import first_divergence
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.workers import Worker
+from parity.engine.tell.causes import causes_of
 from parity.mutants.breeding import Bred, bred, draw
 from parity.mutants.sound import SOUND
 from parity.suite.breeding.campaign import Campaign, files

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from neutral.config import Config, to_dict, with_overrides
-from parity.engine.judging import judge_equal, judge_nodes
-from parity.engine.semantic import compare_semantics
-from parity.engine.steps import compare_steps
-from parity.engine.verdicts import Status, Verdict
-from parity.engine.weights import compare_names, compare_weights, drawn_weights
-from parity.engine.workers import Worker
+from parity.engine.judge.judging import judge_equal, judge_nodes
+from parity.engine.judge.semantic import compare_semantics
+from parity.engine.judge.steps import compare_steps
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.weights import compare_names, compare_weights, drawn_weights
+from parity.engine.sides.workers import Worker
 from parity.errors import InputError
 from parity.mutants.kill import Probe
 from parity.suite.ask import ask

@@ -1,0 +1,91 @@
+"""All that `parity run` asks of a pair, one part after the other, within a time limit.
+
+Read result.py (examine), probing.py and training.py for its parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from parity.case import Case
+from parity.engine.ask.data import check_data
+from parity.engine.ask.environment import examine_environment
+from parity.engine.ask.initial import check_initial
+from parity.engine.ask.probing import check_branches
+from parity.engine.ask.result import Result, examine, workers_of
+from parity.engine.ask.training import check_steps
+from parity.engine.judge import kinds
+from parity.engine.judge.checks import NOT_LOOKED_INTO
+from parity.engine.judge.floors import Floors
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.workers import Workers
+from parity.errors import OutOfTime
+
+QUICK = ("float64 of the candidate", "other branches", "training steps")  # what quick leaves out
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """steps: of training, 0 for none; branches: values that reach other branches; quick: float32 against the float64
+    reference and nothing else; limit: seconds for everything, None for as long as it takes."""
+
+    device: str = "cpu"
+    steps: int = 8
+    branches: bool = True
+    quick: bool = False
+    limit: float | None = None
+
+
+def examine_all(
+    case: Case, wanted: Wanted, floors: Floors | None, scripts: Path, told: Callable
+) -> Result:
+    """Every verdict; told(stage, verdicts) hears of each part. What was not done in time is NOT_RUN."""
+    verdicts: list[Verdict] = []
+    environment: dict = {}
+    left_out, why = QUICK if wanted.quick else (), "left out by --quick"
+    case = replace(case, float64=False) if wanted.quick else case
+    with workers_of(case, None, wanted.device) as workers:
+        if wanted.limit:
+            workers.limit(wanted.limit)
+        try:
+            environment, verdicts = examine_environment(workers)
+            if any(v.status is Status.FAIL for v in verdicts):
+                pass
+            elif case.inputs is None:
+                left_out = ()
+                verdicts += check_data(case, workers, device=wanted.device).verdicts
+                told("data", verdicts)
+            else:
+                first = check_initial(case, workers, device=wanted.device).verdicts
+                told("what constructors leave", first)
+                verdicts += first
+                if any(v.kind == kinds.CRASH and v.node == "build" for v in first):
+                    left_out, why = ("(all)",), "a side cannot be built"
+                else:
+                    found = examine(case, workers, floors=floors, scripts=scripts, told=told)
+                    verdicts += found.verdicts
+                    verdicts += _more(case, workers, wanted, told)
+        except OutOfTime as error:
+            verdicts.append(_not_run(case, "(all)", str(error)))
+    verdicts += [_not_run(case, part, why) for part in left_out]
+    return Result(verdicts, environment)
+
+
+def _not_run(case: Case, part: str, why: str) -> Verdict:
+    return Verdict(case.name, NOT_LOOKED_INTO, part, Status.NOT_RUN, message=why)
+
+
+def _more(case: Case, workers: Workers, wanted: Wanted, told: Callable) -> list[Verdict]:
+    """What there is beside the examination: data, other branches, training steps."""
+    found = check_data(case, workers, needed=False).verdicts
+    if found:
+        told("data", found)
+    if wanted.quick:
+        return found
+    if wanted.branches:
+        found += check_branches(case, workers, told=told).verdicts
+    if wanted.steps:
+        found += check_steps(case, workers, steps=wanted.steps).verdicts
+    return found

@@ -1,0 +1,233 @@
+"""What a user's own training is made of, one part at a time: steps, optimiser, schedule, data, post-processing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from parity.case import Case
+from parity.engine.ask.examine import Examination
+from parity.engine.ask.result import Result, workers_of
+from parity.engine.judge import gates, kinds
+from parity.engine.judge.crashes import unfinished
+from parity.engine.judge.detections import compare_detections
+from parity.engine.judge.steps import compare_steps
+from parity.engine.judge.tube import compare_tube
+from parity.engine.judge.ulps import one_ulp_away
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.workers import Workers
+from parity.engine.tell.own_steps import OwnSteps
+from parity.engine.values import tree
+from parity.engine.values.parts import cut
+from parity.engine.values.randomness import stream
+from parity.errors import WorkerDied, WorkerError
+
+HERE = "parity.engine.ask.training"
+WATCH = "parity.engine.sides.observing"
+
+
+def prepared(
+    case: Case, workers: Workers | None, device: str, ask: Callable, dtype: str, what: str = ""
+) -> Result:
+    """Both sides built and loaded in `dtype`, then ask(examination, workers) -> verdicts; a failing worker is one,
+    and what the time limit ends is not run: `what`."""
+    with workers_of(case, workers, device) as used, Examination(case, used) as examination:
+        try:
+            examination.first_build()
+            examination.prepare(case.labels, dtype)
+            return Result(ask(examination, used))
+        except (WorkerDied, WorkerError) as error:
+            return Result(unfinished(case.name, error, [what or "run"], case.labels[0]))
+
+
+def check_steps(
+    case: Case, workers: Workers | None = None, *, steps: int = 8, device: str = "cpu"
+) -> Result:
+    """Coupled float64 training steps of both sides from the same weights, on the case's batches or its inputs, over
+    and over. Subjects whose train_step takes the model (model, batch, step) are looked at after every step, and
+    nothing sets their modes (own_steps.py)."""
+
+    def ask(examination: Examination, used: Workers) -> list[Verdict]:
+        sides = case.labels
+        if all(used.run(f"{WATCH}:has_own_step", sides=sides).values()):
+            return own_steps(case, used, steps, device)
+        names = used.both("trained_names", sides=sides)
+        batches = [examination.inputs] * steps
+        found = used.both("train_steps", batches, examination.targets, sides=sides)
+        answers = ((examination.weights, names[side], *found[side]) for side in sides)
+        return compare_steps(f"{case.name}: training steps", *answers, sides)
+
+    return prepared(case, workers, device, ask, "float64", "training steps")
+
+
+def own_steps(case: Case, workers: Workers, steps: int, device: str) -> list[Verdict]:
+    """Both users' own steps side by side; a side that raises is a verdict, and what was found before is kept."""
+    found: list[Verdict] = []
+
+    def ask(examination: Examination, used: Workers) -> list[Verdict]:
+        sides, batches = case.labels, list(case.made_batches() or [])
+        judged = OwnSteps(case.name, examination.weights, sides, case.float64)
+        for step in range(steps):
+            batch = batches[step % len(batches)] if batches else examination.inputs
+            try:
+                answers = used.run(f"{WATCH}:one_step", batch, step, sides=sides)
+            except WorkerError as error:
+                found.append(crashed(judged.case, f"step{step}", error))
+                return [*found, *judged.conclude(step)]
+            found.extend(judged.judge(step, [answers[side] for side in sides]))
+        return [*found, *judged.conclude(steps)]
+
+    dtype = "float64" if case.float64 else "float32"
+    result = prepared(replace(case, training=None), workers, device, ask, dtype)
+    lost = [v for v in found if v not in result.verdicts]
+    return lost + result.verdicts
+
+
+def crashed(case: str, node: str, error: WorkerError) -> Verdict:
+    last = "\n".join(error.details.strip().splitlines()[-6:])
+    verdict = Verdict(case, "worker", node, Status.FAIL, message=f"{error}\n{last}")
+    return verdict.but(kind=kinds.CRASH)
+
+
+def check_tube(
+    case: Case, workers: Workers | None = None, *, steps: int = 12, device: str = "cpu"
+) -> Result:
+    """Float32 training steps of the candidate against copies of the reference one unit in the last place away."""
+
+    def ask(examination: Examination, used: Workers) -> list[Verdict]:
+        first, second = case.labels
+        batches, start = [examination.inputs] * steps, examination.weights
+
+        def run(label: str, weights) -> tuple:
+            used[label].call("load", weights, strict=False)
+            return used[label].call("train_steps", batches, examination.targets)
+
+        names = used[first].call("trained_names")
+        base, other = run(first, start), run(second, start)
+        copies = [run(first, one_ulp_away(start, k)) for k in range(gates.TUBE_COPIES)]
+        name = f"{case.name}: {steps} float32 steps"
+        return compare_tube(name, start, names, base, copies, other, second)
+
+    return prepared(case, workers, device, ask, "float32")
+
+
+def check_optimiser(
+    case: Case, workers: Workers | None = None, *, steps: int = 6, device: str = "cpu"
+) -> Result:
+    """The subjects' own optimisers and schedules, in float64, given the same gradients: what every parameter moved.
+
+    Gradients are drawn by name and step: of ordinary size, some a millionth of that.
+    """
+
+    def ask(examination: Examination, used: Workers) -> list[Verdict]:
+        sides = case.labels
+        names = used.both("trained_names", sides=sides)
+        states = used.run(f"{HERE}:inject", steps, case.seed, sides=sides)
+        answers = ((examination.weights, names[s], [], states[s]) for s in sides)
+        return compare_steps(f"{case.name}: optimiser", *answers, sides)
+
+    return prepared(case, workers, device, ask, "float64")
+
+
+def inject(server, steps: int, seed: int) -> dict[str, np.ndarray]:
+    """In a worker: steps of the optimiser with drawn gradients, by a loss that has exactly these; the state after."""
+    runner, backend = server.runner, server.backend
+    trained = {name: runner.tensors[name] for name in runner.trained}
+    if runner.subject.optimiser is None:
+        raise ValueError("the subject has no optimiser: give Subject(optimiser=...)")
+    optimiser = runner.subject.optimiser(trained)
+    for step in range(steps):
+        if runner.subject.schedule is not None:
+            runner.subject.schedule(optimiser, step)
+        total, shapes, wholes = None, runner.shapes(), runner.trained_names()
+        drawn = {
+            name: stream(seed, "injected", step, name).standard_normal(shapes[name])
+            * (1e-6 if k % 5 == 4 else 1.0)
+            for k, name in enumerate(sorted(wholes))
+        }
+        drawn = cut(drawn, runner.wholes, runner.held_shapes())
+        for name, tensor in sorted(trained.items()):
+            layout, gradient = runner.layout_of(name), drawn[name]
+            gradient = gradient if layout is None else layout.to_own(gradient)
+            part = (tensor * backend.array(np.ascontiguousarray(gradient), like=tensor)).sum()
+            total = part if total is None else total + part
+        backend.step(optimiser, total)
+    return runner.state()
+
+
+def check_schedule(
+    case: Case, workers: Workers | None = None, *, steps: int = 100, device: str = "cpu"
+) -> Result:
+    """The learning rate of every group before each step."""
+
+    def ask(examination: Examination, used: Workers) -> list[Verdict]:
+        sides, name = case.labels, f"{case.name}: schedule"
+        found = used.run(f"{HERE}:rates", steps, sides=sides)
+        verdicts = []
+        for step, (a, b) in enumerate(zip(*(found[side] for side in sides), strict=True)):
+            if len(a) != len(b):
+                message = f"{len(a)} groups in {sides[0]}, {len(b)} in {sides[1]}"
+                return [Verdict(name, "groups", f"step{step}", Status.FAIL, message=message)]
+            for group, (x, y) in enumerate(zip(a, b, strict=True)):
+                apart = abs(x - y) / max(abs(x), np.finfo(float).tiny)
+                status = Status.PASS if apart <= gates.SEMANTIC_FORWARD else Status.FAIL
+                message = "" if status is Status.PASS else f"{sides[0]} {x:g}, {sides[1]} {y:g}"
+                node = f"step{step}/group{group}"
+                limit = gates.SEMANTIC_FORWARD
+                verdicts.append(Verdict(name, "learning rate", node, status, apart, limit, message))
+        return verdicts
+
+    return prepared(case, workers, device, ask, "float64")
+
+
+def rates(server, steps: int) -> list[list[float]]:
+    """In a worker: the learning rates by group before each step."""
+    runner = server.runner
+    if runner.subject.optimiser is None:
+        raise ValueError("the subject has no optimiser: give Subject(optimiser=...)")
+    optimiser, found = runner.subject.optimiser(dict(runner.tensors)), []
+    for step in range(steps):
+        if runner.subject.schedule is not None:
+            runner.subject.schedule(optimiser, step)
+        groups = optimiser.param_groups
+        found.append([float(g.get("lr", getattr(optimiser, "lr", np.nan))) for g in groups])
+    return found
+
+
+def check_postprocess(
+    case: Case, workers: Workers | None = None, *, outputs=None, device: str = "cpu"
+) -> Result:
+    """Both sides' post-processing of the same outputs, in float64: those given, or the reference's own."""
+
+    def ask(examination: Examination, used: Workers) -> list[Verdict]:
+        first, name = case.labels[0], f"{case.name}: post-processing"
+        given = outputs
+        if given is None:
+            given = used[first].run(f"{HERE}:own_outputs", examination.inputs)
+        found = used.run(f"{HERE}:postprocessed", given, examination.inputs, sides=case.labels)
+        answers = (found[side] for side in case.labels)
+        check = "the same outputs"
+        return compare_detections(name, check, *answers, gates.SEMANTIC_FORWARD, case.labels)
+
+    return prepared(case, workers, device, ask, "float64")
+
+
+def own_outputs(server, inputs):
+    """In a worker: what forward gives, as arrays."""
+    runner = server.runner
+    return runner.as_arrays(runner.forward(runner.prepare(inputs), runner.plain_run()))
+
+
+def postprocessed(server, outputs, inputs):
+    """In a worker: what the subject's post-processing makes of these outputs, as arrays."""
+    runner = server.runner
+    if runner.subject.postprocess is None:
+        raise ValueError("the subject has no post-processing: give Subject(postprocess=...)")
+    given = tree.replaced(
+        outputs,
+        lambda x: isinstance(x, np.ndarray),
+        lambda _, x: server.backend.array(x.astype(runner.dtype) if x.dtype.kind == "f" else x),
+    )
+    return runner.as_arrays(runner.subject.postprocess(given, inputs, runner.plain_run()))

@@ -1,0 +1,181 @@
+"""What a side that raised leaves: one FAIL that names the side, the place and the traceback; what it did not reach is
+counted, and everything else is compared all the same.
+
+In a free run a crash ends the run. In a forced run what the module would have returned is known from the reference:
+the run goes on with that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from parity.engine.judge import kinds
+from parity.engine.judge.checks import (
+    BEHIND,
+    FORWARD_32,
+    FORWARD_64,
+    LOCAL_FORWARD_32,
+    LOCAL_FORWARD_64,
+    LOCAL_GRADIENTS_32,
+    LOCAL_GRADIENTS_64,
+    NOT_LOOKED_INTO,
+)
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.values import places
+from parity.engine.values.nodes import OUTSIDE, ROOT, call_of, module_of
+from parity.errors import InputError, OutOfTime, WorkerError
+
+CHECK, HARNESS = "worker", "parity"
+FORWARD = (FORWARD_64, FORWARD_32, LOCAL_FORWARD_64, LOCAL_FORWARD_32)
+# as judging.py tells what the next computation may raise for
+BROKEN = re.compile(r"(NaN|[+-]inf) at \d+ places on one side only|shapes differ: ")
+LINES = 8  # of a traceback
+MISFIT = "misfit"  # of what is noted: which value of another shape had been forced in
+
+
+def describe(error: BaseException) -> dict[str, str]:
+    """What a trace keeps of an exception; of its traceback the user's own frames."""
+    return {
+        "error": f"{type(error).__name__}: {error}".strip().split("\n")[0][:400],
+        "code": places.of_error(error),
+        "traceback": "\n".join(places.own_frames(error)[-LINES:]),
+    }
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the harness itself refuses what it was given; that an InputError of the user's own code is a crash."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    name = innermost.tb_frame.f_globals.get("__name__", "") if innermost is not None else HARNESS
+    return isinstance(error, InputError) and name.partition(".")[0] == HARNESS
+
+
+def judge_crashes(
+    case: str, traces: Mapping[str, Mapping], verdicts: list[Verdict], told: set, names: str = ""
+) -> list[Verdict]:
+    """The verdicts of traces by side, those that only say that a side did not get there replaced by the crash.
+
+    told: crashes that were told before, (side, call, error).
+    """
+    crashed = {side: t.get("crashes", {}) for side, t in traces.items() if t.get("crashes")}
+    if not crashed:
+        return verdicts
+    looked = [returned_less(v, {s: traces[s] for s in crashed}) for v in verdicts]
+    less = {v.guilty for v in looked if v.kind == kinds.LESS}
+    if any(v.check in FORWARD and BROKEN.match(v.message) for v in looked):
+        less |= set(crashed)
+    is_behind = behind(crashed)
+    kept = [v for v in looked if not is_behind(v)]
+    found = []
+    for side, crashes in crashed.items():
+        for call, what in crashes.items():
+            key = (side, call, what["error"])
+            if key in told:
+                continue
+            told.add(key)
+            if MISFIT in what:
+                found.append(follows(case, side, call, what))
+                continue
+            verdict = raised(case, side, call, what, is_first=side != list(traces)[-1])
+            found.append(verdict.but(check=BEHIND) if side in less else verdict)
+    if len(kept) < len(verdicts):
+        count = len(verdicts) - len(kept)
+        message = f"{count} values were not reached behind what raised: not compared"
+        found.append(Verdict(case, CHECK, names or "(behind)", Status.NOT_RUN, message=message))
+    return [*found, *kept]
+
+
+def raised(case: str, side: str, call: str, what: Mapping, is_first: bool) -> Verdict:
+    """Of what raised by its own fault, with the traceback and the line of the side's code."""
+    return Verdict(
+        *(case, CHECK, call, Status.FAIL),
+        message=f"{side} raised {what['error']}\n{what['traceback']}",
+        owner=call_of(call).partition("#")[0],
+        guilty=side,
+        kind=kinds.CRASH,
+        code=(what["code"], "") if is_first else ("", what["code"]),
+    )
+
+
+def behind(crashed: Mapping[str, Mapping]) -> Callable[[Verdict], bool]:
+    """Whether a verdict only says that a side did not get there; crashed: by side, crashes by call."""
+    lost = tuple(f"{side} has not" for side in crashed)
+    calls = [(call, what) for known in crashed.values() for call, what in known.items()]
+    inside = {call_of(call).partition("#")[0]: MISFIT in what for call, what in calls}
+
+    def is_behind(v: Verdict) -> bool:
+        missing = v.kind == kinds.MISSING and v.message.endswith(lost)
+        own = any(
+            (v.owner == name or v.owner.startswith(f"{name}."))
+            # the value that did not fit may be one of these
+            and (not misfit or v.check in (LOCAL_GRADIENTS_64, LOCAL_GRADIENTS_32))
+            for name, misfit in inside.items()
+        )
+        return missing or (own and v.status is Status.FAIL)
+
+    return is_behind
+
+
+def returned(trace: Mapping) -> set[str]:
+    """Calls that did not raise, nor hold what raised."""
+    homes = {module_of(c) for c in trace.get("crashes", {}) if not c.startswith(OUTSIDE)}
+    around = {home for name in homes for home in (ROOT, *holders(name))}
+    return {call for call in fine_calls(trace) if module_of(call) not in around}
+
+
+def holders(name: str) -> list[str]:
+    """ "a.b.c" -> "a", "a.b", "a.b.c"."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+
+
+def returned_less(verdict: Verdict, traces: Mapping[str, Mapping]) -> Verdict:
+    """The same; of a value that a call lacks which did return on a side that raised, before or behind it, that the
+    call gives less: what raised may follow from that."""
+    if verdict.kind != kinds.MISSING or verdict.check not in FORWARD or "/in" in verdict.node:
+        return verdict
+    call, owner = call_of(verdict.node), module_of(verdict.node)
+    for side, trace in traces.items():
+        if verdict.message.endswith(f"{side} has not") and call in returned(trace):
+            message = f"{verdict.message}, though the call returned"
+            return verdict.but(kind=kinds.LESS, owner=owner, guilty=side, message=message)
+    return verdict
+
+
+def follows(case: str, side: str, call: str, what: Mapping) -> Verdict:
+    """Of what raised for a value of another shape that was forced in: no mistake of its own, that shape is one."""
+    message = f"{side} raised {what['error']}, given the reference's {what[MISFIT]} computed"
+    return Verdict(case, CHECK, call, Status.NOT_RUN, message=message)
+
+
+def fine_calls(trace: Mapping) -> set[str]:
+    """Calls of a forced run that did not raise, the losses among them."""
+    raised = trace.get("crashes", {})
+    losses = {f"{OUTSIDE} losses"} if trace.get("losses") else set()
+    return (set(trace.get("called", ())) | losses) - set(raised)
+
+
+def inherited_crashes(verdicts: list[Verdict], fine: Mapping[str, set[str]]) -> list[Verdict]:
+    """The same verdicts; what raised in a whole run alone, and not for the reference's values, follows from what
+    differs before it. fine: by side, the calls of forced runs that did not raise."""
+    text = "given the reference's values it does not raise: it follows from what differs before"
+    return [
+        v.but(check=BEHIND, message=f"{v.message}\n{text}")
+        if v.check == CHECK and v.kind == kinds.CRASH and v.node in fine.get(v.guilty, ())
+        else v
+        for v in verdicts
+    ]
+
+
+def unfinished(case: str, error: Exception, left: list[str], first: str = "") -> list[Verdict]:
+    """A worker's failure; where the time limit stopped it, the stages `left`, which are not run. first: the reference's
+    label."""
+    if isinstance(error, OutOfTime):
+        message = str(error)
+        return [Verdict(case, NOT_LOOKED_INTO, n, Status.NOT_RUN, message=message) for n in left]
+    if isinstance(error, WorkerError) and error.told:
+        return [raised(case, error.side, error.node, error.told, error.side == first)]
+    node = getattr(error, "node", "run")
+    return [Verdict(case, CHECK, node, Status.FAIL, message=str(error))]

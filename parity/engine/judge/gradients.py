@@ -1,0 +1,44 @@
+"""How gradients are judged: what neither side has agrees, and what is small beside the whole counts little."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from parity.engine.judge import gates
+from parity.engine.judge.judging import judge
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.values.arrays import Selection, is_zero, norm
+
+NO_GRADIENT = "no gradient on either side"
+
+
+def absent_if_zero(gradients: Mapping) -> Selection:
+    """No gradient is None in PyTorch and zeros in Jittor: both become None, so that names can be compared."""
+    return Selection(gradients, convert=lambda g: None if g is None or is_zero(g) else g)
+
+
+def nothing_on_either_side(case: str, check: str, node: str, limit: float) -> Verdict:
+    return Verdict(case, check, node, Status.PASS, 0.0, limit, NO_GRADIENT)
+
+
+def judge_gradient(
+    case: str, check: str, node: str, a, b, limit: float, floor: float = 0.0
+) -> Verdict:
+    """As `judge`, but absent on both sides is agreement."""
+    if a is None and b is None:
+        return nothing_on_either_side(case, check, node, limit)
+    return judge(case, check, node, a, b, limit, floor)
+
+
+def total_norm(gradients: Mapping) -> float:
+    return math.sqrt(sum(norm(g) ** 2 for g in gradients.values() if g is not None))
+
+
+def semantic_gradient_floor(gradients: Mapping) -> float:
+    """Added to |b|, it makes one float64 epsilon of the total norm count as no difference."""
+    return gates.EPS64 / gates.SEMANTIC_GRADIENT * total_norm(gradients)
+
+
+def precision_gradient_floor(gradients: Mapping) -> float:
+    return gates.U32 / gates.GRADIENT_FLOOR * total_norm(gradients)

@@ -1,0 +1,49 @@
+"""Optimisers and training steps: alike to the last place, alike over many steps, alike within the noise.
+
+Three questions. Does one step of the optimiser do the same, from the same state, with the same gradients
+(in units in the last place)? Do twenty whole steps in float64 end at the same weights? And do float32
+steps, which any two correct programs part in, part no further than PyTorch does from itself when its
+weights start one unit in the last place away?
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity.engine.judge import checks, gates
+from parity.engine.judge.gradients import total_norm
+from parity.engine.judge.judging import SIDES, judge, judge_nodes
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.weights import compare_names
+
+
+def compare_steps(
+    case: str, reference: tuple, candidate: tuple, sides: tuple[str, str] = SIDES
+) -> list[Verdict]:
+    """Coupled float64 training steps: (weights at the start, trained names, losses per step, state at the end)."""
+    weights, names, losses, state = reference
+    _, names_too, losses_too, state_too = candidate
+    verdicts = [compare_names(case, names, names_too, sides)]
+    if not names and not names_too and not any(losses) and not any(losses_too):
+        message = "nothing is trained, and no loss comes out"
+        return [*verdicts, Verdict(case, "steps", "(all)", Status.NOT_RUN, message=message)]
+    check = checks.STEP_LOSSES
+    for step, (a, b) in enumerate(zip(losses, losses_too, strict=True)):
+        boxed = [{k: np.array([v]) for k, v in found.items()} for found in (a, b)]
+
+        def judge_loss(node, x, y, step=step):
+            return judge(case, check, f"step{step}/{node}", y, x, gates.STEPS_LOSS)
+
+        verdicts += judge_nodes(case, check, *boxed, judge_loss, sides)
+    if not names and not names_too:
+        return verdicts
+    moved = [
+        {k: s[k] - weights[k] for k in own if k in s and k in weights}
+        for own, s in ((names, state), (names_too, state_too))
+    ]
+    floor = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state[k] for k in names})
+
+    def judge_moved(node, a, b):
+        return judge(case, checks.DISPLACEMENT, node, b, a, gates.STEPS_STATE, floor)
+
+    return verdicts + judge_nodes(case, checks.DISPLACEMENT, *moved, judge_moved, sides)

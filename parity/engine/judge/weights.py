@@ -1,0 +1,175 @@
+"""Weights: drawn by name, given to both sides, and compared with what each side gives back.
+
+model.py gives them to a side; parts.py cuts and joins.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from parity.engine.judge import checks, kinds
+from parity.engine.judge.judging import (
+    SHAPES,
+    SIDES,
+    judge_equal,
+    judge_nodes,
+)
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.values.proposing import Parameter, normal, propose
+
+
+def compare_weights(
+    case: str,
+    given: Mapping,
+    reference: Mapping,
+    candidate: Mapping,
+    sides: tuple[str, str] = SIDES,
+) -> list[Verdict]:
+    """Bitwise equality of what was given, and what each side gives back."""
+    states = zip(sides, (reference, candidate), strict=True)
+    return [v for side, state in states for v in compare_state(case, side, given, state)]
+
+
+def compare_state(case: str, side: str, given: Mapping, state: Mapping) -> list[Verdict]:
+    """Bitwise equality of what a side was given, and what it gives back."""
+    if not given and not state:  # nothing has weights, and compare_names says so
+        return []
+    check = checks.round_trip(side)
+    judge_one = partial(judge_equal, case, check)
+    found = judge_nodes(case, check, given, state, judge_one, ("the reference", side))
+    return [v.but(kind=kinds.SHAPE) if SHAPES in v.message else v for v in found]
+
+
+def compare_names(
+    case: str,
+    reference: list[str],
+    candidate: list[str],
+    sides: tuple[str, str] = SIDES,
+    parameters: tuple[list, list] = ((), ()),
+) -> Verdict:
+    """The same trained parameters, by name, in the same order; `parameters`: of both sides as proposing.py describes
+    them, for what it proposes where names differ."""
+    alone = without_partner(*parameters)
+    if any(alone):
+        found = unnamed(case, sides, *alone)
+        other = listed(other_classes(*parameters, sides))
+        return found.but(message=f"{other}; {found.message}") if other else found
+    odd = [(sides[0], n) for n in reference if n not in set(candidate)]
+    odd += [(sides[1], n) for n in candidate if n not in set(reference)]
+    if odd:
+        some = ", ".join(f"{name} ({side})" for side, name in odd[:3])
+        more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
+        message = f"only one side trains {some}{more}"
+        found = Verdict(case, checks.NAMES, "names", Status.FAIL, message=message)
+        return found.but(kind=kinds.FROZEN)
+    if not reference:
+        message = "neither side trains a parameter"
+        return Verdict(case, checks.NAMES, "names", Status.INCONCLUSIVE, message=message)
+    if reference != candidate:
+        # an optimiser's state by position would not fit; nothing else depends on it
+        message = "the same parameters in another order"
+        return Verdict(case, checks.NAMES, "names", Status.KNOWN, message=message)
+    return Verdict(case, checks.NAMES, "names", Status.PASS)
+
+
+LISTED = 3  # names in a message
+
+
+def without_partner(reference: list, candidate: list) -> tuple[list[Parameter], list[Parameter]]:
+    """Of both sides the parameters whose name the other side has not."""
+    found = []
+    for own, others in ((reference, candidate), (candidate, reference)):
+        known = {name for *_, name in others}
+        found.append(
+            [
+                Parameter(held, tuple(shape), kind, k)
+                for k, (held, shape, kind, name) in enumerate(own)
+                if name not in known
+            ]
+        )
+    return found[0], found[1]
+
+
+def other_classes(reference: list, candidate: list, sides: tuple[str, str]) -> list[str]:
+    """Modules that hold parameters on both sides and are of another kind on each, as text."""
+    ours, theirs = (
+        {name.rpartition(".")[0]: kind for _, _, kind, name in side}
+        for side in (reference, candidate)
+    )
+    return [
+        f"{name} is {kind} in {sides[0]}, {theirs[name]} in {sides[1]}"
+        for name, kind in ours.items()
+        if name in theirs and normal(kind) != normal(theirs[name])
+    ]
+
+
+def unnamed(
+    case: str, sides: tuple[str, str], reference: list[Parameter], candidate: list[Parameter]
+) -> Verdict:
+    """The FAIL for parameters without a partner: what each side has alone, and what `parity map` proposes."""
+    found = propose(reference, candidate)
+    proposed = found.names()
+    modules = {own: theirs for own, theirs in proposed.items() if is_module(own, candidate)}
+    only = [
+        f"only {side} has {listed([p.name for p in alone])}"
+        for side, alone in zip(sides, (reference, candidate), strict=True)
+        if alone
+    ]
+    hint = "; `parity map` proposes names, SPLIT cuts one into several, DROPPED leaves one out"
+    if found.splits:
+        cut = [f"{whole} in {len(parts)} parts" for whole, parts in found.splits.items()]
+        hint = f"; `parity map` proposes {listed(cut)}: SPLIT"
+    elif proposed:
+        pairs = (modules or proposed).items()
+        hint = f"; `parity map` proposes {listed([f'{own} -> {theirs}' for own, theirs in pairs])}"
+    kind = kinds.NAMES if proposed or found.splits else kinds.MISSING
+    lost = Verdict(case, checks.NAMES, "names", Status.FAIL, message="; ".join(only) + hint)
+    return lost.but(kind=kind)
+
+
+def is_module(name: str, parameters: list[Parameter]) -> bool:
+    """Whether it is the innermost module of one of these."""
+    return any(p.name.rpartition(".")[0] == name for p in parameters)
+
+
+def listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+DRAWN_AT_ONCE = 1 << 20
+
+
+def drawn_weights(shapes: dict[str, tuple[int, ...]], salt: str = "") -> dict[str, np.ndarray]:
+    """float32 arrays for the given names and shapes; another salt gives other values."""
+    return {key: _draw(key, shape, salt) for key, shape in shapes.items()}
+
+
+def _draw(key: str, shape: tuple[int, ...], salt: str) -> np.ndarray:
+    generator = np.random.Generator(np.random.Philox(key=zlib.crc32((salt + key).encode())))
+    z = _standard_normal(generator, shape)
+    leaf = key.rpartition(".")[2]
+    if leaf == "num_batches_tracked":
+        return np.zeros(shape, dtype=np.int64)
+    if leaf == "running_var":
+        return (1 + 0.25 * np.abs(z)).astype(np.float32)
+    if leaf == "running_mean":
+        return (0.1 * z).astype(np.float32)
+    if len(shape) >= 2:
+        z *= np.float32(math.sqrt(1 / math.prod(shape[1:])))
+        return z
+    return (1 + 0.1 * z if leaf == "weight" else 0.1 * z).astype(np.float32)
+
+
+def _standard_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """float64 draws as float32, a million at a time: VGG16's first linear layer has a hundred million."""
+    z = np.empty(math.prod(shape), dtype=np.float32)
+    for start in range(0, z.size, DRAWN_AT_ONCE):
+        part = z[start : start + DRAWN_AT_ONCE]
+        part[:] = generator.standard_normal(part.size)
+    return z.reshape(shape)

@@ -1,0 +1,103 @@
+"""One half of a file with a pair (docs/pairs.md), built in its own process.
+
+case.py reads the same file in the process that compares; imports.py and pretrained.py surround the building.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from parity.backends import base
+from parity.case import BOTH, HALVES, Subject
+from parity.engine.sides.imports import Importer, add_folders, with_hint
+from parity.engine.sides.pretrained import DRAWN, pretrained
+from parity.errors import InputError
+from parity.loading import load_file
+
+NAMES = {  # what of the file is a field of its Subject, where that says nothing
+    "split": "SPLIT",
+    "dropped": "DROPPED",
+    "options": "OPTIMISER",
+}
+
+
+def pair_side(path: str, half: str) -> Subject:
+    """One half of a file with a pair, as a Subject."""
+    file = Path(path)
+    base.load(half)  # whose loads of weights are answered
+    module = load_file(file)
+    folders = per_half(module, "PATHS", half)
+    add_folders([folders] if isinstance(folders, (str, Path)) else folders or (), file.parent)
+    stand_ins, bare = (as_tuple(module, name, half) for name in ("STAND_INS", "WITHOUT_INIT"))
+    with importing(stand_ins, bare), pretrained(source(module, half, file.parent)):
+        built = builder(module, half)()
+    if built is None:
+        name = builder(module, half).__name__
+        raise InputError(
+            f"{path}: {name}() gives nothing; return a module, a function or a Subject"
+        )
+    subject = built if isinstance(built, Subject) else Subject(built)
+    if subject.model is not None and not hasattr(module, "inputs"):
+        raise InputError(f"{path}: defines no function inputs (docs/pairs.md)")
+    if half == "jittor":
+        subject.name = subject.name or getattr(module, "jittor_name", None)
+        subject.layout = subject.layout or getattr(module, "LAYOUT", {})
+    for field, name in NAMES.items():
+        setattr(subject, field, getattr(subject, field) or getattr(module, name, {}))
+    subject.train_step = subject.train_step or getattr(module, f"{half}_step", None)
+    if subject.batches is None:
+        subject.batches = getattr(module, f"{half}_data", None)
+    return subject
+
+
+def builder(module: ModuleType, half: str) -> Callable:
+    for name in (HALVES[half], BOTH):
+        if callable(getattr(module, name, None)):
+            return getattr(module, name)
+    return Subject  # of data alone
+
+
+def per_half(module: ModuleType, name: str, half: str):
+    """What the file says under that name: the same for both halves, or by half."""
+    value = getattr(module, name, None)
+    if isinstance(value, Mapping) and value.keys() & HALVES.keys():
+        odd = [key for key in value if key not in HALVES]
+        if odd:
+            raise InputError(f"{name}: {odd[0]!r} is no side; write {' and '.join(HALVES)}")
+        return value.get(half)
+    return value
+
+
+def as_tuple(module: ModuleType, name: str, half: str) -> tuple[str, ...]:
+    value = per_half(module, name, half) or ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def source(module: ModuleType, half: str, folder: Path):
+    """What pretrained weights are, with paths relative to the file."""
+    value = per_half(module, "PRETRAINED", half) if hasattr(module, "PRETRAINED") else DRAWN
+
+    def absolute(path):
+        return path if path == DRAWN else folder / Path(path).expanduser()
+
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {pattern: absolute(path) for pattern, path in value.items()}
+    return absolute(value)
+
+
+@contextmanager
+def importing(stand_ins: tuple[str, ...], bare: tuple[str, ...]):
+    """The importer stays: the user's code imports on later calls, too."""
+    sys.meta_path[:] = [x for x in sys.meta_path if not isinstance(x, Importer)]
+    if stand_ins or bare:
+        sys.meta_path.insert(0, Importer(stand_ins, bare))
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise with_hint(error) from error

@@ -1,0 +1,173 @@
+"""Which FAILs are causes and which follow from them: whole runs inherit what is made anywhere; modules that were not
+given the other side's weights, and what holds them, follow from the names; totals follow from losses.
+"""
+
+from __future__ import annotations
+
+import re
+
+from parity.engine.judge import checks, kinds
+from parity.engine.judge.verdicts import Verdict
+from parity.engine.values.aligned import APART
+from parity.engine.values.nodes import OUTSIDE, ROOT, module_of
+
+LOCAL = (
+    *(checks.LOCAL_FORWARD_64, checks.LOCAL_PLAIN_64),
+    *(checks.LOCAL_LOSSES_64, checks.LOCAL_DETECTIONS_64),
+    *(checks.LOCAL_GRADIENTS_64, checks.LOCAL_FORWARD_32, checks.LOCAL_GRADIENTS_32),
+)
+BACKWARD = (checks.LOCAL_GRADIENTS_64, checks.LOCAL_GRADIENTS_32)
+INHERITED = (  # of whole runs: what differs there was made somewhere
+    checks.BEHIND,
+    *(
+        checks.FORWARD_64,
+        checks.PLAIN_64,
+        checks.CHOICES_64,
+        checks.LOSSES_64,
+        checks.DETECTIONS_64,
+    ),
+    *(checks.NODE_GRADIENTS_64, checks.GRADIENTS_64),
+    *(checks.FORWARD_32, checks.LOSSES_32, checks.CHOICES_32, checks.DETECTIONS_32),
+    *(checks.GRADIENTS_32, *checks.OWN_VALUES, checks.DISPLACEMENT),
+)
+TOTAL = "loss/total"
+CRASHED = "worker"
+
+
+def run_of(case: str) -> str:
+    """The examination that a case belongs to: "pair: training steps" is part of "pair"."""
+    return case.partition(": ")[0]
+
+
+def is_of_weights(verdict: Verdict) -> bool:
+    """Whether it says that weights did not arrive, or that one side alone has or trains them."""
+    alone = verdict.check == checks.INITIAL and verdict.kind == kinds.MISSING
+    return alone or verdict.check == checks.NAMES or verdict.check.startswith("weights: ")
+
+
+class Followers:
+    """follows(verdict): whether a FAIL of one examination follows from others of it."""
+
+    def __init__(self, failed: list[Verdict]):
+        lost = (
+            v
+            for v in failed
+            if v.check.startswith("weights: ") and v.kind in (kinds.MISSING, kinds.SHAPE)
+        )
+        # modules that were not given the other side's weights: what they compute differs, whatever their code does
+        self.unfed = {parent_of(v.node) for v in lost}
+        self.around = {parent_of(name) for name in self.unfed}
+        # what holds modules that aligned.py told apart from the reference's of the same name
+        homes = (module_of(v.node) for v in failed)
+        self.unlike = {parent_of(name) for name in homes if APART.search(name)}
+        forward = [v for v in failed if v.check in LOCAL and v.check not in BACKWARD]
+        # modules whose own code is wrong: what they hold on one side only is another way to the same
+        self.wrong = {v.owner for v in forward if v.owner and v.kind != kinds.MISSING}
+        shapes = [v for v in forward if v.kind in (kinds.SHAPE, kinds.AXIS)]
+        self.misshapen = {v.node for v in shapes}
+        self.misshaping = {v.owner for v in shapes if v.owner} - {OUTSIDE}
+        self.failed = failed
+
+    def __call__(self, verdict: Verdict) -> bool:
+        local = verdict.check in LOCAL or verdict.kind == kinds.CRASH
+        return (
+            is_inherited(verdict)
+            or (local and self.is_unfed(verdict))
+            or self.is_around(verdict)
+            or self.is_held(verdict)
+            or self.is_misshapen(verdict)
+            or is_of_frozen(verdict, self.failed)
+            or is_crash_again(verdict, self.failed)
+        )
+
+    def is_unfed(self, verdict: Verdict) -> bool:
+        owner = verdict.owner or parent_of(verdict.node)
+        return any(owner == name or (name and owner.startswith(f"{name}.")) for name in self.unfed)
+
+    def is_misshapen(self, verdict: Verdict) -> bool:
+        """Whether it is the gradient of what has another shape, or made of that."""
+        backward = verdict.check in BACKWARD
+        return backward and (verdict.node in self.misshapen or verdict.owner in self.misshaping)
+
+    def is_around(self, verdict: Verdict) -> bool:
+        """Whether what holds such modules has other borders or another shape there, or goes on with what an unlike
+        module, which was not forced, gave it: the names come first."""
+        if verdict.check not in LOCAL or not self.unfed:
+            return False
+        owner = verdict.owner if verdict.owner != ROOT else ""
+        home = module_of(verdict.node)
+        if verdict.kind == kinds.MISSING:
+            return bool({home, parent_of(home)} & (self.around | self.unfed))
+        shapes = verdict.kind in (kinds.SHAPE, kinds.AXIS) or verdict.node in self.misshapen
+        if shapes and "/in" in verdict.node and home in self.around | self.unfed:
+            return True  # it takes something else, since something else is in it
+        places = self.around if shapes else self.around & self.unlike
+        return bool(verdict.owner) and owner in places
+
+    def is_held(self, verdict: Verdict) -> bool:
+        """Whether it is inside of a module that is wrong itself, and there on one side only."""
+        if verdict.check not in LOCAL or verdict.kind != kinds.MISSING:
+            return False
+        name = parent_of(module_of(verdict.node))
+        while name and name not in self.wrong:
+            name = parent_of(name)
+        return bool(name)
+
+
+def parent_of(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def is_inherited(verdict: Verdict) -> bool:
+    """Whether it looks at a whole run; an optimiser, a schedule are looked at by themselves."""
+    _, _, part = verdict.case.partition(": ")
+    return verdict.check in INHERITED and part in ("", "training steps", "own training step")
+
+
+def is_of_frozen(verdict: Verdict, failed: list[Verdict]) -> bool:
+    """Whether it is the gradient of a parameter that one side alone trains, which the names say."""
+    if verdict.kind != kinds.MISSING or verdict.check not in BACKWARD or "/in" in verdict.node:
+        return False
+    if not any(v.check == checks.NAMES and v.kind == kinds.FROZEN for v in failed):
+        return False
+    forward = set(LOCAL) - set(BACKWARD)
+    return not any(v.node == verdict.node and v.check in forward for v in failed)
+
+
+def is_crash_again(verdict: Verdict, failed: list[Verdict]) -> bool:
+    """Whether training steps end with the error that one side raised before, without them: told there."""
+    if verdict.check != CRASHED:
+        return False
+    before = failed if " raised " not in verdict.message else failed[: _place(verdict, failed)]
+    told = [v for v in before if v.kind == kinds.CRASH and " raised " in v.message]
+    if " raised " in verdict.message and not verdict.node.startswith("("):
+        told = [v for v in told if v.node == verdict.node]  # two modules may raise alike
+    again = _error_of(verdict)
+    return any(again.endswith(_error_of(v)) for v in told)
+
+
+def _error_of(verdict: Verdict) -> str:
+    return verdict.message.partition("\n")[0].replace(" raised ", ": ", 1)
+
+
+def _place(verdict: Verdict, failed: list[Verdict]) -> int:
+    return next(k for k, v in enumerate(failed) if v is verdict)
+
+
+def parted_before(groups: dict, inherited: list[Verdict]) -> list[Verdict]:
+    """What parted in a user's own training step before anything that could explain it: a cause of its own."""
+    parted = [v for v in inherited if v.check in checks.OWN_VALUES]
+    if not parted:
+        return []
+    others = [f[0] for f in groups.values() if f[0].check != checks.INITIAL]
+    # only what changes later, as a rate that is not lowered, is known not to explain it
+    first = min(map(_step_of, parted))
+    if not others or any(_step_of(v) <= first for v in others):
+        return []
+    return [v for v in parted if _step_of(v) == first]
+
+
+def _step_of(verdict: Verdict) -> int:
+    """Of nodes such as rates/optimiser/step1; -1 where there is none: it holds from the beginning."""
+    found = re.search(r"(?:^|/)step(\d+)(?:/|$)", verdict.node)
+    return int(found[1]) if found else -1

@@ -1,0 +1,184 @@
+"""Differences that are known and no defects: KNOWN, counted, not listed; `--strict` makes FAILs of them again.
+
+Told apart are errors of float64 in the size of a constant rounded to float32 (the port's own, or Jittor's kernels',
+which keep eps and 1/n so; docs/atlas.md) or of code that goes over to float32 (`jt.float32([n])`, `0.0 + x.sum()`),
+and what comes of them; modules, arguments and choices that one side alone
+has while everything that both have agrees (a fused against a written-out attention).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from parity.engine.judge import checks, gates, kinds
+from parity.engine.judge.gradients import NO_GRADIENT
+from parity.engine.judge.judging import SHAPES, is_narrowed
+from parity.engine.judge.norms import NORM
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell.consequences import INHERITED, parent_of, run_of
+from parity.engine.values.nodes import ROOT, module_of
+
+LOCAL = (
+    *(checks.LOCAL_FORWARD_64, checks.LOCAL_LOSSES_64, checks.LOCAL_DETECTIONS_64),
+    checks.LOCAL_GRADIENTS_64,
+)
+NARROW = {
+    checks.LOCAL_FORWARD_64: checks.LOCAL_FORWARD_32,
+    checks.LOCAL_GRADIENTS_64: checks.LOCAL_GRADIENTS_32,
+    checks.FORWARD_64: checks.FORWARD_32,
+    checks.GRADIENTS_64: checks.GRADIENTS_32,
+    checks.LOSSES_64: checks.LOSSES_32,
+    checks.LOCAL_LOSSES_64: checks.LOSSES_32,
+}
+STRUCTURE = (  # where one side alone may have something without a defect
+    *(checks.FORWARD_64, checks.NODE_GRADIENTS_64, checks.CHOICES_64),
+    *(checks.LOCAL_FORWARD_64, checks.LOCAL_GRADIENTS_64),
+    *(checks.FORWARD_32, checks.CHOICES_32, checks.LOCAL_FORWARD_32, checks.LOCAL_GRADIENTS_32),
+)
+AS_ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
+SUMMED = "rounding of all that comes before it; given the same values nothing fails"
+SLIGHTLY = 0.5  # of what is_behind_norms allows: twice the limit
+RENAMED = "on one side only; all that both sides have agrees"
+HELD = "on one side only; all that what holds it computes agrees"
+FORWARD = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
+PASSES = (*FORWARD, checks.FORWARD_64, checks.FORWARD_32)
+UNREAD = "an output that nothing reads; all else agrees"
+PLAIN = (checks.PLAIN_64, checks.LOCAL_PLAIN_64)
+NONE = re.compile(r"(^|; )None in .*, no plain value in ")
+FURTHER = re.compile(r"\[[1-9]\d*\]$")  # an output behind the first
+
+
+def with_known(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The same verdicts, FAILs that are none as KNOWN; to be asked of a whole examination."""
+    verdicts = list(verdicts)
+    by_run: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_run.setdefault(run_of(verdict.case), []).append(verdict)
+    changed: dict[int, Verdict] = {}
+    for found in by_run.values():
+        if any(v.status is Status.FAIL for v in found):
+            changed |= _known_of(found)
+    return [changed.get(id(v), v) for v in verdicts]
+
+
+def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
+    """KNOWN verdicts of one examination, by the id of what they replace."""
+    odd = unread(verdicts)
+    if not odd:
+        return _known_besides(verdicts)
+    apart = {id(v): _known(v, UNREAD) for v in odd}
+    rest = [v for v in verdicts if id(v) not in apart]
+    changed = _known_besides(rest)
+    left = (v for v in rest if v.status is Status.FAIL and id(v) not in changed)
+    if any(v.check in PASSES and not is_structural(v) for v in left):
+        return _known_besides(verdicts)
+    return changed | apart
+
+
+def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
+    """The same without outputs that nothing reads."""
+    failed = [v for v in verdicts if v.status is Status.FAIL]
+    narrow = {(v.check, v.node): v for v in verdicts if v.check in NARROW.values()}
+    changed = {id(v): _known(v, AS_ROUNDED) for v in failed if is_rounded(v, narrow)}
+    left = [v for v in failed if id(v) not in changed]
+    has_rounded = bool(changed) or any(
+        v.status is Status.KNOWN and AS_ROUNDED in v.message for v in verdicts
+    )
+    wide = [v for v in verdicts if v.check.startswith("float32")]
+    agrees = bool(wide) and not any(v.status is Status.FAIL for v in wide)
+    most = (gates.CANCELLED if agrees else gates.AMPLIFIED) if has_rounded else 0.0
+    norms = [v for v in verdicts if v.status is Status.KNOWN and NORM in v.message]
+    over = max((v.measured / v.limit for v in norms if v.limit), default=0.0)
+    whole = {id(v): AS_ROUNDED for v in left if is_small(v, most)}
+    whole |= {id(v): SUMMED for v in left if is_behind_norms(v, SLIGHTLY)}
+    whole |= {id(v): NORM for v in left if is_behind_norms(v, over)}
+    if all(id(v) in whole or is_structural(v) for v in left):
+        changed |= {id(v): _known(v, whole[id(v)]) for v in left if id(v) in whole}
+        left = [v for v in left if id(v) not in changed]
+    forward = (checks.LOCAL_FORWARD_64, checks.FORWARD_32)  # the second where float64 was left out
+    agree = any(v.check in forward and v.status is Status.PASS for v in verdicts)
+    if agree and all(map(is_structural, left)):
+        return changed | {id(v): _known(v, RENAMED) for v in left}
+    holders = Holders(verdicts)
+    return changed | {id(v): _known(v, HELD) for v in left if is_structural(v) and holders.agree(v)}
+
+
+def unread(verdicts: list[Verdict]) -> list[Verdict]:
+    """FAILs of further outputs of modules inside that have another shape, where nothing leads to a gradient of theirs,
+    or are None on one side: nobody reads them if all that comes of forward passes besides agrees."""
+    still = {v.node for v in verdicts if v.message == NO_GRADIENT and v.status is Status.PASS}
+    failed = [v for v in verdicts if v.status is Status.FAIL and module_of(v.node) != ROOT]
+    return [
+        v
+        for v in failed
+        if FURTHER.search(v.node.partition("#")[0])
+        and (
+            (v.check in PASSES and v.node in still and SHAPES in v.message)
+            or (v.check in PLAIN and NONE.search(v.message))
+        )
+    ]
+
+
+class Holders:
+    """What holds modules that one side alone has, where both sides have it."""
+
+    def __init__(self, verdicts: list[Verdict]):
+        local = [v for v in verdicts if v.check in FORWARD and v.kind != kinds.MISSING]
+        self.wrong = {v.owner for v in local if v.status is Status.FAIL}
+        self.right = {v.owner for v in local if v.status is Status.PASS} - self.wrong
+        self.called = {module_of(v.node) for v in local}
+
+    def agree(self, verdict: Verdict) -> bool:
+        """Whether all that the nearest of them computes agrees; not of a value that a call of both sides lacks."""
+        name = module_of(verdict.node.rpartition(" in ")[2])
+        if name in self.called and " in " not in verdict.node:
+            return False
+        while name and name not in self.right and name not in self.wrong:
+            name = parent_of(name)
+        return (name or ROOT) in self.right
+
+
+def _known(verdict: Verdict, why: str) -> Verdict:
+    message = "; ".join(filter(None, (why, verdict.message)))
+    return verdict.but(status=Status.KNOWN, message=message)
+
+
+def is_rounded(verdict: Verdict, narrow: dict) -> bool:
+    """Whether a local float64 error is as small as rounding a constant makes it, or float32 arithmetic where a side
+    went over to float32, with nothing wrong in float32."""
+    if verdict.check not in LOCAL or verdict.measured is None or verdict.kind == kinds.CONSTANT:
+        return False
+    backward = verdict.check == checks.LOCAL_GRADIENTS_64
+    # a gradient is the product of several such
+    most = gates.ROUNDED * (16 if backward else 1)
+    other = narrow.get((NARROW.get(verdict.check), verdict.node))
+    if is_narrowed(verdict):
+        most = max(most, gates.GRADIENT_FLOOR if backward else gates.PRECISION_FLOOR)
+        most = max(most, (other and other.limit) or 0.0)
+    fails = other is not None and other.status is Status.FAIL
+    return verdict.measured <= most and not fails
+
+
+def is_small(verdict: Verdict, most: float) -> bool:
+    """Whether what a whole run shows may have come of rounded constants."""
+    whole = verdict.check in INHERITED and verdict.check.startswith("float64")
+    return whole and verdict.measured is not None and verdict.measured <= most
+
+
+def is_behind_norms(verdict: Verdict, over: float) -> bool:
+    """Whether what a whole float32 run shows may have come of norms that are known to be less precise, `over` times
+    what a layer may be."""
+    whole = verdict.check in INHERITED and verdict.check.startswith("float32")
+    if not whole or not verdict.limit or verdict.measured is None:
+        return False
+    return verdict.measured <= gates.PRECISION_FACTOR * over * verdict.limit
+
+
+def is_structural(verdict: Verdict) -> bool:
+    return verdict.kind == kinds.MISSING and verdict.check in STRUCTURE
+
+
+def strictly(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """What is KNOWN as the FAILs that it was."""
+    return [v.but(status=Status.FAIL) if v.status is Status.KNOWN else v for v in verdicts]

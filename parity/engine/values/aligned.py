@@ -1,0 +1,105 @@
+"""A candidate's trace under the reference's names of arguments: one side may name what the other gives by position.
+
+Modules of another kind that have one name only by chance (a Linear where the other side has a pool, since their places
+in a Sequential differ) are told apart by their classes.
+
+semantic.py, precision.py and localise.py compare what went through here; read tracer.py for what a trace is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from parity.engine.values.nodes import module_of
+from parity.engine.values.proposing import normal
+
+APART = re.compile(
+    r".+ \(\w+\)$"
+)  # a module of the candidate that is not the reference's of that name
+RENAMED = ("nodes", "node_gradients", "owners")
+
+
+class Renamed(Mapping):
+    """A mapping with some keys called otherwise."""
+
+    def __init__(self, source: Mapping, names: Mapping[str, str]):
+        """names: the new name by the old one."""
+        self.source = source
+        self.names = {names.get(key, key): key for key in source}
+
+    def __getitem__(self, key: str):
+        return self.source[self.names[key]]
+
+    def __contains__(self, key) -> bool:
+        return key in self.names
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def aligned(reference: Mapping, candidate: Mapping) -> Mapping:
+    """The candidate's trace, its arguments' nodes called as the reference calls them; itself where all names agree."""
+    names = aliases(reference, candidate) | apart(reference, candidate)
+    if not names:
+        return candidate
+    changed = {key: Renamed(candidate[key], names) for key in RENAMED if key in candidate}
+    order = [names.get(entry, entry) for entry in candidate["order"]]
+    return {key: candidate[key] for key in candidate} | changed | {"order": order}
+
+
+def aliases(reference: Mapping, candidate: Mapping) -> dict[str, str]:
+    """The reference's name of a node by the candidate's, for arguments that one side names and the other does not."""
+    found: dict[str, str] = {}
+    theirs = candidate.get("arguments", {})
+    for call, outline in reference.get("arguments", {}).items():
+        if call not in theirs:
+            continue
+        pair = [_top_nodes(x) for x in (outline, theirs[call])]
+        if pair[0] == pair[1]:
+            continue
+        alone = [
+            [node for node in nodes if node not in pair[1 - k]] for k, nodes in enumerate(pair)
+        ]
+        if len(alone[0]) == len(alone[1]):
+            found |= dict(zip(alone[1], alone[0], strict=True))
+    return found
+
+
+def unlike_modules(reference: Mapping, candidate: Mapping) -> set[str]:
+    """Names under which two traces' `modules` have two classes, of which one is a leaf without tensors and the other
+    holds some."""
+    found = set()
+    for name, theirs in candidate.items():
+        ours = reference.get(name, {})
+        if not all("holds" in x for x in (ours, theirs)) or normal(ours["type"]) == normal(
+            theirs["type"]
+        ):
+            continue
+        bare, full = sorted((ours, theirs), key=lambda x: x["holds"])
+        if bare["leaf"] and full["holds"] and not bare["holds"]:
+            found.add(name)
+    return found
+
+
+def apart(reference: Mapping, candidate: Mapping) -> dict[str, str]:
+    """New names of the candidate's nodes in modules that are not the reference's of that name."""
+    kinds = candidate.get("modules", {})
+    unlike = unlike_modules(reference.get("modules", {}), kinds)
+    if not unlike:
+        return {}
+    return {
+        node: node.replace(name, f"{name} ({kinds[name]['type']})", 1)
+        for node in candidate["nodes"]
+        if (name := module_of(node)) in unlike
+    }
+
+
+def _top_nodes(outline) -> list[str]:
+    """Nodes of arguments that are tensors themselves, positional ones first, named ones in their order."""
+    positional, named = outline
+    values = [*positional, *(named[key] for key in named)]
+    return [x["node"] for x in values if isinstance(x, Mapping) and set(x) == {"node"}]
