@@ -57,7 +57,7 @@ class Hook:
         self.busy = False
 
     def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
-        if name == "jittor.compile_extern" and not os.environ.get(PRIMING):
+        if name == "jittor.compile_extern":
             convolutions.install(sys.modules["jittor.compiler"], jittor_cache())
         # a process that primes was given what is settled by the one that started it
         if name not in ("jittor", "jittor_utils") or self.busy or os.environ.get(PRIMING):

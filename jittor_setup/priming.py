@@ -14,6 +14,16 @@ from jittor_setup.environment import jittor_cache
 from jittor_setup.files import replacing
 
 PRIMING = "JITTOR_SETUP_PRIMING"  # set in those processes: a start-up file must not begin again
+HERE = Path(__file__).resolve().parent.parent  # where jittor_setup lies
+# PR_SET_PDEATHSIG: it ends with the process that started it, however that ends
+PRIMES = """
+import ctypes, sys
+ctypes.CDLL(None).prctl(1, 9)
+sys.path.append(sys.argv[1])
+from jittor_setup.importing import install_hook
+install_hook()
+import jittor
+"""
 DECISIVE = (  # variables that another core belongs to
     "cc_path",
     compiling.COMPILER,
@@ -50,9 +60,7 @@ def prime(mended: Path | None = None) -> bool:
         message = "Jittor compiles its core for this environment, once: one to two minutes ..."
         print(message, file=sys.stderr, flush=True)
         for _ in range(2):
-            # PR_SET_PDEATHSIG: it ends with this process, however that ends
-            code = "import ctypes; ctypes.CDLL(None).prctl(1, 9); import jittor"
-            command = [sys.executable, "-W", "ignore", "-c", code]
+            command = [sys.executable, "-W", "ignore", "-c", PRIMES, str(HERE)]
             result = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=False
             )

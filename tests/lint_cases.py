@@ -239,6 +239,11 @@ CASES = [
         "from jittor import nms\nk = nms(d, 0.5)",
         "from torchvision.ops import nms\nk = nms(d, 0.5)",
     ),
+    (
+        "mixed-precision-level",
+        "jt.flags.auto_mixed_precision_level = 2",
+        "jt.flags.auto_mixed_precision_level = 4",
+    ),
     ("floor-divide-negative", "x = jt.arange(4)\ny = x // 2", "y = 5 // 2"),
     ("round-half", "x = jt.rand(3)\ny = x.round()", "y = round(0.5)"),
     ("norm-default-axis", "x = jt.rand(3, 3)\ny = x.norm()", "x = jt.rand(3, 3)\ny = x.norm(2, 1)"),
