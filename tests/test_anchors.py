@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from neutral.anchors import cell_anchors, centred_inside, grid_anchors, inside
 from neutral.config import preset
@@ -90,3 +91,35 @@ def test_borders():
     assert inside(anchors, (24, 32), strict=True).tolist() == [False, True, False, False]
     # the last one is centred on x = 32, the first pixel of the padding
     assert centred_inside(anchors, (24, 32)).tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+def test_corners_are_rounded_as_torchvision_rounds_them(ratio):
+    """Halves between two pixels: products of more digits than float32 has would fall on the other side."""
+    sizes = tuple(np.arange(300, 2000, 0.25).tolist())
+    config = AnchorConfig(sizes=(sizes,), unit="pixels", ratios=(ratio,), rounding="corners")
+    found = cell_anchors(config, 0, 16)
+    expected = AnchorGenerator.generate_anchors(None, sizes, (ratio,)).numpy()
+    np.testing.assert_array_equal(found, expected)
+    root = np.sqrt(np.float32(ratio))
+    for side, factor in ((2, np.float64(1 / root)), (3, np.float64(root))):
+        assert (np.round(factor * np.array(sizes) / 2) != found[:, side]).any(), "no such half"
+
+
+@pytest.mark.parametrize(
+    ("unit", "rounding", "size", "stride", "side"),
+    [
+        ("strides", "none", 3.3, 12, np.float32(np.float64(3.3) * 12)),
+        ("areas", "none", 1.1, 16, np.float32(np.sqrt(np.float64(1.1)))),
+        ("pixels", "window", 100.3, 12, np.float32(12 * np.float64(100.3) / 12 - 1)),
+    ],
+)
+def test_sizes_are_taken_with_all_their_digits(unit, rounding, size, stride, side):
+    config = AnchorConfig(sizes=((size,),), unit=unit, ratios=(1.0,), rounding=rounding)
+    assert cell_anchors(config, 0, stride)[0].tolist() == [-side / 2, -side / 2, side / 2, side / 2]
+
+
+def test_windows_take_ratios_with_all_their_digits():
+    """95 times 0.3 is a little less than a half of a pixel, times the float32 next to 0.3 a little more."""
+    config = AnchorConfig(sizes=((52.0,),), unit="pixels", ratios=(0.3,), rounding="window")
+    assert cell_anchors(config, 0, 52).tolist() == [[-47.0, -13.5, 47.0, 13.5]]
