@@ -145,7 +145,7 @@ def facts() -> dict:
             "date": mutants["created"][:10],
             "by_name": {m["name"]: m for m in mutants["mutants"]},
         },
-        "bred": read_json(REFERENCE / "breeding.json")["counts"]["mutants"],
+        "bred": read_json(REFERENCE / "breeding.json")["counts"],
         "times": times,
         "speed": speed(peers),
         "peers_date": peers["date"][:10],
