@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+from parity.atlas.lint import main as linted
 from tests import warm
 
 ROOT = warm.ROOT
@@ -36,3 +37,10 @@ def run(name: str, *arguments, code: int = 0) -> subprocess.CompletedProcess:
     result = warm.run(name, *arguments)
     assert result.returncode == code, result.stdout + result.stderr
     return result
+
+
+def lint(capsys, *arguments) -> tuple[int, str, str]:
+    """`parity lint ARGUMENTS` in this process: its exit code, stdout and stderr."""
+    code = linted([str(a) for a in arguments])
+    told = capsys.readouterr()
+    return code, told.out, told.err

@@ -22,6 +22,12 @@ def run(*command, folder=ROOT) -> subprocess.CompletedProcess:
     )
 
 
+def examined(pair: Path, which: str) -> subprocess.CompletedProcess:
+    """The suite's tests of that name, of this pair; the report lands beside it."""
+    command = ("-m", "pytest", "parity/suite/test_pairs.py", "--parity-case", str(pair))
+    return run(*command, "-k", which, "--parity-report", str(pair.parent))
+
+
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory):
     """The example with another eps in Jittor's batch norm: (folder of its report, result of the run)."""
@@ -32,16 +38,7 @@ def faulty(tmp_path_factory):
     pair.write_text(
         before + "def jittor_side():" + jittor.replace("Norm2d(8)", "Norm2d(8, eps=1e-3)")
     )
-    command = [
-        "-m",
-        "pytest",
-        "parity/suite/test_pairs.py",
-        "--parity-case",
-        str(pair),
-        "-k",
-        "wrong_eps",
-    ]
-    return folder, run(*command, "--parity-report", str(folder))
+    return folder, examined(pair, "wrong_eps")
 
 
 def test_a_side_that_cannot_run_loses_nothing_found_before(tmp_path):
@@ -61,16 +58,7 @@ def test_a_side_that_cannot_run_loses_nothing_found_before(tmp_path):
     assert source.count(tail) == 1
     pair = tmp_path / "broken.py"
     pair.write_text(source.replace(tail, broken + tail))
-    command = [
-        "-m",
-        "pytest",
-        "parity/suite/test_pairs.py",
-        "--parity-case",
-        str(pair),
-        "-k",
-        "test_pair and broken",
-    ]
-    result = run(*command, "--parity-report", str(tmp_path))
+    result = examined(pair, "test_pair and broken")
     assert result.returncode == 1, result.stdout
     verdicts = read_json(tmp_path / "report.json")["verdicts"]
     failed = [v for v in verdicts if v["status"] == "FAIL"]
