@@ -41,7 +41,8 @@ def configure(device: str, dtype: str, deterministic: bool = False) -> None:
     jt.flags.use_cuda = int(device == "cuda")
     jt.flags.auto_convert_64_to_32 = int(dtype == "float32")
     products = importlib.import_module("jittor_setup.float64")  # which imports Jittor
-    products.install() if dtype == "float64" else products.install_batched()
+    install = products.install if dtype == "float64" else products.install_batched
+    install()
 
 
 @contextlib.contextmanager

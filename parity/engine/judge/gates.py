@@ -20,6 +20,7 @@ ROUNDED = 4 * U32
 # those of whole runs, up to which rounded constants explain them; where all of float32 agrees, a gradient that nearly
 # cancels may show more
 AMPLIFIED, CANCELLED = 1e-5, 1e-2
+SUMMED_FACTOR = 2.0  # times its limit, a whole float32 run's error is known where nothing fails given the same values
 PLAIN_NUMBERS = 1e-9  # relative: what a float64 run tells in numbers went through sums
 PRECISION_FACTOR, PRECISION_FLOOR = 4.0, 16 * U32  # e <= max(4 e_other, 16 u)
 FLOOR_FACTOR = 4.0  # times the measured noise floor (floors.json), where there is one
@@ -45,9 +46,8 @@ STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
 RANKS_GRADIENT, RANKS_LOSS = 1e-12, 1e-12  # float64, several processes against one
 # a user's own steps, float64 (float32): values of one step; up to the last it may be rates rounded to float32
 OWN_STEP, OWN_STEP_32, OWN_STEP_ROUNDED = 1e-9, 1e-4, 2e-6
-OWN_STEP_LEAST = (
-    1e-6  # of the greatest gradient or way: errors below are those of what should be zero
-)
+# of the greatest gradient or way: errors below are those of what should be zero
+OWN_STEP_LEAST = 1e-6
 # what constructors leave: standard errors that means and spreads of two draws may be apart, the chance of two samples
 # of one distribution to be as far apart, and relative, two values that are one
 INITIAL_DEVIATIONS, INITIAL_CHANCE, INITIAL_SAME = 5.0, 1e-7, 1e-6

@@ -38,7 +38,6 @@ STRUCTURE = (  # where one side alone may have something without a defect
 )
 AS_ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
 SUMMED = "rounding of all that comes before it; given the same values nothing fails"
-SLIGHTLY = 0.5  # of what is_behind_norms allows: twice the limit
 RENAMED = "on one side only; all that both sides have agrees"
 HELD = "on one side only; all that what holds it computes agrees"
 FORWARD = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
@@ -91,8 +90,8 @@ def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
     norms = [v for v in verdicts if v.status is Status.KNOWN and NORM in v.message]
     over = max((v.measured / v.limit for v in norms if v.limit), default=0.0)
     whole = {id(v): AS_ROUNDED for v in left if is_small(v, most)}
-    whole |= {id(v): SUMMED for v in left if is_behind_norms(v, SLIGHTLY)}
-    whole |= {id(v): NORM for v in left if is_behind_norms(v, over)}
+    whole |= {id(v): SUMMED for v in left if is_whole_within(v, gates.SUMMED_FACTOR)}
+    whole |= {id(v): NORM for v in left if is_whole_within(v, gates.PRECISION_FACTOR * over)}
     if all(id(v) in whole or is_structural(v) for v in left):
         changed |= {id(v): _known(v, whole[id(v)]) for v in left if id(v) in whole}
         left = [v for v in left if id(v) not in changed]
@@ -166,13 +165,12 @@ def is_small(verdict: Verdict, most: float) -> bool:
     return whole and verdict.measured is not None and verdict.measured <= most
 
 
-def is_behind_norms(verdict: Verdict, over: float) -> bool:
-    """Whether what a whole float32 run shows may have come of norms that are known to be less precise, `over` times
-    what a layer may be."""
+def is_whole_within(verdict: Verdict, factor: float) -> bool:
+    """Whether a whole float32 run's error, which layers before it made too, is at most `factor` times its limit."""
     whole = verdict.check in INHERITED and verdict.check.startswith("float32")
     if not whole or not verdict.limit or verdict.measured is None:
         return False
-    return verdict.measured <= gates.PRECISION_FACTOR * over * verdict.limit
+    return verdict.measured <= factor * verdict.limit
 
 
 def is_structural(verdict: Verdict) -> bool:
