@@ -16,7 +16,7 @@ import jittor_setup
 from jittor_setup import compiling
 from jittor_setup.environment import IEEE_VARIABLE
 from neutral.errors import InputError
-from neutral.files import loaded_libraries
+from neutral.provenance import loaded_libraries
 
 jt = jittor_setup.import_jittor()
 nn = jt.nn

@@ -5,16 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import http.client
-import itertools
 import json
 import os
 import stat
-import subprocess
-import threading
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from door.jsontext import dumps
@@ -90,58 +84,6 @@ def check_ours(path: Path, is_ours: Callable[[Path], bool]) -> None:
         )
 
 
-FETCHING = 60.0  # seconds for one address, all of it
-
-
-def fetch(url: str, folder: Path, limit_mib: int = 64) -> Path:
-    """What an http or https address gives, as a file in `folder` called as the address ends, apart from what is there.
-
-    InputError when there is nothing, more than `limit_mib`, or it takes longer than FETCHING seconds.
-    """
-    content = download(url, limit_mib)
-    name = Path(urllib.parse.urlparse(url).path).name[-100:].strip(".") or "image"
-    for path in (folder / other for other in alternatives(name)):
-        if not path.exists():
-            with replacing(path) as temporary:
-                temporary.write_bytes(content)
-            return path
-        if regular(path).read_bytes() == content:
-            return path
-
-
-def alternatives(name: str) -> Iterator[str]:
-    """The name, then the same with -2, -3 and so on before its ending."""
-    yield name
-    path = Path(name)
-    for number in itertools.count(2):
-        yield f"{path.stem}-{number}{path.suffix}"
-
-
-def download(url: str, limit_mib: int) -> bytes:
-    """In a thread of its own, since a server may drip: each byte in time, the whole never."""
-    found: list = []
-
-    def read() -> None:
-        try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                found.append(answer.read((limit_mib << 20) + 1))
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            found.append(error)
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    thread.join(FETCHING)
-    if not found:
-        raise InputError(
-            f"{url}: cannot be fetched (not there after {FETCHING:.0f} s); give a file instead"
-        )
-    if isinstance(found[0], Exception):
-        raise InputError(f"{url}: cannot be fetched ({found[0]}); give a file instead")
-    if len(found[0]) > limit_mib << 20:
-        raise InputError(f"{url}: has more than {limit_mib} MiB; give a file instead")
-    return found[0]
-
-
 def append(path: Path, data: bytes) -> None:
     """Adds bytes to a file and sees them onto the disk, all or none: what a full one lets through is taken back."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,30 +125,3 @@ def digest(path: Path | str, kind: str) -> str:
         while chunk := file.read(1 << 20):
             found.update(chunk)
     return found.hexdigest()
-
-
-@functools.cache
-def loaded_libraries(*names: str) -> dict[str, str]:
-    """First 16 digits of the SHA-256 of this process's shared libraries whose file names begin with one of `names`."""
-    maps = Path("/proc/self/maps")
-    lines = maps.read_text().splitlines() if maps.exists() else []
-    paths = {line.split(maxsplit=5)[5] for line in lines if line.count("/")}
-    return {
-        Path(path).name: sha256_of(path)[:16]
-        for path in sorted(paths)
-        if Path(path).name.startswith(names) and Path(path).is_file()
-    }
-
-
-def git_revision(folder: Path | str) -> str | None:
-    """The commit that a folder's repository is at, with "+" behind it when files differ; None where there is none."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None

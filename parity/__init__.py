@@ -35,7 +35,7 @@ _PLACES = {
     "checkpoint": "engine.sides.checkpoint",
     "compare": "engine.ask.offline",
     "drawn_weights": "engine.judge.weights",
-    "examine": "engine.ask.result",
+    "examine": "engine.ask.examine",
     "judge_seeds": "engine.judge.statistics",
     "measure_floors": "engine.ask.measure",
     "pretrained": "engine.sides.pretrained",

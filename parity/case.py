@@ -1,18 +1,18 @@
 """What is compared: a Case has two Sides, each with a target that builds its half; a Subject says how to use it.
 
-Nothing here imports a framework: targets are strings, looked up in the process of their side (loading.py).
+Nothing here imports a framework: targets are strings, looked up in the process of their side (loading.py). What a
+file with a pair may say is in pair_file.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
 
 from parity.errors import InputError
 from parity.loading import load_file
+from parity.pair_file import CASE_FIELDS, HALVES, check_pair, defines
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Side:
 
 
 DRAWN = "parity.engine.judge.weights:drawn_weights"  # a target
+PAIR_SIDE = "parity.engine.sides.half:pair_side"  # a target, too
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,16 @@ class Case:
     @classmethod
     def from_file(cls, path: Path | str) -> Case:
         """A file with a pair (docs/pairs.md); InputError when it is missing, fails, or lacks a required name."""
-        return case_from_file(path)
+        path = Path(path).expanduser().resolve()
+        module = load_file(path)
+        if isinstance(getattr(module, "CASE", None), cls):
+            return module.CASE
+        check_pair(path, module)
+        halves = (Side(PAIR_SIDE, h, arguments={"path": str(path), "half": h}) for h in HALVES)
+        targets = ("inputs", "targets", "weights")
+        made = {name: f"{path}:{name}" for name in targets if defines(module, name)}
+        said = {field: getattr(module, n) for field, n in CASE_FIELDS.items() if hasattr(module, n)}
+        return cls(path.stem, *halves, **{"inputs": None} | made | said)
 
 
 @dataclass
@@ -101,7 +111,7 @@ class Subject:
     optimiser({name: parameter}) -> the framework's own optimiser; schedule(optimiser, step), called before step k.
     options: of the harness's own optimiser (engine/sides/optimise.py), for subjects without one.
     train_step(batch, step) -> {name: number}: a whole step of the user's own; or train_step(model, batch, step), which
-    is watched (engine/sides/observing.py); batches(seed) -> iterator of trees.
+    is watched (engine/sides/own_step.py); batches(seed) -> iterator of trees.
     categories() -> {category id of the files: (label that training gets, id that results come out with)};
     evaluate() -> {name: score} of the user's evaluator for ground truth given as detections (engine/ask/data.py).
     name(own name) -> the reference's name of a parameter or module. layout: {pattern of own names: Layout}.
@@ -174,78 +184,3 @@ class FunctionCase:
     candidate: Side
     arguments: object
     gradients: bool = True
-
-
-def refuse_misspelt(path: Path, module: ModuleType) -> None:
-    """InputError for a name of the file that is nearly one of NAMES, and would be ignored."""
-    for name, value in vars(module).items():
-        is_own = getattr(value, "__module__", None) == module.__name__
-        is_constant = name.isupper() or isinstance(value, bool)
-        if name in NAMES or name.startswith("_") or not (is_own or is_constant):
-            continue
-        sought = name.upper() if is_constant else name
-        near = [n for n in get_close_matches(sought, NAMES, cutoff=NEAR) if n not in vars(module)]
-        if near:
-            raise InputError(
-                f"{path}: {name} means nothing here; is it {near[0]}? A name of your own may be called _{name}"
-            )
-
-
-# files with a pair: torch_side() and jittor_side(), or both_sides(); inputs(); or a Case under the name CASE
-
-BOTH = "both_sides"  # builds either half
-HALVES = {
-    "torch": "torch_side",
-    "jittor": "jittor_side",
-}  # by backend the function that builds the half
-DATA = ("torch_data", "jittor_data")
-NAMES = (  # all that docs/pairs.md gives a meaning
-    *(BOTH, *HALVES.values(), *DATA, "torch_step", "jittor_step", "batches", "CASE"),
-    *("inputs", "targets", "weights", "jittor_name", "LAYOUT", "SPLIT", "DROPPED"),
-    *("PATHS", "PRETRAINED", "STAND_INS", "WITHOUT_INIT", "OPTIMISER"),
-    *("GRADIENTS", "TRAINING", "FLOAT64", "FLOAT32"),
-)
-NEAR = 0.85  # of difflib: GRADIENT is nearly GRADIENTS
-
-
-def case_from_file(path: Path | str) -> Case:
-    """The Case of a file with a pair; InputError when it lacks a required name."""
-    path = Path(path).expanduser().resolve()
-    module = load_file(path)
-    if isinstance(getattr(module, "CASE", None), Case):
-        return module.CASE
-
-    refuse_misspelt(path, module)
-
-    def has(name: str) -> bool:
-        return callable(getattr(module, name, None))
-
-    data_only = has(BOTH) or all(map(has, DATA))
-    halves = () if data_only else tuple(HALVES.values())
-    missing = [name for name in halves if not has(name)]
-    if not has("inputs") and not data_only:
-        missing.append("inputs")
-    if missing:
-        raise InputError(f"{path}: defines no function {', '.join(missing)} (docs/pairs.md)")
-    reference, candidate = (
-        Side(
-            "parity.engine.sides.pair_file:pair_side",
-            half,
-            arguments={"path": str(path), "half": half},
-        )
-        for half in HALVES
-    )
-    weights = {"weights": f"{path}:weights"} if has("weights") else {}
-    return Case(
-        path.stem,
-        reference,
-        candidate,
-        f"{path}:inputs" if has("inputs") else None,
-        targets=f"{path}:targets" if has("targets") else None,
-        training=getattr(module, "TRAINING", False),
-        float64=getattr(module, "FLOAT64", True),
-        float32=getattr(module, "FLOAT32", True),
-        gradients=getattr(module, "GRADIENTS", True),
-        batches=getattr(module, "batches", None),
-        **weights,
-    )

@@ -20,11 +20,12 @@ from parity.cli_options import (
     run_options,
 )
 from parity.engine.ask.everything import Wanted, examine_all
-from parity.engine.ask.examine import Examination
+from parity.engine.ask.examination import Examination
+from parity.engine.ask.examine import workers_of
 from parity.engine.ask.mapping import propose_names
 from parity.engine.ask.measure import measure, nearby
 from parity.engine.ask.offline import comparable, compare, record
-from parity.engine.ask.result import Result, workers_of
+from parity.engine.ask.result import Result
 from parity.engine.judge.floors import SCHEMA, given_floors, read_floors
 from parity.engine.judge.verdicts import Status, is_nothing
 from parity.engine.tell.known import strictly, with_known

@@ -21,7 +21,8 @@ from jittor_setup.environment import cuda_usable
 from neutral.config import Config
 from neutral.data import open_dataset
 from neutral.errors import InputError
-from neutral.files import git_revision, write_json
+from neutral.files import write_json
+from neutral.provenance import git_revision
 from neutral.score_charts import system_times
 from parity.engine.ask.environment import describe_machine
 from scripts.common import make_progress, run_main

@@ -29,7 +29,8 @@ from neutral.data.categories import Categories
 from neutral.diagnosis import bad_node
 from neutral.errors import Ended, InputError, NonFinite
 from neutral.evaluation import compact, from_plain_results, plain_results
-from neutral.files import fetch, write_json
+from neutral.fetching import fetch
+from neutral.files import write_json
 from neutral.finite import first_bad
 from neutral.locks import owned
 from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, paint_segments, save

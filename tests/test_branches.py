@@ -106,7 +106,7 @@ def ask(server) -> tuple[dict, int]:
     backend = server.backend
     backend.configure("cpu", "float32")
     x, branches = backend.array(np.linspace(-1, 1, 6, dtype=np.float32)), Branches(backend)
-    with backend.observing(branches):
+    with backend.watching_branches(branches):
         x.clamp(-2, 0.5)
         backend.where(x > 5, x, -x)  # called by the harness, not by this code
         x.masked_fill(x > 0, 0.0)

@@ -19,13 +19,15 @@ from neutral.errors import InputError
 from neutral.randomness import Draws, stream
 from neutral.weights import initial_weights
 from neutral.weights.layout import canonical_shapes
-from parity.suite.mutants import probes
+from parity.suite.mutants import experiments
 from torch_impl import runtime
 
 SMALL = 1 << 14  # values of a tensor
 
 
-@pytest.mark.parametrize("case", [probes.DETR, probes.SEGMENTING, probes.RCNN, probes.MOBILENET])
+@pytest.mark.parametrize(
+    "case", [experiments.DETR, experiments.SEGMENTING, experiments.RCNN, experiments.MOBILENET]
+)
 def test_every_initial_value_is_float32(case):
     config = case.config()
     shapes = canonical_shapes(config)

@@ -206,7 +206,7 @@ def test_a_workers_interpreter_needs_little():
     missing = {"scipy", "matplotlib", "rich", "jinja2", "pytest", "hypothesis", "neutral"}
     modules = (
         *("sides.server", "ask.functions", "ask.initial", "values.proposing", "sides.pretrained"),
-        "sides.pair_file",
+        "sides.half",
     )
     code = IN_A_WORKER.format(missing=missing, modules=modules)
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

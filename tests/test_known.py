@@ -21,7 +21,7 @@ def verdict(check: str, node: str, measured: float | None, **more) -> Verdict:
     return Verdict("pair", check, node, status, measured, 1e-12, **more)
 
 
-ROUNDED = [
+OF_ROUNDING = [
     verdict(checks.FORWARD_64, "a", 3e-8),
     verdict(checks.GRADIENTS_64, "a.bias", 3e-4),
     verdict(checks.LOCAL_FORWARD_64, "a", 3e-8, owner="a"),
@@ -36,7 +36,7 @@ def statuses(verdicts) -> list[str]:
 
 
 def test_rounded_constants_and_what_comes_of_them():
-    found = with_known(ROUNDED)
+    found = with_known(OF_ROUNDING)
     assert statuses(found) == ["KNOWN", "KNOWN", "KNOWN", "PASS", "PASS", "KNOWN"]
     assert statuses(with_known(found)) == statuses(found), "asked again, nothing changes"
     assert statuses(strictly(found)).count("FAIL") == 4
@@ -44,18 +44,18 @@ def test_rounded_constants_and_what_comes_of_them():
 
 def test_what_float32_sees_is_no_rounded_constant():
     seen = Verdict("pair", checks.LOCAL_FORWARD_32, "a", Status.FAIL, 1e-4, 1e-6)
-    found = with_known([*ROUNDED[:4], seen])
+    found = with_known([*OF_ROUNDING[:4], seen])
     assert "KNOWN" not in statuses(found)
 
 
 def test_another_constant_is_none_however_little_it_does():
-    found = with_known([v.but(kind=kinds.CONSTANT) for v in ROUNDED])
+    found = with_known([v.but(kind=kinds.CONSTANT) for v in OF_ROUNDING])
     assert "KNOWN" not in statuses(found)
 
 
 def test_other_causes_leave_only_the_local_one_known():
     other = verdict(checks.LOCAL_FORWARD_64, "c", 0.1, owner="c")
-    found = with_known([*ROUNDED, other])
+    found = with_known([*OF_ROUNDING, other])
     assert statuses(found).count("KNOWN") == 1 and found[2].status is Status.KNOWN
 
 
@@ -199,8 +199,8 @@ def test_an_output_that_nothing_reads_may_be_none():
         return [weights(checks.LOCAL_FORWARD_64, what, kinds.MISSING), plain]
 
     inside, outside = none("attention"), none("(model)")
-    assert set(statuses(with_known([*ROUNDED, *inside]))) == {"PASS", "KNOWN"}
-    assert "FAIL" in statuses(with_known([*ROUNDED, *outside])), (
+    assert set(statuses(with_known([*OF_ROUNDING, *inside]))) == {"PASS", "KNOWN"}
+    assert "FAIL" in statuses(with_known([*OF_ROUNDING, *outside])), (
         "the user reads what the model gives"
     )
     wrong = verdict(checks.LOCAL_FORWARD_64, "b", 0.1, owner="b")

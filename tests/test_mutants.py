@@ -11,15 +11,15 @@ import pytest
 from parity.mutants import ROOT, install
 from parity.mutants.kill import Kill
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
+from parity.suite.mutants.experiments import EXPERIMENTS
 from parity.suite.mutants.mutant import Mutant
-from parity.suite.mutants.probes import PROBES
 
 
 def test_every_patch_applies_and_compiles():
     for mutant in MUTANTS.values():
         assert mutant.patched() != mutant.path.read_text()
         compile(mutant.patched(), mutant.name, "exec")
-        assert mutant.probe in PROBES, mutant.name
+        assert mutant.experiment in EXPERIMENTS, mutant.name
         assert mutant.side in ("torch", "jittor")
 
 

@@ -13,7 +13,7 @@ from parity import Case, InputError, Status, Workers, check_data, check_initial,
 from parity.backends import base
 from parity.engine.ask.everything import Wanted, examine_all
 from parity.engine.judge import checks
-from parity.engine.sides.pair_file import pair_side
+from parity.engine.sides.half import pair_side
 from parity.engine.sides.pretrained import pretrained
 
 INPUTS = """

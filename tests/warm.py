@@ -21,7 +21,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from neutral.files import loaded_libraries
+from neutral.provenance import loaded_libraries
 from parity.engine.sides.server import die_with_parent
 from parity.engine.sides.workers import PASSIVE
 from parity.engine.sides.workers import launched as from_scratch

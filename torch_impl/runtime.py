@@ -15,7 +15,7 @@ import torch
 
 from door.threads import threads
 from neutral.errors import InputError
-from neutral.files import loaded_libraries
+from neutral.provenance import loaded_libraries
 
 nn = torch.nn
 

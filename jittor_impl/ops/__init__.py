@@ -37,7 +37,7 @@ from jittor_impl.ops.layers import (
     softmax,
     upsample_nearest,
 )
-from jittor_impl.ops.missing import is_finite, nan_to_num, nanmean
+from jittor_impl.ops.nan import is_finite, nan_to_num, nanmean
 from jittor_impl.ops.regions import crop_and_resize, nms, roi_align, roi_pool
 from jittor_impl.ops.selecting import (
     argmax,

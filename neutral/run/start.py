@@ -16,7 +16,8 @@ from neutral.config import Config, to_dict
 from neutral.data.categories import Categories
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
-from neutral.files import git_revision, sha256_of
+from neutral.files import sha256_of
+from neutral.provenance import git_revision
 from neutral.randomness import stream
 from neutral.ranks import check_same_tensors, code_digest, on_first
 from neutral.run.folder import (

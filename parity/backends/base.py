@@ -113,7 +113,7 @@ class Backend(Protocol):
     def watching(self, choices):
         """Context manager: inside, what chooses (see engine/sides/choices.py) goes through `choices`."""
 
-    def observing(self, branches):
+    def watching_branches(self, branches):
         """Context manager: inside, comparisons, clamps, maxima and masks that the user's own code calls go through
         `branches` (see engine/sides/branches.py)."""
 

@@ -14,7 +14,7 @@ import jittor_setup
 from jittor_setup import compiling
 from jittor_setup.environment import IEEE_VARIABLE
 from parity.backends.jittor_loading import answering, known_shapes  # noqa: F401 the contract's
-from parity.backends.jittor_watching import observing, watching  # noqa: F401 the contract's
+from parity.backends.jittor_watching import watching, watching_branches  # noqa: F401 the contract's
 from parity.errors import InputError
 from parity.files import loaded_libraries, resident_memory
 

@@ -52,7 +52,7 @@ TERNARY = ("ternary", "greater", "less", "greater_equal", "less_equal")
 
 
 @contextmanager
-def observing(branches):
+def watching_branches(branches):
     names = (*branches.choosing, *TERNARY)
     wanted = [(owner, name) for owner in (jt, jt.Var, nn) for name in names]
     wanted += [(jt.Var, f"__{name}__") for name in branches.compared]

@@ -86,6 +86,6 @@ class _Observer(TorchFunctionMode):
 
 
 @contextmanager
-def observing(branches):
+def watching_branches(branches):
     with _Observer(branches):
         yield

@@ -1,7 +1,7 @@
 """Faults that the harness must catch, planted on one side, and the processes that they are planted in.
 
 A worker process that installs one before anything else imports the patched source; nothing on disk changes.
-The suite's `catalogue.py` lists the mutants with the check and the node that must catch each, `probes.py` the
+The suite's `catalogue.py` lists the mutants with the check and the node that must catch each, `experiments.py` the
 experiments, `python -m parity.suite.mutants` runs them all. Nobody wrote those of `breeding.py`: `operators.py` makes
 them of any file, `covered.py` learns which check runs which lines, `warm.py` keeps processes warm: seconds for each.
 """

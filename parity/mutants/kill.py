@@ -16,18 +16,18 @@ from parity.mutants import Fault
 
 
 class Expected(Fault, Protocol):
-    """A fault that its `probe` must show first at `check` and `node`; `source` says which known defect it is."""
+    """A fault that its `experiment` must show first at `check` and `node`; `source` says which known defect it is."""
 
     side: str
     file: str
-    probe: str
+    experiment: str
     check: str
     node: str
     source: str
 
 
 @dataclass(frozen=True)
-class Probe:
+class Experiment:
     """What one side does, and how two sides' answers (the reference's first) are judged."""
 
     collect: Callable[[Worker], object]
@@ -52,7 +52,9 @@ class Kill:
         return (self.check, self.node) == (self.mutant.check, self.mutant.node)
 
     def to_dict(self) -> dict:
-        wanted = {k: getattr(self.mutant, k) for k in ("name", "side", "file", "probe", "source")}
+        wanted = {
+            k: getattr(self.mutant, k) for k in ("name", "side", "file", "experiment", "source")
+        }
         wanted |= {"expected": [self.mutant.check, self.mutant.node]}
         found = {k: v for k, v in dataclasses.asdict(self).items() if k != "mutant"}
         return wanted | found | {"caught": self.caught, "as_named": self.as_named}
@@ -61,9 +63,11 @@ class Kill:
 class Hunt:
     """Keeps the two sound workers and their answers, so that a mutant costs one process and one run."""
 
-    def __init__(self, probes: Mapping[str, Probe], planting: str, worker: type[Worker] = Worker):
+    def __init__(
+        self, experiments: Mapping[str, Experiment], planting: str, worker: type[Worker] = Worker
+    ):
         """planting: the target that installs the mutant of a name in a worker; worker: what makes one."""
-        self.probes, self.planting, self.worker = probes, planting, worker
+        self.experiments, self.planting, self.worker = experiments, planting, worker
         self.sound = {side: worker(side) for side in FRAMEWORKS}
         self.folder = scratch("hunt")
         self.answers: dict[str, dict] = {}  # packed: together they take gigabytes
@@ -73,31 +77,33 @@ class Hunt:
             worker.close()
         discard(self.folder)
 
-    def sound_answers(self, name: str, probe: Probe) -> dict:
+    def sound_answers(self, name: str, experiment: Experiment) -> dict:
         if name not in self.answers:
             self.answers[name] = {
-                side: pack(probe.collect(worker), self.folder / f"{name} {side}")
+                side: pack(experiment.collect(worker), self.folder / f"{name} {side}")
                 for side, worker in self.sound.items()
             }
         packed = self.answers[name].items()
         return {side: unpack(answer, self.folder / f"{name} {side}") for side, answer in packed}
 
     def try_mutant(self, mutant: Expected) -> Kill:
-        probe = self.probes[mutant.probe]
-        answers = self.sound_answers(mutant.probe, probe)
+        experiment = self.experiments[mutant.experiment]
+        answers = self.sound_answers(mutant.experiment, experiment)
         worker = self.worker(mutant.side, preload=(f"{self.planting}={mutant.name}",))
         try:
-            answers = answers | {mutant.side: probe.collect(worker)}
+            answers = answers | {mutant.side: experiment.collect(worker)}
         except (WorkerDied, WorkerError) as error:
             return Kill(mutant, "worker", getattr(error, "node", "(run)"), str(error)[:300])
         finally:
             worker.close()
-        found = first_divergence(probe.compare(*(answers[side] for side in FRAMEWORKS)))
+        found = first_divergence(experiment.compare(*(answers[side] for side in FRAMEWORKS)))
         return Kill(mutant, *((found.check, found.node, str(found)) if found else ("", "", "")))
 
-    def false_alarms(self, probes: dict[str, Probe]) -> Iterable[tuple[str, list[Verdict]]]:
+    def false_alarms(
+        self, experiments: dict[str, Experiment]
+    ) -> Iterable[tuple[str, list[Verdict]]]:
         """Name and FAILs of every sound run; no list should hold any."""
-        for name, probe in probes.items():
-            answers = {side: probe.collect(worker) for side, worker in self.sound.items()}
-            verdicts = probe.compare(*(answers[side] for side in FRAMEWORKS))
+        for name, experiment in experiments.items():
+            answers = {side: experiment.collect(worker) for side, worker in self.sound.items()}
+            verdicts = experiment.compare(*(answers[side] for side in FRAMEWORKS))
             yield name, [v for v in verdicts if v.status is Status.FAIL]

@@ -11,7 +11,7 @@ from neutral.data import open_dataset
 from neutral.data.batching import Batch, collate
 from neutral.data.transforms import val_transform
 from parity.case import Case
-from parity.engine.ask.examine import Examination
+from parity.engine.ask.examination import Examination
 from parity.engine.judge.floors import FloorsFile, read_floors
 from parity.engine.sides.workers import Workers
 from parity.suite.subjects import sides

@@ -8,7 +8,7 @@ import pytest
 from neutral.config import preset, to_dict
 from neutral.weights.conversion import convert
 from neutral.weights.stored import in_memory
-from parity.engine.ask.examine import RESIDENT
+from parity.engine.ask.examination import RESIDENT
 from parity.engine.judge import gates
 from parity.engine.judge.judging import judge, judge_equal, relative_l2
 from parity.engine.judge.verdicts import Status, Verdict

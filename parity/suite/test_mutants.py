@@ -7,7 +7,7 @@ import pytest
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.mutants.kill import Hunt
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
-from parity.suite.mutants.probes import PROBES, false_alarms
+from parity.suite.mutants.experiments import EXPERIMENTS, false_alarms
 
 FAST = [name for name, mutant in MUTANTS.items() if mutant.fast]
 
@@ -16,7 +16,7 @@ FAST = [name for name, mutant in MUTANTS.items() if mutant.fast]
 def hunt(device):
     if device != "cpu":
         pytest.skip("mutants are tried on the CPU")
-    hunt = Hunt(PROBES, PLANTING)
+    hunt = Hunt(EXPERIMENTS, PLANTING)
     yield hunt
     hunt.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parity.case import Case
-from parity.engine.ask.result import can_share, examine
+from parity.engine.ask.examine import can_share, examine
 from parity.engine.ask.training import check_steps
 from parity.suite.cases import EXAMPLE
 

@@ -28,7 +28,7 @@ from parity.suite.ranks import (
 STEPS = {"scenes_detr": 20, "scenes_frcnn": 4}
 NAMES = ["scenes_detr", pytest.param("scenes_frcnn", marks=pytest.mark.full)]
 WRONG = {
-    side: [m for m in MUTANTS.values() if m.probe == "ranks" and m.side == side]
+    side: [m for m in MUTANTS.values() if m.experiment == "ranks" and m.side == side]
     for side in FRAMEWORKS
 }
 

@@ -26,7 +26,7 @@ from parity.suite.ask import ask
 from parity.suite.cases import STEPPING
 from parity.suite.detector_case import COCO_MINI, DetectorCase, sizes
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
-from parity.suite.mutants.probes import PROBES
+from parity.suite.mutants.experiments import EXPERIMENTS
 from parity.suite.op_cases import OP_CASES, comparable, pad
 from parity.suite.stepping import drop_epochs, step_rates
 from scripts.record import DATA, find_detector
@@ -208,7 +208,7 @@ def repeats(device: str, times: int = 5) -> Parts:
 
 
 class OnDevice(Worker):
-    """A worker whose models are built on `device`, whatever the probe of a mutant says."""
+    """A worker whose models are built on `device`, whatever the experiment of a mutant says."""
 
     device = "cpu"
 
@@ -221,7 +221,7 @@ class OnDevice(Worker):
 
 def mutants(device: str) -> Parts:
     """Jittor's planted faults that the default tests know, on the device: caught, and where first."""
-    hunt = Hunt(PROBES, PLANTING, type("OnDevice", (OnDevice,), {"device": device}))
+    hunt = Hunt(EXPERIMENTS, PLANTING, type("OnDevice", (OnDevice,), {"device": device}))
     try:
         for mutant in (m for m in MUTANTS.values() if m.side == "jittor" and m.fast):
             kill = hunt.try_mutant(mutant)

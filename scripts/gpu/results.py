@@ -8,7 +8,8 @@ from pathlib import Path
 
 from jittor_setup.environment import jittor_cache
 from neutral.errors import InputError
-from neutral.files import git_revision, read_json, write_json
+from neutral.files import read_json, write_json
+from neutral.provenance import git_revision
 from scripts.gpu.plan import ROOT, Step
 
 NAME, FORMAT = "check.json", 2

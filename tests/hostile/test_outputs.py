@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from neutral.errors import InputError
-from neutral.files import check_ours, fetch, keep_apart, replacing, write_json
+from neutral.fetching import fetch
+from neutral.files import check_ours, keep_apart, replacing, write_json
 from neutral.panoptic import write_predictions
 from neutral.pictures import save
 from neutral.weights import save_weights
@@ -194,7 +195,7 @@ def test_addresses_of_one_name(tmp_path, monkeypatch):
         "http://c/..": b"3",
         "http://c/": b"4",
     }
-    monkeypatch.setattr("neutral.files.download", lambda url, limit: contents[url])
+    monkeypatch.setattr("neutral.fetching.download", lambda url, limit: contents[url])
     for _ in range(2):  # the same again is the same file
         names = [fetch(url, tmp_path).name for url in contents]
         assert names == ["photo.jpg", "photo-2.jpg", "image", "image-2"]

@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 
 from jittor_setup import home
-from neutral import files
+from neutral import fetching
 from neutral.data import open_dataset
 from neutral.data.images import load_image
 from neutral.data.panoptic import read_segments
 from neutral.data.voc import open_voc
 from neutral.errors import InputError
 from neutral.evaluation import from_results
-from neutral.files import fetch, read_json, sha256_of
+from neutral.fetching import fetch
+from neutral.files import read_json, sha256_of
 from neutral.runlog import read_log
 from neutral.weights.readers import read_checkpoint
 from tests.commands import ROOT, TINY, TINY_RCNN, run
@@ -110,7 +111,7 @@ def dripping(head: bytes):
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])
 def test_an_address_that_drips(head, tmp_path, monkeypatch):
     """In its first line, its header, or its content: each byte in time, the whole never."""
-    monkeypatch.setattr(files, "FETCHING", 1.0)
+    monkeypatch.setattr(fetching, "FETCHING", 1.0)
     began = time.monotonic()
     with dripping(head) as address, pytest.raises(InputError, match="not there after 1 s"):
         fetch(address, tmp_path / "fetched")

@@ -36,7 +36,7 @@ from torch_impl.ops.layers import (
     softmax,
     upsample_nearest,
 )
-from torch_impl.ops.missing import is_finite, nan_to_num, nanmean
+from torch_impl.ops.nan import is_finite, nan_to_num, nanmean
 from torch_impl.ops.regions import crop_and_resize, nms, roi_align, roi_pool
 from torch_impl.ops.selecting import (
     argmax,

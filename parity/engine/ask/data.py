@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from parity.case import Case
-from parity.engine.ask.examine import Examination
+from parity.engine.ask.examination import Examination
 from parity.engine.ask.result import Result
 from parity.engine.ask.training import prepared
 from parity.engine.judge import gates, kinds

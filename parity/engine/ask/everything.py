@@ -1,6 +1,6 @@
 """All that `parity run` asks of a pair, one part after the other, within a time limit.
 
-Read result.py (examine), probing.py and training.py for its parts.
+Read examine.py, probing.py and training.py for its parts.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 from parity.case import Case
 from parity.engine.ask.data import check_data
 from parity.engine.ask.environment import examine_environment
+from parity.engine.ask.examine import examine, workers_of
 from parity.engine.ask.initial import check_initial
 from parity.engine.ask.probing import check_branches
-from parity.engine.ask.result import Result, examine, workers_of
+from parity.engine.ask.result import Result
 from parity.engine.ask.training import check_steps
 from parity.engine.judge import kinds
 from parity.engine.judge.checks import NOT_LOOKED_INTO

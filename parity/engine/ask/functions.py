@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from parity.case import FunctionCase, Side
-from parity.engine.ask.result import Result, workers_of
+from parity.engine.ask.examine import workers_of
+from parity.engine.ask.result import Result
 from parity.engine.judge import gates
 from parity.engine.judge.gradients import absent_if_zero, judge_gradient
 from parity.engine.judge.judging import SIDES, judge, judge_nodes

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from parity.case import Case, Side, Subject
-from parity.engine.ask.result import Result, workers_of
+from parity.engine.ask.examine import workers_of
+from parity.engine.ask.result import Result
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.judging import SCALAR, SIDES
 from parity.engine.judge.verdicts import Status, Verdict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parity.case import Case
-from parity.engine.ask.result import workers_of
+from parity.engine.ask.examine import workers_of
 from parity.engine.sides.workers import Workers
 from parity.engine.values.proposing import DESCRIBE, Parameter, Proposals, propose
 

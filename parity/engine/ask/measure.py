@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from parity.case import Case
-from parity.engine.ask.examine import Examination
-from parity.engine.ask.result import workers_of
+from parity.engine.ask.examination import Examination
+from parity.engine.ask.examine import workers_of
 from parity.engine.judge import gates
 from parity.engine.judge.floors import Floors
 from parity.engine.judge.gradients import absent_if_zero, precision_gradient_floor

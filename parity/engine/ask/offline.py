@@ -22,7 +22,7 @@ from parity.engine.values.record import Record
 from parity.engine.values.shapes import ComparedRecord
 from parity.errors import InputError
 
-HALVES = ("reference", "candidate")
+ROLES = ("reference", "candidate")
 
 
 def record(
@@ -41,9 +41,9 @@ def record(
     side: "reference", "candidate" or its label. reference: a record that forces this run, `rounded` by its float32
     values. replay: a record whose choices are repeated. InputError for a record that is none.
     """
-    if side not in (*HALVES, *case.labels):
+    if side not in (*ROLES, *case.labels):
         raise InputError(f"side {side!r}: {case.name} has {' and '.join(case.labels)}")
-    place = HALVES.index(side) if side in HALVES else case.labels.index(side)
+    place = ROLES.index(side) if side in ROLES else case.labels.index(side)
     half, label = (case.reference, case.candidate)[place], case.labels[place]
     options: dict = {"out": Path(out).resolve(), "rounded": rounded}
     for name, path in (("reference", reference), ("replay", replay)):

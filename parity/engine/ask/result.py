@@ -1,23 +1,15 @@
-"""`examine`, and what it found.
+"""What an examination found: verdicts in order, culprits, causes, and whether that is a failure.
 
-The runs are examine.py's; causes.py says what to mend.
+Before: judge/verdicts.py. examine.py and its neighbours give one of these; tell/causes.py says what to mend.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from parity.case import Case, FunctionCase, Side
-from parity.engine.ask.environment import examine_environment
-from parity.engine.ask.examine import Examination
-from parity.engine.judge.floors import Floors
 from parity.engine.judge.localise import classify, culprits
 from parity.engine.judge.verdicts import Status, Verdict, first_divergence, is_nothing
-from parity.engine.sides.workers import Workers
 from parity.engine.tell.causes import Cause, causes_of, told
 
 
@@ -80,47 +72,3 @@ class Result:
         lines += ["the modules to blame: " + "; ".join(blamed[:8])] if blamed else []
         lines += told(self.causes)
         raise AssertionError("\n".join([*lines, *map(str, self.failures[:8])]))
-
-
-def examine(
-    case: Case,
-    workers: Workers | None = None,
-    *,
-    device: str = "cpu",
-    floors: Floors | None = None,
-    scripts: Path | str | None = None,
-    told: Callable = lambda stage, verdicts: None,
-) -> Result:
-    """Everything about a case: weights, forward, choices, losses, post-processing, gradients, local errors.
-
-    workers: with a worker for each of the case's labels, to be used again (how they compute is not looked at);
-    without them the case's own are started
-    and ended. floors: measured noise, see measure_floors. scripts: a folder for scripts that reproduce failures.
-    told(stage, verdicts) hears of each stage as it is judged.
-    """
-    with workers_of(case, workers, device) as used:
-        environment, verdicts = examine_environment(used) if workers is None else ({}, [])
-        if any(
-            v.status is Status.FAIL for v in verdicts
-        ):  # whatever was compared would mean nothing
-            return Result(verdicts, environment)
-        folder = Path(scripts) if scripts is not None else None
-        with Examination(case, used, floors, folder) as examination:
-            return Result(verdicts + examination.run(told), environment)
-
-
-@contextmanager
-def workers_of(case: Case | FunctionCase, workers: Workers | None = None, device: str = "cpu"):
-    """These workers, or the case's own for as long as the block lasts."""
-    if workers is not None:
-        yield workers
-        return
-    with Workers(case.reference, case.candidate, device=device) as own:
-        yield own
-
-
-def can_share(case: Case, workers: Workers) -> bool:
-    """Whether these workers, which know of backends only, can run the case."""
-    sides = (case.reference, case.candidate)
-    plain = all(Side(s.build, s.backend, arguments=s.arguments) == s for s in sides)
-    return plain and case.labels == workers.labels

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from parity.case import Case
-from parity.engine.ask.examine import Examination
-from parity.engine.ask.result import Result, workers_of
+from parity.engine.ask.examination import Examination
+from parity.engine.ask.examine import workers_of
+from parity.engine.ask.result import Result
 from parity.engine.judge import gates, kinds
 from parity.engine.judge.crashes import unfinished
 from parity.engine.judge.detections import compare_detections
@@ -25,7 +26,7 @@ from parity.engine.values.randomness import stream
 from parity.errors import WorkerDied, WorkerError
 
 HERE = "parity.engine.ask.training"
-WATCH = "parity.engine.sides.observing"
+WATCH = "parity.engine.sides.own_step"
 
 
 def prepared(

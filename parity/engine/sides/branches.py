@@ -1,7 +1,7 @@
 """Which way the comparisons, clamps, maxima and masks of a user's own code were decided, by place in that code.
 
 A branch that no input reaches is compared by nobody: probing.py gives inputs that reach the other way. The backends
-send every such call here (`observing`, base.py); what the frameworks' own layers do inside is not looked at.
+send every such call here (`watching_branches`, base.py); what the frameworks' own layers do inside is not looked at.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def probed(
     reference = {"nodes": Changed(*given), "modules": record["modules"]}
     options = {"entered": server.entered, "reference": reference, "gradients": False}
     wanted = {"node_gradients": Weightings(*given)}
-    with server.backend.observing(branches):
+    with server.backend.watching_branches(branches):
         try:
             more = {"reference": reference | wanted, "gradients": True} if gradients else {}
             write_record(out, server.runner.trace(inputs, targets, **options | more), {})

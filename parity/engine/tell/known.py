@@ -19,7 +19,7 @@ from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.consequences import INHERITED, parent_of, run_of
 from parity.engine.values.nodes import ROOT, module_of
 
-LOCAL = (
+LOCAL_64 = (
     *(checks.LOCAL_FORWARD_64, checks.LOCAL_LOSSES_64, checks.LOCAL_DETECTIONS_64),
     checks.LOCAL_GRADIENTS_64,
 )
@@ -146,7 +146,7 @@ def _known(verdict: Verdict, why: str) -> Verdict:
 def is_rounded(verdict: Verdict, narrow: dict) -> bool:
     """Whether a local float64 error is as small as rounding a constant makes it, or float32 arithmetic where a side
     went over to float32, with nothing wrong in float32."""
-    if verdict.check not in LOCAL or verdict.measured is None or verdict.kind == kinds.CONSTANT:
+    if verdict.check not in LOCAL_64 or verdict.measured is None or verdict.kind == kinds.CONSTANT:
         return False
     backward = verdict.check == checks.LOCAL_GRADIENTS_64
     # a gradient is the product of several such

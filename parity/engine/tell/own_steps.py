@@ -1,7 +1,7 @@
 """What two users' own training steps did, step by step: modes, freezing, rates, what moved and by how much, what EMA
 holds. Once values part they are not compared any further: everything behind inherits.
 
-Seen by observing.py in the workers; begun by check_steps in training.py.
+Seen by own_step.py in the workers; begun by check_steps in training.py.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class OwnSteps:
         self.biased: set[str] = set()  # variances that the candidate keeps as Jittor does
 
     def judge(self, step: int, answers: list[Mapping]) -> list[Verdict]:
-        """Verdicts of one step, from both sides' answers (observing.one_step)."""
+        """Verdicts of one step, from both sides' answers (own_step.one_step)."""
         found = [
             *self._modes(step, answers),
             *self._trainable(step, answers),

@@ -24,11 +24,11 @@ from parity.engine.values.record import Record
 from parity.engine.values.scratch import discard, scratch
 from parity.engine.values.transport import pack, unpack
 from parity.errors import InputError, WorkerDied, WorkerError
-from parity.mutants.kill import Probe
+from parity.mutants.kill import Experiment
 from parity.mutants.warm import Warm
 from parity.suite.ask import ask
 from parity.suite.detector_case import DetectorCase
-from parity.suite.mutants import probes
+from parity.suite.mutants import experiments
 from parity.suite.regrets import collect_regrets, compare_regrets
 
 FRESH = ("torch_impl", "jittor_impl", "neutral", "parity.suite")  # imported anew in every copy
@@ -111,7 +111,7 @@ class Examined(Check):
     def collect(self, worker: Worker, path: Path) -> dict:
         self.build(worker)
         given = {"names": worker.call("trained_names"), "state": worker.call("state")}
-        worker.call("trace", self.case.batch(probes.SCENES), out=path, survive=True)
+        worker.call("trace", self.case.batch(experiments.SCENES), out=path, survive=True)
         return given | {"path": path}
 
     def build(self, worker: Worker) -> None:
@@ -156,7 +156,7 @@ class Examined(Check):
             if own is not None:
                 self.build(own)
             source = records[reference].path
-            batch = self.case.batch(probes.SCENES)
+            batch = self.case.batch(experiments.SCENES)
             (worker or own).call("trace", batch, out=path, reference=source, survive=True)
         except (WorkerDied, WorkerError, InputError) as error:
             return [ended(self.name, error)]
@@ -170,24 +170,24 @@ class Examined(Check):
         return judge_crashes(self.name, traces, found, told, "forced")
 
 
-class Probed(Check):
-    """A probe of the kill matrix."""
+class Tried(Check):
+    """A experiment of the kill matrix."""
 
-    def __init__(self, name: str, probe: Probe):
-        self.name, self.probe = name, probe
+    def __init__(self, name: str, experiment: Experiment):
+        self.name, self.experiment = name, experiment
 
     def collect(self, worker: Worker, path: Path) -> tuple:
-        return pack(self.probe.collect(worker), path), path
+        return pack(self.experiment.collect(worker), path), path
 
     def judge(self, nursery: Nursery, copies: Mapping[str, Worker], answers: Mapping) -> list:
-        return self.probe.compare(*(unpack(*answers[side]) for side in FRAMEWORKS))
+        return self.experiment.compare(*(unpack(*answers[side]) for side in FRAMEWORKS))
 
 
 class Regrets(Examined):
     """How much each side regrets what was chosen wrongly for it."""
 
     def collect(self, worker: Worker, path: Path) -> dict:
-        return collect_regrets(worker, self.case, self.case.batch(probes.SCENES))
+        return collect_regrets(worker, self.case, self.case.batch(experiments.SCENES))
 
     def judge(self, nursery: Nursery, copies: Mapping[str, Worker], answers: Mapping) -> list:
         return compare_regrets(self.name, *(answers[side] for side in FRAMEWORKS))

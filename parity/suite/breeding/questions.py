@@ -1,5 +1,5 @@
-"""What bred mutants are asked: every trace of the kill matrix as an examination, its other probes as they are, and what
-neither has: other options, batches without objects, what scripts ask of a session.
+"""What bred mutants are asked: every trace of the kill matrix as an examination, its other experiments as they are, and
+what neither has: other options, batches without objects, what scripts ask of a session.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from parity.engine.judge.judging import judge, judge_nodes
 from parity.engine.judge.verdicts import Verdict
 from parity.engine.judge.weights import drawn_weights
 from parity.engine.sides.workers import Worker
-from parity.mutants.kill import Probe
+from parity.mutants.kill import Experiment
 from parity.suite.ask import ask
-from parity.suite.breeding.checks import Check, Examined, Probed, Regrets
+from parity.suite.breeding.checks import Check, Examined, Regrets, Tried
 from parity.suite.cases import AREAS, C4, CASES, FASTER_RCNN, POST_NORM
 from parity.suite.detector_case import DetectorCase
-from parity.suite.mutants import probes
+from parity.suite.mutants import experiments
 from parity.suite.stepping import OPTIMISERS, injected_gradients
 
 VGG16 = next(case for case in FASTER_RCNN if case.name == "simple_vgg16")
@@ -40,7 +40,7 @@ OPTIONS = DetectorCase(
     "options",
     "scenes_frcnn",
     ("model.fpn.extra=max_pool", "model.rpn.anchors.sizes=20.3;36.7;60.1;90.9"),
-    probes.RCNN.images,
+    experiments.RCNN.images,
 )
 MEANS = DetectorCase(
     "means",
@@ -52,7 +52,7 @@ MEANS = DetectorCase(
         "model.roi.head=layer4",
         "model.roi.regress=false",
     ),
-    probes.RCNN.images,
+    experiments.RCNN.images,
 )
 ACCUMULATED = DetectorCase(
     "accumulated gradients", "scenes_detr", (*POST_NORM, "optimiser.accumulate=2"), (0, 8)
@@ -94,47 +94,49 @@ def alike(check: str, limit: float, floor: float = 0.0) -> Callable[[dict, dict]
     return judge_all
 
 
-def session(name: str, case: DetectorCase) -> Probed:
+def session(name: str, case: DetectorCase) -> Tried:
     """What scripts ask of a session, in float64."""
     config = with_overrides(case.config(), ["optimiser.ema_decay=0.9"])
 
     def collect(worker: Worker) -> dict[str, np.ndarray]:
         target = "parity.suite.session_requests:used"
-        return worker.run(target, to_dict(config), case.batch(probes.SCENES))
+        return worker.run(target, to_dict(config), case.batch(experiments.SCENES))
 
-    return Probed(name, Probe(collect, alike("session", USED, NOTHING)))
+    return Tried(name, Experiment(collect, alike("session", USED, NOTHING)))
 
 
-def initial(name: str, case: DetectorCase) -> Probed:
-    same = partial(probes.same_arrays, "initial weights")
-    return Probed(name, probes.asked("initial_weights", case.config(), same))
+def initial(name: str, case: DetectorCase) -> Tried:
+    same = partial(experiments.same_arrays, "initial weights")
+    return Tried(name, experiments.asked("initial_weights", case.config(), same))
 
 
 def all_checks() -> dict[str, Check]:
-    """By name: every trace of the kill matrix as an examination, its other probes as they are."""
+    """By name: every trace of the kill matrix as an examination, its other experiments as they are."""
     cases = {
-        "detr": probes.DETR,
-        "frcnn": probes.RCNN,
-        "detr pre-norm": probes.PRE_NORM,
-        "detr masks": probes.SEGMENTING,
-        "detr frozen": probes.FROZEN_DETR,
-        "frcnn as tf": probes.LIKE_TF,
-        "frcnn as trzy": probes.LIKE_TRZY,
-        "frcnn mobilenet": probes.MOBILENET,
+        "detr": experiments.DETR,
+        "frcnn": experiments.RCNN,
+        "detr pre-norm": experiments.PRE_NORM,
+        "detr masks": experiments.SEGMENTING,
+        "detr frozen": experiments.FROZEN_DETR,
+        "frcnn as tf": experiments.LIKE_TF,
+        "frcnn as trzy": experiments.LIKE_TRZY,
+        "frcnn mobilenet": experiments.MOBILENET,
         "detr dropout": CASES[1],
         "detr dilated": DILATED,
         "frcnn vgg16": VGG16,
         "frcnn options": OPTIONS,
         "frcnn means": MEANS,
-        "detr masks, no objects": replace(probes.SEGMENTING, images=(20,)),
+        "detr masks, no objects": replace(experiments.SEGMENTING, images=(20,)),
     }
     found: dict[str, Check] = {name: Examined(name, case) for name, case in cases.items()}
     found |= {f"regrets, {n}": Regrets(f"regrets, {n}", cases[n]) for n in REGRETTED}
-    others = [n for n in probes.PROBES if n not in (*cases, *APART)]
-    found |= {name: Probed(name, probes.PROBES[name]) for name in others}
-    found["detr accumulated"] = Probed("detr accumulated", probes.steps(ACCUMULATED))
-    found["optimisers"] = Probed("optimisers", Probe(optimisers, alike("optimisers", OPTIMISED)))
-    for what, case in {"detr": probes.DETR, "frcnn": probes.RCNN}.items():
+    others = [n for n in experiments.EXPERIMENTS if n not in (*cases, *APART)]
+    found |= {name: Tried(name, experiments.EXPERIMENTS[name]) for name in others}
+    found["detr accumulated"] = Tried("detr accumulated", experiments.steps(ACCUMULATED))
+    found["optimisers"] = Tried(
+        "optimisers", Experiment(optimisers, alike("optimisers", OPTIMISED))
+    )
+    for what, case in {"detr": experiments.DETR, "frcnn": experiments.RCNN}.items():
         found[f"session, {what}"] = session(f"session, {what}", case)
     for what in ("frcnn", "detr masks", "frcnn mobilenet"):
         found[f"initial weights, {what}"] = initial(f"initial weights, {what}", cases[what])

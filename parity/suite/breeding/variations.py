@@ -18,11 +18,11 @@ from parity.suite.breeding.campaign import Campaign, files
 from parity.suite.breeding.checks import Examined
 from parity.suite.breeding.progress import ALARM, SILENT, Outcome
 from parity.suite.cases import DetectorCase
-from parity.suite.mutants import probes
+from parity.suite.mutants import experiments
 
 REWRITTEN, WEIGHTS, PICTURES = 30, 20, 20  # rewritings a side; the others
 ASKED = 2  # checks of a rewriting, those that say where first
-VARIED = (probes.DETR, probes.RCNN, probes.SEGMENTING, probes.LIKE_TF)
+VARIED = (experiments.DETR, experiments.RCNN, experiments.SEGMENTING, experiments.LIKE_TF)
 NUMBERS = 40  # images to choose from
 
 

@@ -29,8 +29,8 @@ from neutral.files import replacing, write_json
 from parity.mutants import ROOT
 from parity.mutants.kill import Hunt, Kill
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
+from parity.suite.mutants.experiments import EXPERIMENTS, false_alarms
 from parity.suite.mutants.mutant import Mutant
-from parity.suite.mutants.probes import PROBES, false_alarms
 
 HERE = Path(__file__).resolve().parent
 
@@ -49,9 +49,9 @@ def main() -> int:
         print(f"error: no mutant {unknown[0]!r}; there are {', '.join(MUTANTS)}", file=sys.stderr)
         return 2
     chosen = [MUTANTS[name] for name in options.names or MUTANTS]
-    probes = false_alarms(options.seeds if not options.names else 0)
+    experiments = false_alarms(options.seeds if not options.names else 0)
     started = time.time()
-    kills, alarms = try_all(chosen, probes)
+    kills, alarms = try_all(chosen, experiments)
     false = [alarm for alarm in alarms if alarm["failures"]]
     result = {
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -72,15 +72,15 @@ def main() -> int:
     return 0 if named == len(kills) and not false else 1
 
 
-def try_all(chosen: list[Mutant], probes: list) -> tuple[list[Kill], list[dict]]:
+def try_all(chosen: list[Mutant], experiments: list) -> tuple[list[Kill], list[dict]]:
     """What became of each mutant, and what turned red in sound runs, told as they come."""
-    kills, alarms, hunt = [], [], Hunt(PROBES, PLANTING)
+    kills, alarms, hunt = [], [], Hunt(EXPERIMENTS, PLANTING)
     columns = (TextColumn("{task.description:<34}"), BarColumn(30), MofNCompleteColumn())
     console = Console(stderr=True)
     with Progress(
         *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console
     ) as progress:
-        task = progress.add_task("mutants", total=len(chosen) + len(probes))
+        task = progress.add_task("mutants", total=len(chosen) + len(experiments))
         try:
             for mutant in chosen:
                 progress.update(task, description=mutant.name)
@@ -92,7 +92,7 @@ def try_all(chosen: list[Mutant], probes: list) -> tuple[list[Kill], list[dict]]
                 where = f"{kill.check} / {kill.node}" if kill.caught else "nothing turned red"
                 console.print(f"{verdict:<17}{mutant.name:<34}{where}", highlight=False)
                 progress.advance(task)
-            for name, failures in hunt.false_alarms(probes):
+            for name, failures in hunt.false_alarms(experiments):
                 progress.update(task, description=name)
                 alarms.append({"run": name, "failures": [str(v) for v in failures]})
                 progress.advance(task)

@@ -12,7 +12,7 @@ from parity.mutants import ROOT, replaced_once
 class Mutant:
     """In `file` (below {side}_impl, or "neutral/..."), `old` becomes `new`, on `side` only.
 
-    `probe` must then fail first at `check` and `node`. `source` says which known defect this is.
+    `experiment` must then fail first at `check` and `node`. `source` says which known defect this is.
     """
 
     name: str
@@ -20,7 +20,7 @@ class Mutant:
     file: str
     old: str
     new: str
-    probe: str
+    experiment: str
     check: str
     node: str
     source: str = ""

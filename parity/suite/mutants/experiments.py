@@ -20,7 +20,7 @@ from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.judge.weights import compare_names, compare_weights, drawn_weights
 from parity.engine.sides.workers import Worker
 from parity.errors import InputError
-from parity.mutants.kill import Probe
+from parity.mutants.kill import Experiment
 from parity.suite.ask import ask
 from parity.suite.cases import CASES, FASTER_RCNN, POST_NORM, RANKED
 from parity.suite.detector_case import DetectorCase, sizes
@@ -50,12 +50,12 @@ def _compare_traces(case: DetectorCase, torch: dict, jittor: dict) -> list[Verdi
     return verdicts + compare_semantics(case.name, torch["trace"], jittor["trace"])
 
 
-def trace(case: DetectorCase, salt: str = "") -> Probe:
+def trace(case: DetectorCase, salt: str = "") -> Experiment:
     """Weights, names, and everything that a trace holds."""
-    return Probe(partial(_trace, case, salt=salt), partial(_compare_traces, case))
+    return Experiment(partial(_trace, case, salt=salt), partial(_compare_traces, case))
 
 
-def steps(case: DetectorCase) -> Probe:
+def steps(case: DetectorCase) -> Experiment:
     """Coupled training steps across a learning-rate drop."""
     config = case.config()
 
@@ -63,10 +63,10 @@ def steps(case: DetectorCase) -> Probe:
         epochs = drop_epochs(config, 4)
         return collect_steps(worker, config, drawn_weights, case.batch(SCENES), epochs)
 
-    return Probe(collect, partial(compare_steps, f"{case.preset}: training steps"))
+    return Experiment(collect, partial(compare_steps, f"{case.preset}: training steps"))
 
 
-def asked(method: str, config: Config, judge: Callable, *arguments) -> Probe:
+def asked(method: str, config: Config, judge: Callable, *arguments) -> Experiment:
     """One question to the worker; judge(torch, jittor) -> verdicts. Bad input is an answer too."""
 
     def collect(worker: Worker):
@@ -75,7 +75,7 @@ def asked(method: str, config: Config, judge: Callable, *arguments) -> Probe:
         except InputError as error:
             return error
 
-    return Probe(collect, judge)
+    return Experiment(collect, judge)
 
 
 def same_arrays(check: str, torch, jittor) -> list[Verdict]:
@@ -108,8 +108,8 @@ PRE_NORM = CASES[2]
 AUGMENTED = with_overrides(
     DETR.config(), ["transform.crop_probability=1", "transform.train_sizes=112,128"]
 )
-PROBES = {
-    "ops": Probe(partial(collect_ops, dtype="float64"), compare_ops_64),
+EXPERIMENTS = {
+    "ops": Experiment(partial(collect_ops, dtype="float64"), compare_ops_64),
     "detr": trace(DETR),
     "detr pre-norm": trace(PRE_NORM),
     "detr frozen": trace(FROZEN_DETR),
@@ -129,14 +129,14 @@ PROBES = {
         "perfect_detections", DETR.config(), partial(same_arrays, "ground truth as detections")
     ),
     "import": asked("import_trzy", LIKE_TRZY.config(), partial(same_arrays, "import")),
-    "ranks": Probe(
+    "ranks": Experiment(
         partial(collect_ranks, RANKED["scenes_detr"], SCENES, steps=1), judge_both_ranks
     ),
     "snapshot": asked("snapshot", RCNN.config(), partial(same_arrays, "snapshot")),
 }
 
 
-def false_alarms(seeds: int) -> dict[str, Probe]:
+def false_alarms(seeds: int) -> dict[str, Experiment]:
     """The sound pair with other weights: any FAIL is a false alarm."""
     return {
         f"{case.preset}, weights {seed}": trace(case, f"seed {seed}/")

@@ -1,6 +1,7 @@
 """One half of a file with a pair (docs/pairs.md), built in its own process.
 
-case.py reads the same file in the process that compares; imports.py and pretrained.py surround the building.
+Before: parity/pair_file.py, what such a file may say; case.py reads it in the process that compares. imports.py and
+pretrained.py surround the building.
 """
 
 from __future__ import annotations
@@ -12,17 +13,12 @@ from pathlib import Path
 from types import ModuleType
 
 from parity.backends import base
-from parity.case import BOTH, HALVES, Subject
+from parity.case import Subject
 from parity.engine.sides.imports import Importer, add_folders, with_hint
 from parity.engine.sides.pretrained import DRAWN, pretrained
 from parity.errors import InputError
 from parity.loading import load_file
-
-NAMES = {  # what of the file is a field of its Subject, where that says nothing
-    "split": "SPLIT",
-    "dropped": "DROPPED",
-    "options": "OPTIMISER",
-}
+from parity.pair_file import BOTH, HALVES, SUBJECT_FIELDS
 
 
 def pair_side(path: str, half: str) -> Subject:
@@ -46,7 +42,7 @@ def pair_side(path: str, half: str) -> Subject:
     if half == "jittor":
         subject.name = subject.name or getattr(module, "jittor_name", None)
         subject.layout = subject.layout or getattr(module, "LAYOUT", {})
-    for field, name in NAMES.items():
+    for field, name in SUBJECT_FIELDS.items():
         setattr(subject, field, getattr(subject, field) or getattr(module, name, {}))
     subject.train_step = subject.train_step or getattr(module, f"{half}_step", None)
     if subject.batches is None:
