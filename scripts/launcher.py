@@ -27,6 +27,7 @@ from neutral.processes import GRACE, STARTER, how_ended, set_death_signal, stopp
 from neutral.ranks import LAUNCHERS, check_shares
 from parity.engine.values.scratch import scratch_folder
 from scripts.common import ProgressReport, make_progress
+from scripts.options import handed
 
 # in what the launchers say of a rank that ended badly: its number, and how, an exit code or a signal as -9
 DEATHS = {
@@ -63,25 +64,27 @@ def check_ranks(frameworks: Sequence[str], config: Config, images: int, ranks: i
         check_launcher(framework)
 
 
-def run_ranks(options: argparse.Namespace, arguments: list[str]) -> int:
-    """`scripts.train` with these arguments in `options.ranks` processes; the exit code."""
+def run_ranks(options: argparse.Namespace, add_options: Callable) -> int:
+    """`scripts.train` with these options in `options.ranks` processes; the exit code."""
     prepare(options.framework)
-    program = ["scripts.train", *arguments]
     if options.json_progress:
-        return follow(options, program, lambda event: print(json.dumps(event), flush=True))
+        return follow(options, add_options, lambda event: print(json.dumps(event), flush=True))
     with make_progress() as progress:
-        return follow(options, program, ProgressReport(progress, options.framework))
+        return follow(options, add_options, ProgressReport(progress, options.framework))
 
 
-def follow(options: argparse.Namespace, program: list[str], report: Callable[[dict], None]) -> int:
+def follow(
+    options: argparse.Namespace, add_options: Callable, report: Callable[[dict], None]
+) -> int:
     """Runs the launcher, with events to `report`; Ended or InputError tell which rank ended it, and how."""
     framework, count = options.framework, options.ranks
     process = None
     with scratch_folder("ranks") as folder:
-        path = folder / "stderr"
+        path, file = folder / "stderr", folder / "options.json"
+        asked = handed(file, options, add_options, ranks=1, json_progress=True)
         with path.open("wb") as errors, stoppable(lambda: stop(framework, process)) as request:
             process = subprocess.Popen(
-                launcher_command(framework, count, program),
+                launcher_command(framework, count, ["scripts.train", *asked]),
                 env=os.environ
                 | launcher_environment(framework, count)
                 | {STARTER: str(os.getpid())},

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from door import schema
 from door.ranges import SEEDS, Range, add_number
 from neutral.config import PRESETS, Config, preset, ranges, validate, with_overrides
 from neutral.data.images import MAX_PIXELS
 from neutral.errors import InputError
 from neutral.run import SCORES
+
+HANDED = "--handed"  # before the file of another process's options, see `handed`
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,6 +24,20 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         raise InputError(f"{message}; see --help")
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace=None) -> argparse.Namespace:
+        """As argparse has it; of `--handed FILE` what another process of ours wrote there."""
+        given = sys.argv[1:] if args is None else args
+        if len(given) != 2 or given[0] != HANDED:
+            return super().parse_args(args, namespace)
+        told, options = schema.read(given[1], dict[str, object]), argparse.Namespace()
+        for action in (a for a in self._actions if a.default is not argparse.SUPPRESS):
+            if action.required and action.dest not in told:
+                self.error(f"{given[1]}: {action.dest} is missing")
+            value = told.get(action.dest, action.default)
+            is_path = action.type is Path and isinstance(value, str)
+            setattr(options, action.dest, Path(value) if is_path else value)
+        return options
 
 
 def fields_help() -> str:
@@ -196,25 +215,14 @@ def kind_of(root: Path, sets: Sequence[str], usual: str = "coco") -> str:
     return "voc" if is_voc else "coco"
 
 
-def arguments_of(
-    options: argparse.Namespace, *adders: Callable[[argparse.ArgumentParser], None], **other
+def handed(
+    file: Path, options: argparse.Namespace, *adders: Callable[[Parser], None], **other
 ) -> list[str]:
-    """The command line of the options that `adders` add to a parser, flags alone; `other`: values instead of theirs."""
-    parser = argparse.ArgumentParser(add_help=False)
+    """The command line that gives another process the options that `adders` add to its parser, as JSON in `file`;
+    `other`: values instead of theirs. The file is to stay until that process has begun."""
+    parser = Parser(add_help=False)
     for add in adders:
         add(parser)
-    arguments = []
-    for action in (a for a in parser._actions if a.option_strings):
-        value = other.get(action.dest, getattr(options, action.dest, action.default))
-        flag = action.option_strings[-1]
-        if value in (None, action.default):
-            continue
-        if action.nargs == 0:
-            arguments.append(flag)
-        elif isinstance(value, list) and action.nargs is None:  # a repeatable one
-            arguments += [f"{flag}={each}" for each in value]
-        elif isinstance(value, list):
-            arguments += [flag, *map(str, value)]
-        else:
-            arguments.append(f"{flag}={value}")
-    return arguments
+    given = {a.dest: getattr(options, a.dest, a.default) for a in parser._actions} | other
+    file.write_text(json.dumps(given, default=str))
+    return [HANDED, str(file)]

@@ -8,30 +8,27 @@ from pathlib import Path
 
 from door.terminal import say
 from neutral.processes import call
+from parity.engine.values.scratch import scratch_folder
 from scripts.common import FRAMEWORKS
-from scripts.options import add_config_options, arguments_of
+from scripts.options import add_config_options, handed
 
 CHECKPOINT, PICTURES = "checkpoint.safetensors", "pictures"
 
 
 def draw_pictures(folder: Path, options: argparse.Namespace) -> None:
     """The first images of the validation split with what each side, as trained here, finds in them."""
-    for framework in FRAMEWORKS:
-        weights = folder / framework / CHECKPOINT
-        if not weights.exists():
-            return
-        command = [sys.executable, "-m", "scripts.predict", "--framework", framework]
-        command += [
-            *arguments_of(options, add_config_options),
-            "--weights",
-            str(weights),
-            "--split",
-            "val",
-        ]
-        command += ["--count", str(options.pictures), "--out", str(folder / PICTURES / framework)]
-        if call(command):
-            say(f"{framework}: no pictures; why is above", error=True)
-            return
+    own = {"split": "val", "count": options.pictures}
+    with scratch_folder("pictures") as files:
+        for framework in FRAMEWORKS:
+            weights = folder / framework / CHECKPOINT
+            if not weights.exists():
+                return
+            out = folder / PICTURES / framework
+            own |= {"framework": framework, "weights": weights, "out": out}
+            asked = handed(files / f"{framework}.json", options, add_config_options, **own)
+            if call([sys.executable, "-m", "scripts.predict", *asked]):
+                say(f"{framework}: no pictures; why is above", error=True)
+                return
 
 
 def pictures_in(folder: Path) -> dict[str, list[Path]]:

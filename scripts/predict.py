@@ -40,14 +40,15 @@ from neutral.schemas import ANNOTATIONS_LIMIT, Detections
 from neutral.views import VIEWS
 from neutral.weights import open_weights
 from parity.engine.judge.detections import partners
+from parity.engine.values.scratch import scratch_folder
 from scripts.common import FRAMEWORKS, make_progress, open_session, run_main
 from scripts.options import (
     Parser,
     add_config_options,
     add_pixel_limit,
     add_source_options,
-    arguments_of,
     config_from,
+    handed,
 )
 from scripts.outputs import RESULTS, check_outputs
 from scripts.photographs import Picture, batch_of, look_at, pictures_of
@@ -132,15 +133,16 @@ def predict_both(
 ) -> None:
     """Each framework in a process of its own, then both side by side."""
     records, names = {}, known.drawable()
-    for framework in FRAMEWORKS:
-        out = options.out / framework
-        arguments = arguments_of(options, add_options, framework=framework, out=out)
-        command = [sys.executable, "-m", "scripts.predict", *arguments, "--"]
-        code = call([*command, *options.images])
-        if code:
-            message = f"{framework} {how_ended(code)}; what it said is above"
-            raise InputError(message) if code == 2 else Ended(f"error: {message}", 1)
-        records[framework] = schema.read(out / RESULTS, Detections, ANNOTATIONS_LIMIT)
+    with scratch_folder("predict") as files:
+        for framework in FRAMEWORKS:
+            own = {"framework": framework, "out": options.out / framework}
+            asked = handed(files / f"{framework}.json", options, add_options, **own)
+            code = call([sys.executable, "-m", "scripts.predict", *asked])
+            if code:
+                message = f"{framework} {how_ended(code)}; what it said is above"
+                raise InputError(message) if code == 2 else Ended(f"error: {message}", 1)
+            found = options.out / framework / RESULTS
+            records[framework] = schema.read(found, Detections, ANNOTATIONS_LIMIT)
     total = alone = 0
     for picture in pictures:
         found = [found_in(records[f], picture, known) for f in FRAMEWORKS]

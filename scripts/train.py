@@ -39,7 +39,7 @@ from scripts.common import (
     told,
 )
 from scripts.launcher import check_ranks, run_ranks
-from scripts.options import Parser, add_config_options, add_run_options, arguments_of, config_from
+from scripts.options import Parser, add_config_options, add_run_options, config_from
 
 
 def profile_memory(session, config: Config, dataset: CocoDataset, options) -> None:
@@ -97,7 +97,7 @@ def main() -> int:
         if options.profile_memory:
             raise InputError("--profile-memory watches one process: without --ranks")
         check_ranks([options.framework], config, len(datasets["train"]), options.ranks)
-        return run_ranks(options, arguments_of(options, add_options, ranks=1, json_progress=True))
+        return run_ranks(options, add_options)
     with owned(options.out) as notes:
         for text in notes:
             print(text, file=sys.stderr)

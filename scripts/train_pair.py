@@ -16,7 +16,8 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
 from subprocess import PIPE
@@ -39,40 +40,40 @@ from parity.suite.runs import compare_streams, draw, judge_runs, judge_tube
 from parity.suite.summary import Section, curves, facts_of, per_class, write_summary
 from scripts.common import FRAMEWORKS, ProgressReport, make_progress, open_datasets, run_main
 from scripts.launcher import check_ranks, read_events
-from scripts.options import Parser, add_config_options, add_run_options, arguments_of, config_from
+from scripts.options import Parser, add_config_options, add_run_options, config_from, handed
 from scripts.pair_pictures import draw_pictures, pictures_in
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: what it is called in the progress display, its framework, folder and further options."""
+    """One training run: what it is called in the progress display, its framework, folder, and options of its own."""
 
     name: str
     framework: str
     folder: Path
-    more: tuple[str, ...] = ()
+    more: Mapping[str, int] = field(default_factory=dict)
 
 
 def planned(options: argparse.Namespace, seed: int | None, folder: Path) -> list[list[Run]]:
     """Groups of runs that run at the same time: the two frameworks, then copies of PyTorch for the tube."""
-    more = ("--seed", str(seed)) if seed is not None else ()
+    more = {"seed": seed} if seed is not None else {}
     mark = f" seed {seed}" if seed is not None else ""
     both = [Run(f + mark, f, folder / f, more) for f in FRAMEWORKS]
     copies = [
-        Run(f"copy {k}{mark}", "torch", folder / "tube" / str(k), (*more, "--perturb", str(k)))
+        Run(f"copy {k}{mark}", "torch", folder / "tube" / str(k), more | {"perturb": k})
         for k in range(1, options.tube + 1)
     ]
     size = 1 if options.in_turn else len(FRAMEWORKS)
     return [part[k : k + size] for part in (both, copies) for k in range(0, len(part), size)]
 
 
-def command(run: Run, options: argparse.Namespace) -> list[str]:
+def command(run: Run, options: argparse.Namespace, folder: Path) -> list[str]:
+    """Of scripts.train; its options lie in `folder`."""
     # a seed or copy that the earlier call did not have begins anew
     resume = options.resume and (run.folder / "log.txt").exists()
-    adders = (add_config_options, add_run_options)
-    base = [sys.executable, "-m", "scripts.train", "--framework", run.framework, "--json-progress"]
-    base += arguments_of(options, *adders, out=run.folder, resume=resume)
-    return [*base, *run.more]
+    own = {"framework": run.framework, "out": run.folder, "resume": resume, "json_progress": True}
+    given = (folder / f"{run.name}.json", options, add_config_options, add_run_options)
+    return [sys.executable, "-m", "scripts.train", *handed(*given, **own | run.more)]
 
 
 def run_groups(groups: list[list[Run]], options: argparse.Namespace) -> None:
@@ -128,7 +129,7 @@ def run_group(
             errors = folder / f"{run.name}-{number}"
             with errors.open("w") as file:
                 process = start(
-                    command(run, options),
+                    command(run, options, folder),
                     stdout=PIPE,
                     stderr=file,
                     text=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from parity.atlas.lint import main as linted
-from tests import warm
+from tests import starting, warm
 
 ROOT = warm.ROOT
 TINY = [
@@ -34,7 +34,7 @@ TINY_RCNN = [
 
 
 def run(name: str, *arguments, code: int = 0) -> subprocess.CompletedProcess:
-    result = warm.run(name, *arguments)
+    result = starting.run(name, *arguments)
     assert result.returncode == code, result.stdout + result.stderr
     return result
 

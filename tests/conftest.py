@@ -12,8 +12,8 @@ from PIL import Image
 
 from neutral import notes
 from neutral.config import preset, with_overrides
-from parity.engine.sides import workers
-from tests import warm
+from parity.engine.sides.workers import Worker
+from tests import starting, warm
 
 # workers of xdist fill the cores: threads beside them would wait for each other, spinning
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -56,7 +56,7 @@ def warm_workers():
     """Workers are copies of processes that have imported their framework; nothing else about them changes."""
     warm.renew()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "launched", warm.launched)
+        patch.setattr(Worker, "launch", starting.launch)
         yield
 
 

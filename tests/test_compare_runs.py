@@ -12,7 +12,7 @@ import pytest
 from neutral.runlog import RunLog
 from parity.engine.judge.verdicts import Status
 from parity.suite.runs import judge_tube
-from tests import warm
+from tests import starting
 
 
 def write_run(folder: Path, seed: int, ap: float, jitter: np.random.Generator) -> None:
@@ -49,7 +49,7 @@ def pairs(tmp_path):
     return make
 
 
-run = functools.partial(warm.run, "compare_runs")
+run = functools.partial(starting.run, "compare_runs")
 
 
 def verdicts(result, out: Path) -> dict[tuple[str, str], str]:

@@ -12,7 +12,7 @@ import pytest
 
 from neutral.runlog import read_log
 from neutral.weights import load_file
-from tests import warm
+from tests import starting
 from tests.commands import TINY, run
 
 EPOCHS, STEPS = 3, 8
@@ -30,7 +30,7 @@ def options_of(framework: str, folder) -> list[str]:
 
 
 def start(framework: str, folder, *more: str) -> subprocess.Popen:
-    return warm.start("train", *options_of(framework, folder), *more, "--json-progress")
+    return starting.start("train", *options_of(framework, folder), *more, "--json-progress")
 
 
 def follow(process: subprocess.Popen, events: int) -> dict:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.warm import run
+from tests.starting import run
 
 PAIR = "docs/example_pair.py"
 

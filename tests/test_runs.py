@@ -18,7 +18,7 @@ from neutral.errors import InputError
 from neutral.run import RunOptions, one_unit_away, train
 from neutral.runlog import append_lines, read_log
 from neutral.weights import load_file
-from tests import warm
+from tests import starting
 from tests.commands import ROOT, TINY, TINY_RCNN, run
 from tests.test_interrupted_runs import follow
 
@@ -181,7 +181,7 @@ def test_an_image_that_vanishes_costs_nothing(tmp_path):
     victim = json.loads(links[2])["images"][1]
     image = next(dataset.path(r) for r in dataset.images if r["id"] == victim)
     hidden = image.with_suffix(".hidden")
-    process = warm.start("train", *options, f"--out={tmp_path / 'run'}", "--json-progress")
+    process = starting.start("train", *options, f"--out={tmp_path / 'run'}", "--json-progress")
     try:
         follow(process, 1)
         image.rename(hidden)

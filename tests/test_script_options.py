@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from neutral.errors import InputError
 from scripts import predict, train
-from scripts.options import Parser, arguments_of
+from scripts.options import Parser, handed
 from tests.commands import TINY, run
 
 
@@ -62,8 +63,8 @@ def test_without_a_gpu_cuda_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("script", [train, predict])
-def test_another_process_is_given_the_same_options(script):
-    """Every option with a value that is not its default, through the command line and back."""
+def test_another_process_is_given_the_same_options(script, tmp_path):
+    """Every option with a value that is not its default, through JSON and back."""
     parser = Parser()
     script.add_options(parser)
     given = []
@@ -83,7 +84,17 @@ def test_another_process_is_given_the_same_options(script):
         else:
             given += [flag, "0.25" if action.dest == "threshold" else "7"]
     options = parser.parse_args(given)
-    told = arguments_of(options, script.add_options)
-    assert parser.parse_args(told) == options and len(told) > 10
-    changed = parser.parse_args(arguments_of(options, script.add_options, out=Path("elsewhere")))
-    assert changed.out == Path("elsewhere")
+    told = handed(tmp_path / "options.json", options, script.add_options)
+    assert parser.parse_args(told) == options and len(vars(options)) > 10
+    told = handed(tmp_path / "other.json", options, script.add_options, out=Path("elsewhere"))
+    assert vars(parser.parse_args(told)) == vars(options) | {"out": Path("elsewhere")}
+
+
+def test_options_that_were_handed_on_badly_are_refused(tmp_path):
+    parser = Parser()
+    train.add_options(parser)
+    (tmp_path / "half.json").write_text('{"framework": "torch"}')
+    with pytest.raises(InputError, match=r"half.json: preset is missing"):
+        parser.parse_args(["--handed", str(tmp_path / "half.json")])
+    with pytest.raises(InputError, match=r"none.json: no such file"):
+        parser.parse_args(["--handed", str(tmp_path / "none.json")])

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests import warm
+from tests import starting, warm
 from tests.conftest import LONG
 
 MISSING = ("no_log.txt", "no_log.txt")
@@ -23,23 +23,23 @@ def of_this_environment(monkeypatch):
 
 
 def test_a_copy_answers_and_ends_as_a_process_from_scratch_does(monkeypatch):
-    copy = warm.start("plot", *MISSING)
+    copy = starting.start("plot", *MISSING)
     monkeypatch.setenv("ANOTHER_VARIABLE", "1")
-    other = warm.start("plot", *MISSING)
+    other = starting.start("plot", *MISSING)
     assert isinstance(copy, warm.Copy) and isinstance(other, subprocess.Popen)
     assert copy.communicate(timeout=100) == other.communicate(timeout=100)
     assert copy.returncode == other.returncode == 2 and copy.poll() == 2
 
 
 def test_a_copy_is_killed_alone():
-    first, second = warm.start("plot", *MISSING), warm.start("plot", *MISSING)
+    first, second = starting.start("plot", *MISSING), starting.start("plot", *MISSING)
     first.kill()
     assert first.wait(100) == -signal.SIGKILL
     assert "no such log" in second.communicate(timeout=100)[1]
 
 
 def test_a_copy_that_takes_too_long_is_ended():
-    process = warm.start("plot", *MISSING)
+    process = starting.start("plot", *MISSING)
     process.send_signal(signal.SIGSTOP)
     with pytest.raises(subprocess.TimeoutExpired):
         process.communicate(timeout=0.2)

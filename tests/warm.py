@@ -1,7 +1,7 @@
-"""Processes that import no framework: copies (fork) of one that has imported it, for command lines and for workers.
+"""Processes that import no framework: copies (fork) of one that has imported it. starting.py asks for them.
 
 A copy is a process of its own and ends as any other. `python -m tests.warm torch FD` is what copies are made of. What
-is read while a framework is imported is read once, so another environment than that gets a process from scratch.
+is read while a framework is imported is read once, so copies serve that environment only.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
 from neutral.provenance import loaded_libraries
 from parity.engine.sides.server import die_with_parent
 from parity.engine.sides.workers import PASSIVE
-from parity.engine.sides.workers import launched as from_scratch
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ["scripts.train", "scripts.evaluate", "scripts.predict", "scripts.record"]
@@ -40,56 +38,6 @@ NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 OF_ONE = {"PYTEST_CURRENT_TEST", "PYTHONPATH", "PARITY_PARENT", NO_BYTECODE}
 LONGEST = 1 << 16  # bytes of a request
 FD = "{fd}"  # stands in a command line for the file that it is given
-
-
-def run(name: str, *arguments, timeout: float = 900.0) -> subprocess.CompletedProcess:
-    """`python -m scripts.NAME ARGUMENTS` in the root: its exit code and what it wrote."""
-    process = start(name, *arguments)
-    out, errors = process.communicate(timeout=timeout)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
-
-
-def start(name: str, *arguments) -> subprocess.Popen | Copy:
-    """The same as it runs, with pipes of text."""
-    command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
-    source = source_of(framework_of(command))
-    # what a framework's import leaves in the environment is not for ranks, who settle it for themselves
-    ranks = any(word.startswith("--ranks") for word in command)
-    if ranks or source.environment != variables(os.environ) or "PYTHONPATH" in os.environ:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=ROOT, **pipes)
-    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 closed by communicate
-    receiver, sender = os.pipe()
-    try:
-        copy = source.copy(command, ROOT, [sender, errors.fileno()])
-    finally:
-        os.close(sender)
-    copy.stdout, copy.stderr = os.fdopen(receiver), errors
-    return copy
-
-
-def launched(command: list[str], *, pass_fds, stdout, stderr, stdin, cwd, env):
-    """For parity.engine.sides.workers.launched: a worker as it is started there."""
-    framework, paths = command[3], env["PYTHONPATH"].split(os.pathsep)
-    own = any((Path(p) / name).exists() for p in paths for name in ("torch", "jittor"))
-    usual = framework in IMPORTED and command[0] == sys.executable and cwd is None and not own
-    source = source_of(framework) if usual else None
-    if source is None or source.environment != variables(env):
-        options = {"stdout": stdout, "stderr": stderr, "stdin": stdin, "cwd": cwd, "env": env}
-        return from_scratch(command, pass_fds=pass_fds, **options)
-    (fd,) = pass_fds
-    command = [FD if word == str(fd) else word for word in command]
-    given = {name: env[name] for name in OF_ONE & env.keys()}
-    return source.copy(command, os.getcwd(), [stdout.fileno(), stderr.fileno(), fd], given)
-
-
-def framework_of(command: list[str]) -> str:
-    """The framework that a command line names."""
-    words = " ".join(command).replace("=", " ").split()
-    for option in ("--framework", "--side"):
-        if option in words[:-1] and (given := words[words.index(option) + 1]) in IMPORTED:
-            return given
-    return "neither"
 
 
 def variables(environment) -> dict[str, str]:

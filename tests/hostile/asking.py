@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from neutral.errors import InputError
-from tests import warm
+from tests import starting
 
 
 def refused(monkeypatch, script: str, *arguments) -> str:
@@ -29,5 +29,5 @@ def done(monkeypatch, capsys, script: str, *arguments) -> str:
 
 def exit_of(script: str, *arguments) -> tuple[int, list[str], str]:
     """Exit code, lines on stderr and stdout of a process."""
-    result = warm.run(script, *arguments)
+    result = starting.run(script, *arguments)
     return result.returncode, result.stderr.splitlines(), result.stdout

@@ -13,7 +13,7 @@ from pathlib import Path
 from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
 from neutral.run import RunOptions, train
-from tests import warm
+from tests import starting, warm
 from tests.commands import ROOT, TINY
 
 SETTINGS = [part.removeprefix("--set=") for part in TINY if part.startswith("--set=")]
@@ -44,7 +44,7 @@ def changed(dataset):
 
 def start(name: str, *arguments, **options) -> subprocess.Popen | warm.Copy:
     if not options:
-        return warm.start(name, *arguments)
+        return starting.start(name, *arguments)
     command = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=ROOT, **(pipes | options))

@@ -17,6 +17,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 from parity.backends import base
 from parity.case import Side
@@ -63,28 +64,35 @@ class Worker:
     def start(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self.connection, theirs = multiprocessing.Pipe()
-        python = self.side.python or sys.executable
-        node = self.folder / "node"
-        node.write_bytes(b"")
-        command = [python, "-m", self.module, self.side.backend, str(theirs.fileno()), str(node)]
+        (self.folder / "node").write_bytes(b"")
         try:
             with (self.folder / "stderr").open("wb") as stderr:
-                self.process = launched(
-                    [*command, *self.preload],
-                    pass_fds=[theirs.fileno()],
-                    stdout=stderr,
-                    stderr=stderr,
-                    stdin=subprocess.DEVNULL,
-                    cwd=self.side.cwd,
-                    env=self.environment(),
-                )
+                self.process = self.launch(theirs.fileno(), stderr)
         except OSError as error:
-            where = self.side.cwd if error.filename == str(self.side.cwd) else python
+            missing_folder = error.filename == str(self.side.cwd)
+            where = self.side.cwd if missing_folder else self.side.python or sys.executable
             raise InputError(
                 f"{where}: {self.label}'s process cannot be started ({error.strerror})"
             ) from None
         finally:
             theirs.close()
+
+    def launch(self, descriptor: int, output: BinaryIO) -> subprocess.Popen:
+        """The process, which answers at this end of a pipe and writes to `output` only."""
+        return launched(
+            self.command(str(descriptor)),
+            pass_fds=[descriptor],
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            cwd=self.side.cwd,
+            env=self.environment(),
+        )
+
+    def command(self, descriptor: str) -> list[str]:
+        """What server.py begins with."""
+        python, node = self.side.python or sys.executable, str(self.folder / "node")
+        return [python, "-m", self.module, self.side.backend, descriptor, node, *self.preload]
 
     def environment(self) -> dict[str, str]:
         """The process's: parity first on its path, whatever interpreter it is, then the side's own folders."""
