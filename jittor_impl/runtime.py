@@ -13,10 +13,10 @@ import subprocess
 import numpy as np
 
 import jittor_setup
+from door.process import loaded_libraries
 from jittor_setup import compiling
 from jittor_setup.environment import IEEE_VARIABLE
 from neutral.errors import InputError
-from neutral.provenance import loaded_libraries
 
 jt = jittor_setup.import_jittor()
 nn = jt.nn

@@ -11,8 +11,8 @@ from matplotlib import pyplot
 from matplotlib.text import Text
 
 from door.display import as_text
+from door.files import replacing
 from neutral.errors import InputError
-from neutral.files import replacing
 
 matplotlib.rcParams["text.parse_math"] = False  # a dollar in a name is a dollar
 COLOURS = ("#c44e52", "#4c72b0")  # PyTorch's red, Jittor's blue

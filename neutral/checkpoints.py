@@ -17,10 +17,10 @@ from typing import Annotated, Any, TypedDict
 from msgspec import Meta
 
 from door import schema
+from door.files import replacing
 from neutral.config import Config, to_dict
 from neutral.data.categories import Categories
 from neutral.errors import InputError
-from neutral.files import replacing
 from neutral.weights import CATEGORIES, load_file, save_weights
 
 NUMBERED = re.compile(r"checkpoint-epoch-(\d+)\.safetensors")

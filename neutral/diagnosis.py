@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from door.files import write_json
 from neutral.data.batching import Batch
 from neutral.errors import NonFinite
-from neutral.files import write_json
 from neutral.finite import first_bad
 from neutral.tensorfile import Item, write_tensors
 

@@ -10,8 +10,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from door.files import regular, replacing
 from neutral.errors import InputError
-from neutral.files import regular, replacing
 
 FETCHING = 60.0  # seconds for one address, all of it
 

@@ -1,4 +1,4 @@
-"""Who may write where: one process at a time, which says who it is; and what nobody holds any more is cleared away.
+"""Who may write where: one process at a time, which says who it is.
 
 The kernel holds the locks (flock), so that they end with their process however that ends.
 """
@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import platform
-import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from door.unfinished import clear_unfinished, is_held
 from neutral.errors import InputError
 
 OWNER = ".owner"  # says who writes into a folder; there only while somebody does
-UNFINISHED = re.compile(r"\.unfinished-[0-9a-f]{8}(\..*)?")  # files and folders on their way
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 HELD: dict[Path, int] = {}  # folders of this process, and the descriptors of their locks
 
@@ -34,15 +31,6 @@ def release_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=release_in_child)
-
-
-def is_held(descriptor: int) -> bool:
-    """Whether another process holds the lock of an open file; where nobody does, this one does from now on."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
 
 
 @contextlib.contextmanager
@@ -118,45 +106,3 @@ def about_us() -> dict:
     command = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:4]])
     since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     return {"process": os.getpid(), "host": platform.node(), "since": since, "command": command}
-
-
-def unfinished(folder: Path, suffix: str = "", is_folder: bool = False) -> tuple[Path, int]:
-    """A new file or folder in `folder`, on its way to another name: (path, descriptor of its lock, to be closed).
-
-    The user's umask decides about permissions.
-    """
-    while True:
-        path = folder / f".unfinished-{os.urandom(4).hex()}{suffix}"
-        if is_folder:
-            path.mkdir()
-            descriptor = os.open(path, os.O_RDONLY)
-        else:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            return path, descriptor
-        os.close(descriptor)  # somebody cleared up in between
-
-
-def clear_unfinished(folder: Path) -> None:
-    """Deletes what killed processes left of files and folders on their way; what is being written stays."""
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if UNFINISHED.fullmatch(path.name):
-                remove_unheld(path)
-
-
-def remove_unheld(path: Path) -> None:
-    """Deletes a file or folder whose lock nobody holds."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return
-    try:
-        if not is_held(descriptor):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    except OSError:  # gone, not ours to delete, or no locks here
-        pass
-    finally:
-        os.close(descriptor)

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from door.files import replacing, write_json
 from neutral.config import MaskConfig
 from neutral.data.coco import CocoDataset
 from neutral.data.panoptic import PanopticDataset, read_segments
-from neutral.files import replacing, write_json
 from neutral.geometry import bilinear_weights
 
 OFFSET = 1000  # more than there are segments in an image

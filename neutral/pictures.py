@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from PIL import Image, ImageDraw, PngImagePlugin
 
 from door.display import plain
-from neutral.files import regular, replacing
+from door.files import regular, replacing
 from neutral.fonts import SIZE, font_for
 from neutral.panoptic import OFFSET
 

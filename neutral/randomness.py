@@ -8,15 +8,9 @@ matter. Whatever is random in a run comes from here: initial weights, shuffling,
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
-
-def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """A Philox generator keyed by the seed and the names, independent of every other stream."""
-    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
-    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype=np.uint64)))
+from door.randomness import stream
 
 
 class Draws:

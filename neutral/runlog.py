@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from door import schema
+from door.files import regular, replacing
 from door.jsontext import dumps
+from door.text import decode
 from neutral.errors import InputError
 from neutral.evaluation import METRICS
-from neutral.files import append, regular, replacing
+from neutral.files import append
 from neutral.schemas import LoggedEpoch, RunHeader
-from neutral.text import decode
 from neutral.undefined import defined
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from door.files import replacing
 from door.tensorfile import Item as Item
 from door.tensorfile import write_array as write_array
 from door.tensorfile import write_to
-from neutral.files import replacing
 
 
 def write_tensors(path: Path | str, items: Iterable[Item], metadata: dict[str, str]) -> Path:

@@ -7,6 +7,7 @@ import json
 import sys
 
 from door import schema
+from door.files import write_json
 from door.terminal import Console, say
 from parity.atlas.lint import main as lint_files
 from parity.case import Case
@@ -31,7 +32,6 @@ from parity.engine.judge.verdicts import Status, is_nothing
 from parity.engine.tell.known import strictly, with_known
 from parity.engine.values.shapes import ReportFile
 from parity.errors import InputError, WorkerDied, WorkerError
-from parity.files import write_json
 from parity.report.changes import BAD, changes
 from parity.report.difference import tell as tell_difference
 from parity.report.difference import write_page

@@ -7,12 +7,6 @@ from collections.abc import Mapping
 from door.errors import InputError as InputError
 
 
-class NonFinite(InputError):
-    """A loss, an output or a gradient is NaN or infinite; `nodes` are those of a trace that it ended."""
-
-    nodes: Mapping = {}
-
-
 class WorkerDied(RuntimeError):
     """The process ended, or did not answer in time; `node` is the last one that it had entered."""
 

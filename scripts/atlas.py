@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from door.files import replacing
 from door.terminal import Console, Table, say
 from neutral.errors import InputError
-from neutral.files import replacing
 from parity.atlas.catalogue import BY_ID, ENTRIES
 from parity.atlas.entry import AREAS, Entry
 from parity.atlas.judge import (

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from rich.progress import track
 
+from door.files import write_json
 from door.ranges import Range, add_number
 from door.terminal import say
 from neutral.config import to_dict
-from neutral.files import write_json
 from parity.engine.ask.environment import describe_machine
 from parity.engine.judge.verdicts import Status
 from parity.engine.judge.weights import drawn_weights

@@ -15,13 +15,13 @@ import os
 import time
 from pathlib import Path
 
+from door.files import write_json
 from door.ranges import Range, add_number
 from door.terminal import Console
 from jittor_setup.environment import cuda_usable
 from neutral.config import Config
 from neutral.data import open_dataset
 from neutral.errors import InputError
-from neutral.files import write_json
 from neutral.provenance import git_revision
 from neutral.score_charts import system_times
 from parity.engine.ask.environment import describe_machine

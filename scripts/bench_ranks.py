@@ -19,20 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
+from door.files import read_json, replacing, write_json
 from door.ranges import Range, add_number
 from door.terminal import Console, Table, say
 from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
 from neutral.data.batching import train_batches
 from neutral.errors import InputError
-from neutral.files import replacing, write_json
 from neutral.launchers import check_launcher, launcher_command, launcher_environment
 from neutral.parameters import rates
 from neutral.ranks import seat_of
 from neutral.weights import initial_weights
 from parity.engine.ask.environment import describe_machine
 from parity.engine.values.scratch import scratch_folder
-from parity.files import read_json
 from parity.suite.detector_case import COCO_MINI
 from scripts.common import FRAMEWORKS, open_group, open_session, run_main
 from scripts.options import Parser

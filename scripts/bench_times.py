@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from door import schema
+from door.files import write_json
 from door.terminal import Console
 from neutral.errors import InputError
-from neutral.files import write_json
 from neutral.parameters import rates
 from neutral.weights import initial_weights
 from parity.engine.ask.environment import describe_machine

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from rich.progress import track
 
+from door.files import write_json
 from door.ranges import Range, add_number
 from door.terminal import say
 from neutral.config import preset
-from neutral.files import write_json
 from neutral.weights import initial_weights, save_weights
 from neutral.weights.layout import canonical_shapes
 from parity.engine.ask.environment import describe_machine

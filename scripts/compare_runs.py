@@ -12,8 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from door.files import write_json
 from door.terminal import say
-from neutral.files import write_json
 from parity.engine.judge.verdicts import Status
 from parity.report.gist import answer
 from parity.report.report import Report

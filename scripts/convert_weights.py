@@ -24,10 +24,11 @@ from rich.text import Text
 from rich.tree import Tree
 
 from door.display import plain
+from door.files import digest, read_json, write_json
 from door.jsontext import dumps
 from door.terminal import Console, Table
 from neutral.errors import InputError
-from neutral.files import check_ours, digest, keep_apart, read_json, write_json
+from neutral.files import check_ours, keep_apart
 from neutral.tensorfile import Item
 from neutral.weights.conversion import convert
 from neutral.weights.proof import prove

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from door.files import read_json, write_json
 from door.ranges import Range, add_number
 from door.terminal import Console, Table
 from neutral.config import Config
@@ -15,7 +16,7 @@ from neutral.data import SPLITS
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
 from neutral.evaluation import METRICS, Evaluation, evaluate, from_results, to_results
-from neutral.files import check_ours, keep_apart, read_json, write_json
+from neutral.files import check_ours, keep_apart
 from neutral.notes import say
 from neutral.panoptic import PanopticQuality, encoded_segments, panoptic_quality, write_predictions
 from neutral.ranks import check_alone

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from door.files import replacing
 from door.terminal import Console, Table, say
 from neutral.config import PRESETS, preset, ranges, to_dict
-from neutral.files import replacing
 from scripts.common import run_main
 from scripts.options import Parser
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from door.files import read_json
 from neutral.errors import InputError
-from neutral.files import check_ours, read_json
+from neutral.files import check_ours
 from neutral.pictures import is_ours
 
 RESULTS = "detections.json"

@@ -12,9 +12,10 @@ import argparse
 from pathlib import Path
 
 from door import schema
+from door.files import regular
 from door.terminal import say
 from neutral.errors import InputError
-from neutral.files import check_ours, keep_apart, regular
+from neutral.files import check_ours, keep_apart
 from neutral.plots import compare_runs, gap_notes
 from neutral.runlog import read_log
 from neutral.schemas import Curves

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from door import schema
+from door.files import write_json
 from door.ranges import Range, add_number
 from door.terminal import say
 from neutral.config import Config
@@ -30,7 +31,6 @@ from neutral.diagnosis import bad_node
 from neutral.errors import Ended, InputError, NonFinite
 from neutral.evaluation import compact, from_plain_results, plain_results
 from neutral.fetching import fetch
-from neutral.files import write_json
 from neutral.finite import first_bad
 from neutral.locks import owned
 from neutral.pictures import GREEN, RED, beside, cover, detection_marks, draw, paint_segments, save

@@ -18,12 +18,11 @@ from statistics import median
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from door.files import read_json, replacing, write_json
 from door.terminal import say
 from neutral.errors import InputError
-from neutral.files import write_json
 from neutral.runlog import read_log
 from parity.engine.judge import checks
-from parity.files import read_json, replacing
 from parity.report.gist import FAIL, KINDS, PASS, STATUSES, Cell, matrix
 from scripts.common import run_main
 from scripts.options import Parser

@@ -17,9 +17,9 @@ from pathlib import Path
 from unittest import mock
 
 import parity
+from door.files import replacing
 from door.terminal import say
 from parity import cli
-from parity.files import replacing
 from scripts.common import run_main
 from scripts.options import Parser
 

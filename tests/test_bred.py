@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from door.files import read_json
 from neutral import geometry
 from neutral.choices import relative
 from neutral.config import ScenesConfig
@@ -24,7 +25,6 @@ from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.causes import Cause
 from parity.engine.values.arrays import sizes
 from parity.errors import InputError
-from parity.files import read_json
 from parity.report.page import bred, render
 from parity.report.report import Report
 from parity.suite.breeding.table import counted

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from door.randomness import stream
 from neutral.config import preset, with_overrides
 from neutral.data import annotations, batching, open_dataset, transforms
 from neutral.data.coco import CocoDataset
 from neutral.data.masks import decode_masks, packed_total
 from neutral.data.transforms import val_transform
 from neutral.errors import InputError
-from neutral.randomness import Draws, stream
+from neutral.randomness import Draws
 from neutral.weights import initial_weights
 from neutral.weights.layout import canonical_shapes
 from parity.suite.mutants import experiments

@@ -119,7 +119,7 @@ def test_ambiguity_is_an_error_and_a_digest_settles_it(tmp_path, monkeypatch):
     assert [s.name for s in candidates(checkpoint)] == ["torchvision ResNet", "caffe ResNet"]
     with pytest.raises(InputError, match="have the same names; say which it is with --source"):
         detect(checkpoint)
-    from neutral.files import sha256_of
+    from door.files import sha256_of
     from neutral.weights import recognising as module
 
     known = [
@@ -263,7 +263,7 @@ def test_our_own_files_say_where_they_come_from(tmp_path):
     conversion = convert(read_checkpoint(source), config)
     path = write_weights(tmp_path / "w.safetensors", conversion.items(), conversion.metadata())
     metadata = load_file(path)[1]
-    from neutral.files import sha256_of
+    from door.files import sha256_of
 
     assert metadata["system"] == "facebookresearch/detr"
     assert metadata["source_sha256"] == sha256_of(source)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from door.randomness import stream
 from jittor_setup import convolutions
-from neutral.randomness import stream
 
 torch = pytest.importorskip("torch")
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from door.randomness import stream
 from neutral.config import ScenesConfig, TransformConfig, preset, with_overrides
 from neutral.data import open_dataset
 from neutral.data.batching import collate, train_batches, train_order, val_batches
@@ -16,7 +17,7 @@ from neutral.data.coco import CocoDataset, Target
 from neutral.data.scenes import ensure_scenes
 from neutral.data.transforms import crop, flip, normalise, resize, resized_size, train_transform
 from neutral.errors import InputError
-from neutral.randomness import Draws, stream
+from neutral.randomness import Draws
 
 SMALL = ScenesConfig(train_images=30, val_images=10, empty_fraction=0.2, crowd_fraction=0.2)
 

@@ -11,9 +11,9 @@ import shutil
 import numpy as np
 import pytest
 
+from door.randomness import stream
 from jittor_impl.kernel_table import cpu_sources, cuda_sources
 from jittor_setup.float64_forms import convolution_form, product_form
-from neutral.randomness import stream
 from tests.cuda_programs import Program, Source
 
 FLOATS = ("float32", "float64")

@@ -15,8 +15,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+from door.randomness import stream
 from jittor_setup import repairs
-from neutral.randomness import stream
 from tests.cuda_programs import Program, Source
 
 torch = pytest.importorskip("torch")

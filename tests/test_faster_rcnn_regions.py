@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from door.randomness import stream
 from neutral.anchors import grid_anchors
 from neutral.config import preset
 from neutral.config.faster_rcnn import BoxLossConfig, CoderConfig, LabelConfig, SamplerConfig
 from neutral.geometry import pairwise_iou
-from neutral.randomness import stream
 
 torch = pytest.importorskip("torch")
 from parity.backends import torch as backend  # noqa: E402

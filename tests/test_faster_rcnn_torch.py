@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from door.randomness import stream
 from neutral.config import preset, with_overrides
 from neutral.data.batching import collate, pad_targets
 from neutral.data.coco import Target
-from neutral.randomness import stream
 from parity.engine.judge.weights import drawn_weights
 
 torch = pytest.importorskip("torch")

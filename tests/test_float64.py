@@ -15,7 +15,7 @@ import sys
 import numpy as np
 import pytest
 
-from neutral.randomness import stream
+from door.randomness import stream
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neutral.files import read_json
+from door.files import read_json
 from parity.engine.ask.measure import SECTIONS, VARIANTS
 from parity.engine.judge import gates
 from parity.engine.judge.floors import Floors, FloorsFile

@@ -8,13 +8,13 @@ import shutil
 import numpy as np
 import pytest
 
+from door.files import write_json
 from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
 from neutral.data.batching import train_batches, val_batches
 from neutral.data.images import ImageCache
 from neutral.errors import InputError
 from neutral.evaluation import evaluate, from_results, to_results
-from neutral.files import write_json
 from neutral.voc_evaluation import VOC_RULES, evaluate_voc
 from tests.test_voc import entry, voc_folder  # noqa: F401  (a fixture)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from door.randomness import stream
 from neutral import fonts
 from neutral.config import preset, with_overrides
 from neutral.data.batching import make_batch, named
@@ -19,7 +20,6 @@ from neutral.data.transforms import MOST_PIXELS, resize, resized_size, train_tra
 from neutral.errors import InputError
 from neutral.notes import Note
 from neutral.pictures import Mark, draw
-from neutral.randomness import stream
 from scripts.photographs import find_files
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

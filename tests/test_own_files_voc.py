@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from door.files import read_json
+from door.text import read_text
 from neutral.config import preset
 from neutral.data.voc import open_voc
 from neutral.errors import InputError
-from neutral.files import read_json
 from neutral.notes import Note
 from neutral.runlog import read_log
-from neutral.text import read_text
 from scripts.options import kind_of
 
 PAGE = """<?xml version="1.0"{declared}?>

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from door.files import sha256_of
 from neutral.config import preset, with_overrides
 from neutral.errors import InputError
-from neutral.files import sha256_of
 from neutral.notes import Note
 from neutral.weights import open_weights
 from neutral.weights import recognising as module

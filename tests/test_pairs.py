@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from neutral.files import read_json
+from door.files import read_json
 from parity.case import Case
 from parity.errors import InputError
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from door.files import write_json
 from neutral import panoptic
 from neutral.config import MaskConfig, preset, with_overrides
 from neutral.data import open_dataset
 from neutral.data.scenes import CATEGORIES
 from neutral.errors import InputError
 from neutral.evaluation import evaluate
-from neutral.files import write_json
 
 GROUND = 92  # a category of stuff
 SMALL = ("data.scenes.train_images=8", "model.masks.norm_groups=4")

@@ -15,7 +15,7 @@ import pytest
 from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
 from neutral.errors import InputError
-from neutral.run import RunOptions, one_unit_away, train
+from neutral.run import RunOptions, train
 from neutral.runlog import append_lines, read_log
 from neutral.weights import load_file
 from tests import starting
@@ -270,12 +270,3 @@ def test_changed_numbers_are_named_on_resuming(tmp_path):
     changed = with_overrides(config, ["optimiser.lr=3e-3", "transform.val_size=96"])
     with pytest.raises(InputError, match=r"optimiser.lr \(0.0002 then, 0.003 now\)"):
         train_torch(tmp_path, changed, data, resume=True)
-
-
-def test_one_unit_away():
-    values = np.array([1.0, -2.5, 0.0, 1e-3], np.float32).repeat(50)
-    moved = one_unit_away(values, 1, "weight")
-    assert (moved != values).all() and moved.dtype == np.float32
-    assert (np.abs(moved - values) <= np.spacing(np.abs(values) + np.float32(1e-30))).all()
-    assert 0.2 < (moved > values).mean() < 0.8
-    assert not np.array_equal(moved, one_unit_away(values, 2, "weight"))

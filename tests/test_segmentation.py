@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from door.files import write_json
 from neutral.config import preset, with_overrides
 from neutral.data import open_dataset
 from neutral.data.masks import decode_masks, encode_mask
 from neutral.data.transforms import crop, flip, resize
 from neutral.errors import InputError
 from neutral.evaluation import compact, evaluate, from_results, to_results
-from neutral.files import write_json
 from neutral.parameters import MASK_HEAD, trainable
 from neutral.weights.conversion import convert
 from neutral.weights.layout import canonical_shapes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from door.randomness import neighbours, stream
 from neutral.config import OptimiserConfig, with_overrides
 from neutral.errors import InputError
 from neutral.parameters import rates, warmup
@@ -35,6 +36,16 @@ def test_every_element_is_one_unit_away():
     assert (moved["w"] != weights["w"]).all()
     assert (ulps(moved["w"], weights["w"]) <= 1).all()
     assert any((one_ulp_away(weights, k)["w"] > weights["w"]).any() for k in range(8))
+
+
+def test_neighbours_lie_on_both_sides_as_the_stream_has_it():
+    """Those of `train --perturb`."""
+    values = np.array([1.0, -2.5, 0.0, 1e-3], np.float32).repeat(50)
+    first, again, other = (neighbours(values, stream(0, "perturb", k, "w")) for k in (1, 1, 2))
+    assert (first != values).all() and first.dtype == np.float32
+    assert (np.abs(first - values) <= np.spacing(np.abs(values) + np.float32(1e-30))).all()
+    assert 0.2 < (first > values).mean() < 0.8
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
 def run(loss, weight=0.0):

@@ -20,7 +20,7 @@ import sys
 import threading
 from pathlib import Path
 
-from neutral.provenance import loaded_libraries
+from door.process import loaded_libraries
 from parity.engine.sides.server import die_with_parent
 from parity.engine.sides.workers import PASSIVE
 

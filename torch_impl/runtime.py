@@ -13,9 +13,9 @@ import numpy as np
 import safetensors.torch
 import torch
 
+from door.process import loaded_libraries
 from door.threads import threads
 from neutral.errors import InputError
-from neutral.provenance import loaded_libraries
 
 nn = torch.nn
 

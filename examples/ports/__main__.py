@@ -12,11 +12,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from door.files import write_json
 from door.terminal import Console, Table, say
 from examples.ports.defect import Example, example_names, load_example
 from examples.ports.trial import Outcome, Trials
 from parity.errors import InputError
-from parity.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 JSON = ROOT / "logs" / "reference" / "ports" / "examples.json"

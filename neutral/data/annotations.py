@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from door.text import read_json_as
 from neutral.data.masks import check_code
 from neutral.errors import InputError
 from neutral.geometry import xywh_to_xyxy
 from neutral.notes import say
 from neutral.schemas import ANNOTATIONS_LIMIT, CocoFile
-from neutral.text import read_json_as
 
 # parts of COCO 2014's validation images that ruotianluo's port and others train and evaluate on
 PARTS_OF = {"minival2014": "val2014", "valminusminival2014": "val2014"}

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from door.randomness import stream
 from neutral.config import Config
 from neutral.data.coco import CocoDataset, Target
 from neutral.data.transforms import train_transform, val_transform
 from neutral.errors import InputError
-from neutral.randomness import stream
 from neutral.ranks import share
 
 

@@ -21,8 +21,8 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
+from door.files import regular
 from neutral.errors import InputError
-from neutral.files import regular
 from neutral.notes import say
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")

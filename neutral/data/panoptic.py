@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from door.files import regular
 from neutral.data.annotations import (
     check_annotation,
     check_labels,
@@ -23,7 +24,6 @@ from neutral.data.annotations import (
 from neutral.data.coco import CocoDataset, Target
 from neutral.data.images import MAX_PIXELS, check_size
 from neutral.errors import InputError
-from neutral.files import regular
 from neutral.schemas import PanopticFile
 
 

@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from door.files import write_json
+from door.randomness import stream
+from door.unfinished import clear_unfinished, remove_unheld, unfinished
 from neutral.config import ScenesConfig
 from neutral.config.shared import CROWD_SIZE
 from neutral.data.masks import encode_mask
-from neutral.files import write_json
-from neutral.locks import clear_unfinished, remove_unheld, unfinished
-from neutral.randomness import stream
 
 CATEGORIES = {1: "disc", 2: "square", 4: "triangle", 7: "cross"}
 MIN_VISIBLE = 3  # an object is annotated when at least 1/3 of its pixels show

@@ -13,14 +13,14 @@ from pathlib import Path, PureWindowsPath
 from xml.etree import ElementTree
 
 from door import schema
+from door.files import regular
+from door.text import decode_xml, read_text
 from neutral.data.annotations import check_annotation, with_area
 from neutral.data.coco import CocoDataset
 from neutral.data.images import stored_size
 from neutral.errors import InputError
-from neutral.files import regular
 from neutral.notes import say
 from neutral.schemas import XML_LIMIT, VocRecord
-from neutral.text import decode_xml, read_text
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

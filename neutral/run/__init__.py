@@ -9,7 +9,7 @@ from neutral.run.folder import read_stream
 from neutral.run.loop import train
 from neutral.run.options import SCORES, Report, RunOptions, Stopped
 from neutral.run.records import evaluation_run
-from neutral.run.start import one_unit_away, start_weights
+from neutral.run.start import start_weights
 
 __all__ = [
     "SCORES",
@@ -17,7 +17,6 @@ __all__ = [
     "RunOptions",
     "Stopped",
     "evaluation_run",
-    "one_unit_away",
     "read_stream",
     "start_weights",
     "train",

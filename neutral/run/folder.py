@@ -6,9 +6,9 @@ import json
 import time
 from pathlib import Path
 
+from door.files import regular, replacing
 from neutral.checkpoints import Checkpoints
 from neutral.errors import InputError
-from neutral.files import regular, replacing
 from neutral.runlog import append_line
 
 LOG, STREAM, TABLE = "log.txt", "stream.jsonl", "log.csv"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from door.files import sha256_of
 from neutral.config import Config, from_dict, to_dict
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
-from neutral.files import sha256_of
 from neutral.run.options import RunOptions
 
 # differences in these make scores of before and after incomparable

@@ -9,16 +9,14 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
+from door.files import sha256_of
+from door.randomness import neighbours, stream
 from neutral.checkpoints import Checkpoints, Place
 from neutral.config import Config, to_dict
 from neutral.data.categories import Categories
 from neutral.data.coco import CocoDataset
 from neutral.errors import InputError
-from neutral.files import sha256_of
 from neutral.provenance import git_revision
-from neutral.randomness import stream
 from neutral.ranks import check_same_tensors, code_digest, on_first
 from neutral.run.folder import (
     LOG,
@@ -193,7 +191,10 @@ def start_weights(session, config: Config, options: RunOptions) -> tuple[Weights
         weights = initial_weights(session.shapes(), config)
         told = {"source": "initial values"}
         if options.perturb:
-            weights = {k: one_unit_away(v, options.perturb, k) for k, v in weights.items()}
+            number = options.perturb
+            weights = {
+                k: neighbours(v, stream(0, "perturb", number, k)) for k, v in weights.items()
+            }
             told |= {"perturbed": options.perturb}
         return weights, told
     if options.perturb:
@@ -208,13 +209,6 @@ def start_weights(session, config: Config, options: RunOptions) -> tuple[Weights
         "sha256": sha256_of(options.weights),
         "begun_anew": found.begun,
     }
-
-
-def one_unit_away(values: np.ndarray, *names) -> np.ndarray:
-    """Every number moved to one of its neighbours, up or down as a stream of that name has it."""
-    up = stream(0, "perturb", *names).random(values.shape) < 0.5
-    towards = np.where(up, np.inf, -np.inf).astype(values.dtype)
-    return np.nextafter(values, towards)
 
 
 def report_begun(told: dict, report: Report) -> None:

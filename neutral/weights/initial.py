@@ -13,10 +13,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from door.randomness import stream
 from neutral.config import Config, FasterRcnnConfig
 from neutral.errors import InputError
 from neutral.parameters import MASK_HEAD, body, is_bias, is_norm
-from neutral.randomness import stream
 
 MOBILENET_STD = 0.09
 Weights = dict[str, np.ndarray]

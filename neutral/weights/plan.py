@@ -12,10 +12,10 @@ from functools import partial
 
 import numpy as np
 
+from door.files import digest
 from neutral.config import Config, to_dict
 from neutral.data.categories import Categories
 from neutral.errors import InputError, NonFinite
-from neutral.files import digest
 from neutral.finite import first_bad
 from neutral.tensorfile import Item
 from neutral.weights.initial import initial_weights

@@ -21,8 +21,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from door import schema
+from door.files import regular
 from neutral.errors import InputError
-from neutral.files import regular
 from neutral.weights.archives import Members, check_directory
 from neutral.weights.pickles import Bounded, unpickle
 from neutral.weights.stand_ins import Names

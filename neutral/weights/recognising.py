@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from door.files import digest
 from neutral.config import Config
 from neutral.errors import InputError
-from neutral.files import digest
 from neutral.parameters import MASK_HEAD
 from neutral.weights.plan import FORMAT
 from neutral.weights.rules import Rule, Source

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from door.files import replacing
 from neutral.errors import InputError
-from neutral.files import replacing
 from neutral.tensorfile import Item, write_array, write_tensors
 from neutral.weights.readers import JITTOR_MARK, NOTES
 

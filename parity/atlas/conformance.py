@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from door.files import read_json
 from parity.atlas.snippets import first_words
 from parity.engine.sides.server import Server
-from parity.files import read_json
 
 KNOWN = Path(__file__).parent / "known.json"
 

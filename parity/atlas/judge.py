@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from door.files import read_json, write_json
 from parity.atlas.entry import Entry
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.workers import FRAMEWORKS, Worker
 from parity.errors import WorkerDied
-from parity.files import read_json, write_json
 
 RECORD = Path(__file__).parent / "atlas.json"
 RUN_SNIPPET = "parity.atlas.snippets:run_snippet"

@@ -14,7 +14,7 @@ import pkgutil
 import re
 from pathlib import Path
 
-from parity.files import read_json, write_json
+from door.files import read_json, write_json
 
 RECORD = Path(__file__).parent / "namesakes.json"
 RUN_SNIPPET = "parity.atlas.snippets:run_snippet"

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 import numpy as np
 
 import jittor_setup
+from door.process import loaded_libraries, resident_memory
 from jittor_setup import compiling
 from jittor_setup.environment import IEEE_VARIABLE
 from parity.backends.jittor_loading import answering, known_shapes  # noqa: F401 the contract's
 from parity.backends.jittor_watching import watching, watching_branches  # noqa: F401 the contract's
 from parity.errors import InputError
-from parity.files import loaded_libraries, resident_memory
 
 jt = jittor_setup.import_jittor()
 nn = jt.nn

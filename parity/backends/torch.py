@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from door.process import loaded_libraries, resident_memory
 from door.threads import threads
 from parity.backends import torch_staying
 from parity.backends.torch_loading import answering, known_shapes  # noqa: F401 the contract's
 from parity.backends.torch_watching import watching, watching_branches  # noqa: F401 the contract's
 from parity.errors import InputError
-from parity.files import loaded_libraries, resident_memory
 
 NAME = "torch"
 SHARE_VARIABLE = "PARITY_GPU_SHARE"  # fraction of the GPU's memory that PyTorch may take

@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.text import Text
 
 from door.display import plain
+from door.files import replacing
 from door.terminal import Console
-from parity.files import replacing
 from parity.pages import render
 from parity.report import changes, gist
 from parity.report.changes import BAD, BETTER, GONE, GREEN, RED, WORSE, Change

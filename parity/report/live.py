@@ -13,11 +13,11 @@ from collections import Counter
 
 import pytest
 
+from door.process import peak_memory
 from door.terminal import Console
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values.kernels import Kernels
 from parity.errors import InputError, WorkerDied, WorkerError
-from parity.files import peak_memory
 from parity.report.board import Board
 from parity.report.lines import group_of, line_of, name_of, overall, readable
 from parity.report.report import FINISHED, INTERRUPTED, RUNNING, Progress, Report, Timing

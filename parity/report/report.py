@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
+from door.files import replacing, write_json
+from door.process import peak_memory
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.causes import causes_of
 from parity.engine.values.kernels import Kernels
 from parity.engine.values.stopwatch import COMPARING
-from parity.files import peak_memory, replacing, write_json
 from parity.report.changes import SCHEMA
 from parity.report.page import render
 from parity.report.terminal import shown

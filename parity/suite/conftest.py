@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from door.files import read_json
 from neutral.processes import tie_to_parent
-from parity.files import read_json
 from parity.pytest_plugin import is_ours, live_of
 from parity.suite.detector_case import floors_on
 from parity.suite.order import in_order

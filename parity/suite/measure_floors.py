@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from door.files import write_json
+from door.randomness import neighbours, stream
 from neutral.data.batching import Batch
 from parity.engine.ask.environment import describe_machine
 from parity.engine.ask.measure import VARIANTS, measure
 from parity.engine.judge import gates
 from parity.engine.judge.floors import SCHEMA, read_floors
-from parity.engine.judge.ulps import moved
 from parity.engine.sides.workers import Workers
-from parity.engine.values.randomness import stream
-from parity.files import write_json
 from parity.suite.cases import CASES, FASTER_RCNN
 from parity.suite.detector_case import FLOORS, DetectorCase
 
@@ -27,7 +26,7 @@ SCENES = Path(__file__).resolve().parent.parent.parent / "logs" / "data"
 
 def nearby(batch: Batch) -> Batch:
     """Every pixel that is not padding moved to the next float32."""
-    images = moved(batch.images, stream(0, "floors"))
+    images = neighbours(batch.images, stream(0, "floors"))
     return replace(batch, images=np.where(batch.images == 0, batch.images, images))
 
 

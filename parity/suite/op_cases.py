@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neutral.randomness import stream
+from door.randomness import stream
 from parity.engine.judge import gates
 from parity.engine.judge.gradients import judge_gradient
 from parity.engine.judge.judging import judge

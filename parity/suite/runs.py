@@ -7,9 +7,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from door.files import replacing
 from neutral.charting import COLOURS
 from neutral.errors import InputError
-from neutral.files import replacing
 from neutral.run import read_stream
 from neutral.runlog import RunLog, read_log
 from parity.engine.judge import gates

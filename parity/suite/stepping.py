@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import numpy as np
 
+from door.randomness import stream
 from neutral import parameters
 from neutral.config import Config, OptimiserConfig, to_dict
 from neutral.data.batching import Batch
-from neutral.randomness import stream
 from parity.engine.judge import gates
 from parity.engine.judge.gates import TUBE_COPIES
 from parity.engine.judge.judging import judge_nodes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neutral.files import replacing
+from door.files import replacing
 from neutral.plots import PANELS, step_losses
 from neutral.runlog import RunLog
 from parity.engine.judge.verdicts import Status, Verdict

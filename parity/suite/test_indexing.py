@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from neutral.files import read_json
+from door.files import read_json
 from parity.atlas.catalogue import BY_ID
 from parity.atlas.conformance import KNOWN, agrees, by_numpy, known_for, repro, tags, written
 from parity.atlas.judge import PATIENCE

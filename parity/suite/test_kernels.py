@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neutral.randomness import stream
+from door.randomness import stream
 from parity.case import Case
 from parity.engine.ask.training import check_steps
 from parity.engine.judge import gates

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from door.randomness import stream
 from neutral.config import Config, to_dict, with_overrides
 from neutral.data.batching import Batch, collate
 from neutral.data.coco import Target
-from neutral.randomness import stream
 from neutral.weights.plan import Conversion
 from neutral.weights.rules import Source
 from parity.engine.judge.semantic import compare_semantics

@@ -14,8 +14,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from door.files import read_json
 from neutral.errors import InputError
-from neutral.files import read_json
 from scripts.common import run_main
 from scripts.gpu.plan import BY_NAME, ROOT
 from scripts.gpu.results import NAME, read_results

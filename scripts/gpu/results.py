@@ -6,9 +6,9 @@ import shutil
 import time
 from pathlib import Path
 
+from door.files import read_json, write_json
 from jittor_setup.environment import jittor_cache
 from neutral.errors import InputError
-from neutral.files import read_json, write_json
 from neutral.provenance import git_revision
 from scripts.gpu.plan import ROOT, Step
 

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from door.process import peak_memory
 from neutral import parameters
 from neutral.config import Config, preset, with_overrides
 from neutral.data import open_dataset
 from neutral.errors import InputError
 from neutral.weights import initial_weights
-from parity.files import peak_memory
 from scripts.common import run_main
 from scripts.gpu.plan import COCO_MINI, ROOT
 from scripts.peers.measure import make_batch, slowed

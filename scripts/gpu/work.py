@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from neutral.files import write_json
+from door.files import write_json
 from scripts.common import run_main
 from scripts.gpu import harness, timing
 

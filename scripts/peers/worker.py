@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from door.process import peak_memory
 from neutral import config as configuration
 from neutral.config import Config
 from neutral.data.batching import Batch
@@ -26,7 +27,6 @@ from neutral.weights.plan import exported
 from neutral.weights.recognising import named_source
 from parity.engine.sides.server import serve
 from parity.engine.sides.workers import Worker
-from parity.files import peak_memory
 from scripts.peers import SYSTEMS
 
 

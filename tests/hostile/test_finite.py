@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from door.files import write_json
 from door.jsontext import dumps
 from neutral.config import preset, with_overrides
 from neutral.errors import NonFinite
 from neutral.evaluation import evaluate
-from neutral.files import write_json
 from neutral.runlog import append_lines, read_log
 from neutral.weights import initial_weights, load_weights, save_weights
 from neutral.weights.layout import canonical_shapes

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from door.files import clear_once, write_json
+from door.unfinished import clear_unfinished, unfinished
 from neutral.config import preset, with_overrides
 from neutral.data.scenes import ensure_scenes
-from neutral.files import clear_once, write_json
-from neutral.locks import clear_unfinished, unfinished
 from parity.engine.values import scratch as scratches
 from parity.engine.values.scratch import scratch, scratch_folder
 from tests.commands import ROOT

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from door.files import replacing, write_json
 from neutral.errors import InputError
 from neutral.fetching import fetch
-from neutral.files import check_ours, keep_apart, replacing, write_json
+from neutral.files import check_ours, keep_apart
 from neutral.panoptic import write_predictions
 from neutral.pictures import save
 from neutral.weights import save_weights

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from door.files import read_json, sha256_of
 from jittor_setup import home
 from neutral import fetching
 from neutral.data import open_dataset
@@ -23,7 +24,6 @@ from neutral.data.voc import open_voc
 from neutral.errors import InputError
 from neutral.evaluation import from_results
 from neutral.fetching import fetch
-from neutral.files import read_json, sha256_of
 from neutral.runlog import read_log
 from neutral.weights.readers import read_checkpoint
 from tests.commands import ROOT, TINY, TINY_RCNN, run

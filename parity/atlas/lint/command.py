@@ -13,13 +13,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from door.files import replacing
 from parity.atlas.lint.finding import WARNING, Finding
 from parity.atlas.lint.fixes import fix_file
 from parity.atlas.lint.pairwise import compare
 from parity.atlas.lint.run import Report, lint_path
 from parity.atlas.lint.sarif import as_sarif
 from parity.errors import InputError
-from parity.files import replacing
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -8,8 +8,8 @@ import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
+from door.files import replacing
 from parity.atlas.lint.finding import Edit, Finding
-from parity.files import replacing
 
 
 def apply(text: str, findings: Iterable[Finding]) -> tuple[str, list[Finding]]:

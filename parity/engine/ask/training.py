@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from door.randomness import stream
 from parity.case import Case
 from parity.engine.ask.examination import Examination
 from parity.engine.ask.examine import workers_of
@@ -22,7 +23,6 @@ from parity.engine.sides.workers import Workers
 from parity.engine.tell.own_steps import OwnSteps
 from parity.engine.values import tree
 from parity.engine.values.parts import cut
-from parity.engine.values.randomness import stream
 from parity.errors import WorkerDied, WorkerError
 
 HERE = "parity.engine.ask.training"

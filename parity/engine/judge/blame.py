@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from door.randomness import stream
 from parity.engine.judge import gates, oracle
 from parity.engine.judge.checks import LOCAL_FORWARD_64
 from parity.engine.judge.judging import (
@@ -17,7 +18,6 @@ from parity.engine.judge.judging import (
 )
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values.nodes import call_of
-from parity.engine.values.randomness import stream
 
 CONDITION = 8.0  # times what one unit in the last place of the input moves NumPy's own result
 

@@ -18,9 +18,9 @@ from functools import partial
 import numpy as np
 from scipy import stats
 
+from door.randomness import stream
 from parity.engine.judge import gates
 from parity.engine.judge.verdicts import Status, Verdict
-from parity.engine.values.randomness import stream
 
 RELABELLINGS = 10_000  # at most, of a permutation test
 

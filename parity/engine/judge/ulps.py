@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from door.randomness import neighbours, stream
 from parity.engine.judge.judging import structural_difference
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values import tree
-from parity.engine.values.randomness import stream
 
 
 def ulps(a: np.ndarray, b: np.ndarray, *operands: np.ndarray | None) -> np.ndarray:
@@ -34,7 +34,7 @@ def judge_ulps(case: str, check: str, node: str, a, b, limit: float, *operands) 
 def one_ulp_away(weights: Mapping[str, np.ndarray], copy: int) -> dict[str, np.ndarray]:
     """Every element moved to the next float32, up or down as a stream says."""
     return {
-        name: moved(values.astype(np.float32), stream(copy, "one ulp", name))
+        name: neighbours(values.astype(np.float32), stream(copy, "one ulp", name))
         for name, values in weights.items()
     }
 
@@ -45,13 +45,7 @@ def nearby(inputs):
     def change(path: str, values: np.ndarray) -> np.ndarray:
         if values.dtype.kind != "f":
             return values
-        other = moved(values.astype(np.float32), stream(0, "floors", path))
+        other = neighbours(values.astype(np.float32), stream(0, "floors", path))
         return np.where(values == 0, values, other.astype(values.dtype))
 
     return tree.replaced(inputs, lambda x: isinstance(x, np.ndarray), change)
-
-
-def moved(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    up = generator.random(values.shape) < 0.5
-    target = np.where(up, np.float32(np.inf), np.float32(-np.inf)).astype(np.float32)
-    return np.nextafter(values, target)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from door.process import peak_memory
 from parity import loading
 from parity.backends import base
 from parity.case import Side, Subject
@@ -33,7 +34,6 @@ from parity.engine.sides.workers import PARENT, REPLY, REQUEST
 from parity.engine.values.places import watch_constructors
 from parity.engine.values.record import Record, write_in_two, write_record
 from parity.engine.values.transport import receive, send
-from parity.files import peak_memory
 
 
 class Server:

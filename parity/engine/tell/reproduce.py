@@ -12,11 +12,11 @@ from string import Template
 
 import numpy as np
 
+from door.files import replacing
 from parity.case import Case
 from parity.engine.judge.localise import culprits
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values.nodes import call_of
-from parity.files import replacing
 
 MOST = 12  # scripts of one examination
 

@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 
 from door import schema
+from door.files import regular, replacing
 from door.tensorfile import DTYPES, write_to
 from door.tensorfile import Item as Item
 from parity.engine.values.shapes import StoredTensor
-from parity.files import regular, replacing
 
 HEADER_LIMIT = 100 << 20  # bytes, as the safetensors library has it
 NAMES = {name: dtype for dtype, name in DTYPES.items()}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from neutral.files import read_json, write_json
+from door.files import read_json, write_json
 from parity.engine.judge.verdicts import first_divergence
 from parity.engine.sides.workers import FRAMEWORKS, Worker
 from parity.engine.tell.causes import causes_of

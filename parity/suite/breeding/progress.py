@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from neutral.files import read_json
+from door.files import read_json
 from parity.mutants.breeding import Bred
 
 CAUGHT, EQUIVALENT, SURVIVED = "caught", "equivalent", "SURVIVED"

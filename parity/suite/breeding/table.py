@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from neutral.files import read_json, replacing, write_json
+from door.files import read_json, replacing, write_json
 from parity.mutants import ROOT
 from parity.suite.breeding.again import mended
 from parity.suite.breeding.progress import (

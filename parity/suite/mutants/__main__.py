@@ -23,9 +23,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from door.files import replacing, write_json
 from door.ranges import Range, add_number
 from door.terminal import Console
-from neutral.files import replacing, write_json
 from parity.mutants import ROOT
 from parity.mutants.kill import Hunt, Kill
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING

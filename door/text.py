@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from door import schema
-from neutral.errors import InputError
+from door.errors import InputError
 
 MARKS = (  # UTF-32 first: its mark begins as UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
