@@ -36,15 +36,6 @@ def pairwise_iou(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return overlap / union, union
 
 
-def pairwise_giou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Generalised IoU [N, M] of xyxy boxes (Rezatofighi et al. 2019)."""
-    iou, union = pairwise_iou(a, b)
-    low = np.minimum(a[:, None, :2], b[None, :, :2])
-    high = np.maximum(a[:, None, 2:], b[None, :, 2:])
-    hull = np.prod(high - low, axis=2)
-    return iou - (hull - union) / hull
-
-
 def nearest_index(length: int, resized: int) -> np.ndarray:
     """Source index int64 of each resized position, in float32 as F.interpolate's nearest computes it."""
     scale = np.float32(length) / np.float32(resized)

@@ -173,21 +173,3 @@ class Curves(TypedDict):
 
     per_class: dict[str, float | None]
     curves: dict[str, list[float | None]]
-
-
-Stage = TypedDict(
-    "Stage",
-    {
-        "exit code": int | None,
-        "seconds": float,
-        "tail": list[str],
-        "command": NotRequired[str],
-        "finished": NotRequired[str],
-    },
-)
-
-
-class GpuCheck(TypedDict):
-    """check.json of scripts.gpu_check."""
-
-    stages: dict[str, Stage]

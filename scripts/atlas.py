@@ -31,6 +31,7 @@ from parity.atlas.page import explain, render, told
 from scripts.common import make_progress, run_main
 from scripts.options import Parser
 
+COMMAND = "python -m scripts.atlas"
 NAMES = {"torch": "PyTorch", "jittor": "Jittor"}
 KINDS = (SAME, DIFFERS, RAISES, CRASHES)
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -140,7 +141,7 @@ def main() -> None:
         measure(entries, options.device, known)
         record = read_record()
     if options.docs:
-        write_pages(render(record))
+        write_pages(render(record, COMMAND))
     if options.record or options.docs or options.namesakes:
         return
     table = Table("id", "kind", "what", "safe")

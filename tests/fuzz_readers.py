@@ -28,7 +28,7 @@ with atheris.instrument_imports(
     from neutral.errors import InputError
     from neutral.evaluation import evaluate, from_results
     from neutral.runlog import numbers, read_log
-    from neutral.schemas import Curves, GpuCheck
+    from neutral.schemas import Curves
     from neutral.weights.readers import JITTOR_MARK, read_checkpoint
     from parity.engine.values.record import Record
     from parity.engine.values.shapes import ReportFile
@@ -93,7 +93,7 @@ TARGETS = (
     *((lambda body, s=s: weights(body, s, False)) for s in SUFFIXES),
     lambda body: weights(body, ".pkl", True),
     *(coco, detections, panoptic, voc, log, record),
-    *map(other, (Curves, ReportFile, GpuCheck)),
+    *map(other, (Curves, ReportFile)),
 )
 
 

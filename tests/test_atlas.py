@@ -17,7 +17,7 @@ from parity.atlas.namesakes import differences, parsed, read_namesakes
 from parity.atlas.page import explain, render
 from parity.atlas.snippets import plain
 from parity.engine.judge.verdicts import Status
-from scripts.atlas import DOCS
+from scripts.atlas import COMMAND, DOCS
 from tests.commands import ROOT, run
 
 
@@ -46,7 +46,7 @@ def test_the_catalogue_is_whole():
 
 
 def test_the_page_is_up_to_date():
-    pages = render(read_record())
+    pages = render(read_record(), COMMAND)
     for path, text in pages.items():
         assert (DOCS / path).read_text() == text, f"{path}: python -m scripts.atlas --docs"
     assert {f"atlas/{p.name}" for p in (DOCS / "atlas").iterdir()} | {"atlas.md"} == set(pages)

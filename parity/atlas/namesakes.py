@@ -1,8 +1,8 @@
 """Every name that PyTorch and Jittor share, with both signatures, found by looking at the installed packages.
 
 `described` runs inside a worker of either framework; `compared` puts two descriptions side by side. namesakes.json
-holds what was found (`python -m scripts.atlas --namesakes`), docs/atlas/namesakes.md shows it, and the linter reads
-from it which names, keywords and orders of arguments Jittor knows.
+holds what was found, page.py shows it, and the linter reads from it which names, keywords
+and orders of arguments Jittor knows.
 """
 
 from __future__ import annotations
