@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 from functools import cache
@@ -101,6 +102,18 @@ def is_there(name: str) -> bool:
 def test_files_that_are_named_are_there(name):
     gone = sorted(f for f in named_files((ROOT / name).read_text()) if not is_there(f))
     assert not gone, f"{name} names files that are not there: {gone}"
+
+
+ENGINE = sorted((ROOT / "parity" / "engine").rglob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_a_file_of_the_engine_says_where_it_stands(path):
+    """What to read before, and who asks; the files that it names are there."""
+    said = ast.get_docstring(ast.parse(path.read_text()))
+    assert re.search(r"^Before: \S", said, re.MULTILINE), f"{path}: says not what to read before"
+    gone = [name for name in re.findall(r"[\w*/]+\.py\b", said) if not is_there(name)]
+    assert not gone, f"{path} names files that are not there: {gone}"
 
 
 def test_the_search_finds_names():

@@ -2,6 +2,8 @@
 
 Asked only where the gradient of all losses together differs and the code of losses is to blame: so a right pair pays
 nothing. A function of which every output may be a loss is asked output by output.
+
+Before: examination.py, which asks, and judge/crashes.py for how a worker tells places.
 """
 
 from __future__ import annotations

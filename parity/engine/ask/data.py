@@ -1,6 +1,6 @@
 """The data of both sides: batches of their own pipelines, category ids on the way in and out, their evaluators.
 
-Batches are compared here; pipelines.py finds the words for what differs.
+Before: training.py. Asked by everything.py; judge/pipelines.py finds the words for what differs.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Workers say what they measured of themselves (describe in backends); here it is
 judged. A switch that changes what numbers mean must be off, or declared where nothing depends on it.
+
+Before: judge/verdicts.py. Asked by examine.py, before any run.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """All that `parity run` asks of a pair, one part after the other, within a time limit.
 
-Read examine.py, probing.py and training.py for its parts.
+Before: examine.py, probing.py and training.py, its parts. Asked by parity/cli.py.
 """
 
 from __future__ import annotations

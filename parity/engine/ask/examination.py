@@ -3,6 +3,9 @@
 The runs, each a record on disk: the float64 reference and the float64 candidate, free; the candidate forced by
 the reference; the float64 reference forced by float32 values (what float32 could at best give); and both
 sides in float32, free with the reference's choices, and forced.
+
+Before: values/chain.py and values/record.py. Asked by examine.py; gates are judge/semantic.py, precision.py and
+localise.py.
 """
 
 from __future__ import annotations

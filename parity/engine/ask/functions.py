@@ -1,6 +1,8 @@
 """Two functions that should compute the same: outputs, and gradients of their float arguments.
 
 Nothing inside of them is looked at; it is of a function that is half of a pair (plain.py).
+
+Before: examine.py. It is the library's check_function.
 """
 
 from __future__ import annotations

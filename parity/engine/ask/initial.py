@@ -2,6 +2,8 @@
 
 Two sides draw from two generators, so that values cannot agree; their distributions must. By chance a sound pair fails
 with a probability of less than 1e-6 a parameter.
+
+Before: examine.py, judge/verdicts.py. Asked by everything.py.
 """
 
 from __future__ import annotations

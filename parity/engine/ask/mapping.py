@@ -1,4 +1,7 @@
-"""`parity map`: builds both sides of a case and proposes which name is which (proposing.py)."""
+"""`parity map`: builds both sides of a case and proposes which name is which (proposing.py).
+
+Before: values/proposing.py. Asked by parity/cli.py.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Noise floors, measured: float32 summed in another order, or started one unit in the last place away.
 
-floors.py reads and applies what is measured here.
+Before: examination.py, judge/floors.py, which reads what is measured here. Asked by parity/cli.py.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ sign, next to nothing, zero, boxes that touch. A clamp, an epsilon, a mask that 
 is, however deep, while nothing explodes on the way; also one that changes gradients only, which are those of a fixed
 weighting of what every module gives. What differs already with the values as they are is told elsewhere and not here
 again.
+
+Before: sides/probes.py, sides/forcing.py and sides/branches.py. Asked by everything.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a user's own training is made of, one part at a time: steps, optimiser, schedule, data, post-processing."""
+"""What a user's own training is made of, one part at a time: steps, optimiser, schedule, data, post-processing.
+
+Before: examination.py. Asked by everything.py; judged by judge/steps.py, judge/tube.py and tell/own_steps.py.
+"""
 
 from __future__ import annotations
 

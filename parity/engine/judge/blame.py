@@ -1,6 +1,6 @@
 """Which side is wrong: a failing node against NumPy.
 
-localise.py asks here of what fails in a forced run; oracle.py has NumPy's layers.
+Before: oracle.py, NumPy's layers. localise.py asks here of what fails in a forced run.
 """
 
 from __future__ import annotations

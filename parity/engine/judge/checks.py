@@ -1,6 +1,6 @@
 """Names of the checks of one examination, in the order in which a run computes what they look at.
 
-gates.py has the limits, report/gist.py the columns that checks belong to.
+Before: nothing. gates.py has the limits, report/gist.py the columns that checks belong to.
 """
 
 from __future__ import annotations

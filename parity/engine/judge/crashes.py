@@ -3,6 +3,8 @@ counted, and everything else is compared all the same.
 
 In a free run a crash ends the run. In a forced run what the module would have returned is known from the reference:
 the run goes on with that.
+
+Before: values/places.py. A worker describes what it raised (sides/server.py), ask/examination.py judges it here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What post-processing gives: exact in float64, and detections (boxes, labels, scores) one to one in float32.
 
-semantic.py, precision.py and localise.py ask here.
+Before: judging.py. semantic.py, precision.py and localise.py ask here.
 """
 
 from __future__ import annotations

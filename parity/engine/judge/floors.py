@@ -1,8 +1,10 @@
 """Noise floors, read: how far the reference's own float32 is from float64, summed in another order, started one unit
-in the last place away, or simply run again. measure.py measures them; the gates judge by them.
+in the last place away, or simply run again.
 
 A floor is the greatest error of any variant, in units of u = 2^-24, relative L2 and greatest, by case,
 section ("forward", "gradients", and the local ones) and node.
+
+Before: gates.py. ask/measure.py measures them; precision.py judges by them.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 u = 2^-24, half a unit in the last place of a float32 near 1. e is a relative L2 error, m a greatest
 absolute error relative to the greatest absolute value, both against float64 PyTorch.
 
-judging.py and less_precise.py measure against them; floors.py widens them.
+Before: nothing. judging.py and less_precise.py measure against them; floors.py widens them.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A comparison never passes by omission: something present on one side only, anoth
 a NaN or an infinity that the other side does not have at the same place, or nothing to compare at
 all is a FAIL that says so. All arithmetic here is in float64.
 
-Limits are gates.py's; float32 pairs against float64 are less_precise.py's.
+Before: verdicts.py, gates.py. Every gate asks here; float32 pairs against float64 are less_precise.py's.
 """
 
 from __future__ import annotations

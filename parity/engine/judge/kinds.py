@@ -1,4 +1,7 @@
-"""In what way two arrays that should be equal differ: told by numbers, for the table of causes (causes.py)."""
+"""In what way two arrays that should be equal differ: told by numbers, for the table of causes (causes.py).
+
+Before: values/arrays.py. judging.py and localise.py ask here; tell/causes.py makes sentences of it.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Choices of float32 runs that are others than the reference's: ties, within the noise, or wrong.
 
-choices.py records them in the worker; precision.py asks here.
+Before: sides/choices.py, which records them in the worker. precision.py asks here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Two float32 sides against the float64 reference: which of them errs more, and whether by too much.
 
-precision.py and functions.py ask here; judging.py is the same for float64.
+Before: judging.py, the same for float64. precision.py and ask/functions.py ask here.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ A forced trace (see tracer.py) computes every node from what the reference had
 before it. Its difference from the reference is the node's local error; that of a free run is the total,
 and total / local the amplification. The owner of a node is the module whose code computed it: of a
 module's arguments the module that called it, of its results itself; backward the other way round.
+
+Before: semantic.py and precision.py, which judge free runs. ask/examination.py asks here.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A layer is described by its class name and plain attributes (Tracer.describe) and its parameters; both
 frameworks' names for it are known. What has no oracle here is judged without one.
 
-blame.py asks.
+Before: sides/layers.py, where a layer is described. blame.py asks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a run leaves besides tensors: numbers, strings and None that modules return, and inputs changed in place."""
+"""What a run leaves besides tensors: numbers, strings and None that modules return, and inputs changed in place.
+
+Before: judging.py. A worker keeps them (sides/runner.py); semantic.py and localise.py ask here.
+"""
 
 from __future__ import annotations
 

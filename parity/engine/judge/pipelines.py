@@ -1,6 +1,6 @@
 """How two data pipelines differ on the same files: images, boxes and labels of one place in a batch, told in words.
 
-data.py asks here.
+Before: values/arrays.py. ask/data.py asks here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The precision gate: two float32 runs against the float64 reference, node by node.
 
-less_precise.py judges arrays, ledger.py choices; forced runs are localise.py's.
+Before: less_precise.py, which judges arrays, and ledger.py, choices. Forced runs are localise.py's.
 """
 
 from __future__ import annotations

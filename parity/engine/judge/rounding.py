@@ -1,4 +1,7 @@
-"""What rounding a layer's sums must be allowed, from how many terms they have."""
+"""What rounding a layer's sums must be allowed, from how many terms they have.
+
+Before: gates.py. precision.py and localise.py ask here.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The semantic gate: everything that two float64 runs hold, in the order of execution.
 
-judging.py compares arrays, localise.py has forced runs, precision.py float32.
+Before: judging.py, which compares arrays. Forced runs are localise.py's, float32 is precision.py's.
 """
 
 from __future__ import annotations

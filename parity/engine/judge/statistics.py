@@ -6,6 +6,8 @@ way round, by two one-sided tests (TOST; Schuirmann 1987): both "PyTorch is bett
 hardly have shown equivalence even of equal frameworks, the verdict is INCONCLUSIVE and says how many seeds
 would do. Whole curves are compared at all epochs at once, by the permutation distribution of their
 greatest difference (Westfall and Young 1993).
+
+Before: gates.py. It is the library's judge_seeds, and judges what scripts/train_pair.py leaves.
 """
 
 from __future__ import annotations

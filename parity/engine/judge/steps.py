@@ -4,6 +4,8 @@ Three questions. Does one step of the optimiser do the same, from the same state
 (in units in the last place)? Do twenty whole steps in float64 end at the same weights? And do float32
 steps, which any two correct programs part in, part no further than PyTorch does from itself when its
 weights start one unit in the last place away?
+
+Before: ulps.py and tube.py. ask/training.py asks here.
 """
 
 from __future__ import annotations

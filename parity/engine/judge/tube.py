@@ -1,6 +1,6 @@
 """The tube: float32 steps against copies of the reference that start one unit in the last place away.
 
-training.py makes the runs (check_tube); gates.py says how wide.
+Before: gates.py, how wide. ask/training.py makes the runs (check_tube).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a comparison came to: a Verdict, and when several are no comparison at all.
 
-How one is earned stands in judging.py, by what limits in gates.py; result.py has what a whole case came to.
+Before: checks.py. How one is earned stands in judging.py, by what limits in gates.py; ask/result.py has what a whole
+case came to.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Weights: drawn by name, given to both sides, and compared with what each side gives back.
 
-model.py gives them to a side; parts.py cuts and joins.
+Before: values/parts.py, which cuts and joins. sides/model.py gives them to a side; ask/examination.py asks here.
 """
 
 from __future__ import annotations

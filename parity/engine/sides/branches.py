@@ -2,6 +2,8 @@
 
 A branch that no input reaches is compared by nobody: probing.py gives inputs that reach the other way. The backends
 send every such call here (`watching_branches`, base.py); what the frameworks' own layers do inside is not looked at.
+
+Before: values/places.py. forcing.py has it watch runs, ask/probing.py judges.
 """
 
 from __future__ import annotations

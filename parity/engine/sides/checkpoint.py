@@ -1,6 +1,6 @@
 """A checkpoint of the reference's, as the weights of a pair: `weights(shapes)` of its file returns checkpoint(...).
 
-What a half loads by itself is pretrained.py's.
+Before: judge/weights.py. What a half loads by itself is pretrained.py's.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ ReLU opens, another proposal survives. What comes behind such a choice cannot be
 both sides go on from the same choices, while the ledger says of each how much this side would have
 preferred its own: its regret, 0 for a tie.
 
-The backends' *_watching.py and Subject.watch send choices here; ledger.py judges them.
+Before: case.py (Subject.watch). The backends' *_watching.py send choices here; judge/ledger.py judges them.
 """
 
 from __future__ import annotations

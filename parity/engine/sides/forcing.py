@@ -1,4 +1,7 @@
-"""In a worker: runs that are forced by what another run had at every border of a module, changed as a probe has it."""
+"""In a worker: runs that are forced by what another run had at every border of a module, changed as a probe has it.
+
+Before: probes.py, tracer.py. Asked by ask/probing.py.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """What a user's packages import: folders for one side, stand-ins for what is not installed, packages without their
-__init__."""
+__init__.
+
+Before: half.py, which asks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a module says of itself: its class, its plain attributes, whose it is."""
+"""What a module says of itself: its class, its plain attributes, whose it is.
+
+Before: nothing. tracer.py asks; judge/oracle.py and judge/kinds.py read what is said.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where memory goes: what is in use whenever a module is entered or left."""
+"""Where memory goes: what is in use whenever a module is entered or left.
+
+Before: runner.py. Asked by scripts/train.py.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A Subject's modules, parameters and weights under the reference's names, in their framework's process.
 
-runner.py runs it, tracer.py watches it.
+Before: case.py. runner.py runs it, tracer.py watches it.
 """
 
 from __future__ import annotations

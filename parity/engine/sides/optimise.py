@@ -2,7 +2,7 @@
 
 What differs after steps with it was made by the gradients, not by an optimiser.
 
-stepper.py takes the steps.
+Before: nothing. stepper.py takes the steps.
 """
 
 from __future__ import annotations

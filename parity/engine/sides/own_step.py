@@ -4,7 +4,7 @@ optimiser, schedule, clipping, EMA, freezing, train() and eval(). Nothing here s
 The function returns {name: value}, or nothing. A value may be a number (a loss), numbers (rates), an optimiser (its
 groups' rates are read) or a model, a mapping of tensors, an object that holds one (what EMA holds).
 
-own_steps.py judges what is seen here; training.py begins.
+Before: runner.py. ask/training.py begins; tell/own_steps.py judges what is seen here.
 """
 
 from __future__ import annotations

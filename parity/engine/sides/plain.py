@@ -1,4 +1,7 @@
-"""A plain function in the place of a module: what `torch_side()` returns may be one (a loss, a matcher, NMS)."""
+"""A plain function in the place of a module: what `torch_side()` returns may be one (a loss, a matcher, NMS).
+
+Before: model.py, which asks.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 While `pretrained` is active, addresses and files of weights that are not there are answered with arrays: those of a
 given checkpoint, those of a well-known network under its file's name ("resnet50-0676ba61.pth"), or else Unknown, which
 takes its names and shapes from the module that it is loaded into.
+
+Before: half.py, which builds inside of it; the backends' *_loading.py answer what is loaded.
 """
 
 from __future__ import annotations

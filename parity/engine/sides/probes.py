@@ -1,4 +1,7 @@
-"""Values that reach other branches: what tensors at the borders of modules, and targets, may become (probing.py)."""
+"""Values that reach other branches: what tensors at the borders of modules, and targets, may become (probing.py).
+
+Before: ask/probing.py, which chooses; forcing.py puts them in.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One half in its own process: a Subject that is built, loaded, run and traced. NumPy in, NumPy out.
 
-Reads: case.py (what a Subject may say), backends/base.py (what a framework must offer), model.py (names and weights),
-tracer.py and choices.py (how a run is watched). stepper.py trains it.
+Before: case.py (what a Subject may say), backends/base.py (what a framework must offer), model.py (names and weights),
+tracer.py and choices.py (how a run is watched). server.py asks; stepper.py trains it.
 """
 
 from __future__ import annotations

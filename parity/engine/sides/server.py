@@ -4,6 +4,8 @@ Serves requests that arrive on a connection (see workers.py) until it closes. Ev
 trace enters is written to the progress file, so that whoever finds this process dead knows where
 it was. What it does not know itself it is told by name: `run("package.module:function", ...)` calls
 function(server, ...); preloads are called before anything else.
+
+Before: workers.py, the other end. Most of what is asked goes to runner.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Training steps of one half: the subject's own, or losses, backward and an optimiser.
 
-Runs in the worker; steps.py judges.
+Before: runner.py. Asked through server.py; judge/steps.py judges.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ forcing), each of them is kept and then replaced by what the reference had there
 shows where it is made, and nowhere else. The graph falls into pieces, one for each module's own code,
 each running from replaced values to computed ones; with the reference's gradients of the computed
 values, one backward pass gives the gradients of all pieces, each from its own code alone.
+
+Before: values/nodes.py (names), values/tree.py (what is visited). runner.py asks.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ A request is sent with `submit` and its answer fetched with `result`, so that bo
 work at the same time; `call` does both. A worker that dies or hangs raises WorkerDied, which says
 which node it had entered last and what it wrote to stderr; the next request gets a new process.
 It ends with the thread that started it (Linux: PR_SET_PDEATHSIG): the first request comes from a lasting one.
+
+Before: case.py (Side), values/transport.py. Everything in ask/ speaks to sides through these; server.py answers.
 """
 
 from __future__ import annotations

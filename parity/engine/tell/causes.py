@@ -10,6 +10,8 @@ confidence: "sure" (NumPy or the layers' own attributes say so), "likely" (made 
 summary: one sentence; check, node: of the verdict that it rests on
 reference_code, candidate_code: "FILE:LINE" or ""; script: a file in the folder reproduce/, or ""
 also: other places with the same cause (the same lines of code); consequences: FAILs that follow from it
+
+Before: judge/kinds.py, consequences.py. ask/result.py and report/payload.py ask.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Which FAILs are causes and which follow from them: whole runs inherit what is made anywhere; modules that were not
 given the other side's weights, and what holds them, follow from the names; totals follow from losses.
+
+Before: judge/checks.py. causes.py and known.py ask.
 """
 
 from __future__ import annotations

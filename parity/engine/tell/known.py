@@ -4,6 +4,8 @@ Told apart are errors of float64 in the size of a constant rounded to float32 (t
 which keep eps and 1/n so; docs/atlas.md) or of code that goes over to float32 (`jt.float32([n])`, `0.0 + x.sum()`),
 and what comes of them; modules, arguments and choices that one side alone
 has while everything that both have agrees (a fused against a written-out attention).
+
+Before: judge/gates.py, consequences.py. ask/examination.py asks, and parity/cli.py for --strict.
 """
 
 from __future__ import annotations

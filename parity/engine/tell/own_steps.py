@@ -1,7 +1,7 @@
 """What two users' own training steps did, step by step: modes, freezing, rates, what moved and by how much, what EMA
 holds. Once values part they are not compared any further: everything behind inherits.
 
-Seen by own_step.py in the workers; begun by check_steps in training.py.
+Before: sides/own_step.py, which saw it. ask/training.py begins (check_steps).
 """
 
 from __future__ import annotations

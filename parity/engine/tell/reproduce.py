@@ -1,5 +1,7 @@
 """For a node that fails, a script that shows the failure by itself: builds the model on both sides, calls the
 one module with the reference's recorded arguments, and prints how far the results are apart.
+
+Before: judge/localise.py (culprits). ask/examination.py asks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a reader is shown of two arrays that were compared: summaries, the worst elements, a small picture and a
 histogram of their difference. All of it is small enough for a page, whatever the arrays' size.
 
-examination.py adds it to verdicts, report/payload.py hands it to the page.
+Before: judge/verdicts.py. ask/examination.py adds it, report/payload.py hands it to the page.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Modules of another kind that have one name only by chance (a Linear where the other side has a pool, since their places
 in a Sequential differ) are told apart by their classes.
 
-semantic.py, precision.py and localise.py compare what went through here; read tracer.py for what a trace is.
+Before: sides/tracer.py for what a trace is. judge/semantic.py, precision.py and localise.py compare what went through
+here.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Arrays are gone through in blocks that stay in a processor's cache, so that nothing as large as they are is made on
 the way. A block is short enough that BLAS adds it up in one thread: the workers need the cores.
+
+Before: nothing. judge/judging.py and its neighbours measure with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Work of one side in a thread of its own, in order, with names that the other side can wait for."""
+"""Work of one side in a thread of its own, in order, with names that the other side can wait for.
+
+Before: nothing. ask/examination.py has one for each side.
+"""
 
 from __future__ import annotations
 

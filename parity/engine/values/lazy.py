@@ -1,6 +1,6 @@
 """Tensors by name, as arrays that are converted when they are looked at.
 
-runner.py makes them, record.py writes them one by one.
+Before: nothing. sides/runner.py makes them, record.py writes them one by one.
 """
 
 from __future__ import annotations

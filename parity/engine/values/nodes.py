@@ -1,4 +1,7 @@
-"""Names of nodes: which module and which call they belong to, and whose code is responsible."""
+"""Names of nodes: which module and which call they belong to, and whose code is responsible.
+
+Before: nothing. sides/tracer.py gives these names, judge/localise.py reads them.
+"""
 
 from __future__ import annotations
 

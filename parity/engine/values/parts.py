@@ -1,4 +1,7 @@
-"""An array of one side that the other holds in several (in_proj and q, k, v); names without a partner by design."""
+"""An array of one side that the other holds in several (in_proj and q, k, v); names without a partner by design.
+
+Before: case.py (Subject.split, dropped). sides/model.py cuts and joins with it.
+"""
 
 from __future__ import annotations
 

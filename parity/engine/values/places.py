@@ -1,4 +1,7 @@
-"""Where in a user's code something is: FILE:LINE of the frames that ran, of constructors, of classes."""
+"""Where in a user's code something is: FILE:LINE of the frames that ran, of constructors, of classes.
+
+Before: nothing. sides/tracer.py notes them, tell/causes.py shows them.
+"""
 
 from __future__ import annotations
 

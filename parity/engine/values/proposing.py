@@ -1,6 +1,6 @@
 """Which parameter of the candidate is which of the reference, where names do not say: proposed, with how sure.
 
-mapping.py asks both sides, renaming.py makes rules of what is proposed.
+Before: parts.py. ask/mapping.py asks both sides, renaming.py makes rules of what is proposed.
 """
 
 from __future__ import annotations

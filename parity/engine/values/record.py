@@ -6,6 +6,8 @@ the one that compares two ever has more than one node of it in memory besides th
 and a record made on one machine is compared on another.
 
 Metadata: "schema" (SCHEMA), "tree" (JSON; an array is {"array": key}), "about" (JSON: what was run, where).
+
+Before: tree.py, tensorfile.py. sides/server.py writes them, ask/examination.py reads.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A rule replaces some parts of a dotted name, wherever they stand or only at its beginning; numbers in them may be
 shifted. Rules come one after the other, greedily: the one that brings names furthest, and takes no right one away.
+
+Before: proposing.py, which asks.
 """
 
 from __future__ import annotations

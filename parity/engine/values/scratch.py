@@ -1,4 +1,7 @@
-"""Folders for what processes hand each other: in memory where there is room, and swept when nobody is left to do it."""
+"""Folders for what processes hand each other: in memory where there is room, and swept when nobody is left to do it.
+
+Before: nothing. Workers, records and scripts have their folders from here.
+"""
 
 from __future__ import annotations
 

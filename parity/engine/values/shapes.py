@@ -1,4 +1,7 @@
-"""The declared shapes of the files that parity reads, see door/schema.py."""
+"""The declared shapes of the files that parity reads, see door/schema.py.
+
+Before: door/schema.py. record.py, judge/floors.py and parity/cli.py read by them.
+"""
 
 from __future__ import annotations
 

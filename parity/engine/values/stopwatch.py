@@ -1,4 +1,7 @@
-"""How long this process has spent on something, over and over."""
+"""How long this process has spent on something, over and over.
+
+Before: nothing. ask/examination.py and report/report.py count with it.
+"""
 
 from __future__ import annotations
 

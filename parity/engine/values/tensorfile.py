@@ -1,5 +1,7 @@
 """Records' files: safetensors, written one tensor at a time (door/tensorfile.py), looked at many times through
 `MappedTensors`, which copies nothing.
+
+Before: door/tensorfile.py. record.py asks.
 """
 
 from __future__ import annotations

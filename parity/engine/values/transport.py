@@ -3,6 +3,8 @@
 Through a pipe an array is copied five times (pickled, written, read, joined, unpickled), and both ends hold it twice
 meanwhile. Here the sender writes it to a file in memory (see scratch.py), which the receiver maps and unlinks: its
 pages are read when they are looked at, and private to it.
+
+Before: scratch.py. sides/workers.py and sides/server.py speak through it.
 """
 
 from __future__ import annotations

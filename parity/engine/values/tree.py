@@ -3,6 +3,8 @@
 A part of a tree has a path: "[0]" of a tuple or list, "[key]" of a mapping, "[name]" of an object's attribute.
 
 tracer.py visits what is in them.
+
+Before: nothing. sides/tracer.py visits what is in them.
 """
 
 from __future__ import annotations
