@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -114,6 +115,40 @@ def test_a_file_of_the_engine_says_where_it_stands(path):
     assert re.search(r"^Before: \S", said, re.MULTILINE), f"{path}: says not what to read before"
     gone = [name for name in re.findall(r"[\w*/]+\.py\b", said) if not is_there(name)]
     assert not gone, f"{path} names files that are not there: {gone}"
+
+
+NAMED = r"(?:`[\w.]+`(?:, | and ))*`[\w.]+` (?:in|of) `([^`]+)`"  # `f` and `g` in `file.py`
+
+
+def places(cell: str) -> Iterator[tuple[str, list[Path]]]:
+    """What a cell of the table calls places, and the files that these are: a bare name lies beside the path before."""
+    folders: list[Path] = []
+    for code in re.findall(r"`([^`]+)`", cell):
+        if "/" in code:
+            found = [ROOT / name for name in expanded(code)]
+            folders = [f if f.is_dir() else f.parent for f in found]
+        elif re.search(r"\.(py|j2)$", code):
+            found = [f / code for f in folders]
+        else:
+            continue
+        yield code, [file for f in found for file in f.parent.glob(f.name)] or found[:1]
+
+
+def rows() -> list[str]:
+    text = (ROOT / "docs/architecture.md").read_text().partition("## Where do I change X")[2]
+    return [line.split("|")[2] for line in text.splitlines() if line.startswith("| ")][1:]
+
+
+@pytest.mark.parametrize("cell", rows())
+def test_where_to_change_something_is_there(cell):
+    """Of the table of architecture.md, names in files included."""
+    found = dict(places(cell))
+    assert all(f.exists() for files in found.values() for f in files), cell
+    for named in re.finditer(NAMED, cell):
+        *words, code = re.findall(r"`([^`]+)`", named[0])
+        for word in (w.rpartition(".")[2] for w in words):
+            missing = [f.name for f in found[code] if not re.search(rf"\b{word}\b", f.read_text())]
+            assert not missing, f"{word} is not in {missing}"
 
 
 def test_the_search_finds_names():
