@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from parity import Case, InputError, Result, Status, Verdict, cli, compare, record
-from parity.engine.ask.offline import weights_of
+from parity.engine.ask.offline import ROLES, weights_of
 from parity.engine.judge import checks
 from parity.engine.judge.floors import Floors, read_floors
 from parity.engine.judge.verdicts import EMPTY, ENVIRONMENT
@@ -147,6 +147,24 @@ def test_offline_the_guilty_side_is_named_as_well(pair, tmp_path, weights):
     assert given["norm.bias"][0] == -1
     (failed,) = (v for v in compare(first, second).failures if v.check == checks.LOCAL_FORWARD_64)
     assert failed.node == "norm" and "eps" in failed.message and "not at hand" not in failed.message
+
+
+@pytest.mark.parametrize("eps", [1e-5, 1e-2])
+@pytest.mark.parametrize("weights", ["", ", weights=weights"], ids=["drawn", "own"])
+def test_offline_forced_float32_runs_are_judged_as_well(pair, tmp_path, eps, weights):
+    case = Case.from_file(pair(f'CASE = case("mine", eps={eps}{weights})'))
+    free = record(case, "reference", tmp_path / "free.safetensors").path
+    forced = {"reference": free, "rounded": True}
+    exact = record(case, "reference", tmp_path / "exact.safetensors", **forced).path
+    forced |= {"dtype": "float32", "replay": exact}
+    records = [record(case, s, tmp_path / f"{s}.safetensors", **forced).path for s in ROLES]
+    result = compare(exact, *records)
+    assert {v.check for v in result.verdicts} == {
+        checks.LOCAL_FORWARD_32,
+        checks.LOCAL_GRADIENTS_32,
+    }
+    wrong = {v.owner for v in result.failures if v.check == checks.LOCAL_FORWARD_32}
+    assert wrong == ({"norm"} if eps == 1e-2 else set())
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def compare(*records: Record | Path | str, floors: Floors | None = None) -> Resu
         return Result(compare_local_64(case, *opened, weights, sides), environment)
     if dtypes == ("float64", "float32", "float32"):
         if forced:
-            weights = weights_of(about[0])
+            weights = weights_of(opened[0])
             return Result(compare_local_32(gate, *opened, weights), environment)
         return Result(gate.compare(*opened), environment)
     raise InputError(
