@@ -3,7 +3,7 @@
 Two float64 records are judged by the semantic gate, or when the second was forced by the first, node by node for
 where errors are made. Three, float64 and both sides' float32, are judged by the precision gate.
 
-Before: examination.py, whose gates judge these records, too. Asked by parity/cli.py and scripts/record.py.
+Before: examination.py, whose gates judge these records, too. Asked by parity/cli.py.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ hardly have shown equivalence even of equal frameworks, the verdict is INCONCLUS
 would do. Whole curves are compared at all epochs at once, by the permutation distribution of their
 greatest difference (Westfall and Young 1993).
 
-Before: gates.py. It is the library's judge_seeds, and judges what scripts/train_pair.py leaves.
+Before: gates.py. It is the library's judge_seeds.
 """
 
 from __future__ import annotations

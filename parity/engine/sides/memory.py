@@ -1,6 +1,6 @@
 """Where memory goes: what is in use whenever a module is entered or left.
 
-Before: runner.py. Asked by scripts/train.py.
+Before: runner.py. Nothing of the engine asks: it is for whoever trains.
 """
 
 from __future__ import annotations
