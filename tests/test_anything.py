@@ -155,7 +155,7 @@ def test_a_crash_is_one_failure_and_the_rest_is_compared(compare):
     found = compare("stages", X, raising=True, factor=0.5)
     crash, last = found.causes
     assert crash.kind == kinds.CRASH and crash.side == "candidate" and crash.where == "1"
-    assert "no such thing in this port" in crash.summary and "in forward: raise" in crash.summary
+    assert "no such thing in this port" in crash.summary and ".forward: raise" in crash.summary
     line = next(k for k, x in enumerate(HALVES.splitlines(), 1) if "no such thing" in x)
     assert crash.candidate_code.endswith(f"halves.py:{line}")
     assert (last.where, last.kind) == ("3", kinds.CONSTANT)

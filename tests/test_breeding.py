@@ -8,14 +8,13 @@ import sys
 
 import pytest
 
-from parity.engine.tell.causes import Cause
 from parity.mutants import ROOT
-from parity.mutants.breeding import PLANTING, Bred, bred, changes, draw, grafted, named
-from parity.suite.breeding import again, campaign, verdict
-from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome, Progress
-from parity.suite.breeding.right import is_right
+from parity.mutants.breeding import PLANTING, bred, changes, draw, grafted, named
+from parity.suite.breeding import again, campaign, together, verdict
+from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Progress
 from parity.suite.breeding.table import counted
 from parity.suite.breeding.unit_tests import CHECK
+from tests.bred_outcomes import a_mutant, an_outcome
 
 CODE = '''
 """A docstring that is 1 constant."""
@@ -123,53 +122,6 @@ def test_a_planted_change_is_there_in_that_process_only():
     assert answers[0].strip() == "(99, 141)" != answers[1].strip()
 
 
-def an_outcome(**changes) -> Outcome:
-    base = {"name": "a.py:1:0:constant:0", "side": "torch", "file": "a.py", "function": "f"}
-    base |= {"change": "`1` became `2`", "operator": "constant", "outcome": SURVIVED}
-    return Outcome(**(base | changes))
-
-
-def a_mutant(**changes) -> Bred:
-    base = {"side": "jittor", "file": "jittor_impl/detr/model.py", "line": 5, "column": 0}
-    base |= {"operator": "constant", "number": 0, "function": "MLP.execute", "first": 5, "last": 5}
-    return Bred(**(base | changes))
-
-
-def a_cause(where: str, node: str = "", check: str = "float64 local forward", summary="") -> Cause:
-    return Cause("case", where, "", "kind", "sure", summary, check=check, node=node or where)
-
-
-def test_right_is_the_module_in_whose_call_the_function_ran():
-    learned = {
-        "owners": {"jittor_impl/detr/model.py:MLP.execute": ["bbox_embed"]},
-        "made": {"jittor_impl/detr/model.py:DETR.__init__": ["transformer"]},
-        "callers": {},
-    }
-    learned["owners"]["jittor_impl/detr/model.py:DETR.__init__"] = ["(outside)"]
-    assert is_right(a_mutant(), a_cause("bbox_embed"), learned)
-    assert not is_right(a_mutant(), a_cause("class_embed"), learned)
-    assert not is_right(a_mutant(), a_cause("bbox_embed.layers.0"), learned)
-    constructing = a_mutant(function="DETR.__init__")
-    assert is_right(constructing, a_cause("transformer.encoder"), learned)
-    assert not is_right(constructing, a_cause("transformers"), learned)
-
-
-def test_right_is_the_line_that_a_traceback_names():
-    learned = {"owners": {}, "made": {}, "callers": {}}
-    crash = a_cause("(run)", check="worker", summary="jittor_impl/detr/model.py, line 5")
-    assert is_right(a_mutant(), crash, learned)
-    assert not is_right(a_mutant(first=6, last=7), crash, learned)
-    summary = "TypeError: MLP.__init__() missing 1 required positional argument"
-    told = a_cause("(run)", check="worker", summary=summary)
-    assert is_right(a_mutant(function="MLP"), told, learned)
-    assert not is_right(a_mutant(function="DETR"), told, learned)
-    summary = "backbone.body.conv1.weight: shape (3, 3), not (3, 2)"
-    shape = a_cause("(run)", check="worker", summary=summary)
-    made = {"jittor_impl/detr/model.py:MLP.execute": ["backbone.body.conv1"]}
-    known = {"owners": {k: ["(outside)"] for k in made}, "made": made, "callers": {}}
-    assert is_right(a_mutant(first=6, last=7), shape, known)
-
-
 def test_what_checks_let_pass_goes_to_the_tests_and_to_what_was_judged(monkeypatch):
     monkeypatch.setattr(verdict, "by_hand", lambda: [])
     monkeypatch.setattr(verdict, "ask_tests", lambda mutants: ("", ""))
@@ -252,27 +204,19 @@ def test_a_change_is_found_again_where_its_line_has_moved():
     assert again.present(an_outcome(name=name, **(parts | {"change": "gone"}))) is None
 
 
-def test_right_is_the_part_that_a_constructors_statement_makes():
-    lines = (ROOT / "torch_impl/detr/model.py").read_text().splitlines()
-    line = next(k for k, x in enumerate(lines, 1) if "self.class_embed = " in x)
-    changes = {"side": "torch", "file": "torch_impl/detr/model.py", "first": line, "last": line}
-    mutant = a_mutant(function="DETR.__init__", **changes)
-    function = f"{mutant.file}:DETR.__init__"
-    learned = {"owners": {function: ["(outside)"]}, "made": {function: ["(model)"]}, "callers": {}}
-    assert is_right(mutant, a_cause("class_embed"), learned)
-    assert not is_right(mutant, a_cause("bbox_embed"), learned)
-    learned["made"][function] = ["inner"]
-    assert is_right(mutant, a_cause("inner"), learned)
-    assert is_right(mutant, a_cause("inner.class_embed"), learned)
-    assert not is_right(mutant, a_cause("inner.bbox_embed"), learned)
-
-
-def test_a_source_of_a_kernel_is_right_where_that_kernel_runs():
-    lines = (ROOT / "jittor_impl/kernel_sources.py").read_text().splitlines()
-    line = next(k for k, x in enumerate(lines, 1) if x.startswith("NMS = "))
-    mutant = a_mutant(file="jittor_impl/kernel_sources.py", function="", first=line, last=line)
-    kernels = {"nms": ["rpn"], "RoiPool.execute": ["roi_heads.box_roi_pool"]}
-    owners = {f"jittor_impl/kernels.py:{name}": places for name, places in kernels.items()}
-    learned = {"owners": owners, "made": {}, "callers": {}}
-    assert is_right(mutant, a_cause("rpn"), learned)
-    assert not is_right(mutant, a_cause("roi_heads.box_roi_pool"), learned)
+def test_groups_are_of_the_code_as_it_is():
+    found = bred("neutral/geometry.py", "torch") + bred("neutral/anchors.py", "jittor")
+    rows = [
+        an_outcome(
+            **{"name": m.name, "side": m.side, "file": m.file, "function": m.function},
+            **{"change": m.text, "operator": m.operator, "outcome": CAUGHT, "check": "float64"},
+            **{"right": True, "tried": ["frcnn"]},
+        )
+        for m in found[::3]
+    ]
+    drawn = together.groups(rows, 0)
+    assert len(drawn) > 10 and {len(mutants) for _, mutants in drawn} == {2, 3}
+    gone = [again.under(o, o.name) for o in rows]
+    for outcome in gone:
+        outcome.change = "`a` became `b`"
+    assert together.groups(gone, 0) == []

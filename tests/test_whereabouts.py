@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import sys
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from parity.backends import torch as backend
+from parity.engine.judge.crashes import describe
+from parity.engine.judge.weights import drawn_weights
 from parity.engine.sides.choices import Choices
 from parity.engine.sides.whereabouts import module_of_error
 from parity.engine.values.nodes import ROOT
@@ -119,7 +127,54 @@ def test_what_runs_in_no_module_is_named_by_its_function():
 
 @pytest.mark.parametrize("given", [(torch.ones(1), "kept"), ("kept", len), ("kept", [1])])
 def test_a_choice_without_a_name_or_values_is_refused_where_it_is_made(given):
-    from parity.backends import torch as backend
-
     with pytest.raises(TypeError, match="a name and an array or tensor"):
         Choices(backend).settle(*given)
+
+
+def test_the_frame_that_counts_is_no_librarys():
+    assert raised(json.loads, "{") == "(outside) raised"
+    assert raised(lambda: [json.loads(x) for x in "{"]).endswith("is_no_librarys")
+    assert raised(np.block, [[1], 2]) == "(outside) raised"
+    with pytest.raises(json.JSONDecodeError) as caught:
+        json.loads("{")
+    told = describe(caught.value)
+    assert told["code"].startswith(__file__) and "json.loads(" in told["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("import json\njson.loads('{')", "part_of_a_port"),
+        ("class Config:\n    size = int('x')", "Config"),
+        (
+            "import dataclasses\n@dataclasses.dataclass\nclass Config:\n    a: int = 1\n    b: int",
+            "part_of_a_port",
+        ),
+        ("def make():\n    return int('x')\nmade = make()", "make"),
+    ],
+)
+def test_what_fails_while_it_is_imported_is_named_by_its_module(tmp_path, monkeypatch, code, name):
+    (tmp_path / "part_of_a_port.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "part_of_a_port", raising=False)
+    with pytest.raises((ValueError, TypeError)) as caught:
+        importlib.import_module("part_of_a_port")
+    assert module_of_error(caught.value, {}) == f"(outside) {name}"
+    assert "part_of_a_port.py:" in describe(caught.value)["code"]
+
+
+def test_an_error_without_a_line_of_the_users_still_tells_its_lines():
+    with pytest.raises(Exception) as caught:
+        drawn_weights({"a.weight": ("x", 3)})
+    error = caught.value.with_traceback(caught.value.__traceback__.tb_next)
+    assert describe(error)["code"] == ""
+    assert "weights.py:" in describe(error)["traceback"]
+
+
+def test_weights_without_inputs_are_drawn():
+    drawn = drawn_weights({"a.weight": (3, 0), "b.weight": (0, 3), "c.weight": (4, 0, 1, 1)})
+    assert {k: v.shape for k, v in drawn.items()} == {
+        "a.weight": (3, 0),
+        "b.weight": (0, 3),
+        "c.weight": (4, 0, 1, 1),
+    }

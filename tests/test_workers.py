@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
+import re
 import signal
+import time
 
 import numpy as np
 import pytest
 
 from neutral.config import preset, to_dict
 from parity.engine.sides.workers import Worker
+from parity.engine.values import places
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.suite.ask import ask
 
@@ -58,3 +63,48 @@ def test_a_worker_that_hangs_is_ended(worker):
     with pytest.raises(WorkerDied, match="did not answer"):
         worker.call("describe", "cpu")
     assert worker.process is None
+
+
+def stuck(server, how: str) -> None:
+    """Never answers."""
+    if how == "crashes":
+        ctypes.string_at(0)
+    while True:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("how", "told"), [("hangs", "did not answer"), ("crashes", "died")])
+def test_who_hangs_or_crashes_tells_the_line_that_it_ran(worker, how, told):
+    worker.call("describe", "cpu")
+    worker.timeout = 2.0
+    with pytest.raises(WorkerDied, match=told) as caught:
+        worker.run("tests.test_workers:stuck", how)
+    assert re.search(rf"; it ran {re.escape(__file__)}:\d+, in stuck; ", str(caught.value))
+
+
+def refusing(server) -> None:
+    raise InputError("two sizes")
+
+
+def test_bad_input_that_the_users_code_refuses_tells_where(worker):
+    ask(worker, "build", to_dict(preset("scenes_detr")), "cpu", "float32")
+    with pytest.raises(InputError, match="two sizes") as caught:
+        worker.run("tests.test_workers:refusing")
+    assert caught.value.told["code"].startswith(f"{__file__}:")
+    assert caught.value.told["node"] == "(outside) refusing"
+
+
+def test_frames_of_a_stack_are_the_users_innermost_first():
+    printed = (
+        "noise\nCurrent thread 0x1 (most recent call first):\n"
+        f'  File "{json.__file__}", line 1 in loads\n'
+        '  File "/usr/lib/python3/dist-packages/torch/nn/x.py", line 2 in forward\n'
+        '  File "/home/port/head.py", line 3 in detect\n'
+        '  File "/home/port/model.py", line 44 in forward\n'
+        f'  File "{places.__file__}", line 5 in traced\n\nExtension modules: x\n'
+    )
+    assert places.last_frames(printed) == [
+        "/home/port/head.py:3, in detect",
+        "/home/port/model.py:44, in forward",
+    ]
+    assert places.last_frames("Killed") == []

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from parity.mutants import ROOT, install
-from parity.mutants.operators import OPERATORS, kernel
+from parity.mutants.operators import OPERATORS, cuda, kernel
 from parity.mutants.sound import SOUND
 
 PLANTING = "parity.mutants.breeding:plant"
@@ -251,7 +251,8 @@ def draw(found: Mapping[str, list[Bred]], count: int, seed: int) -> list[Bred]:
 
 def place_of(mutant: Bred) -> tuple:
     """Where it is; in a string of C++ every change has a place of its own."""
-    inside = mutant.number if mutant.operator == kernel.__name__ else 0
+    is_code = mutant.operator in (kernel.__name__, cuda.__name__)
+    inside = mutant.number if is_code else 0
     return mutant.file, mutant.line, mutant.column, mutant.operator, inside
 
 

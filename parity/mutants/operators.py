@@ -201,32 +201,43 @@ CPP_TOKEN = re.compile(
 
 def kernel(node: ast.AST) -> Iterator[ast.AST]:
     """C++ in a string, as it is for the CPU: another operator, function or number."""
+    yield from _recoded(node, alone=False)
+
+
+def cuda(node: ast.AST) -> Iterator[ast.AST]:
+    """The same of what CUDA alone compiles."""
+    yield from _recoded(node, alone=True)
+
+
+def _recoded(node: ast.AST, alone: bool) -> Iterator[ast.AST]:
+    """C++ with one change in its lines for CUDA `alone`, or in all others."""
     if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
         return
-    if not re.search(r"[;}]\n", node.value) or "blockIdx" in node.value:
+    if not re.search(r"[;}]\n", node.value):
         return
-    lines, elsewhere = node.value.split("\n"), False
+    whole = re.search(r"blockIdx|<<<", node.value) is not None
+    lines, inside = node.value.split("\n"), False
     for k, line in enumerate(lines):
         if line.startswith("#"):
-            elsewhere = line == "#ifdef __CUDACC__" or (
-                elsewhere and line not in ("#else", "#endif")
-            )
+            inside = line == "#ifdef __CUDACC__" or (inside and line not in ("#else", "#endif"))
             continue
-        for found in [] if elsewhere else CPP_TOKEN.finditer(line.partition("//")[0]):
-            old = found[0]
-            new = (
-                CPP_SIGNS.get(old)
-                or CPP_NAMES.get(old)
-                or str(float(old) * 2 if "." in old else int(old) + 1)
-            )
-            changed = f"{line[: found.start()]}{new}{line[found.end() :]}"
+        found = CPP_TOKEN.finditer(line.partition("//")[0])
+        for token in found if (whole or inside) == alone else ():
+            new = _other(token[0])
+            changed = f"{line[: token.start()]}{new}{line[token.end() :]}"
             yield ast.Constant("\n".join([*lines[:k], changed, *lines[k + 1 :]]))
+
+
+def _other(token: str) -> str:
+    """What is written by mistake for an operator, a function or a number of C++."""
+    named = CPP_SIGNS.get(token) or CPP_NAMES.get(token)
+    return named or str(float(token) * 2 if "." in token else int(token) + 1)
 
 
 OPERATORS: dict[str, Callable[[ast.AST], Iterator[ast.AST]]] = {
     f.__name__: f
     for f in (
         *(operator, operands, comparison, condition, constant, keyword, arguments, bound),
-        *(dtype, reduction, call, statement, kernel),
+        *(dtype, reduction, call, statement, kernel, cuda),
     )
 }

@@ -8,6 +8,7 @@ it. Copies are made on the CPU and with one thread only: no other would survive 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import resource
 import signal
@@ -111,8 +112,9 @@ def live(server, address: Path, preload: tuple[str, ...], fresh: tuple[str, ...]
             os.dup2(stderr.fileno(), stream)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.register(signal.SIGXCPU, all_threads=False, chain=True)
     connection = Client(str(address), "AF_UNIX")
     server.forget()
     server.progress = os.open(address.parent / "node", os.O_WRONLY)

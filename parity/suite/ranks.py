@@ -35,6 +35,7 @@ RANKS = 2
 AS_RANKS = "parity.suite.rank:as_ranks"
 IMAGES = 11  # an odd number: the last of the shares is padded
 TIMEOUT = 900.0  # seconds of a launch; a cold Jittor compiles for minutes
+ENDING = 30.0  # seconds that a launcher has to end its processes
 SHARES, LOSSES, GRADIENTS, NORM, SAME = (
     f"ranks: {what}"
     for what in ("shares", "losses", "gradients", "norm of gradients", "equal weights")
@@ -53,31 +54,43 @@ def task_of(case: DetectorCase, names: list[str], scenes: Path, steps: int) -> d
     }
 
 
-def run_ranks(framework: str, task: dict, variants: list[str]) -> list[dict[str, np.ndarray]]:
-    """What each variant's first rank tells; WorkerDied when the launcher ends otherwise than well."""
+def run_ranks(
+    framework: str, task: dict, variants: list[str], limit: float = TIMEOUT
+) -> list[dict[str, np.ndarray]]:
+    """What each variant's first rank tells; WorkerDied when the launcher ends otherwise than well, or takes longer than
+    `limit` seconds."""
     with scratch_folder("ranks") as folder:
         (folder / TASK).write_bytes(pickle.dumps(task))
         program = ["parity.suite.rank", framework, str(folder), *variants]
-        root = Path(__file__).resolve().parent.parent.parent
-        environment = os.environ | launcher_environment(framework, RANKS)
-        environment |= {"PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
-        done = subprocess.run(
-            launcher_command(framework, RANKS, program),
-            cwd=root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-        if done.returncode:
-            told = (done.stdout + done.stderr)[-1500:]
-            raise WorkerDied(f"{framework}'s ranks ended with {done.returncode}: {told}", "(ranks)")
+        code, told = launched(framework, program, limit)
+        if code:
+            raise WorkerDied(f"{framework}'s ranks {told[-1500:]}", "(ranks)")
         found = []
         for number in range(len(variants)):
             with np.load(folder / f"{number}.npz") as file:
                 found.append(dict(file))
         return found
+
+
+def launched(framework: str, program: list[str], limit: float) -> tuple[int, str]:
+    """(exit code, how it ended with what it printed) of a launch; what takes too long is ended by its launcher."""
+    root = Path(__file__).resolve().parent.parent.parent
+    environment = os.environ | launcher_environment(framework, RANKS)
+    environment |= {"PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    command = launcher_command(framework, RANKS, program)
+    with subprocess.Popen(command, cwd=root, env=environment, **streams) as process:
+        try:
+            told = process.communicate(timeout=limit)[0]
+            return process.returncode, f"ended with {process.returncode}: {told}"
+        except subprocess.TimeoutExpired:
+            process.terminate()
+        try:
+            told = process.communicate(timeout=ENDING)[0]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            told = process.communicate()[0]
+    return 1, f"did not end within {limit:.0f} s: {told}"
 
 
 def alone(worker: Worker, case: DetectorCase, scenes: Path, steps: int) -> tuple[dict, dict]:
@@ -169,8 +182,11 @@ def compare_frameworks(case: DetectorCase, torch: dict, jittor: dict) -> list[Ve
     return compare_steps(f"{case.name}: {RANKS} ranks each", steps_of(torch), steps_of(jittor))
 
 
-def collect_ranks(case: DetectorCase, scenes: Path, worker: Worker, steps: int) -> tuple:
+def collect_ranks(
+    case: DetectorCase, scenes: Path, worker: Worker, steps: int, limit: float = TIMEOUT
+) -> tuple:
     """A side's answer for the hunt of mutants: of its ranks, with what the worker has planted, and of one process."""
     task, one = alone(worker, case, scenes, steps)
-    (found,) = run_ranks(worker.side.backend, task, list(worker.preload) or [SOUND])
+    planted = [p for p in worker.preload if p.partition("=")[0].endswith(":plant")]
+    (found,) = run_ranks(worker.side.backend, task, planted or [SOUND], limit)
     return found, one

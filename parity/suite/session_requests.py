@@ -13,32 +13,32 @@ CLASSES = ("class_embed.bias", "cls_score.bias")
 
 
 def used(server: Server, config: dict, batch) -> dict[str, np.ndarray]:
-    """A float64 session's answers as numbers, by what was asked; optimiser.ema_decay is to be set."""
+    """A float64 session's answers as numbers, by the method that was asked; optimiser.ema_decay is to be set."""
     build(server, config, "cpu", "float64")
     session = session_of(server)
     session.load(drawn_weights(session.shapes()))
     rates = dict.fromkeys(session.trained_names(), RATE)
-    found = told("trained", {name: 1.0 for name in rates})
+    found = told("trained_names", {name: 1.0 for name in rates})
     about = session.describe()
     own = {"framework": server.backend_name, "device_name": "cpu"}
-    found |= told("about", {key: about[key] == value for key, value in own.items()})
-    found |= each("steps", session.train_batches([batch] * STEPS, 0, rates))
+    found |= told("describe", {key: about[key] == value for key, value in own.items()})
+    found |= each("train_batches", session.train_batches([batch] * STEPS, 0, rates))
     slots, steps = session.optimiser_state()
-    found |= told("optimiser", slots | {"steps": steps})
+    found |= told("optimiser_state", slots | {"steps": steps})
     before = session.state()
     with session.averaged():
         found |= told("averaged", session.state())
-    found |= told("put back", session.state())
+    found |= told("averaged, put back", session.state())
     digests = session.digests()
-    found |= each("one more", [session.train_step(batch, STEPS, rates)])
+    found |= each("train_step", [session.train_step(batch, STEPS, rates)])
     moved = {name: float(digest != digests[name]) for name, digest in session.digests().items()}
-    found |= told("moved", moved)
+    found |= told("digests", moved)
     session.load(before)
     session.load_optimiser(slots, steps)
-    found |= each("resumed", [session.train_step(batch, STEPS, rates)])
+    found |= each("load_optimiser", [session.train_step(batch, STEPS, rates)])
     values, detections = session.evaluate(batch)
-    found |= told("evaluated", values) | each("evaluated", detections)
-    found |= each("detected", session.detect(batch))
+    found |= told("evaluate", values) | each("evaluate", detections)
+    found |= each("detect", session.detect(batch))
     return found | stopped(session, batch, rates)
 
 
@@ -49,13 +49,15 @@ def stopped(session, batch, rates: dict[str, float]) -> dict[str, np.ndarray]:
     session.load(before | {name: before[name] * np.nan})
     values = session.train_step(batch, STEPS, rates)
     kinds = {"why": "why" in values, "norm": "grad_norm" in values}
-    found = told("stopped", kinds | {"finite": np.isfinite(values["loss"])})
+    found = told("train_step, not finite", kinds | {"finite": np.isfinite(values["loss"])})
     session.load(before)
     fine, bad = {"loss": 1.0}, float("nan")
     for what, last in {"loss": {"loss": bad}, "norm": {"loss": 1.0, "grad_norm": bad}}.items():
         answers = iter([fine, last, fine])
         session.train_step = lambda batch, step, rates, answers=answers: next(answers)
-        found |= told("batches", {what: len(session.train_batches([batch] * 3, 0, rates))})
+        found |= told(
+            "train_batches, not finite", {what: len(session.train_batches([batch] * 3, 0, rates))}
+        )
     del session.train_step
     return found
 

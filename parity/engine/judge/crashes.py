@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from types import FrameType
 
 from parity.engine.judge import kinds
 from parity.engine.judge.checks import (
@@ -33,15 +34,18 @@ FORWARD = (FORWARD_64, FORWARD_32, LOCAL_FORWARD_64, LOCAL_FORWARD_32)
 # as judging.py tells what the next computation may raise for
 BROKEN = re.compile(r"(NaN|[+-]inf) at \d+ places on one side only|shapes differ: ")
 LINES = 8  # of a traceback
-MISFIT = "misfit"  # of what is noted: which value of another shape had been forced in
+# of what is noted: which value of another shape had been forced in; in which module or function it came up
+MISFIT, PLACE = "misfit", "place"
 
 
-def describe(error: BaseException) -> dict[str, str]:
-    """What a trace keeps of an exception; of its traceback the user's own frames."""
+def describe(error: BaseException, above: FrameType | None = None) -> dict[str, str]:
+    """What a trace keeps of an exception: the user's own frames of its traceback, and before them of the stack from
+    `above`, which the exception has not come to yet; all frames where none is theirs."""
+    frames = places.own_callers(above) + places.own_frames(error)
     return {
         "error": f"{type(error).__name__}: {error}".strip().split("\n")[0][:400],
-        "code": places.of_error(error),
-        "traceback": "\n".join(places.own_frames(error)[-LINES:]),
+        "code": frames[-1].partition(",")[0] if frames else "",
+        "traceback": "\n".join((frames or places.all_frames(error))[-LINES:]),
     }
 
 
@@ -94,7 +98,7 @@ def raised(case: str, side: str, call: str, what: Mapping, is_first: bool) -> Ve
     return Verdict(
         *(case, CHECK, call, Status.FAIL),
         message=f"{side} raised {what['error']}\n{what['traceback']}",
-        owner=call_of(call).partition("#")[0],
+        owner=what.get(PLACE) or call_of(call).partition("#")[0],
         guilty=side,
         kind=kinds.CRASH,
         code=(what["code"], "") if is_first else ("", what["code"]),

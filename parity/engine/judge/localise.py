@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
+import numpy as np
+
 from parity.engine.judge import gates, kinds
 from parity.engine.judge.blame import name_the_guilty
 from parity.engine.judge.checks import (
@@ -31,7 +33,7 @@ from parity.engine.judge.norms import with_norms
 from parity.engine.judge.outcomes import compare_plain
 from parity.engine.judge.precision import PrecisionGate
 from parity.engine.judge.rounding import summation_errors
-from parity.engine.judge.semantic import compare_losses, flatten_losses
+from parity.engine.judge.semantic import CHOICE, compare_losses, flatten_losses
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values.aligned import aligned
 from parity.engine.values.nodes import OUTSIDE, call_of, callers_of, module_of, parameter_owner
@@ -79,12 +81,43 @@ def compare_local_64(
                 verdicts += judge_nodes(
                     case, LOCAL_GRADIENTS_64, ours, theirs, judge_backward, sides
                 )
-    return [
+    told = [
         explained(name_the_guilty(v, reference, forced, weights, sides), reference, forced)
         if v.status is Status.FAIL
         else v
         for v in verdicts
     ]
+    return with_choice(told, reference, forced)
+
+
+def with_choice(verdicts: list[Verdict], reference: Mapping, forced: Mapping) -> list[Verdict]:
+    """The same; FAILs of what runs in no module tell the first choice that was made otherwise there before them."""
+    odd = {id(v) for v in verdicts if v.status is Status.FAIL and v.owner == OUTSIDE}
+    name = first_otherwise(reference, forced) if odd else ""
+    if not name:
+        return verdicts
+    order = reference["order"]
+    before = set(order[: order.index(f"{CHOICE}{name}")])
+    text = f"; before it {name} was chosen otherwise"
+    return [
+        v.but(message=f"{v.message}{text}")
+        if id(v) in odd and v.check != LOCAL_GRADIENTS_64 and v.node not in before
+        else v
+        for v in verdicts
+    ]
+
+
+def first_otherwise(reference: Mapping, forced: Mapping) -> str:
+    """Of the choices that both runs made in no module, the first that differs; "" where none does."""
+    made = [t.get("choices", {}) for t in (reference, forced)]
+    for entry in reference.get("order", ()):
+        name = entry.removeprefix(CHOICE)
+        inside = " in " in name and not name.partition("#")[0].endswith(f" in {OUTSIDE}")
+        if entry == name or inside or not all(name in choices for choices in made):
+            continue
+        if not np.array_equal(*(choices[name] for choices in made)):
+            return name
+    return ""
 
 
 def explained(verdict: Verdict, reference: Mapping, forced: Mapping) -> Verdict:
@@ -95,8 +128,11 @@ def explained(verdict: Verdict, reference: Mapping, forced: Mapping) -> Verdict:
     if node.startswith(("loss/", "error/")):
         pair = [flatten_losses(t).get(node) for t in (reference, forced)]
         told = ", ".join("none" if x is None else f"{float(x[0]):.6g}" for x in pair)
-        message = "; ".join(filter(None, (f"reference and candidate: {told}", verdict.message)))
-        code = tuple(t.get("written", {}).get("losses", "") for t in (reference, forced))
+        makers = [t.get("makers", {}).get(node.partition("/")[2], {}) for t in (reference, forced)]
+        text = (f"reference and candidate: {told}", computed_by(*makers), verdict.message)
+        message = "; ".join(filter(None, text))
+        written = (t.get("written", {}).get("losses", "") for t in (reference, forced))
+        code = tuple(m.get("code", "") or place for m, place in zip(makers, written, strict=True))
         return verdict.but(kind=kinds.FORMULA, message=message, code=code)
     section = "nodes"
     if backward:
@@ -112,6 +148,16 @@ def explained(verdict: Verdict, reference: Mapping, forced: Mapping) -> Verdict:
     message = "; ".join(filter(None, (text, verdict.message)))
     code = tuple(place_of(verdict, t) for t in (reference, forced))
     return verdict.but(kind=kind, message=message, code=code)
+
+
+def computed_by(reference: Mapping, candidate: Mapping) -> str:
+    """Which function makes a number, and in which module's code, on both sides where they differ; "" if unknown."""
+    texts = [
+        m["function"] + (f" in {m['module']}" if m["module"] else "")
+        for m in (reference, candidate)
+        if m
+    ]
+    return f"computed by {' and '.join(dict.fromkeys(texts))}" if texts else ""
 
 
 def place_of(verdict: Verdict, trace: Mapping) -> str:

@@ -161,7 +161,7 @@ def _draw(key: str, shape: tuple[int, ...], salt: str) -> np.ndarray:
     if leaf == "running_mean":
         return (0.1 * z).astype(np.float32)
     if len(shape) >= 2:
-        z *= np.float32(math.sqrt(1 / math.prod(shape[1:])))
+        z *= np.float32(math.sqrt(1 / (math.prod(shape[1:]) or 1)))  # without inputs it is empty
         return z
     return (1 + 0.1 * z if leaf == "weight" else 0.1 * z).astype(np.float32)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from parity.engine.judge.outcomes import changed_inputs
 from parity.engine.sides.choices import Choices
+from parity.engine.sides.makers import Makers
 from parity.engine.sides.model import Model
 from parity.engine.sides.tracer import Tracer
 from parity.engine.values import places, tree
@@ -41,6 +42,7 @@ class Came:
     changed: list[str] = field(default_factory=list)
     total: object = None
     losses: dict = field(default_factory=dict)
+    makers: dict = field(default_factory=dict)  # of losses and their total, see Makers
     detections: object = None
 
 
@@ -159,9 +161,9 @@ class Runner(Model):
         `rounded` from its float32 values. `survive`: what raises is noted in "crashes", and what there is is returned.
         Returns NumPy arrays, converted when they are looked at:
         nodes, and owners, the modules whose code computed them; order, in which nodes and choices came; modules and
-        arguments (see Tracer); total, losses, errors; detections, what post-processing gives; choices and ledger (see
-        choices.py); node_gradients: d total / d node, None where there is none; gradients: d total / d parameter for
-        the trained ones; and what the subject's `record` adds.
+        arguments (see Tracer); total, losses, errors; makers of losses, in float64; detections, what post-processing
+        gives; choices and ledger (see choices.py); node_gradients: d total / d node, None where there is none;
+        gradients: d total / d parameter for the trained ones; and what the subject's `record` adds.
         """
         backend, record = self.backend, self.subject.record
         constant = self.subject.constant or (lambda node: False)
@@ -192,6 +194,9 @@ class Runner(Model):
                 stack.enter_context(subject.watch(run.choices))
             stack.enter_context(tracer)
             # where nothing is trained, gradients are those of the inputs
+            makers = Makers(self.backend.is_tensor, self.modules())
+            if self.dtype == "float64":  # whoever looks keeps values alive, and Jittor fuses less
+                stack.enter_context(makers)
             prepared = attempt(self.prepare, inputs, differentiable=not self.trained)
             if not tracer.crashes:
                 forward = attempt(self.watched_forward, tracer, prepared, run)
@@ -201,6 +206,7 @@ class Runner(Model):
             if gradients or subject.losses is not None:
                 found = attempt(self.losses, came.outputs, targets, run)
                 came.total, came.losses = found or (None, {})
+                came.makers = makers.of(came.losses | {"total": came.total})
             if subject.postprocess is not None:
                 came.detections = attempt(subject.postprocess, came.outputs, inputs, run)
         return came
@@ -216,6 +222,7 @@ class Runner(Model):
             "results": tracer.results,
             "called": tracer.called,
             "written": {"losses": places.of_function(subject.losses)},
+            "makers": came.makers,
             "crashes": tracer.crashes,
             "changed": came.changed,
             "weighted": subject.losses is None,

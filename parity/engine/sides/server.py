@@ -11,6 +11,7 @@ Before: workers.py, the other end. Most of what is asked goes to runner.py.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import os
 import pickle
@@ -28,11 +29,11 @@ from door.process import peak_memory
 from parity import loading
 from parity.backends import base
 from parity.case import Side, Subject
-from parity.engine.judge.crashes import describe
+from parity.engine.judge.crashes import describe, is_refusal
 from parity.engine.sides import stepper
 from parity.engine.sides.runner import Runner
 from parity.engine.sides.whereabouts import module_of_error
-from parity.engine.sides.workers import PARENT, REPLY, REQUEST
+from parity.engine.sides.workers import PARENT, REPLY, REQUEST, WHERE
 from parity.engine.values.places import watch_constructors
 from parity.engine.values.record import Record, write_in_two, write_record
 from parity.engine.values.transport import receive, send
@@ -233,11 +234,17 @@ def follow_parent() -> None:
         os.register_at_fork(after_in_child=die_with_parent)
 
 
+def print_where() -> None:
+    """From now on this process prints its stack when it crashes, and when it is asked by a signal; see Worker."""
+    faulthandler.enable()
+    faulthandler.register(WHERE, all_threads=False)
+
+
 def serve(connection: Connection, handle: Callable, folder: Path) -> None:
     """Answers requests with handle(method, arguments, options) until nobody asks any more.
 
     folder: where large arrays of requests and answers lie (transport.py). An error that has an `exit_code` is the
-    user's input; others bring what `handle` knows of them, see WorkerError.
+    user's input; what `handle` knows of it comes along, see WorkerError, unless the harness itself refused that.
     """
     follow_parent()
     while True:
@@ -251,13 +258,15 @@ def serve(connection: Connection, handle: Callable, folder: Path) -> None:
             text = str(error)
             told = getattr(error, "parity_told", {})
             reply = ("error", f"{type(error).__name__}: {text}", traceback.format_exc(), told)
-            reply = ("input", text) if getattr(error, "exit_code", 0) else reply
+            if getattr(error, "exit_code", 0):
+                reply = ("input", text, {} if is_refusal(error) else told)
         send(connection, reply, folder / REPLY)
 
 
 def main() -> None:
     backend, descriptor, progress, *preloads = sys.argv[1:]
     connection = Connection(int(descriptor))
+    print_where()
     for preload in preloads:
         target, given, argument = preload.partition("=")
         loading.resolve(target)(*([argument] if given else []))

@@ -19,9 +19,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from parity.backends.base import Backend
-from parity.engine.judge.crashes import MISFIT, describe, is_refusal
+from parity.engine.judge.crashes import MISFIT, PLACE, describe, is_refusal
 from parity.engine.sides.layers import describe_module
-from parity.engine.sides.whereabouts import innermost
+from parity.engine.sides.whereabouts import innermost, module_of_error
 from parity.engine.values import places, tree
 from parity.engine.values.aligned import unlike_modules
 from parity.engine.values.nodes import OUTSIDE, ROOT, module_of
@@ -168,8 +168,12 @@ class Tracer:
             return None
 
     def note(self, call: str, error: Exception, misfits: list[str]) -> None:
-        forced = {MISFIT: misfits[0]} if misfits else {}
-        self.crashes[call] = describe(error) | forced
+        """Keeps what is told of an error that came up in `call`: in which module's or function's code, too."""
+        place, called = module_of_error(error, self.modules), module_of(call)
+        inside = call.startswith(OUTSIDE) or called == ROOT or place.startswith(f"{called}.")
+        noted = {PLACE: place} if inside and place else {}
+        noted |= {MISFIT: misfits[0]} if misfits else {}
+        self.crashes[call] = describe(error, sys._getframe(1)) | noted
 
     def taken(self, node: str):
         """The reference's tensor in the place of one that was not computed."""

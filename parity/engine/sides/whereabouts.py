@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from itertools import pairwise
 from types import FrameType
 
 from parity.engine.values.nodes import OUTSIDE, ROOT
-from parity.engine.values.places import BUILT, home, is_foreign
+from parity.engine.values.places import BUILT, frames_of, home, is_own, qualified
 
 REGISTERED = ("add_module", "register_module")  # methods that keep a module under a name
 PLAIN = (ast.Constant, ast.Name, ast.JoinedStr, ast.FormattedValue, ast.BinOp)  # in a name
@@ -27,14 +28,6 @@ def module_of_error(error: BaseException, modules: Mapping) -> str:
     names = {id(module): name or ROOT for name, module in modules.items()}
     ran = [names[id(x)] for frame, _ in frames if id(x := owner(frame)) in names]
     return ran[-1] if ran else unnamed(frames) or outside(frames)
-
-
-def frames_of(error: BaseException) -> Iterator[tuple[FrameType, int]]:
-    """Frames and their lines, outermost first."""
-    trace = error.__traceback__
-    while trace is not None:
-        yield trace.tb_frame, trace.tb_lineno
-        trace = trace.tb_next
 
 
 def owner(frame: FrameType):
@@ -51,7 +44,7 @@ def unnamed(frames: list[tuple[FrameType, int]]) -> str:
         if BUILT not in getattr(owner(frame), "__dict__", {}):
             continue
         if chain and owner(chain[-1][0]) is owner(frame):
-            if is_foreign(home(frame)):
+            if not is_own(frame):
                 continue  # the framework's own part of the same method
             chain.pop()
         chain.append((frame, line))
@@ -119,12 +112,17 @@ def text(node: ast.expr, frame: FrameType) -> str:
 
 
 def outside(frames: list[tuple[FrameType, int]]) -> str:
-    """The innermost function of the user's; a lambda is part of the one that made it."""
-    own = [frame.f_code for frame, _ in frames if not is_foreign(home(frame))]
-    names = [getattr(code, "co_qualname", code.co_name) for code in own]
-    names = [x.replace("<locals>.", "").replace(".<lambda>", "") for x in names]
-    names = [x for x in names if not x.startswith("<")]
+    """The innermost function of the user's, or their module that was being imported; a lambda is part of the one that
+    made it."""
+    names = [function_of(frame) for frame, _ in frames if is_own(frame)]
+    names = [name for name in names if name]
     return f"{OUTSIDE} {names[-1]}" if names else ""
+
+
+def function_of(frame: FrameType) -> str:
+    """What runs in a frame: "Class.method", "package.module" while that is imported, "" in a lambda of a module's."""
+    name = qualified(frame.f_code)
+    return home(frame) if name == "<module>" else re.sub(r"\.?<\w+>", "", name)
 
 
 def innermost(error: BaseException) -> str:

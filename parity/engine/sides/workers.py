@@ -10,10 +10,12 @@ Before: case.py (Side), values/transport.py. Everything in ask/ speaks to sides 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ from typing import BinaryIO
 
 from parity.backends import base
 from parity.case import Side
+from parity.engine.values.places import last_frames
 from parity.engine.values.scratch import discard, scratch
 from parity.engine.values.transport import receive, send
 from parity.errors import InputError, OutOfTime, WorkerDied, WorkerError
@@ -32,6 +35,10 @@ PARENT = "PARITY_PARENT"  # variable of a worker: the process with which it ends
 REQUEST, REPLY = "request", "reply"  # files of a worker's folder, for large arrays
 # two workers share the cores: threads that wait should not keep the other's from running
 PASSIVE = {"OMP_WAIT_POLICY": "passive", "PARITY_GPU_SHARE": "0.45"}
+WHERE = signal.SIGUSR1  # at which a worker prints its stack
+PATIENCE = 1.0  # seconds that it has for that
+LAST, TAIL = 20000, 1500  # characters of what it printed that are read, and told
+FRAMES = 8  # of its stack that are told
 TIMEOUT = 1800.0  # seconds for one request; a cold Jittor compiles for minutes
 PACKAGES = Path(__file__).resolve().parents[3]  # where parity and jittor_setup lie
 
@@ -136,7 +143,9 @@ class Worker:
         except (EOFError, OSError):
             raise self.obituary("died") from None
         if reply[0] == "input":
-            raise InputError(reply[1])
+            error = InputError(reply[1])
+            error.told = reply[2]
+            raise error
         if reply[0] == "error":
             raise WorkerError(f"{self.label}: {reply[1]}", reply[2], self.label, reply[3])
         return reply[1]
@@ -151,17 +160,30 @@ class Worker:
 
     def obituary(self, what: str, kind: type[WorkerDied] = WorkerDied) -> WorkerDied:
         """Ends the process for good and tells what is known of its last moments."""
+        printed = self.folder / "stderr"
+        if self.process.poll() is None:
+            self.ask_where(printed)
         self.process.kill()
         code = self.process.wait()
         self.connection.close()
         self.process = None
         node = (self.folder / "node").read_bytes().decode(errors="replace").strip() or "none"
-        tail = (self.folder / "stderr").read_bytes()[-1500:].decode(errors="replace").strip()
+        text = printed.read_bytes()[-LAST:].decode(errors="replace").strip()
+        frames = last_frames(text)
+        where = f"it ran {' < '.join(frames[:FRAMES])}; " if frames else ""
         return kind(
-            f"{self.label} worker {what} in {self.pending!r} (exit code {code}); last node entered: {node}; "
-            f"stderr ends: {tail or '(empty)'}",
+            f"{self.label} worker {what} in {self.pending!r} (exit code {code}); last node entered: {node}; {where}"
+            f"stderr ends: {text[-TAIL:] or '(empty)'}",
             node,
         )
+
+    def ask_where(self, printed: Path) -> None:
+        """Has the process print where it is, see `print_where` of server.py."""
+        size, patience = printed.stat().st_size, time.monotonic() + PATIENCE
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, WHERE)
+        while printed.stat().st_size == size and time.monotonic() < patience:
+            time.sleep(0.02)
 
     def close(self) -> None:
         if self.process is not None:

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import re
 import sys
-from types import FrameType
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
 
 # packages whose frames are passed over: a place is in the code of whoever uses them
 FOREIGN = (
@@ -20,7 +24,17 @@ FOREIGN = (
     "importlib",
     "contextlib",
     "runpy",
+    *("numpy", "scipy", "PIL", "cv2", "pycocotools"),
 )
+LIBRARY = sysconfig.get_path("stdlib") + "/"
+PACKAGES = ("site-packages/", "dist-packages/")  # below LIBRARY, and none of it
+OURS = Path(__file__).resolve().parents[3]  # where parity and jittor_setup lie
+# what faulthandler prints of the thread that a signal met
+STACK = re.compile(
+    r'^(?:Current thread|Stack)[^\n]*\(most recent call first\):\n((?:  File "[^\n]*\n?)+)',
+    re.MULTILINE,
+)
+STACKED = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 DECORATORS = 8  # inside of each other
 BUILT = "_parity_built"  # attribute of a module: where it was constructed
 
@@ -35,10 +49,39 @@ def home(frame: FrameType) -> str:
     return spec.name if spec is not None else frame.f_globals.get("__name__", "")
 
 
+def is_own(frame: FrameType) -> bool:
+    """Whether a frame runs the user's code, and none of the frameworks, of Python's own library or of NumPy's kin."""
+    return not is_of_library(frame.f_code.co_filename) and not is_foreign(home(frame))
+
+
+def is_of_library(file: str) -> bool:
+    own = file.startswith(PACKAGES, len(LIBRARY))
+    return (file.startswith(LIBRARY) and not own) or file.startswith("<frozen ")
+
+
+def last_frames(printed: str) -> list[str]:
+    """ "FILE:LINE, in FUNCTION" of the user's frames, innermost first, of the last that faulthandler printed."""
+    found = STACK.findall(printed)
+    return [
+        f"{file}:{line}, in {function}"
+        for file, line, function in STACKED.findall(found[-1] if found else "")
+        if not is_of_library(file) and not is_foreign(package_of(file))
+    ]
+
+
+def package_of(file: str) -> str:
+    """The package that a file is installed with, "" where it is none of site-packages or beside parity."""
+    installed = re.search(r"/(?:site|dist)-packages/(\w+)", file)
+    if installed:
+        return installed[1]
+    path = Path(file)
+    return path.relative_to(OURS).parts[0] if path.is_relative_to(OURS) else ""
+
+
 def caller(frame: FrameType | None) -> str:
     """The nearest place of the user's at or above a frame; "" when there is none."""
     while frame is not None:
-        if not is_foreign(home(frame)):
+        if is_own(frame):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
@@ -51,7 +94,7 @@ def direct(frame: FrameType | None, passed: tuple[str, ...] = ()) -> str:
         home(frame) in passed or frame.f_code.co_name == "__torch_function__"
     ):
         frame = frame.f_back
-    if frame is None or is_foreign(home(frame)):
+    if frame is None or not is_own(frame):
         return ""
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -96,19 +139,39 @@ def of_function(function) -> str:
     return ""
 
 
-def of_error(error: BaseException) -> str:
-    """Where an exception came up: the innermost place of the user's in its traceback."""
-    frames = own_frames(error)
-    return frames[-1].partition(",")[0] if frames else ""
-
-
 def own_frames(error: BaseException) -> list[str]:
     """ "FILE:LINE, in FUNCTION: CODE" of the user's frames in a traceback, outermost first."""
-    found, trace = [], error.__traceback__
+    return [told(frame, line) for frame, line in frames_of(error) if is_own(frame)]
+
+
+def own_callers(frame: FrameType | None) -> list[str]:
+    """The same of the user's frames at and above one that runs."""
+    found = []
+    while frame is not None:
+        found += [told(frame, frame.f_lineno)] if is_own(frame) else []
+        frame = frame.f_back
+    return found[::-1]
+
+
+def all_frames(error: BaseException) -> list[str]:
+    """The same of all frames."""
+    return [told(frame, line) for frame, line in frames_of(error)]
+
+
+def frames_of(error: BaseException) -> Iterator[tuple[FrameType, int]]:
+    """Frames and their lines, outermost first."""
+    trace = error.__traceback__
     while trace is not None:
-        code, line = trace.tb_frame.f_code, trace.tb_lineno
-        if not is_foreign(home(trace.tb_frame)):
-            text = linecache.getline(code.co_filename, line).strip()
-            found.append(f"{code.co_filename}:{line}, in {code.co_name}: {text}")
+        yield trace.tb_frame, trace.tb_lineno
         trace = trace.tb_next
-    return found
+
+
+def told(frame: FrameType, line: int) -> str:
+    code = frame.f_code
+    text = linecache.getline(code.co_filename, line).strip()
+    return f"{code.co_filename}:{line}, in {qualified(code)}: {text}"
+
+
+def qualified(code: CodeType) -> str:
+    """ "Class.method" where Python tells it (3.11), else "method"; a function within another without "<locals>"."""
+    return getattr(code, "co_qualname", code.co_name).replace("<locals>.", "")

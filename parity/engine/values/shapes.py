@@ -74,6 +74,7 @@ class TraceTree(TypedDict):
     called: NotRequired[dict[str, str]]
     results: NotRequired[dict[str, Any]]
     crashes: NotRequired[dict[str, dict[str, str]]]
+    makers: NotRequired[dict[str, dict[str, str]]]
     weights: NotRequired[dict[str, StoredArray]]
     changed: NotRequired[list[str]]
     weighted: NotRequired[bool]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 
 from parity.mutants.breeding import Bred, bred
 from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
@@ -16,12 +17,17 @@ def is_open(outcome: Outcome) -> bool:
     return outcome.outcome == SURVIVED or (outcome.outcome == CAUGHT and not named)
 
 
+@cache
+def all_of(file: str, side: str) -> list[Bred]:
+    return bred(file, side)
+
+
 def present(outcome: Outcome) -> Bred | None:
     """The same change of the code as it is now, the nearest of several; None where there is none any more."""
     line = int(outcome.name.split(":")[1])
     same = [
         m
-        for m in bred(outcome.file, outcome.side)
+        for m in all_of(outcome.file, outcome.side)
         if (m.function, m.text, m.operator) == (outcome.function, outcome.change, outcome.operator)
     ]
     return min(same, key=lambda m: abs(m.line - line), default=None)

@@ -12,8 +12,9 @@ from parity.engine.judge.verdicts import first_divergence
 from parity.engine.sides.workers import FRAMEWORKS, Worker
 from parity.engine.tell.causes import causes_of
 from parity.errors import InputError, WorkerDied, WorkerError
-from parity.mutants import ROOT
+from parity.mutants import ROOT, operators
 from parity.mutants.breeding import PLANTING, TOGETHER, Bred, bred, draw
+from parity.mutants.covered import Coverage
 from parity.mutants.proof import INPUTS
 from parity.suite.breeding.checks import Check, Examined, Nursery
 from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
@@ -29,14 +30,13 @@ NEUTRAL = (
     *("data/transforms.py", "data/masks.py"),
     *("weights/initial.py", "weights/layout.py"),
 )
-APART = ("group.py",)  # several processes: planted by hand (mutants.md)
 
 
 def files(side: str) -> list[str]:
     """What is mutated on a side, below the project's folder."""
     own = [p.relative_to(ROOT).as_posix() for p in (ROOT / f"{side}_impl").rglob("*.py")]
     shared = [f"neutral/{name}" for name in NEUTRAL]
-    return sorted(p for p in own if Path(p).name not in APART) + shared
+    return sorted(own) + shared
 
 
 def drawn(side: str, count: int, seed: int) -> list[Bred]:
@@ -68,6 +68,8 @@ class Campaign:
 
     def lines_of(self, check: Check, side: str) -> dict:
         self.nursery.sound(check, side)
+        if check.elsewhere:
+            return Coverage(()).told({})
         with self.nursery.warm[side].copy(f"{BEGIN}={','.join(WATCHED)}") as worker:
             check.collect(worker, self.nursery.path(check, side, "learning"))
             found = worker.run(SEEN)
@@ -86,6 +88,10 @@ class Campaign:
         return not localises, self.seconds[check]
 
     def sees(self, check: str, mutant: Bred) -> bool:
+        if mutant.operator == operators.cuda.__name__:
+            return False  # on CPUs the emulation alone, tests/test_emulated_cuda.py
+        if self.checks[check].elsewhere:
+            return mutant.path.name in self.checks[check].elsewhere
         lines = self.learned[check][mutant.side]["lines"].get(mutant.file, ())
         return any(mutant.first <= line <= mutant.last for line in lines)
 

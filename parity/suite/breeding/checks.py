@@ -13,7 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from neutral.config import to_dict
-from parity.engine.judge.crashes import fine_calls, inherited_crashes, judge_crashes, unfinished
+from parity.engine.judge.crashes import (
+    fine_calls,
+    inherited_crashes,
+    judge_crashes,
+    raised,
+    unfinished,
+)
 from parity.engine.judge.localise import compare_local_64
 from parity.engine.judge.semantic import compare_backward_64, compare_forward_64
 from parity.engine.judge.verdicts import Status, Verdict
@@ -75,6 +81,9 @@ class Check:
     """One question to both sides. `collect` asks one and leaves large answers in a file."""
 
     name: str
+    elsewhere: tuple[
+        str, ...
+    ] = ()  # files that it runs in processes of its own, where nobody learns their lines
 
     def collect(self, worker: Worker, path: Path):
         raise NotImplementedError
@@ -91,15 +100,18 @@ class Check:
             try:
                 answers[side] = self.collect(worker, path)
             except (WorkerDied, WorkerError, InputError) as error:
-                return [ended(self.name, error).but(guilty=side)]
+                return [ended(self.name, error, side).but(guilty=side)]
         return self.judge(nursery, copies, answers)
 
 
-def ended(case: str, error: Exception) -> Verdict:
-    """What is known of a side's end; of bad input no place is."""
-    if isinstance(error, InputError):
+def ended(case: str, error: Exception, side: str) -> Verdict:
+    """What is known of a side's end; of input that the harness itself refused no place is."""
+    if not isinstance(error, InputError):
+        return unfinished(case, error, [])[0]
+    told = getattr(error, "told", {})
+    if not told:
         return Verdict(case, "worker", "(run)", Status.FAIL, message=str(error)[:600])
-    return unfinished(case, error, [])[0]
+    return raised(case, side, told.get("node") or "(run)", told, side == FRAMEWORKS[0])
 
 
 class Examined(Check):
@@ -159,7 +171,7 @@ class Examined(Check):
             batch = self.case.batch(experiments.SCENES)
             (worker or own).call("trace", batch, out=path, reference=source, survive=True)
         except (WorkerDied, WorkerError, InputError) as error:
-            return [ended(self.name, error)]
+            return [ended(self.name, error, candidate)]
         finally:
             if own is not None:
                 own.close()
@@ -181,6 +193,12 @@ class Tried(Check):
 
     def judge(self, nursery: Nursery, copies: Mapping[str, Worker], answers: Mapping) -> list:
         return self.experiment.compare(*(unpack(*answers[side]) for side in FRAMEWORKS))
+
+
+class Ranked(Tried):
+    """Several processes a side, started by its own launcher with what the copy has planted."""
+
+    elsewhere = ("group.py",)
 
 
 class Regrets(Examined):

@@ -20,8 +20,9 @@ ENGINE = (
     *("judge/gradients", "judge/judging", "judge/ledger", "judge/less_precise"),
     *("judge/norms", "judge/oracle", "judge/outcomes", "judge/precision"),
     *("judge/rounding", "judge/semantic", "judge/statistics", "judge/steps"),
-    *("judge/tube", "judge/ulps", "judge/verdicts", "sides/choices", "tell/causes"),
-    *("tell/known", "values/aligned", "values/arrays"),
+    *("judge/tube", "judge/ulps", "judge/verdicts", "sides/choices", "sides/makers"),
+    *("sides/whereabouts", "tell/causes", "tell/known"),
+    *("values/aligned", "values/arrays", "values/places"),
 )
 FILES = (
     *(f"parity/engine/{name}.py" for name in ENGINE),

@@ -83,10 +83,9 @@ def try_judges(options, found: dict[str, Progress], ground: Ground) -> None:
 def try_together(options, found: dict[str, Progress], ground: Ground) -> None:
     """Groups of the first part's mutants."""
     progress = found["together"]
-    known = found["mutants"].of(wanted(options))
     work = [
         partial(lambda check, mutants: together.attempt(ground.campaign, check, mutants), *group)
-        for group in together.groups(known, options.seed)
+        for group in together.groups(found["mutants"].found.values(), options.seed)
         if together.key(group[1]) not in progress.found
     ]
     go_through(work, progress, options.minutes)

@@ -72,7 +72,3 @@ class Progress:
 
     def has(self, mutant: Bred) -> bool:
         return (mutant.side, mutant.name) in self.found
-
-    def of(self, wanted: Iterable[Bred]) -> list[Outcome]:
-        """Of these mutants, those that were tried."""
-        return [self.found[m.side, m.name] for m in wanted if self.has(m)]

@@ -17,10 +17,11 @@ from parity.engine.judge.weights import drawn_weights
 from parity.engine.sides.workers import Worker
 from parity.mutants.kill import Experiment
 from parity.suite.ask import ask
-from parity.suite.breeding.checks import Check, Examined, Regrets, Tried
-from parity.suite.cases import AREAS, C4, CASES, FASTER_RCNN, POST_NORM
+from parity.suite.breeding.checks import Check, Examined, Ranked, Regrets, Tried
+from parity.suite.cases import AREAS, C4, CASES, FASTER_RCNN, POST_NORM, RANKED
 from parity.suite.detector_case import DetectorCase
 from parity.suite.mutants import experiments
+from parity.suite.ranks import collect_ranks
 from parity.suite.stepping import OPTIMISERS, injected_gradients
 
 VGG16 = next(case for case in FASTER_RCNN if case.name == "simple_vgg16")
@@ -57,7 +58,15 @@ MEANS = DetectorCase(
 ACCUMULATED = DetectorCase(
     "accumulated gradients", "scenes_detr", (*POST_NORM, "optimiser.accumulate=2"), (0, 8)
 )
-APART = ("ranks", "detr dc5")  # starts processes; see DILATED
+APART = ("ranks", "detr dc5")  # see RANKS and DILATED
+WAITING = 120.0  # seconds until ranks that wait for each other are ended
+RANKS = Ranked(
+    "ranks",
+    Experiment(
+        partial(collect_ranks, RANKED["scenes_detr"], experiments.SCENES, steps=1, limit=WAITING),
+        experiments.judge_both_ranks,
+    ),
+)
 
 
 def optimisers(worker: Worker) -> dict[str, np.ndarray]:
@@ -138,6 +147,7 @@ def all_checks() -> dict[str, Check]:
     )
     for what, case in {"detr": experiments.DETR, "frcnn": experiments.RCNN}.items():
         found[f"session, {what}"] = session(f"session, {what}", case)
+    found["ranks"] = RANKS
     for what in ("frcnn", "detr masks", "frcnn mobilenet"):
         found[f"initial weights, {what}"] = initial(f"initial weights, {what}", cases[what])
     return found

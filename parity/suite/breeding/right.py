@@ -1,7 +1,8 @@
-"""Whether the causes that are named are where a mutant is.
+"""Whether the causes that are named are where a mutant is: the module that it is in or makes, or its very function.
 
 What a function makes is known from the sound run: in which modules' calls it ran, whom it constructed, who called it
 (parity/mutants/covered.py). Code that runs in no module makes values with names of their own, by the table below.
+A text is right that names a line of the mutant's function in its file, that function, or the row of a table.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from parity.mutants.breeding import Bred, parsed
 # of what is made outside of modules: a function below {side}_impl or in neutral, or a file, and places in reports
 RAISED = ("worker", BEHIND)
 SOURCES = "_sources.py"
+KEPT = re.compile(r"^\s*self\.(\w+) = ", re.MULTILINE)  # what a constructor keeps
 RPN, ROI = "faster_rcnn/rpn.py:RegionProposalNetwork.", "faster_rcnn/roi_heads.py:RoiHeads."
 STAGES = {
     f"{RPN}predict": r"^rpn|anchor|proposals|loss_(objectness|rpn)",
@@ -80,6 +82,8 @@ def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     """Whether a cause's place is one that the mutant's function makes. `learned`: see covered.Coverage.told."""
     if cause.check in RAISED and is_told(mutant, cause.summary):
         return True
+    if is_named(mutant, cause):
+        return True
     known = functions_of(mutant, learned)
     places = {module(p) for p in (cause.where, *cause.also)}
     if cause.check in RAISED:  # which weight has another shape, for example
@@ -97,8 +101,34 @@ def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
         return True  # an op by itself
     if OUTSIDE not in owners:
         return False
-    text = [*places, cause.node]
+    text = [*places, cause.node, *re.findall(r"; before it (\S+) was chosen", cause.summary)]
     return any(re.search(p, t) for p in stages_of(function, callers) for t in text)
+
+
+def is_named(mutant: Bred, cause: Cause) -> bool:
+    """Whether a cause has the name of the mutant's own function, of its row in a table, or of what ranks alone run."""
+    name = mutant.function.rpartition(".")[2]
+    if mutant.path.name == "group.py" and cause.check.startswith("ranks: "):
+        return True  # one process does the same without it
+    if cause.check == "session" and name in re.findall(r"\w+", cause.node.partition("/")[0]):
+        return True  # nodes begin with the method that was asked
+    maker = re.search(r"; computed by ([^;]*)", cause.summary)
+    if maker and mutant.function in re.findall(r"[\w.]+", maker[1]):
+        return True
+    row = row_of(mutant)
+    return bool(row) and cause.node == row.partition(" ")[0]
+
+
+def row_of(mutant: Bred) -> str:
+    """The key of the entry of a module's dictionary that a mutant is in."""
+    if mutant.function:
+        return ""
+    for table in (x for x in ast.walk(parsed(mutant.path)) if isinstance(x, ast.Dict)):
+        for key, value in zip(table.keys, table.values):
+            inside = value.lineno <= mutant.line <= value.end_lineno
+            if inside and isinstance(getattr(key, "value", None), str):
+                return key.value
+    return ""
 
 
 def functions_of(mutant: Bred, learned: Mapping) -> list[str]:
@@ -116,26 +146,38 @@ def functions_of(mutant: Bred, learned: Mapping) -> list[str]:
 
 
 def kept_in(mutant: Bred, made: Iterable[str]) -> set[str]:
-    """What a mutant changes in modules that its function constructs: the part that its statement makes, or all; of the
-    model itself only such a part, as everything is in it."""
-    parts = re.findall(r"^\s*self\.(\w+) = ", "\n".join(statement(mutant)), re.MULTILINE)
+    """What a mutant changes in modules that its function constructs: the parts that its statement makes, or that are
+    made of the variable that it sets, or all; of the model itself only such parts, as everything is in it."""
+    lines = statement(mutant)
+    parts = KEPT.findall("\n".join(lines))
+    variable = re.match(r"\s*(\w+) = ", lines[0])
+    if variable and not parts:
+        first, last = span(mutant, mutant.function)
+        own = mutant.path.read_text().splitlines()[first - 1 : last]
+        read = re.compile(rf"(?<![\w.]){variable[1]}\b(?! = )")
+        parts = [part for line in own if read.search(line) for part in KEPT.findall(line)]
     if not parts:
         return set(made)
     return {part if m == ROOT else f"{m}.{part}" for m in made for part in parts}
 
 
 def is_told(mutant: Bred, text: str) -> bool:
-    """Whether an error's text names the mutant's function: a line of it; itself; the attribute that the mutant's
-    statement makes, as part of a weight's name."""
-    lines = re.findall(rf"{re.escape(mutant.file)}\W+(?:line )?(\d+)", text)
-    spans = [(mutant.first, mutant.last), span(mutant, mutant.function)]
+    """Whether an error's text names the place: a line of the mutant's statement; where it came up a line of its
+    function; that function itself; the attribute that the statement makes, as part of a weight's name."""
     made = re.findall(r"self\.(\w+) = ", "\n".join(statement(mutant)))
     if any(re.search(rf"\b{part}\.\w", text) for part in made):
         return True
+    lines = re.findall(rf"{re.escape(mutant.file)}\W+(?:line )?(\d+)", text)
+    if any(mutant.first <= int(line) <= mutant.last for line in lines):
+        return True
+    # the last of a traceback, the first of a stack
+    deepest = re.findall(r"^(\S+):(\d+), in ", text, re.MULTILINE)[-1:]
+    deepest += re.findall(r"; it ran (\S+):(\d+), in ", text)
+    first, last = span(mutant, mutant.function)
+    if any(f.endswith(mutant.file) and first <= int(line) <= last for f, line in deepest):
+        return True
     name = mutant.function.rpartition(".")[2]
-    return any(first <= int(line) <= last for line in lines for first, last in spans) or (
-        bool(name) and re.search(rf"\b{re.escape(name)}(\.__init__)?\(\)", text) is not None
-    )
+    return bool(name) and re.search(rf"\b{re.escape(name)}(\.__init__)?\(\)", text) is not None
 
 
 def statement(mutant: Bred) -> list[str]:
@@ -144,10 +186,13 @@ def statement(mutant: Bred) -> list[str]:
 
 
 def span(mutant: Bred, name: str) -> tuple[int, int]:
-    """Lines of a function of the mutant's file; of its statement where there is none of that name."""
+    """Lines of a function of the mutant's file, of a class from its decorators to its body; of the statement where
+    there is none of that name."""
     for function, node in functions(parsed(mutant.path)):
-        if function == name and not isinstance(node, ast.ClassDef):
-            return node.lineno, node.end_lineno
+        if function == name:
+            first = min(x.lineno for x in (node, *node.decorator_list))
+            is_class = isinstance(node, ast.ClassDef)
+            return first, node.body[0].lineno - 1 if is_class else node.end_lineno
     return mutant.first, mutant.last
 
 

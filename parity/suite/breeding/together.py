@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable
 
 from parity.engine.tell.causes import causes_of
-from parity.mutants.breeding import TOGETHER, Bred, named
+from parity.mutants.breeding import TOGETHER, Bred
+from parity.suite.breeding.again import present
 from parity.suite.breeding.campaign import Campaign
 from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
 from parity.suite.breeding.right import is_right
@@ -40,8 +41,8 @@ def groups(outcomes: Iterable[Outcome], seed: int) -> list[tuple[str, list[Bred]
             key = frozenset((o.side, o.name) for o in chosen)
             if len(apart) == size and key not in drawn and (attempt % 2 or len(sides) == 2):
                 drawn.add(key)
-                found.append((check, [named(o.name, o.side) for o in chosen]))
-    return found
+                found.append((check, [present(o) for o in chosen]))
+    return [(check, mutants) for check, mutants in found if all(mutants)]  # code may have changed
 
 
 def key(mutants: list[Bred]) -> tuple[str, str]:
