@@ -27,7 +27,7 @@ ENGINE = (
 FILES = (
     *(f"parity/engine/{name}.py" for name in ENGINE),
     *("parity/suite/regrets.py", "parity/suite/average_precision.py"),
-    *("neutral/regret.py", "neutral/choices.py"),
+    *("neutral/regret.py", "neutral/choices.py", "door/randomness.py"),
 )
 
 
@@ -39,7 +39,7 @@ def drawn(count: int, seed: int) -> list[Bred]:
 def importers(module: str) -> frozenset[str]:
     """Modules of the harness, and of what both sides share, that import one."""
     found = set()
-    for path in (p for part in ("parity", "neutral") for p in (ROOT / part).rglob("*.py")):
+    for path in (p for part in ("parity", "neutral", "door") for p in (ROOT / part).rglob("*.py")):
         if module in imported(path):
             parts = path.relative_to(ROOT).with_suffix("").parts
             found.add(".".join(parts).removesuffix(".__init__"))

@@ -23,7 +23,7 @@ from parity.mutants.breeding import TOGETHER, Bred
 CHECK = "unit tests"
 SECONDS = 1200  # by the clock; a busy machine is no proof
 READY = ("pytest", "numpy", "scipy.optimize", "scipy.stats", "hypothesis", "torch", "safetensors")
-OWN = ("parity", "neutral", "torch_impl", "jittor_impl")
+OWN = ("parity", "neutral", "door", "torch_impl", "jittor_impl")
 # start processes, which have no mutant, or take minutes; docs and pages
 ELSEWHERE = re.compile(r"\bWorkers\(|\bWorker\(|subprocess|playwright|scripts|launch|ranks")
 
