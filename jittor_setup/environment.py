@@ -104,6 +104,9 @@ def prepare_environment() -> dict[str, str]:
         decided |= _decide({"use_mkl": "0"})  # slower convolutions instead of a download
     if not cuda_usable():
         os.environ["nvcc_path"] = decided["nvcc_path"] = ""
+        # Jittor imports PyTorch wherever it is installed, as a remedy for old builds of it: nine tenths of the time and
+        # memory of its own import
+        decided |= _decide({"FIX_TORCH_ERROR": "0"})
     elif "nvcc_path" not in os.environ:
         decided |= _decide(cuda_variables(cache))
     return decided

@@ -15,6 +15,7 @@ import pytest
 
 from jittor_setup import __main__ as command
 from jittor_setup import importing, repairs, startup
+from jittor_setup.environment import cuda_usable
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALLED = Path(metadata.distribution("jittor").locate_file("")).resolve()
@@ -53,6 +54,35 @@ def test_every_way_in_is_prepared_and_quiet(code, tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout == "True True\n", "nothing but what the test prints"
     assert not result.stderr
+
+
+@pytest.mark.skipif(cuda_usable(), reason="with a GPU Jittor imports PyTorch its own way")
+def test_pytorch_beside_jittor_comes_when_it_is_asked_for_and_works():
+    """Convolutions of both with gradients, and errors of both, in a process that imported Jittor first."""
+    code = """
+import sys, numpy as np, jittor_setup
+jt = jittor_setup.import_jittor()
+print("torch" in sys.modules)
+x = np.random.default_rng(0).standard_normal((2, 16, 24, 24)).astype(np.float32)
+layer = jt.nn.Conv(16, 8, 3, padding=1)
+before = layer(jt.array(x))
+gradient = jt.grad((before * before).sum(), layer.weight).numpy()
+import torch
+weight = torch.tensor(layer.weight.numpy(), requires_grad=True)
+theirs = torch.nn.functional.conv2d(torch.tensor(x), weight, torch.tensor(layer.bias.numpy()), padding=1)
+(theirs * theirs).sum().backward()
+near = lambda a, b: float(abs(a - b).max()) <= 1e-5 * float(abs(b).max())
+print(near(before.numpy(), theirs.detach().numpy()), near(gradient, weight.grad.numpy()))
+print(near(layer(jt.array(x)).numpy(), theirs.detach().numpy()))
+for broken in (lambda: torch.ones(2, 3) @ torch.ones(2, 3), lambda: jt.ones((2, 3)) @ jt.ones((2, 3))):
+    try:
+        broken()
+    except (RuntimeError, AssertionError):
+        print("raised")
+"""
+    result = python(code)
+    wanted = "False\nTrue True\nTrue\nraised\nraised\n"
+    assert (result.returncode, result.stdout) == (0, wanted), result.stderr
 
 
 def test_signals_are_the_programs_own_and_nothing_stays_behind():
