@@ -20,6 +20,7 @@ from parity.atlas.lint.kinds import (
     SCHEDULER,
     SHAPE,
     STR,
+    TO_ARRAY,
     TORCH,
     TORCH_MODULE,
     TUPLE,
@@ -78,7 +79,9 @@ def of_jittor(path: str, node: ast.Call, arguments: list[Value]) -> Value:
         return Value(SCHEDULER)
     if "models" in parts[:-1] or (parts[1] == "nn" and name[0].isupper() and name != "Parameter"):
         return Value(MODULE)
-    if parts[1] in ("dataset", "transform", "distributions", "utils", "compiler", "flags"):
+    if parts[1] == "transform":
+        return of_transform(name, arguments)
+    if parts[1] in ("dataset", "distributions", "utils", "compiler", "flags"):
         return NOTHING
     if (
         name in NOT_A_VAR
@@ -93,6 +96,16 @@ def of_jittor(path: str, node: ast.Call, arguments: list[Value]) -> Value:
     if name in RESULTS:
         return RESULTS[name]
     return Value(VAR, axes=axes_made(name, node), dtype="bool" if makes_bool(node) else "")
+
+
+def of_transform(name: str, arguments: list[Value]) -> Value:
+    """ToTensor(), Compose([..., ToTensor()]) and to_tensor(image)."""
+    if name in ("to_tensor", "pil_to_tensor"):
+        return Value(NUMPY, made="to_tensor(...)")
+    steps = arguments[0].items if name == "Compose" and arguments else ()
+    if name == "ToTensor" or any(step.kind == TO_ARRAY for step in steps):
+        return Value(TO_ARRAY)
+    return NOTHING
 
 
 def axes_made(name: str, node: ast.Call) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,7 +44,8 @@ class Operation:
 
 
 class Code:
-    """patched: names of jittor's that the program sets itself, here or in another of its files."""
+    """patched: names of jittor's that the program sets itself; sets: its data sets, and whether their own __len__
+    counts items. Both are of this file, until run.py gives it those of the whole program."""
 
     def __init__(self, text: str, path: Path = Path("<text>")):
         self.source = Source(text)
@@ -54,6 +56,17 @@ class Code:
             for node in self.every(ast.Attribute)
             if isinstance(node.ctx, ast.Store) and self.source.dotted(node)
         }
+        self.sets = dict(self._sets())
+
+    def _sets(self) -> Iterator[tuple[str, bool]]:
+        for node in self.every(ast.ClassDef):
+            paths = [self.source.dotted(base) for base in node.bases]
+            own = [n for n in node.body if getattr(n, "name", "") == "__len__"]
+            if any(p.startswith("jittor.dataset") and p.endswith("Dataset") for p in paths):
+                batches = any(re.search("batch|super", ast.unparse(n)) for n in own)
+                yield node.name, bool(own) and not batches
+            elif own and node.name.endswith("Loader"):
+                yield node.name, False
 
     def found(
         self,

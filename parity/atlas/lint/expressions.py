@@ -17,6 +17,7 @@ from parity.atlas.lint.kinds import (
     PARAMETER,
     SHAPE,
     STR,
+    TO_ARRAY,
     TORCH,
     TUPLE,
     VAR,
@@ -106,7 +107,7 @@ class Expressions:
         if node.attr == "shape" and owner.kind in (*ARRAYS, ""):
             return Value(SHAPE)
         if owner.kind in (VAR, PARAMETER):
-            return {"data": Value(NUMPY), "T": owner, "ndim": Value(NUMBER)}.get(node.attr, NOTHING)
+            return {"data": Value(NUMPY, made=".data"), "T": owner, "ndim": Value(NUMBER)}.get(node.attr, NOTHING)
         if owner.kind == MODULE and node.attr in ("weight", "bias"):
             return Value(PARAMETER)
         return owner if owner.kind in (NUMPY, TORCH) else NOTHING
@@ -179,6 +180,8 @@ class Expressions:
             return self.classes[node.func.id]
         if isinstance(node.func, ast.Name) and node.func.id in self.returned:
             return self.returned[node.func.id]
+        if self.of(node.func).kind == TO_ARRAY:
+            return Value(NUMPY, made="what ToTensor gives")
         owner = self.of(node.func.value) if isinstance(node.func, ast.Attribute) else NOTHING
         value = result_of_call(self.source, node, owner, arguments)
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
@@ -216,7 +219,8 @@ def combined(a: Value, b: Value, op: ast.operator) -> Value:
             logical = isinstance(op, (ast.BitAnd, ast.BitOr, ast.BitXor)) and a.dtype == b.dtype
             added = isinstance(op, (ast.Add, ast.Mult, ast.Sub)) and {a.dtype, b.dtype} == {"bool"}
             dtype = "bool" if (logical or added) and a.dtype == "bool" else ""
-            return Value(VAR if kind == PARAMETER else kind, dtype=dtype)
+            made = a.made or b.made if kind == NUMPY else ""
+            return Value(VAR if kind == PARAMETER else kind, dtype=dtype, made=made)
     if kinds == (NUMBER, NUMBER):
         return Value(NUMBER)
     if LIST in kinds or TUPLE in kinds:

@@ -12,7 +12,6 @@ from parity.atlas.lint.kinds import NUMPY, VAR
 from parity.atlas.lint.source import constant, keyword, says
 
 MASKLIKE = re.compile(r"(^|_)(mask|masks|valid|not_mask)$")
-INDEX_FUNCTIONS = ("argmax", "argmin", "argsort")
 
 
 def cumulative(code: Code) -> Iterator[Finding]:
@@ -47,98 +46,6 @@ def statistics(code: Code) -> Iterator[Finding]:
         if o.sure and axes is None and code.of(o.x).axes != 1 and not says(o.call, "dim"):
             message = "norm runs along the last axis only, PyTorch's over everything: say dim="
             yield code.found(o.call, "norm-default-axis", message, level=HINT)
-
-
-def pairs(code: Code) -> Iterator[Finding]:
-    """argmax, argmin and argsort return (index, value): used as if they were the index, at once or through a name."""
-    for o in code.named(*INDEX_FUNCTIONS):
-        if code.source.dotted(o.call.func).startswith("jittor.nn."):
-            continue  # which has none: rules_names.py tells
-        by_axis = o.at(0, "dim") is not None
-        if not by_axis and o.name != "argsort":
-            if o.sure and not o.call.keywords:
-                message = f"{o.name} needs an axis: x.flatten().{o.name}(0)[0]"
-                yield code.found(o.call, "argmax-flat", message)
-            continue
-        message = f"{o.name} returns (index, value): take [0]"
-        if used_as_array(code, o.call):
-            yield code.found(o.call, f"{o.name}-pair", message, after(o.call, "[0]"))
-            continue
-        parent = code.parent(o.call)
-        named = parent.targets[0] if isinstance(parent, ast.Assign) else None
-        if isinstance(named, ast.Name):
-            yield from taken_for_index(code, o, named)
-            wrong = [n for n in reads_of(code, named) if used_as_array(code, n)]
-            right = [n for n in reads_of(code, named) if is_taken_apart(code, n)]
-            if wrong and not right:
-                text = f"{message}; line {wrong[0].lineno} uses {named.id} as an array"
-                yield code.found(o.call, f"{o.name}-pair", text, after(o.call, "[0]"))
-
-
-def taken_for_index(code: Code, o: Operation, name: ast.Name) -> Iterator[Finding]:
-    """order = pair[1] of argsort, where order then selects: [1] is the value."""
-    for read in reads_of(code, name):
-        taken = code.parent(read)
-        if not (
-            isinstance(taken, ast.Subscript) and taken.value is read and constant(taken.slice) == 1
-        ):
-            continue
-        statement = code.source.enclosing(taken, (ast.Assign,))
-        target = statement.targets[0] if statement is not None else None
-        later = reads_of(code, target) if isinstance(target, ast.Name) else [taken]
-        for use in later:
-            if selects(code, use):
-                message = f"{o.name} returns (index, value): [1] is the value, the index is [0]"
-                yield code.found(taken, f"{o.name}-pair", message, instead(taken.slice, "0"))
-                break
-
-
-def selects(code: Code, node: ast.AST) -> bool:
-    """Whether it, or a part of it, is an index of something."""
-    parent = code.parent(node)
-    while isinstance(parent, ast.Subscript) and parent.value is node:
-        node, parent = parent, code.parent(parent)
-    return isinstance(parent, ast.Subscript) and parent.slice is node
-
-
-def reads_of(code: Code, name: ast.Name) -> list[ast.Name]:
-    """Reads of a name that still mean this assignment."""
-    scope = code.source.scope(name)
-    stores = [
-        n.lineno
-        for n in ast.walk(scope)
-        if isinstance(n, ast.Name)
-        and n.id == name.id
-        and isinstance(n.ctx, ast.Store)
-        and n.lineno > name.lineno
-    ]
-    end = min(stores, default=float("inf"))
-    return [n for n in code.loads(scope, name.id, name.lineno) if n.lineno <= end]
-
-
-def used_as_array(code: Code, node: ast.AST) -> bool:
-    """Compared, calculated with, a method of an array called, or an index: what a pair cannot do."""
-    parent = code.parent(node)
-    if isinstance(parent, ast.Compare):
-        return not any(isinstance(op, (ast.Is, ast.IsNot, ast.In)) for op in parent.ops)
-    if isinstance(parent, ast.Attribute):
-        return parent.attr not in ("index", "count")
-    if isinstance(parent, ast.Subscript):
-        return parent.slice is node
-    if isinstance(parent, ast.Tuple) and isinstance(code.parent(parent), ast.Subscript):
-        return code.parent(parent).slice is parent
-    if isinstance(parent, ast.Call) and node in parent.args:
-        path = code.source.dotted(parent.func)
-        return path.startswith("jittor.") and path.rpartition(".")[2] not in ("fetch", "sync")
-    return isinstance(parent, (ast.BinOp, ast.UnaryOp))
-
-
-def is_taken_apart(code: Code, node: ast.AST) -> bool:
-    parent = code.parent(node)
-    if isinstance(parent, ast.Subscript):
-        return parent.value is node and isinstance(parent.slice, ast.Constant)
-    unpacked = isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Tuple)
-    return unpacked or (isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name))
 
 
 def extremes(code: Code) -> Iterator[Finding]:
@@ -232,4 +139,4 @@ def made_uint8(code: Code, node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and "uint8" in ast.unparse(node)[-24:] and code.is_var(node)
 
 
-RULES = (cumulative, statistics, pairs, extremes, clamping, axes, masks)
+RULES = (cumulative, statistics, extremes, clamping, axes, masks)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding, after, instead
 from parity.atlas.lint.kinds import MODULE, VAR
-from parity.atlas.lint.rules_training import OPTIMISERLIKE
-from parity.atlas.lint.source import constant, keyword
+from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
+from parity.atlas.lint.source import FUNCTIONS, constant, keyword
 
 TABLELIKE = re.compile(
     r"running_|(^|_)(mean|var|std|anchors?|grid|index|indices|mask|buffer|stride|table|kernel|"
@@ -31,6 +31,7 @@ CONSTANT_MAKERS = {
     "tril",
     "triu",
 }
+BUILDING = re.compile(r"^(__init__|_?build\w*|_?reset\w*|_?init\w*|_?make\w*|_?load\w*)$")
 FILLED = {"zeros", "ones", "full", "randn", "rand", "empty"}
 
 
@@ -126,13 +127,15 @@ def attribute(
     code: Code, node: ast.AST, target: ast.AST, value: ast.AST, name: str
 ) -> Iterator[Finding]:
     kind = code.of(value).kind or code.of(target).kind
+    if not kind and is_kept_output(code, node, value):
+        kind = VAR
     if name.startswith("_") and not name.startswith("__"):
         if kind == MODULE or (kind == VAR and is_made(code, value)):
             message = f"{name} begins with an underscore: neither trained nor saved"
             yield code.found(node, "underscore-attribute", message)
         return
     function = code.source.enclosing(node, (ast.FunctionDef,))
-    building = function is None or function.name in ("__init__", "build", "reset", "_init_weights")
+    building = function is None or bool(BUILDING.search(function.name))
     if kind != VAR or stops(code, value) or stops(code, target):
         return
     maker = maker_of(code, value)
@@ -143,12 +146,46 @@ def attribute(
     )
     made = maker in CONSTANT_MAKERS and not LEARNT.search(name)
     if building and maker not in ("Parameter", "init") and (tablelike or made):
-        yield code.found(node, "plain-attribute", message, *edits)
+        level = HINT if without_gradients(code, node) else WARNING  # frozen then, and saved
+        yield code.found(node, "plain-attribute", message, *edits, level=level)
     elif building and maker in FILLED:
         yield code.found(node, "plain-attribute", message, *edits, level=HINT)
-    elif not building and function.name in ("execute", "forward"):
-        message = f"{name}, kept in execute, becomes a parameter and joins state_dict"
+    elif not building and runs(code, function):
+        message = f"{name}, kept in {function.name}, becomes a parameter and joins state_dict"
         yield code.found(node, "cached-attribute", message)
+
+
+def without_gradients(code: Code, node: ast.AST) -> bool:
+    """Whether it stands in `with jt.no_grad()`."""
+    within = code.source.enclosing(node, (ast.With, *FUNCTIONS))
+    while isinstance(within, ast.With):
+        if any(is_no_grad(code, item.context_expr) for item in within.items):
+            return True
+        within = code.source.enclosing(within, (ast.With, *FUNCTIONS))
+    return False
+
+
+def is_kept_output(code: Code, node: ast.AST, value: ast.AST) -> bool:
+    """self.features = self.encoder(x) outside of a constructor, where encoder is a layer and not a method."""
+    function = code.source.enclosing(node, (ast.FunctionDef,))
+    layer = isinstance(value, ast.Call) and is_self(value.func) and value.func.attr
+    if function is None or not layer or not runs(code, function):
+        return False
+    owner = code.source.enclosing(node, (ast.ClassDef,))
+    made = [n for n in ast.walk(owner) if is_self(n) and n.attr == layer]
+    stored = any(isinstance(n.ctx, ast.Store) for n in made)
+    methods = {n.name for n in owner.body if isinstance(n, ast.FunctionDef)}
+    return stored and layer not in methods
+
+
+def runs(code: Code, function: ast.FunctionDef) -> bool:
+    """Whether a method is what a module computes with: execute, or one that execute calls."""
+    if function.name in ("execute", "forward"):
+        return True
+    owner = code.source.enclosing(function, (ast.ClassDef,))
+    main = [n for n in owner.body if getattr(n, "name", "") in ("execute", "forward")]
+    called = {n.func.attr for m in main for n in ast.walk(m) if isinstance(n, ast.Call) and is_self(n.func)}
+    return function.name in called and not BUILDING.search(function.name)
 
 
 def maker_of(code: Code, node: ast.AST) -> str:

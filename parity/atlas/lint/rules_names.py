@@ -27,6 +27,7 @@ TENSOR_ONLY = {  # methods of a tensor that nothing else has: told even where no
     *("is_floating_point", "data_ptr", "diagonal", "fill_diagonal_", "zero_grad_", "sub_", "div_"),
     *("copy_", "sigmoid_backward", "cummax", "cummin", "bincount", "baddbmm", "addmm", "bmm"),
 }
+ATTRIBUTES = {"device", "is_cuda", "is_leaf", "grad_fn", "mT", "H", "is_sparse", "itemsize"}
 
 
 @cache
@@ -86,8 +87,24 @@ def missing_methods(code: Code) -> Iterator[Finding]:
     for o in code.operations:
         if not o.is_method or o.name not in lacking or code.source.is_guarded(o.call):
             continue
+        if is_patched(code, o.name):
+            continue
         if code.of(o.x).kind == VAR or o.name in TENSOR_ONLY:
             yield code.found(o.call, "name-missing", f"a Var has no method {o.name}")
+
+
+def is_patched(code: Code, name: str) -> bool:
+    """Whether the program gives jt.Var this attribute itself."""
+    return f"jittor.Var.{name}" in code.patched
+
+
+def missing_attributes(code: Code) -> Iterator[Finding]:
+    """x.device, x.is_cuda: what a Var has not got."""
+    for node in code.every(ast.Attribute):
+        lacking = node.attr in ATTRIBUTES - set(known()["names"]["jittor.Var"])
+        read = lacking and isinstance(node.ctx, ast.Load) and not is_patched(code, node.attr)
+        if read and code.is_var(node.value) and not code.source.is_guarded(node):
+            yield code.found(node, "name-missing", f"a Var has no {node.attr}")
 
 
 def unknown_keywords(code: Code) -> Iterator[Finding]:
@@ -121,4 +138,4 @@ def signature_of(path: str) -> list | None:
     return known()["signatures"].get(space, {}).get(name)
 
 
-RULES = (missing_names, missing_methods, unknown_keywords)
+RULES = (missing_names, missing_methods, missing_attributes, unknown_keywords)

@@ -109,6 +109,9 @@ def stopped(code: Code) -> Iterator[Finding]:
         edit = instead(o.call, f"{ast.unparse(x)}.detach()")
         if value.kind == "parameter":
             yield code.found(o.call, "stop-grad-in-place", message, edit)
+        elif isinstance(x, ast.Name) and is_callers(code, x) and not leaves(code, o.call):
+            text = f"{message}; {x.id} is the caller's"
+            yield code.found(o.call, "stop-grad-in-place", text, edit, level=WARNING)
         elif isinstance(x, ast.Name) and not (reassigned(code, x, o.call) or leaves(code, o.call)):
             later = next(code.loads(code.source.scope(x), x.id, o.call.end_lineno), None)
             if later is not None and not only_kept(code, x):
@@ -116,6 +119,26 @@ def stopped(code: Code) -> Iterator[Finding]:
                 yield code.found(o.call, "stop-grad-in-place", text, edit, level=WARNING)
         elif isinstance(x, ast.Attribute) and not isinstance(x.value, ast.Name):
             yield code.found(o.call, "stop-grad-in-place", message, edit, level=HINT)
+
+
+GIVEN = re.compile(  # arguments that nobody trains through
+    r"target|gt|label|true|truth|mask|im(g|age)|anchor|ids?$|teacher|data|^(y|t)$|noise|step",
+    re.IGNORECASE,
+)
+
+
+def is_callers(code: Code, name: ast.Name) -> bool:
+    """Whether a name is still the argument that the function was called with, and may have gradients."""
+    function = code.source.enclosing(name, (ast.FunctionDef,))
+    if function is None or GIVEN.search(name.id):
+        return False
+    given = {a.arg for a in [*function.args.posonlyargs, *function.args.args]}
+    before = (
+        n.lineno
+        for n in ast.walk(function)
+        if isinstance(n, ast.Name) and n.id == name.id and isinstance(n.ctx, ast.Store)
+    )
+    return name.id in given and name.lineno <= min(before, default=name.lineno)
 
 
 def reassigned(code: Code, name: ast.Name, call: ast.Call) -> bool:

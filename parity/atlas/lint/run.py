@@ -10,10 +10,12 @@ from pathlib import Path
 
 from parity.atlas.lint import (
     rules_arrays,
+    rules_data,
     rules_layers,
     rules_modules,
     rules_names,
     rules_numbers,
+    rules_pairs,
     rules_training,
     rules_views,
 )
@@ -24,12 +26,14 @@ from parity.errors import InputError
 
 _AREAS = (
     rules_arrays,
+    rules_pairs,
     rules_numbers,
     rules_views,
     rules_layers,
     rules_training,
     rules_modules,
     rules_names,
+    rules_data,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")
@@ -88,8 +92,9 @@ def lint_path(path: Path, hints: bool = False) -> Report:
         except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
             report.findings.append(unreadable(file, error))
     patched = set().union(*(code.patched for code in codes))
+    sets = {name: own for code in codes for name, own in code.sets.items()}
     for code in codes:
-        code.patched = patched
+        code.patched, code.sets = patched, sets
         report.files += code.source.uses_jittor
         try:
             report.findings += sift(code, hints)

@@ -38,6 +38,9 @@ class Source:
             for child in ast.iter_child_nodes(node):
                 self.parents[child] = node
         self.imports = dict(self._imports())
+        self.rebound: dict[tuple[str, ast.AST], int] = {}
+        for key, line in self._rebound():
+            self.rebound[key] = min(line, self.rebound.get(key, line))
         self.frameworks = {name.split(".")[0] for name in self.imports.values()}
         self.silenced, self.silent = self._silenced()
         self._mentions: dict[ast.AST, set[str]] = {}
@@ -64,6 +67,34 @@ class Source:
                         yield alias.asname or alias.name, HANDED_ON[alias.name]
                     elif node.module and not node.level:
                         yield alias.asname or alias.name, f"{node.module}.{alias.name}"
+
+    def _rebound(self) -> Iterator[tuple[tuple[str, ast.AST], int]]:
+        """((name of an import, function or module), line) from which on the name means something else there.
+
+        A guarded import's `jt = None` and an alias of the same thing mean nothing else.
+        """
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.arg) and node.arg in self.imports:
+                yield (node.arg, self.scope(node)), 0
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                statement = self.enclosing(node, (ast.stmt,))
+                value = getattr(statement, "value", None)
+                aliased = isinstance(value, (ast.Name, ast.Attribute, ast.Constant))
+                guarded = self.enclosing(node, (ast.Try, ast.If))
+                of_class = isinstance(self.enclosing(node, (*FUNCTIONS, ast.ClassDef)), ast.ClassDef)
+                if node.id in self.imports and not (aliased or guarded or of_class):
+                    yield (node.id, self.scope(node)), node.lineno
+
+    def means_import(self, name: ast.Name) -> bool:
+        """Whether a name is what was imported: not an argument or a variable of the same name."""
+        scope: ast.AST | None = name
+        while scope is not None:
+            scope = self.enclosing(scope, FUNCTIONS)
+            since = self.rebound.get((name.id, scope or self.tree), float("inf"))
+            elsewhere = scope is None and self.scope(name) is not self.tree  # runs later
+            if since < (float("inf") if elsewhere else name.lineno):
+                return False
+        return True
 
     def _silenced(self) -> tuple[dict[int, set[str]], bool]:
         """Entries silenced by line ("" for all), and whether the whole file is."""
@@ -102,6 +133,8 @@ class Source:
             parts.append(node.attr)
             node = node.value
         if not isinstance(node, ast.Name) or node.id not in self.imports:
+            return ""
+        if not self.means_import(node):
             return ""
         return ".".join([self.imports[node.id], *reversed(parts)])
 

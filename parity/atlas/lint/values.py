@@ -31,7 +31,7 @@ from parity.atlas.lint.kinds import (
     VAR,
     Value,
 )
-from parity.atlas.lint.source import FUNCTIONS, Source
+from parity.atlas.lint.source import FUNCTIONS, Source, constant
 
 ANNOTATIONS = {
     **{"int": NUMBER, "float": NUMBER, "bool": NUMBER, "str": STR, "list": LIST, "List": LIST},
@@ -187,12 +187,22 @@ class Flow(Expressions):
     run_asyncfunctiondef = run_functiondef
 
     def annotated(self, node: ast.AST | None) -> Value:
-        if isinstance(node, ast.Subscript):
-            node = node.value
+        """Of jt.Var, List[jt.Var], Optional[jt.Var], Tuple[int, jt.Var] and the like."""
+        inner = node.slice if isinstance(node, ast.Subscript) else None
+        node = node.value if inner is not None else node
         if node is None:
             return NOTHING
         path = self.source.dotted(node) or (node.id if isinstance(node, ast.Name) else "")
-        kind = ANNOTATIONS.get(path) or ANNOTATIONS.get(path.removeprefix("typing."), "")
+        path = path.removeprefix("typing.")
+        if path == "Optional":
+            return self.annotated(inner)
+        kind = ANNOTATIONS.get(path, "")
+        if kind == LIST and inner is not None:
+            return Value(LIST, element=self.annotated(inner))
+        if kind == TUPLE and isinstance(inner, ast.Tuple):
+            first, *others = (self.annotated(e) for e in inner.elts)
+            repeated = constant(inner.elts[-1]) is Ellipsis
+            return Value(TUPLE, element=first) if repeated else Value(TUPLE, items=(first, *others))
         return Value(kind) if kind else NOTHING
 
     def bind(
