@@ -247,4 +247,63 @@ CASES = [
     ("floor-divide-negative", "x = jt.arange(4)\ny = x // 2", "y = 5 // 2"),
     ("round-half", "x = jt.rand(3)\ny = x.round()", "y = round(0.5)"),
     ("norm-default-axis", "x = jt.rand(3, 3)\ny = x.norm()", "x = jt.rand(3, 3)\ny = x.norm(2, 1)"),
+    (
+        "sum-two-integers",
+        "x = jt.rand(2, 3, 4, 5)\ny = x.sum(2, 3) / jt.mean(x, 2, 3)",
+        "x = jt.rand(2, 3, 4, 5)\ny = x.sum((2, 3)) + x.sum(2, 1) + x.sum(2, True) + x.max(2)",
+    ),
+    (
+        "argmax-pair",
+        "_, found = jt.argmax(scores, 1)\nvalue, where = jt.argmax(scores, 1)\ny = boxes[where]",
+        "index, _ = jt.argmax(scores, 1)\n_, best = jt.argmax(scores, 1)\norder, v = scores.argmax(1)",
+    ),
+    (
+        "argsort-pair",
+        "kept, order = jt.argsort(errors, 0)\ny = labels[order]",
+        "order, kept = jt.argsort(errors, 0)\ny = labels[order]",
+    ),
+    (
+        "cached-attribute",
+        "class M(nn.Module):\n    def __init__(self, made):\n        self.encoder = made\n"
+        "    def encode(self, x):\n        self.features = self.encoder(x)\n"
+        "    def execute(self, x):\n        self.encode(x)",
+        "class M(nn.Module):\n    def __init__(self, made):\n        self.encoder = made\n"
+        "        self.sizes = self.encoder(3)\n    def sized(self, x):\n        return x\n"
+        "    def execute(self, x):\n        self.shape = self.sized(x)\n        self._last = self.encoder(x)",
+    ),
+    (
+        "stop-grad-in-place",
+        "def filtered(scores):\n    scores = scores.stop_grad()\n    return scores.topk(3)",
+        "def filtered(scores, targets):\n    scores = scores * 2\n    scores = scores.stop_grad()\n"
+        "    targets = targets.stop_grad()\n    return scores, targets",
+    ),
+    (
+        "name-missing",
+        "from typing import List\ndef f(xs: List[jt.Var]):\n    return [x.device for x in xs]",
+        "def f(self, xs):\n    return [x.device for x in xs], self.device",
+    ),
+    (
+        "to-tensor",
+        "from jittor import transform\nx = (transform.ToTensor()(image) - 0.5).unsqueeze(0)",
+        "from jittor import transform\nx = jt.array(transform.ToTensor()(image)).unsqueeze(0)",
+    ),
+    (
+        "to-tensor",
+        "t = jt.transform.Compose([jt.transform.Resize(3), jt.transform.ToTensor()])\n"
+        "x = t(image).permute(1, 2, 0)",
+        "t = jt.transform.Compose([jt.transform.Resize(3)])\nx = t(image).permute(1, 2, 0)",
+    ),
+    ("data-attribute", "x = jt.rand(3)\ny = x.data.numpy()", "x = jt.rand(3)\ny = x.data.copy()"),
+    (
+        "to-pil-tensor",
+        "from jittor import transform\nx = jt.rand(3, 4, 5)\ny = transform.ToPILImage()(x)",
+        "from jittor import transform\ny = transform.ToPILImage()(image.numpy())",
+    ),
+    (
+        "loader-own-length",
+        "from jittor.dataset import Dataset\nclass Pictures(Dataset):\n    def __len__(self):\n"
+        "        return 3\nsteps = len(train_loader) * 10",
+        "from jittor.dataset import Dataset\nclass Pictures(Dataset):\n    def __len__(self):\n"
+        "        return 3\nsteps = len(train_loader) // batch_size\nn = len(Pictures())",
+    ),
 ]

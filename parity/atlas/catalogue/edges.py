@@ -304,6 +304,16 @@ ENTRIES = {
         ),
         Entry("sum-keepdim", "sum(dim, keepdim=True)", "x.sum(1, keepdim=True)", given=MATRIX),
         Entry(
+            "sum-two-integers",
+            "sum over two axes, given one by one",
+            "x.sum((1, 2))",
+            "x.sum(1, 2)",
+            given="x = np.arange(8, dtype=np.float32).reshape(2, 2, 2)",
+            safe="x.sum((1, 2))",
+            effect="the second number is keepdims: the first axis alone is summed, and kept",
+            operators="sum mean max min prod axes",
+        ),
+        Entry(
             "all-keepdim",
             "all(dim, keepdim=True)",
             "(x > 0).all(1, keepdim=True)",

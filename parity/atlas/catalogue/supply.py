@@ -110,6 +110,16 @@ ENTRIES = {
         picture("color-jitter-nothing", "ColorJitter without change", "T.ColorJitter()(image)"),
         picture("compose-empty", "Compose of nothing", "T.Compose([])(image)"),
         picture("to-pil", "ToPILImage of an array", "T.ToPILImage()(np_image)"),
+        Entry(
+            "to-pil-tensor",
+            "ToPILImage of a tensor",
+            "from torchvision import transforms as T\nlist(T.ToPILImage()(x).size)",
+            "from jittor import transform as T\nlist(T.ToPILImage()(x).size)",
+            given="x = np.zeros((3, 4, 5), dtype=np.float32)",
+            safe="from jittor import transform as T\n"
+            "list(T.ToPILImage()(x.transpose(1, 2, 0)).size)",
+            effect="[H, W, C] is wanted of a Var, too",
+        ),
         picture("random-erasing", "RandomErasing", "T.RandomErasing(0.0)(T.ToTensor()(image))"),
         picture("gaussian-blur", "GaussianBlur", "T.GaussianBlur(3, 1.0)(image).size"),
         loaded(
@@ -179,6 +189,15 @@ ENTRIES = {
             + "len(list(DataLoader(D(), batch_size=1)))",
             safe=JITTOR_DATA + "len(list(DataLoader(D(), batch_size=1)))",
             effect="the set needs set_attrs(total_len=...)",
+        ),
+        Entry(
+            "loader-own-length",
+            "the length of a loader of a set that has a __len__",
+            TORCH_DATA + "len(DataLoader(D(), batch_size=2))",
+            TORCH_DATA.replace("torch.utils.data", "jittor.dataset")
+            + "len(DataLoader(D(), batch_size=2))",
+            safe=JITTOR_DATA + "len(DataLoader(D(), batch_size=2))",
+            effect="a loader is its set, whose __len__ counts items: say set_attrs(total_len=...)",
         ),
         Entry(
             "tensor-dataset",

@@ -107,7 +107,9 @@ class Expressions:
         if node.attr == "shape" and owner.kind in (*ARRAYS, ""):
             return Value(SHAPE)
         if owner.kind in (VAR, PARAMETER):
-            return {"data": Value(NUMPY, made=".data"), "T": owner, "ndim": Value(NUMBER)}.get(node.attr, NOTHING)
+            return {"data": Value(NUMPY, made=".data"), "T": owner, "ndim": Value(NUMBER)}.get(
+                node.attr, NOTHING
+            )
         if owner.kind == MODULE and node.attr in ("weight", "bias"):
             return Value(PARAMETER)
         return owner if owner.kind in (NUMPY, TORCH) else NOTHING

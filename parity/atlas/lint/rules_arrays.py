@@ -7,7 +7,16 @@ import re
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code, Operation
-from parity.atlas.lint.finding import HINT, WARNING, Finding, after, argument, instead, renamed
+from parity.atlas.lint.finding import (
+    HINT,
+    WARNING,
+    Finding,
+    after,
+    argument,
+    before,
+    instead,
+    renamed,
+)
 from parity.atlas.lint.kinds import NUMPY, VAR
 from parity.atlas.lint.source import constant, keyword, says
 
@@ -46,6 +55,21 @@ def statistics(code: Code) -> Iterator[Finding]:
         if o.sure and axes is None and code.of(o.x).axes != 1 and not says(o.call, "dim"):
             message = "norm runs along the last axis only, PyTorch's over everything: say dim="
             yield code.found(o.call, "norm-default-axis", message, level=HINT)
+
+
+REDUCTIONS = ("sum", "mean", "max", "min", "prod")
+
+
+def several_axes(code: Code) -> Iterator[Finding]:
+    """x.sum(2, 3): the second is keepdims."""
+    for o in code.named(*REDUCTIONS):
+        first, *others = o.given or [None]
+        if is_axis(first) and others and all(is_axis(a) for a in others) and not o.call.keywords:
+            axes = ", ".join(ast.unparse(a) for a in o.given)
+            message = f"{o.name}({axes}) takes the second number for keepdims: {o.name}(({axes}))"
+            edits = [before(first, "("), after(others[-1], ")")]
+            if constant(others[0]) not in (0, 1) or len(others) > 1:
+                yield code.found(o.call, "sum-two-integers", message, *edits)
 
 
 def extremes(code: Code) -> Iterator[Finding]:
@@ -139,4 +163,4 @@ def made_uint8(code: Code, node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and "uint8" in ast.unparse(node)[-24:] and code.is_var(node)
 
 
-RULES = (cumulative, statistics, extremes, clamping, axes, masks)
+RULES = (cumulative, statistics, several_axes, extremes, clamping, axes, masks)

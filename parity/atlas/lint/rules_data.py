@@ -58,7 +58,9 @@ def channels_first(code: Code, node: ast.AST) -> bool:
             and any(isinstance(t, ast.Name) and t.id == node.id for t in n.targets)
         ]
         values = [n.value for n in sorted(before, key=lambda n: n.lineno)[-2:]]
-        kept = [v for v in values if node.id in {n.id for n in ast.walk(v) if isinstance(n, ast.Name)}]
+        kept = [
+            v for v in values if node.id in {n.id for n in ast.walk(v) if isinstance(n, ast.Name)}
+        ]
         return any(channels_first(code, v) for v in kept if not isinstance(v, ast.Name))
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         numbers = [constant(a) for a in node.args]

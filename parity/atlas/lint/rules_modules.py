@@ -184,7 +184,12 @@ def runs(code: Code, function: ast.FunctionDef) -> bool:
         return True
     owner = code.source.enclosing(function, (ast.ClassDef,))
     main = [n for n in owner.body if getattr(n, "name", "") in ("execute", "forward")]
-    called = {n.func.attr for m in main for n in ast.walk(m) if isinstance(n, ast.Call) and is_self(n.func)}
+    called = {
+        n.func.attr
+        for m in main
+        for n in ast.walk(m)
+        if isinstance(n, ast.Call) and is_self(n.func)
+    }
     return function.name in called and not BUILDING.search(function.name)
 
 

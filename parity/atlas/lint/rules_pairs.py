@@ -52,14 +52,14 @@ def swapped(code: Code, o: Operation, names: ast.Tuple | ast.List) -> Iterator[F
     if len(names.elts) != 2 or not all(isinstance(n, ast.Name) for n in names.elts):
         return
     first, second = names.elts
-    if INDEXLIKE.search(first.id) or not VALUELIKE.search(first.id):
+    if INDEXLIKE.search(first.id):
         return
     reads = reads_of(code, second)
     used = any(selects(code, n) for n in reads) and not any(
         selects(code, n) for n in reads_of(code, first)
     )
     named = INDEXLIKE.search(second.id) and not VALUELIKE.search(second.id)
-    if used or named:
+    if used or (named and VALUELIKE.search(first.id)):
         message = f"{o.name} returns (index, value): {second.id} is the value here"
         edit = instead(names, f"{second.id}, {first.id}")
         yield code.found(o.call, f"{o.name}-pair", message, edit)

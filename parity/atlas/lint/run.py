@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from parity.atlas.lint import (
+    pins,
     rules_arrays,
     rules_data,
     rules_layers,
@@ -21,6 +22,7 @@ from parity.atlas.lint import (
 )
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, UNREAD, UNREADABLE, Finding
+from parity.atlas.lint.pin_files import is_pin_file
 from parity.atlas.lint.source import read_source
 from parity.errors import InputError
 
@@ -37,7 +39,7 @@ _AREAS = (
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")
-SKIPPED = {"__pycache__", "node_modules", "site-packages"}
+SKIPPED = {"__pycache__", "node_modules", "site-packages", "wandb"}
 
 
 @dataclass
@@ -79,11 +81,15 @@ def sift(code: Code, hints: bool) -> list[Finding]:
 
 
 def lint_path(path: Path, hints: bool = False) -> Report:
-    """Findings of a file or of a folder's Python files. InputError when there is nothing at `path`."""
+    """Findings of a file, or of a folder's Python files and of what it wants installed. InputError when there is
+    nothing at `path`."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     report, codes = Report(), []
-    for file in [path] if path.is_file() else python_files(path):
+    files = [path] if path.is_file() else list(files_of(path))
+    for file in files:
+        if not (is_python(file) or (file == path and not is_pin_file(file))):
+            continue
         report.looked_at += 1
         try:
             text = read_source(file)
@@ -100,21 +106,36 @@ def lint_path(path: Path, hints: bool = False) -> Report:
             report.findings += sift(code, hints)
         except RecursionError as error:
             report.findings.append(unreadable(code.path, error))
-    report.findings.sort()
+    if report.files or path.is_file():
+        found = pins.findings(files, unreadable)
+        report.findings += (f for f in found if hints or f.level != HINT)
+    report.findings = sorted(set(report.findings))
     return report
 
 
+def is_python(path: Path) -> bool:
+    return path.name.endswith((".py", ".pyw"))
+
+
 def python_files(folder: Path) -> Iterator[Path]:
-    """In order, without hidden folders, environments and caches; links to folders are not followed."""
+    return (file for file in files_of(folder) if is_python(file))
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """Python files and what may hold pins, in order, without hidden folders, environments, caches and records of runs;
+    links to folders are not followed."""
     for root, folders, files in os.walk(folder):
         kept = [d for d in folders if not d.startswith(".") and d not in SKIPPED]
         folders[:] = sorted(d for d in kept if not (Path(root) / d / "pyvenv.cfg").exists())
-        for name in sorted(files):
-            if name.endswith((".py", ".pyw")):
-                yield Path(root) / name
+        for file in (Path(root) / name for name in sorted(files)):
+            if is_python(file) or is_pin_file(file):
+                yield file
 
 
 def unreadable(file: Path, error: Exception) -> Finding:
     line = getattr(error, "lineno", None) or 1
-    what = getattr(error, "msg", None) or str(error) or type(error).__name__
-    return Finding(file, line, 1, UNREAD, f"cannot be read as Python: {what}", UNREADABLE, line, 1)
+    what = getattr(error, "msg", None) or getattr(error, "strerror", None) or str(error)
+    text = (
+        f"cannot be read{' as Python' if is_python(file) else ''}: {what or type(error).__name__}"
+    )
+    return Finding(file, line, 1, UNREAD, text, UNREADABLE, line, 1)

@@ -81,7 +81,9 @@ class Source:
                 value = getattr(statement, "value", None)
                 aliased = isinstance(value, (ast.Name, ast.Attribute, ast.Constant))
                 guarded = self.enclosing(node, (ast.Try, ast.If))
-                of_class = isinstance(self.enclosing(node, (*FUNCTIONS, ast.ClassDef)), ast.ClassDef)
+                of_class = isinstance(
+                    self.enclosing(node, (*FUNCTIONS, ast.ClassDef)), ast.ClassDef
+                )
                 if node.id in self.imports and not (aliased or guarded or of_class):
                     yield (node.id, self.scope(node)), node.lineno
 
