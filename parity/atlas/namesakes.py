@@ -67,8 +67,10 @@ def described(framework: str) -> dict:
         found[space] = {n: parameters(x, n, is_class) for n, x in things.items()}
     if framework == "jittor":
         package = importlib.import_module("jittor")
-        for module in pkgutil.iter_modules(package.__path__):
-            found["jittor"].setdefault(module.name, None)
+        folders = (f for root in package.__path__ for f in Path(root).iterdir())
+        inner = {f.name for f in folders if f.is_dir() and any(f.glob("*.py"))}  # without __init__
+        for name in inner | {module.name for module in pkgutil.iter_modules(package.__path__)}:
+            found["jittor"].setdefault(name, None)
     return found
 
 
