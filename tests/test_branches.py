@@ -175,3 +175,39 @@ def test_a_branch_of_post_processing_is_reached(tmp_path):
     x = np.random.default_rng(0).standard_normal((2, 3, 4, 5))
     (cause,) = check_branches(Case("post", *sides, lambda: (x,))).causes
     assert "max=100" in cause.summary and cause.confidence == "sure"
+
+
+REFUSES = """
+import numpy as np
+
+
+def half(limited):
+    def loss(probability, distance):
+        assert 0 <= float(probability.min()) and float(probability.max()) <= 1
+        return (limited(distance.exp()) * probability).sum()
+
+    return loss
+
+
+def torch_side():
+    return half(lambda x: x)
+
+
+def jittor_side():
+    return half(lambda x: x.clamp(max_v=10.0))
+
+
+def inputs():
+    return np.full((2, 3), 0.5), np.random.default_rng(0).standard_normal((2, 3)) / 16
+"""
+
+
+def test_one_input_at_a_time_where_the_reference_refuses_all(workers, tmp_path):
+    path = tmp_path / "refuses.py"
+    path.write_text(REFUSES)
+    found = check_branches(Case.from_file(path), workers).verdicts
+    refused = [v for v in found if v.status is Status.NOT_RUN and "AssertionError" in v.message]
+    assert "with 64 times the values: torch" in refused[0].message
+    (told,) = (v for v in found if v.status is Status.FAIL and v.kind != kinds.BACKWARD)
+    assert "of (model)/in[1] alone" in told.message
+    assert "only jittor has refuses.py:18: max=10" in told.message

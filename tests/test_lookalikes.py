@@ -91,7 +91,10 @@ def test_what_raises_behind_another_shape_follows_from_it(tmp_path, workers):
 def test_what_a_value_of_another_shape_breaks_is_not_run(tmp_path, workers):
     path = tmp_path / "turned.py"
     path.write_text(TURNED)
-    sides = [Side(f"{path}:half", "torch", arguments={"last": last}) for last in (False, True)]
+    sides = [
+        Side(f"{path}:half", "torch", arguments={"last": last, "bare": True})
+        for last in (False, True)
+    ]
     found = examine(Case("turned", *sides, inputs), workers)
     assert found.causes and not any(v.kind == kinds.CRASH for v in found.failures)
     left = [v for v in found.verdicts if v.check == "worker"]
@@ -141,26 +144,26 @@ from torch import nn
 
 
 class Pool(nn.Module):
-    def __init__(self, last):
+    def __init__(self, last, *parts):
         super().__init__()
-        self.last, self.fc = last, nn.Linear(3, 4)
+        self.last, self.parts = last, nn.Sequential(*parts) if parts else lambda x: x
 
     def forward(self, x):  # [B, H, W, C] where `last`, else [B, C, H, W]
         assert x.shape[-1 if self.last else 1] == 3
-        return self.fc(x.mean((1, 2) if self.last else (2, 3)))
+        return self.parts(x.mean((1, 2) if self.last else (2, 3)))
 
 
 class Net(nn.Module):
-    def __init__(self, last):
+    def __init__(self, last, factor, *parts):
         super().__init__()
-        self.last, self.pool = last, Pool(last)
+        self.last, self.factor, self.pool = last, [factor], Pool(last, *parts)
 
     def forward(self, x):
-        return self.pool(x.permute(0, 2, 3, 1) if self.last else x)
+        return self.pool(x.permute(0, 2, 3, 1) * self.factor[0] if self.last else x)
 
 
-def half(last):
-    return Net(last)
+def half(last, bare=False, factor=1):
+    return Net(last, factor, *([] if bare else [nn.Linear(3, 4)]))
 """
 
 
@@ -220,3 +223,43 @@ def test_a_layer_of_another_class_under_one_name_is_one_cause(tmp_path, workers,
     sides = [Side(f"{path}:half", "torch", arguments=a) for a in ({}, wrong)]
     (cause,) = examine(Case("other", *sides, inputs), workers).causes
     assert told in cause.summary
+
+
+@pytest.mark.parametrize("factor", [1, 0.5])
+def test_what_is_turned_elsewhere_agrees_and_a_defect_shows(tmp_path, workers, factor):
+    path = tmp_path / "turned.py"
+    path.write_text(TURNED)
+    wrong = {"last": True, "factor": factor}
+    sides = [Side(f"{path}:half", "torch", arguments=a) for a in ({"last": False}, wrong)]
+    case = Case("turned", *sides, inputs)
+    found = examine(case, workers)
+    assert [c.where for c in found.causes] == ([] if factor == 1 else ["(model)"])
+    if factor == 1:
+        known = [v for v in found.verdicts if v.status is Status.KNOWN]
+        assert {v.node for v in known} == {"pool/in[0]"} and "cut otherwise" in known[0].message
+        assert not check_branches(case, workers).failures
+
+
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_a_sequential_that_begins_elsewhere_agrees_and_a_defect_shows(tmp_path, workers, scale):
+    """A pool before the Sequential on one side, in it on the other, under names that are mapped."""
+    path = tmp_path / "other.py"
+    path.write_text(OTHER + MAPPED)
+    wrong = {"inside": False, "scale": scale}
+    sides = Side(f"{path}:half", "torch"), Side(f"{path}:mapped", "torch", arguments=wrong)
+    case = Case("other", *sides, inputs)
+    causes = examine(case, workers).causes
+    assert [c.where for c in causes] == ([] if scale == 1 else ["1"])
+    assert scale != 1 or not check_branches(case, workers).failures
+
+
+MAPPED = """
+
+def mapped(inside, scale):
+    from parity import Subject
+
+    model = half(inside=inside)
+    pool = model[1].avgpool.forward
+    model[1].avgpool.forward = lambda x: pool(x) * scale
+    return Subject(model, name=lambda n: n.replace("classifier.0", "classifier.2"))
+"""

@@ -88,7 +88,7 @@ HALVES = """
 import sys
 
 
-def half(groups=4, eps=1e-5, unbiased=False):
+def half(groups=4, eps=1e-5, unbiased=False, functional=False):
     if "jittor" not in sys.modules:
         from torch import nn
 
@@ -104,12 +104,33 @@ def half(groups=4, eps=1e-5, unbiased=False):
             y = (apart / jt.sqrt(var + self.eps)).reshape(x.shape)
             return y * self.weight.reshape(1, -1, 1, 1) + self.bias.reshape(1, -1, 1, 1)
 
+    class Group(nn.GroupNorm):
+        def execute(self, x):
+            return nn.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    class Instance(nn.InstanceNorm2d):
+        def execute(self, x):
+            return nn.instance_norm(x, None, None, self.weight, self.bias, eps=self.eps)
+
+    class Batch(nn.BatchNorm2d):
+        pass
+
+    class Layer(nn.LayerNorm):
+        def execute(self, x):
+            return nn.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    if functional:
+        return Net(nn, groups, eps, Group, Instance, Batch, Layer)
     return Net(nn, groups, eps, Unbiased if unbiased else nn.GroupNorm)
 
 
-def Net(nn, groups=4, eps=1e-5, group_norm=None):
-    group_norm = group_norm or nn.GroupNorm
-    norms = [group_norm(groups, 8, eps), nn.InstanceNorm2d(8, affine=True), nn.BatchNorm2d(8), nn.LayerNorm((8, 2, 2))]
+def Net(nn, groups=4, eps=1e-5, group=None, instance=None, batch=None, layer=None):
+    norms = [
+        (group or nn.GroupNorm)(groups, 8, eps),
+        (instance or nn.InstanceNorm2d)(8, affine=True),
+        (batch or nn.BatchNorm2d)(8),
+        (layer or nn.LayerNorm)((8, 2, 2)),
+    ]
     return nn.Sequential(*norms)
 """
 
@@ -141,10 +162,12 @@ def case(folder, float64: bool, **wrong) -> Case:
     return Case("norms", *sides, few, **more)
 
 
+@pytest.mark.parametrize("functional", [False, True])
 def test_over_few_elements_jittors_own_are_no_cause_forward_and_backward(
-    tmp_path, both, warm_workers
+    tmp_path, both, warm_workers, functional
 ):
-    result = examine(case(tmp_path, True), both)
+    """Neither where a class of the user's calls Jittor's functions, or is derived from Jittor's."""
+    result = examine(case(tmp_path, True, functional=functional), both)
     local = {checks.LOCAL_FORWARD_32, checks.LOCAL_GRADIENTS_32}
     known = [v for v in result.verdicts if v.check in local and v.status is Status.KNOWN]
     assert {v.check for v in known} == local, "both are beyond the plain limits"
@@ -152,7 +175,11 @@ def test_over_few_elements_jittors_own_are_no_cause_forward_and_backward(
     assert not result.causes
 
 
-@pytest.mark.parametrize("wrong", [{"groups": 2}, {"eps": 1e-3}, {"unbiased": True}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [{"groups": 2}, {"eps": 1e-3}, {"unbiased": True}, {"functional": True, "eps": 1e-3}],
+    ids=str,
+)
 @pytest.mark.parametrize("float64", [True, False])
 def test_a_wrong_one_is_found_there(tmp_path, both, warm_workers, wrong, float64):
     first, *_ = examine(case(tmp_path, float64, **wrong), both).causes

@@ -117,6 +117,10 @@ class Backend(Protocol):
         """Context manager: inside, comparisons, clamps, maxima and masks that the user's own code calls go through
         `branches` (see engine/sides/branches.py)."""
 
+    def steady_norms(self):
+        """Context manager: inside, norms of the framework's own that lose digits by the way in which they take the
+        variance do not; gives a list that gets the names of those that are called."""
+
     # weights of the user's own (in *_loading.py)
 
     def answering(self, loads):

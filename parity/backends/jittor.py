@@ -15,6 +15,7 @@ from door.process import loaded_libraries, resident_memory
 from jittor_setup import compiling
 from jittor_setup.environment import IEEE_VARIABLE
 from parity.backends.jittor_loading import answering, known_shapes  # noqa: F401 the contract's
+from parity.backends.jittor_norms import steady_norms  # noqa: F401 the contract's
 from parity.backends.jittor_watching import watching, watching_branches  # noqa: F401 the contract's
 from parity.errors import InputError
 

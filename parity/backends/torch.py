@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -195,6 +195,10 @@ def named_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def is_training(module: nn.Module) -> bool:
     return module.training
+
+
+def steady_norms():
+    return nullcontext([])  # PyTorch's are
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from parity.case import Case, Side
+from parity.engine.ask.again import look_again
 from parity.engine.ask.by_loss import told_by_loss
 from parity.engine.judge.checks import GRADIENTS_64, NOT_LOOKED_INTO
 from parity.engine.judge.crashes import fine_calls, inherited_crashes, judge_crashes, unfinished
@@ -224,8 +225,7 @@ class Examination:
     def judge_forced_64(self) -> list[Verdict]:
         if not self.case.float64:
             return []
-        first, second = self.sides
-        two = (self[f"{first} free 64"], self[f"{second} forced 64"])
+        two = (self[f"{self.sides[0]} free 64"], self[f"{self.sides[1]} forced 64"])
         return with_values(compare_local_64(self.case.name, *two, self.weights, self.sides), *two)
 
     def judge_free_32(self) -> list[Verdict]:
@@ -237,9 +237,9 @@ class Examination:
 
     def judge_forced_32(self) -> list[Verdict]:
         first, second = self.sides
-        names = (f"{first} forced 64", f"{first} forced 32", f"{second} forced 32")
-        three = [self[name] for name in names]
-        return with_values(compare_local_32(self.gate, *three, self.weights), *three[1:])
+        three = [self[f"{side} forced {n}"] for side, n in ((first, 64), (first, 32), (second, 32))]
+        found = compare_local_32(self.gate, *three, self.weights)
+        return with_values(look_again(self, found), *three[1:])
 
     @property
     def forced(self) -> dict:
@@ -276,10 +276,13 @@ class Examination:
     def submit(self, name: str, sides: tuple[str, ...], **options) -> tuple[str, ...]:
         """Asks these sides for a trace, recorded under `name`; returns the sides that now owe an answer."""
         for side in sides:
-            options |= {"in_two": name == "free 64", "gradients": self.case.gradients}
-            options |= {"targets": self.targets, "out": self.path(side, name), "survive": True}
-            self.workers[side].submit("trace", self.inputs, **options)
+            options |= {"in_two": name == "free 64", "out": self.path(side, name)}
+            self.workers[side].submit("trace", self.inputs, **self.options, **options)
         return sides
+
+    @property
+    def options(self) -> dict:  # of every trace
+        return {"gradients": self.case.gradients, "targets": self.targets, "survive": True}
 
     def path(self, side: str, name: str) -> Path:
         return self.folder / f"{side} {name}.safetensors"

@@ -11,34 +11,45 @@ Before: sides/probes.py, sides/forcing.py and sides/branches.py. Asked by everyt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from parity.case import Case
 from parity.engine.ask.examination import Examination
 from parity.engine.ask.result import Result
 from parity.engine.ask.training import prepared
 from parity.engine.judge import gates, kinds
+from parity.engine.judge.branching import (
+    difference,
+    differs,
+    has_ties,
+    is_float,
+    is_number,
+    size_of,
+)
 from parity.engine.judge.checks import BRANCHES
 from parity.engine.judge.detections import flattened
-from parity.engine.judge.judging import are_of_two_widths
 from parity.engine.judge.localise import gradient_owner, place_of
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.branches import BETWEEN
-from parity.engine.sides.probes import AS_GIVEN, PROBES, Probe, are_boxes
+from parity.engine.sides.probes import (
+    AS_GIVEN,
+    MOST_INPUTS,
+    ONE_BY_ONE,
+    PROBES,
+    Probe,
+    are_boxes,
+)
 from parity.engine.sides.workers import Workers
-from parity.engine.values import tree
-from parity.engine.values.aligned import aligned
-from parity.engine.values.arrays import norm, ratio
-from parity.engine.values.nodes import OUTSIDE
+from parity.engine.values.aligned import aligned, shared_nodes
+from parity.engine.values.nodes import OUTSIDE, ROOT
 from parity.engine.values.record import Record
 from parity.errors import WorkerDied, WorkerError
 
 HERE = "parity.engine.sides.forcing"
-TINY = 1e-30  # below, all is rounding; so it is below these fractions of what came there with the values as they are
-NOISE, SATURATED = 1e-12, 1e-8
+INPUT, RESULT = (re.compile(re.escape(ROOT) + tail) for tail in (r"/in[^#]*$", r"(?!/in)"))
 BACKWARD = ("node_gradients", "gradients")
 SECTIONS = ("nodes", "losses", "detections", *BACKWARD)
 
@@ -71,9 +82,9 @@ class Probing:
         self.verdicts: list[Verdict] = []
         self.agreed: dict[tuple, float] = {}  # (section, node) on which both agree, with its size
         self.failed: set[tuple] = set()
-        self.shared: set[str] | None = (
-            None  # nodes that both sides have: what one alone has is not forced
-        )
+        # what one side alone has is not forced
+        self.shared: set[str] | None = None
+        self.refused = False  # the last probe, by the reference, or it is no number that came of it
         self.decided: dict[str, list[dict]] = {side: [] for side in case.labels}
 
     def run(self, told: Callable) -> list[Verdict]:
@@ -83,9 +94,10 @@ class Probing:
         self.workers[first].call("trace", self.examination.inputs, out=base, **options)
         for probe in PROBES:
             if self.applies(probe, base):
-                before = len(self.verdicts)
-                self.one(probe, base)
-                told(probe.name, self.verdicts[before:])
+                self.one(probe, base, told)
+                if self.refused:
+                    for single in self.singles(probe, base):
+                        self.one(single, base, told)
             if not self.agreed:  # nothing to be compared again
                 break
         return self.verdicts + self.one_way()
@@ -99,12 +111,22 @@ class Probing:
         nodes = Record(base)["nodes"]
         return any(probe.change(nodes[n]) is not nodes[n] for n in nodes if are_boxes(nodes[n]))
 
-    def one(self, probe: Probe, base: Path) -> None:
+    def singles(self, probe: Probe, base: Path) -> list[Probe]:
+        """The same for one input at a time."""
+        nodes = Record(base)["nodes"]
+        floats = [n for n in nodes if INPUT.match(n) and is_float(nodes[n])]
+        if probe not in ONE_BY_ONE or not 1 < len(floats) <= MOST_INPUTS:
+            return []
+        return [replace(probe, only=name) for name in floats]
+
+    def one(self, probe: Probe, base: Path, told: Callable) -> None:
+        before = len(self.verdicts)
         targets = probe.targets(self.examination.targets)
         sides, paths, errors = self.case.labels, {}, {}
         for side in sides:
             paths[side] = self.examination.path(side, "probe")
-            given = (probe.name, self.examination.inputs, targets, base, paths[side], self.shared)
+            change = (probe.name, probe.only)
+            given = (change, self.examination.inputs, targets, base, paths[side], self.shared)
             backward = self.case.gradients and not probe.ties  # which have several derivatives
             self.workers[side].submit("run", f"{HERE}:probed", *given, backward)
         for side in sides:
@@ -114,12 +136,14 @@ class Probing:
                 errors[side] = error
                 if isinstance(error, WorkerDied):
                     self.examination.prepare((side,), "float64")
+        self.refused = sides[0] in errors
         if errors:
             self.tell_errors(probe, errors)
         else:
             self.compare(probe, *(Record(paths[side]) for side in sides))
         for path in paths.values():
             path.unlink(missing_ok=True)
+        told(probe.title, self.verdicts[before:])
 
     def tell_errors(self, probe: Probe, errors: dict[str, Exception]) -> None:
         """Values that a side refuses are no defect, unless training meets them and the reference takes them."""
@@ -129,8 +153,8 @@ class Probing:
         text = "; ".join(f"{side}: {error}" for side, error in errors.items())
         self.verdicts.append(
             Verdict(
-                *(self.name, BRANCHES, probe.name, status),
-                message=f"with {probe.name}: {text}",
+                *(self.name, BRANCHES, probe.title, status),
+                message=f"with {probe.title}: {text}",
                 kind=kinds.CRASH if wrong else "",
                 guilty=second if wrong else "",
             )
@@ -139,19 +163,23 @@ class Probing:
     def compare(self, probe: Probe, reference: Record, candidate: Record) -> None:
         passed, candidate = 0, aligned(reference, candidate)
         if probe is AS_GIVEN:
-            self.shared = set(reference["nodes"]) & set(candidate["nodes"])
+            self.shared = set(shared_nodes(reference, candidate))
+        self.refused = not all(
+            is_number(x) for n, x in reference["nodes"].items() if RESULT.match(n)
+        )
         for name, a, b in self.pairs(probe, reference, candidate):
-            found = difference(a, b, self.agreed.get(name, 0.0), probe, name[0] in BACKWARD)
+            size = self.agreed.get(name, 0.0)
+            found = difference(a, b, size, probe.ties, name[0] in BACKWARD)
             if probe is AS_GIVEN:
                 if found is None:
                     self.agreed[name] = size_of(a)
             elif name in self.agreed and found is not None:
                 self.failed.add(name)
                 self.tell(probe, name, found, reference, candidate)
-            passed += found is None
+            passed += found is None and is_number(a)
         if passed and probe is not AS_GIVEN:
             self.verdicts.append(
-                Verdict(self.name, BRANCHES, probe.name, Status.PASS, message=f"{passed} compared")
+                Verdict(self.name, BRANCHES, probe.title, Status.PASS, message=f"{passed} compared")
             )
 
     def pairs(self, probe: Probe, reference, candidate) -> Iterator[tuple]:
@@ -175,7 +203,7 @@ class Probing:
         node = f"loss/{node}" if section == "losses" else node
         verdict = Verdict(
             *(self.name, BRANCHES, node, Status.FAIL, measured, gates.BRANCH),
-            message=f"with {probe.name} only: {text or 'another result'}",
+            message=f"with {probe.title} only: {text or 'another result'}",
             owner=owner,
             kind=kind,
         )
@@ -222,50 +250,3 @@ class Probing:
                         Verdict(self.name, BRANCHES, place, Status.NOT_RUN, message=message)
                     )
         return found
-
-
-def differs(a, b) -> bool:
-    """Whether two trees of one structure have other arrays."""
-    pairs = zip(*(tree.leaves(x, lambda v: isinstance(v, np.ndarray)) for x in (a, b)))
-    return any(x.shape != y.shape or (x != y).any() for (_, x), (_, y) in pairs)
-
-
-def has_ties(arrays: Mapping) -> bool:
-    """Whether one of these arrays ranks something and has equal values: any order of them is right."""
-    return any(
-        x.dtype.kind == "f" and x.ndim == 1 and len(np.unique(x)) < len(x) for x in arrays.values()
-    )
-
-
-def size_of(x: np.ndarray | None) -> float:
-    if x is None:
-        return 0.0
-    return norm(np.nan_to_num(x, posinf=0, neginf=0)) if x.dtype.kind == "f" else 0.0
-
-
-def difference(
-    a, b, size: float, probe: Probe, backward: bool = False
-) -> tuple[str, str, float] | None:
-    """(kind, text, how much) of what a probe shows; `size`: of the node with the values as they are."""
-    if backward and (a is None) != (b is None):
-        given = np.zeros_like(b if a is None else a)
-        a, b = given if a is None else a, given if b is None else b
-    if a is None or b is None:
-        return None
-    if a.shape != b.shape or a.dtype.kind != b.dtype.kind:
-        return None if probe.ties else (*kinds.tell(a, b), 1.0)
-    if a.dtype.kind != "f":
-        return None if probe.ties or (a == b).all() else (*kinds.tell(a, b), 1.0)
-    most = gates.BRANCH
-    if are_of_two_widths(a, b):  # where float32 has no such number, the other side need have none
-        with np.errstate(over="ignore"):
-            a, b, most = a.astype(np.float32), b.astype(np.float32), gates.COARSE
-    fine = np.isfinite(a), np.isfinite(b)
-    odd = (fine[0] != fine[1]) & ~np.isnan(a)  # a reference that is no number is no standard
-    if odd.any():
-        side = "the candidate" if fine[0][odd].all() else "the reference"
-        return kinds.BRANCH, f"not finite in {side} only", 1.0
-    a, b = (np.where(fine[0] & fine[1], x, 0.0) for x in (a, b))
-    # gradients of what is saturated are differences of numbers near 1
-    error = ratio(norm(a - b), norm(a) + max(TINY, (SATURATED if backward else NOISE) * size))
-    return (*kinds.tell(a, b), error) if error > most else None

@@ -27,6 +27,7 @@ FLOOR_FACTOR = 4.0  # times the measured noise floor (floors.json), where there 
 # K independent terms added one after another in float32 are expected to be wrong by u sqrt(K / 6): the order that
 # some CPUs' kernels have, and the least that a layer's limit may be (K = 1536 gives the 16 u above)
 SUMMATION_TERMS = 6.0
+NEIGHBOURS = 4  # one unit in the last place away, at which the reference's error is measured where a local one fails
 MAXIMUM_FACTOR, MAXIMUM_FLOOR = 8.0, 64 * U32  # m <= max(8 m_other, 64 u)
 GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
 # a choice is explained by rounding when its regret is at most this many times the greatest error of a node

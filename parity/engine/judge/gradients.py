@@ -35,13 +35,22 @@ def judge_gradient(
 
 
 def total_norm(gradients: Mapping) -> float:
-    return math.sqrt(sum(norm(g) ** 2 for g in gradients.values() if g is not None))
+    return math.hypot(*norms(gradients))
+
+
+def norms(gradients: Mapping) -> list[float]:
+    return [norm(g) for g in gradients.values() if g is not None]
+
+
+def finite_norm(gradients: Mapping) -> float:
+    """Of all that are numbers: one that is not finite says so itself, and nothing of the others."""
+    return math.hypot(*filter(math.isfinite, norms(gradients)))
 
 
 def semantic_gradient_floor(gradients: Mapping) -> float:
     """Added to |b|, it makes one float64 epsilon of the total norm count as no difference."""
-    return gates.EPS64 / gates.SEMANTIC_GRADIENT * total_norm(gradients)
+    return gates.EPS64 / gates.SEMANTIC_GRADIENT * finite_norm(gradients)
 
 
 def precision_gradient_floor(gradients: Mapping) -> float:
-    return gates.U32 / gates.GRADIENT_FLOOR * total_norm(gradients)
+    return gates.U32 / gates.GRADIENT_FLOOR * finite_norm(gradients)

@@ -25,6 +25,7 @@ WEIGHTS, CHOICE, INITIAL, RATE = "weights", "choice", "initial value", "learning
 STILL = "does not move"
 IN_PLACE = "inputs changed in place"
 DATA = "data"
+TURNED = "the same with its axes as"
 MOST = 1 << 22  # elements that are looked at
 EXACT = (
     1e-9  # what is left of a difference that an explanation explains, as a fraction of the array
@@ -58,9 +59,13 @@ def tell(reference: np.ndarray | None, candidate: np.ndarray | None) -> tuple[st
 
 def _shapes(a: np.ndarray, b: np.ndarray) -> tuple[str, str]:
     text = f"{a.shape} and {b.shape}"
-    if sorted(a.shape) == sorted(b.shape) and a.ndim > 1:
-        return AXIS, f"shapes {text}: axes in another order"
-    return SHAPE, text
+    if sorted(a.shape) != sorted(b.shape) or a.ndim < 2:
+        return SHAPE, text
+    for axes in permutations(range(a.ndim)) if a.ndim <= 5 and a.size <= MOST else ():
+        turned = a.transpose(axes)
+        if turned.shape == b.shape and _left(b - turned, a, 0.0):
+            return AXIS, f"shapes {text}: {TURNED} {axes}"
+    return AXIS, f"shapes {text}: axes in another order"
 
 
 def _zero(a: np.ndarray, b: np.ndarray, error: float):

@@ -5,8 +5,11 @@ Before: nothing. tracer.py asks; judge/oracle.py and judge/kinds.py read what is
 
 from __future__ import annotations
 
+import numpy as np
+
 from parity.backends.base import Backend
 from parity.engine.values import places, tree
+from parity.engine.values.nodes import module_of
 
 
 def describe_module(module, backend: Backend) -> dict:
@@ -17,10 +20,27 @@ def describe_module(module, backend: Backend) -> dict:
         for name, value in vars(module).items()
         if not name.startswith("_") and tree.is_plain(value)
     }
-    leaf = not any(True for _ in module.children())
-    about = {"type": type(module).__name__, "leaf": leaf, "code": places.of_module(module)}
+    about = {"type": type(module).__name__, "leaf": not has_parts(module)}
+    about["code"] = places.of_module(module)
     about["framework"] = framework_of(module)
     return plain | about | {"holds": len(backend.named_tensors(module))}
+
+
+def has_parts(module) -> bool:
+    """Whether it holds modules."""
+    return any(True for _ in module.children())
+
+
+def is_cut(tracer, node: str, tensor) -> bool:
+    """Whether what a module with parts is given, in a forced run, has another shape than the reference's: its parts may
+    be given the same all the same. `tracer` keeps the node in `cut`, and what does not fit in `misfits`."""
+    fits = len(tracer.misfits) == len(tracer.cut)  # nothing of another shape was forced in before
+    if fits and "/in" in node and has_parts(tracer.modules[module_of(node)]):
+        given, computed = tracer.reference["nodes"][node].shape, tuple(tensor.shape)
+        if given != computed and np.prod(given) > 1:
+            tracer.misfits.append(f"{node}: {given} for {computed}")
+            tracer.cut.add(node)
+    return node in tracer.cut
 
 
 def framework_of(module) -> str:

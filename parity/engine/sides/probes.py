@@ -17,13 +17,18 @@ from parity.engine.values import tree
 class Probe:
     """What every float array at a border becomes, and every array of the targets; ties: equal values may be put in
     any order, so that integers are not compared; natural: a case that training meets, so that a side that fails on it
-    is wrong."""
+    is wrong; only: the one border that is changed, "" for all."""
 
     name: str
     change: Callable = lambda x: x
     targets: Callable = lambda targets: targets
     ties: bool = False
     natural: bool = False
+    only: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}, of {self.only} alone" if self.only else self.name
 
 
 def are_boxes(x) -> bool:
@@ -86,4 +91,7 @@ PROBES = (
     Probe("boxes that are all the same", equal, everywhere(equal), ties=True, natural=True),
     Probe("images without objects", targets=emptied, natural=True),
 )
+# of one input at a time where the reference refuses all at once: a probability beside a logit
+ONE_BY_ONE = PROBES[1:4]
+MOST_INPUTS = 8  # that are changed by themselves
 BY_NAME = {probe.name: probe for probe in PROBES}

@@ -20,7 +20,7 @@ import numpy as np
 
 from parity.backends.base import Backend
 from parity.engine.judge.crashes import MISFIT, PLACE, describe, is_refusal
-from parity.engine.sides.layers import describe_module
+from parity.engine.sides.layers import describe_module, is_cut
 from parity.engine.sides.whereabouts import innermost, module_of_error
 from parity.engine.values import places, tree
 from parity.engine.values.aligned import unlike_modules
@@ -78,9 +78,8 @@ class Tracer:
         self.modules = {name or ROOT: module for name, module in modules.items()}
         theirs = reference.get("modules", {}) if reference is not None else {}
         self.unlike = unlike_modules(theirs, self.describe()) if theirs else set()  # not forced
-        self.misfits: list[
-            str
-        ] = []  # what was forced in and has another shape than what was computed
+        self.misfits: list[str] = []  # what was forced in, or would be, and has another shape
+        self.cut: set[str] = set()  # arguments at which the sides are cut otherwise: not forced
         self.order: list[str] = []  # nodes, and choices as "choice NAME", as they came
 
     def __enter__(self) -> Tracer:
@@ -208,7 +207,7 @@ class Tracer:
         if node not in self.arrived:
             self.order.append(node)
         self.arrived[node], self.owners[node] = tensor, owner or self.stack[-1]
-        if not self.is_free(node):
+        if not self.is_free(node) and not is_cut(self, node, tensor):
             used = self.leaf(node, tensor)
         else:
             used = (
@@ -222,9 +221,8 @@ class Tracer:
 
     def is_free(self, node: str) -> bool:
         """Whether the run goes on with what it computed there itself."""
-        if self.reference is None or node not in self.reference["nodes"]:
-            return True
-        return bool(self.unlike) and module_of(node) in self.unlike
+        free = self.reference is None or node in self.cut or node not in self.reference["nodes"]
+        return free or module_of(node) in self.unlike
 
     def is_leaf(self, node: str) -> bool:
         """Whether `node` holds a replaced value that a gradient is asked for."""

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from parity.engine.judge import checks, kinds
+from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.consequences import (
     BACKWARD,
@@ -115,6 +115,8 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
     )
     if ("weights",) in groups:  # of several that say so the one with a proposal comes first
         groups["weights",].sort(key=lambda v: v.kind != kinds.NAMES)
+    for key in (k for k in groups if k[0] == "module"):
+        groups[key] = _greatest_first(groups[key])
     ranked = sorted(groups.values(), key=lambda found: _rank(found[0], renamed))
     merged: dict[tuple, list[list[Verdict]]] = {}
     for found in ranked:
@@ -124,6 +126,20 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
         count = sum(map(len, parts)) - 1 + (len(inherited) if not causes else 0)
         causes.append(_cause(parts, count))
     return causes
+
+
+def _greatest_first(found: list[Verdict]) -> list[Verdict]:
+    """FAILs of one module, one that is no more than precision behind the first of the same check that is more: each is
+    made by a piece of its code of its own, and what makes the results wrong is to be mended first."""
+    first = found[0]
+    if first.measured is None or first.measured >= gates.COARSE:
+        return found
+    grave = [
+        v
+        for v in found
+        if v.check == first.check and (v.measured is None or v.measured >= gates.COARSE)
+    ]
+    return grave[:1] + [v for v in found if v not in grave[:1]]
 
 
 def _group(verdict: Verdict) -> tuple:

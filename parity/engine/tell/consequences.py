@@ -67,6 +67,8 @@ class Followers:
         self.wrong = {v.owner for v in forward if v.owner and v.kind != kinds.MISSING}
         shapes = [v for v in forward if v.kind in (kinds.SHAPE, kinds.AXIS)]
         self.misshapen = {v.node for v in shapes}
+        # with parts: they go on with what they are given (sides/layers.py), and what they make of it follows from that
+        self.given_others = {module_of(v.node) for v in shapes if "/in" in v.node}
         self.misshaping = {v.owner for v in shapes if v.owner} - {OUTSIDE}
         self.failed = failed
 
@@ -87,9 +89,11 @@ class Followers:
         return any(owner == name or (name and owner.startswith(f"{name}.")) for name in self.unfed)
 
     def is_misshapen(self, verdict: Verdict) -> bool:
-        """Whether it is the gradient of what has another shape, or made of that."""
-        backward = verdict.check in BACKWARD
-        return backward and (verdict.node in self.misshapen or verdict.owner in self.misshaping)
+        """Whether it is the gradient of what has another shape, or made of that; or what a module makes of such
+        arguments."""
+        if verdict.check not in BACKWARD:
+            return verdict.check in LOCAL and verdict.owner in self.given_others
+        return verdict.node in self.misshapen or verdict.owner in self.misshaping
 
     def is_around(self, verdict: Verdict) -> bool:
         """Whether what holds such modules has other borders or another shape there, or goes on with what an unlike

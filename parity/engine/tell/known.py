@@ -3,7 +3,7 @@
 Told apart are errors of float64 in the size of a constant rounded to float32 (the port's own, or Jittor's kernels',
 which keep eps and 1/n so; docs/atlas.md) or of code that goes over to float32 (`jt.float32([n])`, `0.0 + x.sum()`),
 and what comes of them; modules, arguments and choices that one side alone
-has while everything that both have agrees (a fused against a written-out attention).
+has while everything that both have agrees (a fused against a written-out attention), or is given at another point.
 
 Before: judge/gates.py, consequences.py. ask/examination.py asks, and parity/cli.py for --strict.
 """
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.gradients import NO_GRADIENT
 from parity.engine.judge.judging import SHAPES, is_narrowed
+from parity.engine.judge.noise import NOISE
 from parity.engine.judge.norms import NORM
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.consequences import INHERITED, parent_of, run_of
@@ -42,6 +43,7 @@ AS_ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
 SUMMED = "rounding of all that comes before it; given the same values nothing fails"
 RENAMED = "on one side only; all that both sides have agrees"
 HELD = "on one side only; all that what holds it computes agrees"
+CUT = "the sides cut otherwise there; all that is in it and around it agrees"
 FORWARD = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
 PASSES = (*FORWARD, checks.FORWARD_64, checks.FORWARD_32)
 UNREAD = "an output that nothing reads; all else agrees"
@@ -83,26 +85,32 @@ def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
     narrow = {(v.check, v.node): v for v in verdicts if v.check in NARROW.values()}
     changed = {id(v): _known(v, AS_ROUNDED) for v in failed if is_rounded(v, narrow)}
     left = [v for v in failed if id(v) not in changed]
-    has_rounded = bool(changed) or any(
-        v.status is Status.KNOWN and AS_ROUNDED in v.message for v in verdicts
-    )
+    has_rounded = bool(changed) or any(is_known(v, AS_ROUNDED) for v in verdicts)
     wide = [v for v in verdicts if v.check.startswith("float32")]
     agrees = bool(wide) and not any(v.status is Status.FAIL for v in wide)
     most = (gates.CANCELLED if agrees else gates.AMPLIFIED) if has_rounded else 0.0
-    norms = [v for v in verdicts if v.status is Status.KNOWN and NORM in v.message]
-    over = max((v.measured / v.limit for v in norms if v.limit), default=0.0)
+    over = {
+        why: max(
+            (v.measured / v.limit for v in verdicts if is_known(v, why) and v.limit), default=0
+        )
+        for why in (NOISE, NORM)
+    }
     whole = {id(v): AS_ROUNDED for v in left if is_small(v, most)}
     whole |= {id(v): SUMMED for v in left if is_whole_within(v, gates.SUMMED_FACTOR)}
-    whole |= {id(v): NORM for v in left if is_whole_within(v, gates.PRECISION_FACTOR * over)}
-    if all(id(v) in whole or is_structural(v) for v in left):
+    for why, times in over.items():
+        whole |= {id(v): why for v in left if is_whole_within(v, gates.PRECISION_FACTOR * times)}
+    cut = {id(v) for v in cut_otherwise(left, verdicts)}
+    if all(id(v) in whole or is_structural(v) or id(v) in cut for v in left):
         changed |= {id(v): _known(v, whole[id(v)]) for v in left if id(v) in whole}
         left = [v for v in left if id(v) not in changed]
     forward = (checks.LOCAL_FORWARD_64, checks.FORWARD_32)  # the second where float64 was left out
     agree = any(v.check in forward and v.status is Status.PASS for v in verdicts)
-    if agree and all(map(is_structural, left)):
-        return changed | {id(v): _known(v, RENAMED) for v in left}
-    holders = Holders(verdicts)
-    return changed | {id(v): _known(v, HELD) for v in left if is_structural(v) and holders.agree(v)}
+    if agree and all(is_structural(v) or id(v) in cut for v in left):
+        return changed | {id(v): _known(v, CUT if id(v) in cut else RENAMED) for v in left}
+    holders = Holders([v for v in verdicts if id(v) not in cut])
+    held = {id(v): _known(v, HELD) for v in left if is_structural(v) and holders.agree(v)}
+    apart = [v for v in left if id(v) in cut and (kinds.TURNED in v.message or holders.hold(v))]
+    return changed | held | {id(v): _known(v, CUT) for v in apart}
 
 
 def unread(verdicts: list[Verdict]) -> list[Verdict]:
@@ -139,6 +147,23 @@ class Holders:
             name = parent_of(name)
         return (name or ROOT) in self.right
 
+    def hold(self, verdict: Verdict) -> bool:
+        """Whether all that the module computes and all that holds it agrees."""
+        name = module_of(verdict.node)
+        return {name, parent_of(name) or ROOT} <= self.right
+
+
+def cut_otherwise(failed: list[Verdict], verdicts: list[Verdict]) -> list[Verdict]:
+    """FAILs that say that a module which holds others is given another shape: the sides may be cut otherwise."""
+    names = {module_of(v.node) for v in verdicts if v.check in PASSES}
+    holding = {parent_of(name) for name in names} | ({ROOT} if len(names) > 1 else set())
+    return [
+        v
+        for v in failed
+        if v.check in STRUCTURE
+        and (SHAPES in v.message and "/in" in v.node and module_of(v.node) in holding)
+    ]
+
 
 def _known(verdict: Verdict, why: str) -> Verdict:
     message = "; ".join(filter(None, (why, verdict.message)))
@@ -159,6 +184,10 @@ def is_rounded(verdict: Verdict, narrow: dict) -> bool:
         most = max(most, (other and other.limit) or 0.0)
     fails = other is not None and other.status is Status.FAIL
     return verdict.measured <= most and not fails
+
+
+def is_known(verdict: Verdict, why: str) -> bool:
+    return verdict.status is Status.KNOWN and why in verdict.message
 
 
 def is_small(verdict: Verdict, most: float) -> bool:

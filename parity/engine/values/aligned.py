@@ -99,6 +99,26 @@ def apart(reference: Mapping, candidate: Mapping) -> dict[str, str]:
     }
 
 
+def shared_nodes(reference: Mapping, candidate: Mapping) -> list[str]:
+    """Nodes of both, but for arguments at which they are cut otherwise (see sides/layers.py)."""
+    ours, theirs, modules = reference["nodes"], candidate["nodes"], reference["modules"]
+    return [
+        n
+        for n in ours
+        if n in theirs
+        and (
+            "/in" not in n
+            or modules.get(module_of(n), {}).get("leaf", True)
+            or are_alike(ours[n].shape, theirs[n].shape)
+        )
+    ]
+
+
+def are_alike(ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
+    """Whether two shapes are one, but for that of a scalar, which Jittor gives an axis."""
+    return ours == theirs or {ours, theirs} == {(), (1,)}
+
+
 def _top_nodes(outline) -> list[str]:
     """Nodes of arguments that are tensors themselves, positional ones first, named ones in their order."""
     positional, named = outline
