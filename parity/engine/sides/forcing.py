@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from door.randomness import stream
 from parity.engine.sides.branches import Branches
 from parity.engine.sides.probes import BY_NAME
 from parity.engine.sides.runner import fixed_weighting
-from parity.engine.values.randomness import stream
 from parity.engine.values.record import Record, write_record
 
 
