@@ -37,9 +37,10 @@ HARNESS = (
     *PROJECT["optional-dependencies"]["pytest"],
     *("hypothesis", "safetensors", "pycocotools", "tensorboard"),
 )
-# pyenv's python3.x find nothing unless they are told of all versions; a Python that pyenv started was told of one
+# pyenv's own python3.x are scripts that look for a version for seconds, and find none unless they are told
 _PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-os.environ["PYENV_VERSION"] = ":".join(sorted(x.name for x in _PYENV.glob("3.*")))
+_BINS = [f"{x}/bin" for python in PYTHONS for x in _PYENV.glob(f"{python}.*")]
+os.environ["PATH"] = os.pathsep.join([*_BINS, os.environ.get("PATH", "")])
 
 
 def pinned(name: str) -> str:
