@@ -32,9 +32,10 @@ class Parser(argparse.ArgumentParser):
             return super().parse_args(args, namespace)
         told, options = schema.read(given[1], dict[str, object]), argparse.Namespace()
         for action in (a for a in self._actions if a.default is not argparse.SUPPRESS):
-            if action.required and action.dest not in told:
+            any_number = action.nargs == "*"  # none is a list, as argparse has it
+            if action.required and not any_number and action.dest not in told:
                 self.error(f"{given[1]}: {action.dest} is missing")
-            value = told.get(action.dest, action.default)
+            value = told.get(action.dest, [] if any_number else action.default)
             is_path = action.type is Path and isinstance(value, str)
             setattr(options, action.dest, Path(value) if is_path else value)
         return options

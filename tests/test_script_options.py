@@ -9,7 +9,7 @@ from PIL import Image
 
 from neutral.errors import InputError
 from scripts import predict, train
-from scripts.options import Parser, handed
+from scripts.options import Parser, add_config_options, handed
 from tests.commands import TINY, run
 
 
@@ -88,6 +88,19 @@ def test_another_process_is_given_the_same_options(script, tmp_path):
     assert parser.parse_args(told) == options and len(vars(options)) > 10
     told = handed(tmp_path / "other.json", options, script.add_options, out=Path("elsewhere"))
     assert vars(parser.parse_args(told)) == vars(options) | {"out": Path("elsewhere")}
+
+
+def test_another_command_has_its_own_defaults_for_the_rest(tmp_path):
+    """train_pair has predict draw pictures: options of the configuration are those of the training."""
+    parser, trained = Parser(), Parser()
+    predict.add_options(parser)
+    train.add_options(trained)
+    given = ["--preset=scenes_detr", "--seed=3", "--set=optimiser.lr=1e-3"]
+    options = trained.parse_args(["--framework=torch", *given, "--out=run", "--weights=old.pth"])
+    own = {"framework": "jittor", "weights": Path("new.pth"), "out": Path("found")}
+    told = handed(tmp_path / "options.json", options, add_config_options, **own)
+    same = ["--framework=jittor", *given, "--weights=new.pth", "--out=found"]
+    assert parser.parse_args(told) == parser.parse_args(same)
 
 
 def test_options_that_were_handed_on_badly_are_refused(tmp_path):
