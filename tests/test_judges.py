@@ -13,6 +13,7 @@ from parity.engine.judge.floors import Floors
 from parity.engine.judge.less_precise import judge_precision
 from parity.engine.judge.outcomes import same
 from parity.engine.judge.precision import PrecisionGate
+from parity.engine.judge.semantic import compare_execution
 from parity.engine.judge.statistics import judge_seeds
 from parity.engine.judge.steps import compare_steps
 from parity.engine.judge.ulps import nearby, one_ulp_away
@@ -37,6 +38,15 @@ def test_curves_over_seeds_may_part_before_they_meet_at_the_end():
     ends = judge_seeds("case", "loss", seeds()[:, -1], other[:, -1], 0.1)
     assert len(ends) == 1 and ends[0].status is Status.PASS
     assert ends[0].check in found
+
+
+def test_too_few_seeds_are_told_to_be_too_few():
+    few, other = seeds(count=2), seeds(0.5, slice(0, 6), count=2)
+    found = {v.check: v for v in judge_seeds("case", "loss", few, other, 0.1)}
+    curves = found["curves over seeds"]
+    assert curves.status is Status.INCONCLUSIVE and curves.limit == gates.ALPHA
+    # two pairs of runs: 2 * 2 ways to exchange who is who, in mirrored pairs
+    assert curves.message == "p = 0.5 of 4 relabellings; none can be below 0.5: more seeds"
 
 
 def test_the_precision_gate_tells_the_floor_that_it_judged_by():
@@ -233,3 +243,18 @@ def test_copies_start_one_float32_away_everywhere():
     assert moved["x"].dtype == np.float64 and (moved["n"] == tree["n"]).all()
     assert ((moved["x"] != tree["x"]) == (tree["x"] != 0)).all()
     assert (np.abs(moved["x"] - tree["x"]) <= 2.0**-22).all()
+
+
+def test_runs_without_a_node_are_no_agreement():
+    nothing = {"nodes": {}, "choices": {}, "order": []}
+    one = {"nodes": {"fc": np.ones(2)}, "choices": {}, "order": ["fc"]}
+
+    def found(reference: dict, candidate: dict) -> list[tuple]:
+        verdicts = compare_execution("case", reference, candidate)
+        return [(v.node, v.status.value, v.message) for v in verdicts]
+
+    ((node, status, message),) = found(nothing, nothing)
+    assert (node, status) == ("(all)", "FAIL") and "no nodes on either side" in message
+    assert found(one, nothing) == [("fc", "FAIL", "torch has this node, jittor has not")]
+    assert found(nothing, one) == [("fc", "FAIL", "jittor has this node, torch has not")]
+    assert found(one, one) == [("fc", "PASS", "")]

@@ -4,8 +4,10 @@ the regrets of choices. Whoever weakens one of these lets a wrong port pass; the
 
 from __future__ import annotations
 
+import re
 import time
 from functools import cache
+from pathlib import Path
 
 from parity.mutants import ROOT
 from parity.mutants.breeding import Bred, bred, draw
@@ -47,13 +49,23 @@ def importers(module: str) -> frozenset[str]:
 
 
 @cache
-def tests_of(module: str) -> tuple[list[str], list[str]]:
-    """Test files that import the module themselves, and those that import what imports it; none starts a process."""
+def tests_of(module: str) -> tuple[list[str], ...]:
+    """Test files that import the module themselves, those that import what imports it, and of both those that work
+    with processes kept warm, which take longest."""
     own = [p for p in sorted((ROOT / "tests").glob("test_*.py")) if p.name != "test_breeding.py"]
     own = [p for p in own if is_apt(p, module)]
     direct = [p for p in own if module in imported(p)]
     behind = [p for p in own if p not in direct and importers(module) & imported(p)]
-    return tuple([p.relative_to(ROOT).as_posix() for p in found] for found in (direct, behind))
+    slow = [p for p in direct + behind if is_slow(p)]
+    quick = ([p for p in found if p not in slow] for found in (direct, behind))
+    return tuple(
+        [p.relative_to(ROOT).as_posix() for p in found] for found in (*quick, slow) if found
+    )
+
+
+@cache
+def is_slow(path: Path) -> bool:
+    return re.search(r"warm_workers|import warm|commands import", path.read_text()) is not None
 
 
 def attempt(mutant: Bred) -> Outcome:
