@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -63,17 +64,21 @@ CASE = Case("ours", *sides, inputs)
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    folder, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
-    for name in (
-        "parity",
-        "jittor_setup",
-        "door",
-    ):  # a build leaves files behind, so not in the clone
+def source(tmp_path_factory) -> Path:
+    """What is built, as a build leaves files behind: not in the clone."""
+    folder = tmp_path_factory.mktemp("source")
+    for name in ("parity", "jittor_setup", "door"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, source / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "tests/test_wheel.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     result = subprocess.run(
         [*command, "-w", str(folder), str(source)], capture_output=True, text=True
@@ -145,6 +150,27 @@ def test_it_has_the_library_and_nothing_else(wheel):
     entry_points = next(name for name in names if name.endswith("entry_points.txt"))
     text = zipfile.ZipFile(wheel).read(entry_points).decode()
     assert "parity = parity.cli:main" in text and "[pytest11]" in text
+
+
+def test_the_source_distribution_has_the_same(source, tmp_path):
+    """As `python -m build` makes it, without the environment of its own."""
+    code = (
+        "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", code, str(tmp_path)],
+        cwd=source,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        parts = {tuple(Path(name).parts[1:3]) for name in opened.getnames()}
+    assert {p[0] for p in parts if len(p) == 2} == {
+        *("parity", "jittor_setup", "door", "detector_parity.egg-info")
+    }
+    assert ("parity", "suite") not in parts and ("parity", "cli.py") in parts
 
 
 def test_nothing_of_the_repository_is_at_hand(python, tmp_path):
