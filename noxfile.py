@@ -25,7 +25,10 @@ nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["setup"]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 JITTOR = ("astunparse", "tqdm", "six", "wheel", "Pillow")  # what it asks for beside NumPy
-SETUP = ("test_jittor_setup", "test_environment", "test_compiling", "test_cuda_home")
+SETUP = (
+    *("test_jittor_setup", "test_jittor_repairs", "test_environment", "test_compiling"),
+    "test_cuda_home",
+)
 ENGINE = (
     *("test_verdicts", "test_records", "test_transport", "test_workers", "test_steps"),
     *("test_oracle", "test_floors", "test_pairs", "test_offline", "test_float64"),
