@@ -306,4 +306,40 @@ CASES = [
         "from jittor.dataset import Dataset\nclass Pictures(Dataset):\n    def __len__(self):\n"
         "        return 3\nsteps = len(train_loader) // batch_size\nn = len(Pictures())",
     ),
+    (
+        "var-biased",
+        "v = jt.var(given, dims=[2, 3])",
+        "v = jt.var(given, dims=[2, 3], unbiased=True)",
+    ),
+    (
+        "second-backward",
+        "def step(self, loss):\n    self.opt_a.backward(loss)\n    self.opt_b.backward(loss)",
+        "def step(self, loss, other):\n    self.opt_a.backward(loss, retain_graph=True)\n"
+        "    self.opt_b.backward(loss)\n    self.opt_a.step(other)\n    other = other * 2\n"
+        "    self.opt_b.step(other)",
+    ),
+    (
+        "class-name",
+        "def init(m):\n    classname = m.__class__.__name__\n    if classname.find('Conv2d') != -1:\n"
+        "        jt.init.zero_(m.weight)",
+        "def init(m):\n    classname = m.__class__.__name__\n    if classname.find('Conv') != -1:\n"
+        "        jt.init.zero_(m.weight)\nkinds = {'Conv2d': nn.Conv2d}",
+    ),
+    (
+        "module-dict",
+        "def copied(a, b):\n    for name, value in b.__dict__.items():\n        setattr(a, name, value)\n"
+        "    return jt.sync_all()",
+        "def shown(b):\n    for name, value in b.__dict__.items():\n        print(name, value)",
+    ),
+    (
+        "view-slice",
+        "def prior(layer):\n    bias = layer.bias.view(3, -1)\n    bias[:, 4] += -4.5\n    return layer",
+        "def prior(layer):\n    bias = layer.bias.view(3, -1)\n    bias[:, 4] += -4.5\n    return bias\n"
+        "def other(table):\n    row = table[1:]\n    row[0] = 2",
+    ),
+    (
+        "keyword-unknown",
+        "y = nn.hardtanh(x, 0.0, 6.0, True)",
+        "y = nn.hardtanh(x, 0.0, 6.0) + jt.concat(*parts)",
+    ),
 ]

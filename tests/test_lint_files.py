@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -57,6 +58,49 @@ def test_unreadable(tmp_path, capsys, content):
     assert "broken.py:" in out and "cannot be read as Python" in out and "[unreadable]" in out
     assert "port.py:3:5: interpolate is bilinear" in out
     assert lint(capsys, "--ignore", "unreadable,interpolate-default", tmp_path)[0] == 2
+
+
+def test_hostile_folders(tmp_path, capsys, monkeypatch):
+    """Links in circles, pipes, Python 2, floods, folders that are closed: one message each, and the rest is read."""
+    (tmp_path / "port.py").write_text(BAD)
+    (tmp_path / "circle.py").symlink_to(tmp_path / "circle.py")
+    (tmp_path / "again").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe.py")
+    os.mkfifo(tmp_path / "requirements.txt")
+    (tmp_path / "old.py").write_text("import jittor as jt\nprint 'Python 2'\n")
+    monkeypatch.setattr("parity.atlas.lint.source.MOST_BYTES", 1000)
+    (tmp_path / "flood.py").write_text("import jittor\n" + "x = 1\n" * 1000)
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refused(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    code, out, err = lint(capsys, tmp_path)
+    assert code == 2 and "Traceback" not in err
+    told = [line for line in out.splitlines() if "[unreadable]" in line]
+    for name in ("circle.py", "pipe.py", "old.py", "flood.py", "closed"):
+        assert sum(f"{name}:" in line for line in told) == 1, (name, out)
+    assert len(told) == 5 and out.count("[interpolate-default]") == 1
+    code, _, err = lint(capsys, tmp_path / "pipe.py")
+    assert code == 2 and "no such file" in err
+
+
+def test_star_imports(tmp_path, capsys):
+    """What `from layers import *` of the program's own files brings is followed, through several files."""
+    (tmp_path / "layers.py").write_text("import jittor as jt\nfrom jittor import nn\n")
+    (tmp_path / "blocks.py").write_text("from layers import *\n")
+    (tmp_path / "model.py").write_text(
+        "from .blocks import *\ny = nn.interpolate(x, size=(2, 2))\n# jt\n"
+    )
+    (tmp_path / "other.py").write_text(
+        "from math import *\ny = nn.interpolate(x, size=(2, 2))\n# jt\n"
+    )
+    code, out, _ = lint(capsys, tmp_path)
+    assert code == 1 and "model.py:2:5: interpolate" in out and "other.py" not in out
 
 
 def test_line_ends_survive(tmp_path):

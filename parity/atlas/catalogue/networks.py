@@ -676,6 +676,22 @@ ENTRIES = {
             source="probes L40",
         ),
         Entry(
+            "class-name",
+            "the name of a layer's class",
+            "'Conv2d' in type(nn.Conv2d(1, 1, 1)).__name__",
+            safe="isinstance(nn.Conv2d(1, 1, 1), nn.Conv2d)",
+            effect="Conv2d is another name of Conv, BatchNorm2d of BatchNorm: use isinstance",
+            operators="__class__ __name__ weights_init apply",
+        ),
+        Entry(
+            "module-dict",
+            "whether a module's __dict__ holds its layers",
+            "class M(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            "        self.layer = nn.Linear(1, 1)\n'layer' in M().__dict__",
+            effect="who copies what is in __dict__, as averages of a model do, copies or shares its layers",
+            operators="__dict__ vars setattr copy_attr EMA",
+        ),
+        Entry(
             "module-half",
             "module.half()",
             "str(nn.Linear(2, 2).half().weight.dtype).removeprefix('torch.')",

@@ -332,6 +332,23 @@ ENTRIES = {
             operators="Adam AdamW step backward",
         ),
         Entry(
+            "second-backward",
+            "one loss, and an optimiser for each of two parameters",
+            "v, w = nn.Parameter(x.clone()), nn.Parameter(x.clone())\n"
+            "(v * w).sum().backward()\nw.grad",
+            "v, w = x.clone(), x.clone()\nloss = (v * w).sum()\n"
+            "a, b = jt.optim.SGD([v], lr=1.0), jt.optim.SGD([w], lr=1.0)\n"
+            "a.backward(loss); b.backward(loss)\nw.opt_grad(b)",
+            given=VECTOR,
+            safe="v, w = x.clone(), x.clone()\nloss = (v * w).sum()\n"
+            "a, b = jt.optim.SGD([v], lr=1.0), jt.optim.SGD([w], lr=1.0)\n"
+            "a.backward(loss, retain_graph=True); b.backward(loss)\nw.opt_grad(b)",
+            effect="the second backward of a loss gives zeros, without an error",
+            cause="the first frees the graph",
+            source="a published port",
+            operators="backward retain_graph step optimisers",
+        ),
+        Entry(
             "sgd-dampening",
             "two steps of SGD with dampening",
             TORCH_STEP.format(

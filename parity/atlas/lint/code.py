@@ -47,8 +47,9 @@ class Code:
     """patched: names of jittor's that the program sets itself; sets: its data sets, and whether their own __len__
     counts items. Both are of this file, until run.py gives it those of the whole program."""
 
-    def __init__(self, text: str, path: Path = Path("<text>")):
-        self.source = Source(text)
+    def __init__(self, text: str, path: Path = Path("<text>"), stars: dict | None = None):
+        """stars: names that `import *` of the program's own files brings, with what they mean."""
+        self.source = Source(text, stars or {})
         self.path = path
         self.flow = Flow(self.source)
         self.patched = {

@@ -53,7 +53,7 @@ def is_pin_file(path: Path) -> bool:
 def environments(path: Path) -> list[list[Pin]]:
     """What is installed together, as far as one file says. OSError where it is unreadable."""
     name = path.name.lower()
-    if path.stat().st_size > MOST_BYTES:
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
         return []
     lines = decoded(path.read_bytes()).splitlines()
     if name.endswith((".md", ".rst")) or name.startswith(("readme", "install")):

@@ -46,7 +46,7 @@ def cumulative(code: Code) -> Iterator[Finding]:
 
 def statistics(code: Code) -> Iterator[Finding]:
     for o in code.named("var"):
-        if not says(o.call, "unbiased", "correction") and (o.is_method or code.is_var(o.x)):
+        if not says(o.call, "unbiased", "correction"):
             message = "var divides by n, PyTorch's by n - 1: say unbiased="
             edit = argument(o.call, "unbiased=True")
             yield code.found(o.call, "var-biased", message, edit, level=WARNING if o.sure else HINT)

@@ -80,7 +80,11 @@ def lengths(code: Code) -> Iterator[Finding]:
         if not (isinstance(call.func, ast.Name) and call.func.id == "len" and call.args):
             continue
         around = code.parent(call)
-        divided = isinstance(around, ast.BinOp) and "batch" in ast.unparse(around.right)
+        divided = (
+            isinstance(around, ast.BinOp)
+            and isinstance(around.op, (ast.Div, ast.FloorDiv, ast.Mod))
+            and "batch" in ast.unparse(around.right)
+        )
         loader = LOADERLIKE.search(name_of(call.args[0])) and not divided
         if loader and code.speaks_jittor(call):
             message = f"counts items, not batches: {names} has a __len__; say set_attrs(total_len=)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -25,7 +26,18 @@ TENSOR_ONLY = {  # methods of a tensor that nothing else has: told even where no
     ),
     *("bernoulli_", "movedim", "unflatten", "narrow", "clamp_min", "clamp_max", "clamp_min_"),
     *("is_floating_point", "data_ptr", "diagonal", "fill_diagonal_", "zero_grad_", "sub_", "div_"),
-    *("copy_", "sigmoid_backward", "cummax", "cummin", "bincount", "baddbmm", "addmm", "bmm"),
+    *(
+        "mm",
+        "pinverse",
+        "copy_",
+        "sigmoid_backward",
+        "cummax",
+        "cummin",
+        "bincount",
+        "baddbmm",
+        "addmm",
+        "bmm",
+    ),
 }
 ATTRIBUTES = {"device", "is_cuda", "is_leaf", "grad_fn", "mT", "H", "is_sparse", "itemsize"}
 
@@ -122,6 +134,11 @@ def unknown_keywords(code: Code) -> Iterator[Finding]:
         ):
             continue
         names = {name for name, _, _ in signature}
+        several = any(kind == "several" for _, kind, _ in signature)
+        spread = any(isinstance(a, ast.Starred) for a in call.args)
+        if len(call.args) > len(names) and not (several or spread):
+            message = f"{name_of(call.func)} takes {len(names)} arguments, PyTorch's takes more"
+            yield code.found(call, "keyword-unknown", message)
         for given in call.keywords:
             if given.arg is None or given.arg in names:
                 continue
@@ -138,4 +155,30 @@ def signature_of(path: str) -> list | None:
     return known()["signatures"].get(space, {}).get(name)
 
 
-RULES = (missing_names, missing_methods, missing_attributes, unknown_keywords)
+def class_names(code: Code) -> Iterator[Finding]:
+    """classname.find("Conv2d"), type(m).__name__ == "ReLU": names that no class of Jittor's has."""
+    for node in code.every(ast.Constant):
+        if not (isinstance(node.value, str) and node.value in ALIASES):
+            continue
+        parent = code.parent(node)
+        if isinstance(parent, (ast.Tuple, ast.List, ast.Set)):
+            parent = code.parent(parent)
+        asked = ""
+        if isinstance(parent, ast.Compare):
+            asked = ast.unparse(parent)
+        elif isinstance(parent, ast.Call) and name_of(parent.func) in ("find", "startswith"):
+            asked = ast.unparse(parent.func.value) if isinstance(parent.func, ast.Attribute) else ""
+        if re.search(r"class_?name|__name__", asked, re.IGNORECASE) and code.speaks_jittor(node):
+            message = (
+                f"the class of nn.{node.value} is named {ALIASES[node.value]}: isinstance(...)"
+            )
+            yield code.found(node, "class-name", message)
+
+
+ALIASES = {  # of jittor.nn: under which name a class was made
+    **{"Conv2d": "Conv", "ConvTranspose2d": "ConvTranspose", "GELU": "gelu", "ReLU": "relu"},
+    **{"BatchNorm1d": "BatchNorm", "BatchNorm2d": "BatchNorm", "BatchNorm3d": "BatchNorm"},
+    **{"InstanceNorm2d": "InstanceNorm", "LeakyReLU": "leaky_relu", "ReLU6": "relu6"},
+    **{"SiLU": "silu", "Softmax": "softmax", "ModuleList": "Sequential"},
+}
+RULES = (class_names, missing_names, missing_methods, missing_attributes, unknown_keywords)

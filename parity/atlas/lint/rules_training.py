@@ -59,6 +59,8 @@ def is_asked(code: Code, node: ast.Subscript) -> bool:
 def groups_with_rates(code: Code) -> float:
     """The first line that makes groups {"params": ..., "lr": ...} or writes the key; infinite if none does."""
     lines = [float("inf")]
+    if any(name_of(n) == "LambdaLR" for n in code.every(ast.Name, ast.Attribute)):
+        return 0  # which writes it
     for node in code.every(ast.Dict):
         keys = {constant(k) for k in node.keys if k is not None}
         if {"params", "lr"} <= keys:

@@ -48,6 +48,54 @@ def into_part(code: Code, node: ast.stmt, target: ast.Subscript) -> Iterator[Fin
         if value.kind == VAR and value.view and in_for_loop(code, inner):
             message = f"{inner.id} is a copy of a part here: what it was taken from does not change"
             yield code.found(node, "view-rows", message)
+        elif is_lost(code, inner):
+            message = f"{inner.id} is a copy here, and nobody reads it: its source does not change"
+            yield code.found(node, "view-slice", message)
+
+
+def is_lost(code: Code, name: ast.Name) -> bool:
+    """Whether a name is a view in PyTorch, x[a:b].view(...), and is only written to after this."""
+    scope = code.source.scope(name)
+    made = [
+        n.value
+        for n in ast.walk(scope)
+        if isinstance(n, ast.Assign)
+        and n.lineno < name.lineno
+        and any(isinstance(t, ast.Name) and t.id == name.id for t in n.targets)
+    ]
+    if len(made) != 1 or not is_view(code, made[0]) or code.source.enclosing(name, (ast.While,)):
+        return False
+    return all(
+        isinstance(around := code.parent(n), ast.Subscript)
+        and around.value is n
+        and isinstance(around.ctx, ast.Store)
+        for n in code.loads(scope, name.id, made[0].lineno)
+    )
+
+
+def is_view(code: Code, node: ast.AST) -> bool:
+    """x.view(...), x[0:2].permute(...): of what is a Var, or has a tensor's methods, and is held by a name."""
+    sure = code.is_var(node) and code.of(node).view
+    steps = 0
+    while isinstance(node, (ast.Call, ast.Subscript)):
+        if isinstance(node, ast.Call):
+            if not isinstance(node.func, ast.Attribute) or node.func.attr not in OF_TENSORS:
+                return False
+            sure, node = sure or code.speaks_jittor(node), node.func.value
+        elif has_index_array(code, node.slice):
+            return False
+        else:
+            node = node.value
+        steps += 1
+    return sure and steps > 0 and isinstance(node, (ast.Name, ast.Attribute))
+
+
+def has_index_array(code: Code, index: ast.AST) -> bool:
+    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    return not all(isinstance(p, (ast.Slice, ast.Constant)) for p in parts)
+
+
+OF_TENSORS = {"view", "permute", "unsqueeze", "detach", "view_as", "expand"}  # not NumPy's
 
 
 def in_for_loop(code: Code, name: ast.Name) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from parity.atlas.lint import (
     rules_modules,
     rules_names,
     rules_numbers,
+    rules_optimising,
     rules_pairs,
     rules_training,
     rules_views,
@@ -33,12 +34,15 @@ _AREAS = (
     rules_views,
     rules_layers,
     rules_training,
+    rules_optimising,
     rules_modules,
     rules_names,
     rules_data,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")
+STAR = re.compile(r"^from\s+\.*([\w.]+)\s+import\s+\*", re.M)
+STEPS = 3  # of stars behind stars
 SKIPPED = {"__pycache__", "node_modules", "site-packages", "wandb"}
 
 
@@ -83,20 +87,21 @@ def sift(code: Code, hints: bool) -> list[Finding]:
 def lint_path(path: Path, hints: bool = False) -> Report:
     """Findings of a file, or of a folder's Python files and of what it wants installed. InputError when there is
     nothing at `path`."""
-    if not path.exists():
+    if not path.is_file() and not path.is_dir():
         raise InputError(f"{path}: no such file or folder")
-    report, codes = Report(), []
-    files = [path] if path.is_file() else list(files_of(path))
+    report, texts = Report(), {}
+    closed: list[OSError] = []
+    files = [path] if path.is_file() else list(files_of(path, closed.append))
+    report.findings += [unreadable(Path(error.filename), error) for error in closed]
     for file in files:
         if not (is_python(file) or (file == path and not is_pin_file(file))):
             continue
         report.looked_at += 1
         try:
-            text = read_source(file)
-            if MENTION.search(text):
-                codes.append(Code(text, file))
+            texts[file] = read_source(file)
         except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
             report.findings.append(unreadable(file, error))
+    codes = read_together(texts, report)
     patched = set().union(*(code.patched for code in codes))
     sets = {name: own for code in codes for name, own in code.sets.items()}
     for code in codes:
@@ -113,6 +118,39 @@ def lint_path(path: Path, hints: bool = False) -> Report:
     return report
 
 
+def read_together(texts: dict[Path, str], report: Report) -> list[Code]:
+    """Those files that speak to Jittor, by their own imports or by `from layers import *` of another's of them."""
+    given: dict[
+        str, dict[str, str]
+    ] = {}  # by the last part of a module's name: what a star takes from it
+    stars = {file: STAR.findall(text) for file, text in texts.items()}
+    for _ in range(STEPS):
+        for file, text in texts.items():
+            handed = [given.get(name.rpartition(".")[2], {}) for name in stars[file]]
+            own = star_names(text)
+            given[file.stem] = {**{k: v for names in handed for k, v in names.items()}, **own}
+    codes = []
+    for file, text in texts.items():
+        handed = {k: v for n in stars[file] for k, v in given.get(n.rpartition(".")[2], {}).items()}
+        if MENTION.search(text):
+            try:
+                codes.append(Code(text, file, handed))
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                report.findings.append(unreadable(file, error))
+    return codes
+
+
+def star_names(text: str) -> dict[str, str]:
+    """Of `import jittor as jt` and `from jittor import nn` at the left margin, without parsing the file."""
+    found = {m[1]: "jittor" for m in re.finditer(r"^import jittor as (\w+)", text, re.M)}
+    found |= {
+        m[2]: f"jittor.{m[1]}" for m in re.finditer(r"^import jittor\.(\w+) as (\w+)", text, re.M)
+    }
+    for names in re.findall(r"^from jittor import ([\w, ]+)$", text, re.M):
+        found |= {n: f"jittor.{n}" for n in re.findall(r"\w+", names) if " as " not in names}
+    return found
+
+
 def is_python(path: Path) -> bool:
     return path.name.endswith((".py", ".pyw"))
 
@@ -121,10 +159,10 @@ def python_files(folder: Path) -> Iterator[Path]:
     return (file for file in files_of(folder) if is_python(file))
 
 
-def files_of(folder: Path) -> Iterator[Path]:
+def files_of(folder: Path, onerror: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     """Python files and what may hold pins, in order, without hidden folders, environments, caches and records of runs;
     links to folders are not followed."""
-    for root, folders, files in os.walk(folder):
+    for root, folders, files in os.walk(folder, onerror=onerror):
         kept = [d for d in folders if not d.startswith(".") and d not in SKIPPED]
         folders[:] = sorted(d for d in kept if not (Path(root) / d / "pyvenv.cfg").exists())
         for file in (Path(root) / name for name in sorted(files)):

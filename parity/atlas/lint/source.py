@@ -14,13 +14,18 @@ SILENT = re.compile(
     r"#.*?\b(?:noqa|atlas:\s*ok)\b(?::\s*(?P<entries>[\w-]+(?:[,\s]+[\w-]+)*))?", re.I
 )
 WHOLE_FILE = re.compile(r"#\s*(?:atlas|ruff|flake8):\s*noqa\s*$", re.I)
+MOST_BYTES = 20_000_000  # of a file; its tree takes fifty times as much memory
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 HANDED_ON = {"jt": "jittor", "nn": "jittor.nn", "init": "jittor.init", "optim": "jittor.optim"}
 GUARDS = {"AttributeError", "ImportError", "ModuleNotFoundError", "TypeError", "Exception", ""}
 
 
 def read_source(path: Path) -> str:
-    """The text, by its coding line or byte order mark; SyntaxError, UnicodeDecodeError or OSError otherwise."""
+    """The text, by its coding line or byte order mark; SyntaxError, ValueError or OSError otherwise."""
+    if not path.is_file() and path.exists():
+        raise ValueError("no regular file")  # a pipe would wait for ever
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"{size:,} bytes, more than {MOST_BYTES:,}")
     with tokenize.open(path) as file:
         return file.read()
 
@@ -28,7 +33,7 @@ def read_source(path: Path) -> str:
 class Source:
     """A parsed file: every node's parent, what names were imported, which lines are silenced."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, stars: dict[str, str]):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of invalid escapes in somebody else's strings
             self.tree = ast.parse(text)
@@ -37,7 +42,7 @@ class Source:
         for node in ast.walk(self.tree):
             for child in ast.iter_child_nodes(node):
                 self.parents[child] = node
-        self.imports = dict(self._imports())
+        self.imports = stars | dict(self._imports())
         self.rebound: dict[tuple[str, ast.AST], int] = {}
         for key, line in self._rebound():
             self.rebound[key] = min(line, self.rebound.get(key, line))
