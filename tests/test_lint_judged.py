@@ -10,6 +10,7 @@ ports are read first, all of them, and what was found by reading alone is writte
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -17,9 +18,11 @@ import pytest
 
 from parity.atlas.catalogue import BY_ID
 from parity.atlas.lint import lint_text
+from tests.commands import ROOT
 
 JUDGED = json.loads((Path(__file__).parent / "lint_judged.json").read_text())
 ROUNDS = (1, 2, 3, 4, 5)
+FIRST_BLIND = 4
 VERDICTS = {"true", "advice", "false", "missed"}
 READ_AFTER_THE_RULES = (
     2  # the round whose ports were read for what is missed, with the rules as they were
@@ -45,6 +48,18 @@ def test_precision():
     found = counted(1, 2, 3)
     told = found["true"] + found["advice"] + found["false"]
     assert found["true"] / told >= 0.9
+
+
+def test_the_page_has_these_numbers():
+    page = (ROOT / "docs" / "lint.md").read_text()
+    for number in ROUNDS:
+        found = counted(number)
+        told = found["true"] + found["advice"] + found["false"]
+        numbers = [told, found["true"], found["advice"], found["false"]]
+        row = re.search(rf"^\| {number}\b.*$", page, re.MULTILINE)[0]
+        assert " | ".join(map(str, numbers)) in row
+        if number >= FIRST_BLIND:
+            assert row.endswith(f"| {found['true'] + found['missed']} | {found['true']} |")
 
 
 def test_recall():
