@@ -115,9 +115,22 @@ def test_what_a_file_says_wrongly_is_told(tmp_path, monkeypatch, says, message):
 
 
 def test_a_module_that_is_not_there_comes_with_what_to_write(tmp_path, workers):
-    path = write(tmp_path, "def both_sides():\n    import cupie.core\n" + INPUTS)
+    lost = "import cupie.core, cupie.more\n    import addicted, math"
+    path = write(tmp_path, f"def both_sides():\n    {lost}\n{INPUTS}")
     (failed,) = check_initial(Case.from_file(path), workers).failures
-    assert "STAND_INS = ('cupie',)" in failed.message
+    assert "so are addicted not" in failed.message
+    assert "STAND_INS = ('cupie', 'addicted')" in failed.message
+    path = write(tmp_path, f"STAND_INS = 'cupie'\ndef both_sides():\n    {lost}\n{INPUTS}")
+    (failed,) = check_initial(Case.from_file(path), workers).failures
+    assert "STAND_INS = ('cupie', 'addicted')" in failed.message and "so are" not in failed.message
+
+
+def test_names_of_before_python_3_10_and_numpy_1_24_are_there(tmp_path, workers):
+    imports = "from collections import Mapping\n    import numpy\n    from FRAMEWORK import nn\n"
+    half = f"    {imports}\n    return nn.Linear(numpy.int(3), len([numpy.float]))\n\n\n"
+    halves = [f"def {s}_side():\n{half.replace('FRAMEWORK', s)}" for s in ("torch", "jittor")]
+    path = write(tmp_path, "".join(halves) + INPUTS)
+    assert not check_initial(Case.from_file(path), workers).failures
 
 
 def test_data_alone_needs_no_model(tmp_path, workers):

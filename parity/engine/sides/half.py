@@ -6,15 +6,13 @@ pretrained.py surround the building.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 from parity.backends import base
 from parity.case import Subject
-from parity.engine.sides.imports import Importer, add_folders, with_hint
+from parity.engine.sides.imports import add_folders, imported
 from parity.engine.sides.pretrained import DRAWN, pretrained
 from parity.errors import InputError
 from parity.loading import load_file
@@ -29,12 +27,12 @@ def pair_side(path: str, half: str) -> Subject:
     folders = per_half(module, "PATHS", half)
     add_folders([folders] if isinstance(folders, (str, Path)) else folders or (), file.parent)
     stand_ins, bare = (as_tuple(module, name, half) for name in ("STAND_INS", "WITHOUT_INIT"))
-    with importing(stand_ins, bare), pretrained(source(module, half, file.parent)):
-        built = builder(module, half)()
+    build = builder(module, half)
+    with pretrained(source(module, half, file.parent)):
+        built = imported(build, stand_ins, bare)
     if built is None:
-        name = builder(module, half).__name__
         raise InputError(
-            f"{path}: {name}() gives nothing; return a module, a function or a Subject"
+            f"{path}: {build.__name__}() gives nothing; return a module, a function or a Subject"
         )
     subject = built if isinstance(built, Subject) else Subject(built)
     if subject.model is not None and not hasattr(module, "inputs"):
@@ -85,15 +83,3 @@ def source(module: ModuleType, half: str, folder: Path):
     if isinstance(value, Mapping):
         return {pattern: absolute(path) for pattern, path in value.items()}
     return absolute(value)
-
-
-@contextmanager
-def importing(stand_ins: tuple[str, ...], bare: tuple[str, ...]):
-    """The importer stays: the user's code imports on later calls, too."""
-    sys.meta_path[:] = [x for x in sys.meta_path if not isinstance(x, Importer)]
-    if stand_ins or bare:
-        sys.meta_path.insert(0, Importer(stand_ins, bare))
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise with_hint(error) from error

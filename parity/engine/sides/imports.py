@@ -6,15 +6,21 @@ Before: half.py, which asks.
 
 from __future__ import annotations
 
+import collections
+import collections.abc
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import MagicMock
 
+import numpy as np
+
 from parity.errors import InputError
+
+LACKING = 20  # packages at most that are told at once
 
 
 class StandIn(ModuleType):
@@ -65,12 +71,63 @@ def add_folders(folders: Iterable[Path | str], base: Path) -> None:
         sys.path.insert(0, str(full))
 
 
-def with_hint(error: ModuleNotFoundError) -> ModuleNotFoundError:
-    """The error with what a pair file can say about it."""
+def imported(build: Callable, stand_ins: tuple[str, ...], bare: tuple[str, ...]):
+    """What build() gives. The importer stays: the user's code imports on later calls, too."""
+    restore_old_names()
+    put(stand_ins, bare)
+    try:
+        return build()
+    except ModuleNotFoundError as error:
+        raise with_hint(error, lacking(error, build, stand_ins, bare), stand_ins) from error
+
+
+def put(stand_ins: tuple[str, ...], bare: tuple[str, ...]) -> None:
+    """Such an importer, in the place of one that is there."""
+    sys.meta_path[:] = [x for x in sys.meta_path if not isinstance(x, Importer)]
+    if stand_ins or bare:
+        sys.meta_path.insert(0, Importer(stand_ins, bare))
+
+
+def restore_old_names() -> None:
+    """What Python 3.10 and NumPy 1.24 took away, and code of before them imports."""
+    for name in collections.abc.__all__:
+        if not hasattr(collections, name):
+            setattr(collections, name, getattr(collections.abc, name))
+    for name, kind in {"int": int, "float": float, "bool": bool, "object": object}.items():
+        if name not in vars(np):
+            setattr(np, name, kind)
+
+
+def lacking(error, build: Callable, stand_ins: tuple, bare: tuple) -> tuple[str, ...]:
+    """All packages that build() wants and that are not installed: tried again, each with a stand-in."""
+    found: list[str] = []
+    while isinstance(error, ModuleNotFoundError) and len(found) < LACKING:
+        root = (error.name or "").partition(".")[0]
+        if not root or root in found or root in sys.modules:
+            break
+        found.append(root)
+        put((*stand_ins, *found), bare)
+        try:
+            build()
+            break
+        except Exception as other:
+            error = other
+    put(stand_ins, bare)
+    for name in [n for n, m in sys.modules.items() if isinstance(m, StandIn)]:
+        if name.partition(".")[0] in found:
+            del sys.modules[name]
+    return tuple(found)
+
+
+def with_hint(
+    error: ModuleNotFoundError, lost: tuple[str, ...], stand_ins: tuple[str, ...]
+) -> ModuleNotFoundError:
+    """The error with what a pair file can say about it; `stand_ins`: what it says already."""
     name = error.name or ""
-    root = name.partition(".")[0]
-    if name != root and root in sys.modules:
+    hint = f"install it or, if what is compared does not use it, write STAND_INS = {(*stand_ins, *lost)!r}"
+    if not lost:
+        root = name.partition(".")[0]
         hint = f"if only an __init__ of the package wants it, write WITHOUT_INIT = ({root!r},)"
-    else:
-        hint = f"install it or, if what is compared does not use it, write STAND_INS = ({root!r},)"
+    elif len(lost) > 1:
+        hint = f"so are {', '.join(lost[1:])} not; {hint.replace('install it', 'install them')}"
     return ModuleNotFoundError(f"{error}; {hint} in the pair file", name=error.name)
