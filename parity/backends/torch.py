@@ -190,7 +190,11 @@ def named_modules(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def named_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    return model.state_dict(keep_vars=True)
+    """A tensor that has several names, as a tied weight, under the first alone, as in Jittor."""
+    found: dict[int, tuple[str, torch.Tensor]] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        found.setdefault(id(tensor), (name, tensor))
+    return dict(found.values())
 
 
 def is_training(module: nn.Module) -> bool:

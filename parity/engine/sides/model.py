@@ -18,6 +18,8 @@ from parity.engine.sides.plain import Function
 from parity.engine.values.parts import cut, hidden_by, joined, visible, wholes_of
 from parity.errors import InputError
 
+SMALL = 1 << 16  # elements
+
 
 class Model:
     def __init__(
@@ -57,6 +59,12 @@ class Model:
         self.wholes = wholes_of(subject.split, self.own_names)
         self.hidden = hidden_by(subject.dropped, self.tensors)
         self.trained = [name for name in trained if name not in self.hidden]
+        # what constructors made of small arrays, and of those that are not trained: tables, masks
+        self.made = {
+            name: backend.to_numpy(tensor).copy()
+            for name, tensor in (self.tensors.items() if take_over else ())
+            if name not in self.trained or math.prod(tensor.shape) <= SMALL
+        }
         for tensor in self.tensors.values() if take_over else ():
             shape = tuple(tensor.shape)
             backend.update(tensor, backend.array(np.zeros(shape, dtype=dtype)))
@@ -130,8 +138,8 @@ class Model:
         return found
 
     def load(self, weights: Mapping[str, np.ndarray], strict: bool = True) -> None:
-        """InputError names what is missing, unexpected or of another shape; not `strict`: what fits is loaded, and
-        what this side has alone, or of another shape, is drawn by its name."""
+        """InputError names what is missing, unexpected or of another shape; not `strict`: what fits is loaded, what
+        this side has alone is as it was made, as a table is, or drawn by its name, and so is what has another shape."""
         self.optimiser = None
         if self.subject.load is not None:
             return self.subject.load(weights if strict else self.fitting(weights))
@@ -141,6 +149,8 @@ class Model:
         weights = cut(weights, self.wholes, shapes)
         for name, tensor in self.tensors.items():
             values = weights.get(name)
+            if values is None and name in self.made:
+                values = self.to_reference(name, self.made[name])
             if values is not None and values.size == math.prod(shapes[name]) == 1:
                 values = values.reshape(shapes[name])  # Jittor has no scalars
             if values is None or values.shape != shapes[name]:
