@@ -19,6 +19,7 @@ from parity.case import Case, Side, Subject
 from parity.engine.ask.examine import workers_of
 from parity.engine.ask.result import Result
 from parity.engine.judge import checks, gates, kinds
+from parity.engine.judge.crashes import unfinished
 from parity.engine.judge.judging import SCALAR, SIDES
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.model import Model
@@ -94,8 +95,8 @@ def check_initial(case: Case, workers: Workers | None = None, *, device: str = "
                 used[label].submit("run", target, half, used.device)
             found = used.collect(case.labels)
         except (WorkerDied, WorkerError) as error:
-            crashed = Verdict(name, "worker", "build", Status.FAIL, message=str(error))
-            return Result([crashed.but(kind=kinds.CRASH)])
+            (crashed,) = unfinished(name, error, [], case.labels[0])
+            return Result([crashed.but(node="build", owner="", kind=kinds.CRASH)])
         loads = used.run("parity.engine.sides.pretrained:answered", sides=case.labels)
     verdicts = compare_initial(name, *(found[side] for side in case.labels), case.labels)
     return Result(verdicts + not_downloaded(name, loads))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -21,6 +21,24 @@ import numpy as np
 from parity.errors import InputError
 
 LACKING = 20  # packages at most that are told at once
+
+
+class Nothing:
+    """What a class is derived from whose base is not installed."""
+
+    def __init__(self, *_, **__): ...
+
+
+class Anything(MagicMock):
+    """What is found in a stand-in: called, entered, derived from, or the decorator of what stays as it is written."""
+
+    def __call__(self, *args, **named):
+        if len(args) == 1 and not named and isinstance(args[0], (type, FunctionType)):
+            return args[0]
+        return super().__call__(*args, **named)
+
+    def __mro_entries__(self, bases: tuple) -> tuple[type, ...]:
+        return (Nothing,)
 
 
 class StandIn(ModuleType):
@@ -31,7 +49,7 @@ class StandIn(ModuleType):
     def __getattr__(self, name: str):
         if name.startswith("__"):
             raise AttributeError(name)
-        value = MagicMock(name=f"{self.__name__}.{name}")
+        value = Anything(name=f"{self.__name__}.{name}")
         setattr(self, name, value)
         return value
 

@@ -71,6 +71,7 @@ class Followers:
         self.given_others = {module_of(v.node) for v in shapes if "/in" in v.node}
         self.misshaping = {v.owner for v in shapes if v.owner} - {OUTSIDE}
         self.failed = failed
+        self.raised = {module_of(v.node) for v in failed if v.kind == kinds.CRASH}
 
     def __call__(self, verdict: Verdict) -> bool:
         local = verdict.check in LOCAL or verdict.kind == kinds.CRASH
@@ -80,6 +81,7 @@ class Followers:
             or self.is_around(verdict)
             or self.is_held(verdict)
             or self.is_misshapen(verdict)
+            or self.is_behind_crash(verdict)
             or is_of_frozen(verdict, self.failed)
             or is_crash_again(verdict, self.failed)
         )
@@ -109,6 +111,13 @@ class Followers:
             return True  # it takes something else, since something else is in it
         places = self.around if shapes else self.around & self.unlike
         return bool(verdict.owner) and owner in places
+
+    def is_behind_crash(self, verdict: Verdict) -> bool:
+        """Whether it is a gradient that a module lacks in which something raised."""
+        if verdict.check not in BACKWARD or verdict.kind not in (kinds.DETACHED, kinds.MISSING):
+            return False
+        owner = verdict.owner
+        return any(name == owner or name.startswith(f"{owner}.") for name in self.raised if owner)
 
     def is_held(self, verdict: Verdict) -> bool:
         """Whether it is inside of a module that is wrong itself, and there on one side only."""
