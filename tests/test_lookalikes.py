@@ -7,8 +7,9 @@ import pytest
 
 from parity import Case, Side, Workers, check_branches, examine
 from parity.engine.judge import checks, kinds
-from parity.engine.judge.verdicts import Status
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.choices import Choices
+from parity.engine.tell.causes import causes_of
 from parity.engine.values.aligned import unlike_modules
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
@@ -263,3 +264,13 @@ def mapped(inside, scale):
     model[1].avgpool.forward = lambda x: pool(x) * scale
     return Subject(model, name=lambda n: n.replace("classifier.0", "classifier.2"))
 """
+
+
+def test_a_gradient_that_is_lacking_where_something_raised_follows_from_it():
+    raised = Verdict("pair", "worker", "a.pool.layer", Status.FAIL, kind=kinds.CRASH)
+    lacking = Verdict("pair", checks.LOCAL_GRADIENTS_64, "a.pool/in[0]", Status.FAIL)
+    lacking = lacking.but(owner="a.pool", kind=kinds.DETACHED)
+    (cause,) = causes_of([raised, lacking])
+    assert cause.where == "a.pool.layer" and cause.consequences == 1
+    assert len(causes_of([raised, lacking.but(owner="b", node="b/in[0]")])) == 2
+    assert len(causes_of([raised, lacking.but(kind=kinds.CONSTANT)])) == 2

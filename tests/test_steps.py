@@ -9,8 +9,9 @@ from door.randomness import neighbours, stream
 from neutral.config import OptimiserConfig, with_overrides
 from neutral.errors import InputError
 from neutral.parameters import rates, warmup
-from parity.engine.judge import gates
+from parity.engine.judge import checks, gates
 from parity.engine.judge.gates import TUBE_COPIES
+from parity.engine.judge.steps import compare_steps
 from parity.engine.judge.tube import compare_tube
 from parity.engine.judge.ulps import judge_ulps, one_ulp_away, ulps
 from parity.engine.judge.verdicts import Status
@@ -126,3 +127,12 @@ def test_too_much_accumulation_is_told(tiny_config, tmp_path):
     datasets = {split: open_dataset(config, split, tmp_path / "data") for split in SPLITS}
     with pytest.raises(InputError, match="a step takes 100"):
         train(Session(config), config, datasets, RunOptions(tmp_path / "run"), lambda event: None)
+
+
+def test_steps_of_a_parameter_of_another_shape_are_compared_all_the_same():
+    weights = {"w": np.ones((4, 2)), "v": np.ones(3)}
+    ends = [{"w": np.ones(shape), "v": np.full(3, 2.0)} for shape in ((4, 2), (5, 2))]
+    sides = [(weights, ["w", "v"], [{"loss": 1.0}], end) for end in ends]
+    found = {v.node: v for v in compare_steps("c", *sides) if v.check == checks.DISPLACEMENT}
+    assert found["w"].status is Status.FAIL and "shapes differ" in found["w"].message
+    assert found["v"].status is Status.PASS

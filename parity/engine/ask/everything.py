@@ -5,6 +5,7 @@ Before: examine.py, probing.py and training.py, its parts. Asked by parity/cli.p
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from parity.engine.judge.checks import NOT_LOOKED_INTO
 from parity.engine.judge.floors import Floors
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.workers import Workers
-from parity.errors import OutOfTime
+from parity.errors import InputError, OutOfTime
 
 QUICK = ("float64 of the candidate", "other branches", "training steps")  # what quick leaves out
 
@@ -86,7 +87,23 @@ def _more(case: Case, workers: Workers, wanted: Wanted, told: Callable) -> list[
     if wanted.quick:
         return found
     if wanted.branches:
-        found += check_branches(case, workers, told=told).verdicts
+        found += kept(case, "branches", lambda: check_branches(case, workers, told=told))
     if wanted.steps:
-        found += check_steps(case, workers, steps=wanted.steps).verdicts
+        found += kept(
+            case, "training steps", lambda: check_steps(case, workers, steps=wanted.steps)
+        )
     return found
+
+
+def kept(case: Case, part: str, ask: Callable[[], Result]) -> list[Verdict]:
+    """The verdicts that ask() gives; NOT_RUN where the harness itself raises, so that none of before is lost."""
+    try:
+        return ask().verdicts
+    except (InputError, OutOfTime):
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        why = (
+            f"the harness raised {type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+        )
+        return [_not_run(case, part, f"{why}; tell its authors")]

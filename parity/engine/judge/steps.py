@@ -40,7 +40,7 @@ def compare_steps(
     if not names and not names_too:
         return verdicts
     moved = [
-        {k: s[k] - weights[k] for k in own if k in s and k in weights}
+        {k: ways(s[k], weights[k]) for k in own if k in s and k in weights}
         for own, s in ((names, state), (names_too, state_too))
     ]
     floor = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state[k] for k in names})
@@ -49,3 +49,8 @@ def compare_steps(
         return judge(case, checks.DISPLACEMENT, node, b, a, gates.STEPS_STATE, floor)
 
     return verdicts + judge_nodes(case, checks.DISPLACEMENT, *moved, judge_moved, sides)
+
+
+def ways(end: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """How far every weight went; where it ends, if this side's array has another shape than what was given."""
+    return end - start if end.shape == start.shape else end
