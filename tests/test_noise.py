@@ -26,6 +26,11 @@ def lucky_in_float32(x):  # which it makes in a float64 run, too
     return found[0]
 
 
+def of_float32_alone(x):
+    assert x.dtype is torch.float32, "expected float"
+    return (x * x).sum()
+
+
 def errs(x, by):
     return (x * x).sum() * (1 + (by if x.dtype is torch.float32 else 0.0))
 
@@ -104,3 +109,13 @@ def test_a_gradient_that_is_no_number_says_nothing_of_others():
     fine, odd = np.array([3.0, 4.0]), np.array([np.nan, 1.0])
     for floor in (precision_gradient_floor, semantic_gradient_floor):
         assert floor({"a": fine, "b": odd, "c": None}) == floor({"a": fine}) > 0
+
+
+def test_where_the_reference_raises_in_float64_alone_only_that_is_told(
+    tmp_path, workers, warm_workers
+):
+    found = examine(case(tmp_path, "of_float32_alone", "errs", by=2e-5), workers)
+    (cause,) = found.causes
+    assert "expected float" in cause.summary and cause.side == "reference"
+    left = [v for v in found.verdicts if v.status is Status.NOT_RUN and v.node == "(model)"]
+    assert any("nothing to measure by" in v.message for v in left)

@@ -31,7 +31,7 @@ from parity.engine.judge.gradients import absent_if_zero, judge_gradient, semant
 from parity.engine.judge.judging import SHAPES, SIDES, judge, judge_nodes
 from parity.engine.judge.norms import with_norms
 from parity.engine.judge.outcomes import compare_plain
-from parity.engine.judge.precision import PrecisionGate
+from parity.engine.judge.precision import PrecisionGate, not_reached
 from parity.engine.judge.rounding import summation_errors
 from parity.engine.judge.semantic import CHOICE, compare_losses, flatten_losses
 from parity.engine.judge.verdicts import Status, Verdict
@@ -203,6 +203,7 @@ def compare_local_32(
     owners, three = exact["owners"], (exact, reference, aligned(exact, candidate))
     nodes = [t["nodes"] for t in three]
     found = gate.nodes(LOCAL_FORWARD_32, nodes, "local forward", summation_errors(exact))
+    found = not_reached(found, exact)
     verdicts = [v.but(owner=owners.get(v.node, OUTSIDE)) for v in found]
     owner_of = gradient_owner(exact)
     for section in ("node_gradients", "gradients") if all("gradients" in t for t in three) else ():

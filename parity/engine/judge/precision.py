@@ -22,7 +22,7 @@ from parity.engine.judge.ledger import compare_ledgers
 from parity.engine.judge.less_precise import judge_precision
 from parity.engine.judge.rounding import summation_errors
 from parity.engine.judge.semantic import flatten_losses, loss_sizes
-from parity.engine.judge.verdicts import Verdict
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values.aligned import aligned
 
 
@@ -45,6 +45,7 @@ class PrecisionGate:
         errors: dict[str, float] = {}
         nodes = [t["nodes"] for t in three]
         verdicts = self.nodes(checks.FORWARD_32, nodes, "forward", inherited, errors)
+        verdicts = not_reached(verdicts, exact)
         verdicts += self.losses(three, inherited_error(errors, exact["evidence"]))
         verdicts += compare_ledgers(self.case, errors, reference, candidate, self.sides)
         if all("detections" in t for t in three):
@@ -145,6 +146,17 @@ class PrecisionGate:
         if not reference and not candidate:
             return []
         return judge_nodes(self.case, check, reference, candidate, judge_one, self.sides)
+
+
+def not_reached(verdicts: list[Verdict], exact: Mapping) -> list[Verdict]:
+    """FAILs of nodes as NOT_RUN that the float64 reference has not, because it raised: code of float32 alone."""
+    message = "the reference raised in float64, and there is nothing to measure by"
+    return [
+        v.but(status=Status.NOT_RUN, message=message)
+        if exact.get("crashes") and v.status is Status.FAIL and v.node not in exact["nodes"]
+        else v
+        for v in verdicts
+    ]
 
 
 def inherited_error(errors: Mapping[str, float], evidence: Iterable[str]) -> float:
