@@ -21,7 +21,7 @@ from parity.atlas.lint import lint_text
 from tests.commands import ROOT
 
 JUDGED = json.loads((Path(__file__).parent / "lint_judged.json").read_text())
-ROUNDS = (1, 2, 3, 4, 5)
+ROUNDS = (1, 2, 3, 4, 5, 6)
 FIRST_BLIND = 4
 VERDICTS = {"true", "advice", "false", "missed"}
 READ_AFTER_THE_RULES = (
@@ -194,6 +194,24 @@ KINDS = [
         "            self.coords = jt.arange(n)",
         False,
     ),
+    ("keyword-unknown", "v = jt.zeros(3)\nv.assign(jt.ones(3))", False),
+    (
+        "adamw-default-decay",
+        "def split(net):\n    return [{'params': net.parameters(), 'weight_decay': 0.1}]\n"
+        "o = jt.optim.AdamW(split(nn.Linear(2, 2)), lr=1)",
+        False,
+    ),
+    (
+        "adamw-default-decay",
+        "g = {'params': [], 'weight_decay': 0.1}\no = jt.optim.AdamW(net.parameters(), lr=1)",
+        True,
+    ),
+    ("view-reshape", "w = nn.Linear(2, 2).weight\nnn.init.xavier_uniform_(w.reshape([4]))", True),
+    ("view-reshape", "w = nn.Linear(2, 2).weight\nw.view(4).fill_(3.0)", True),
+    ("view-reshape", "w = nn.init.constant_(jt.rand(4).reshape(2, 2), 3)", False),
+    ("var-biased", "def f(given):\n    return given.var(dim=-1, keepdim=True)", True),
+    ("train-false", "def f(net, was_training):\n    net.eval()\n    net.train(was_training)", True),
+    ("train-false", "def f(trainer, data):\n    trainer.train(data)", False),
 ]
 
 

@@ -49,7 +49,8 @@ def statistics(code: Code) -> Iterator[Finding]:
         if not says(o.call, "unbiased", "correction"):
             message = "var divides by n, PyTorch's by n - 1: say unbiased="
             edit = argument(o.call, "unbiased=True")
-            yield code.found(o.call, "var-biased", message, edit, level=WARNING if o.sure else HINT)
+            sure = o.sure or says(o.call, "dim", "keepdim")  # NumPy's has axis, keepdims
+            yield code.found(o.call, "var-biased", message, edit, level=WARNING if sure else HINT)
     for o in code.named("norm"):
         axes = o.at(1, "dim")
         if o.sure and axes is None and code.of(o.x).axes != 1 and not says(o.call, "dim"):

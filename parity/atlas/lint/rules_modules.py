@@ -10,7 +10,7 @@ from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding, after, instead
 from parity.atlas.lint.kinds import MODULE, VAR
 from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
-from parity.atlas.lint.source import FUNCTIONS, constant, keyword
+from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
 
 TABLELIKE = re.compile(
     r"running_|(^|_)(mean|var|std|anchors?|grid|index|indices|mask|buffer|stride|table|kernel|"
@@ -253,6 +253,9 @@ def methods(code: Code) -> Iterator[Finding]:
             message = f"train takes no argument: {word}()"
             edit = instead(call, f"{ast.unparse(call.func.value)}.{word}()")
             yield code.found(call, "train-false", message, edit)
+        elif named and is_mode(call.args[0]) and is_module(code, call):
+            message = "train takes no argument: train() or eval(), as the flag says"
+            yield code.found(call, "train-false", message)
     for node in code.every(ast.Attribute):
         read = isinstance(node.ctx, ast.Load) and not is_self(node)
         if (
@@ -263,6 +266,11 @@ def methods(code: Code) -> Iterator[Finding]:
         ):
             message = "a Sequential keeps its layers in .layers; _modules is another thing here"
             yield code.found(node, "sequential-modules", message, level=WARNING)
+
+
+def is_mode(node: ast.AST) -> bool:
+    """training, mode, was_training, m.training: what a module is put back to."""
+    return bool(re.search(r"(^|_)(training|mode|is_train)$", name_of(node)))
 
 
 def is_module(code: Code, call: ast.Call) -> bool:

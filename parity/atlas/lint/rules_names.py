@@ -136,7 +136,9 @@ def unknown_keywords(code: Code) -> Iterator[Finding]:
         names = {name for name, _, _ in signature}
         several = any(kind == "several" for _, kind, _ in signature)
         spread = any(isinstance(a, ast.Starred) for a in call.args)
-        if len(call.args) > len(names) and not (several or spread):
+        if (
+            names and len(call.args) > len(names) and not (several or spread)
+        ):  # none: compiled, not known
             message = f"{name_of(call.func)} takes {len(names)} arguments, PyTorch's takes more"
             yield code.found(call, "keyword-unknown", message)
         for given in call.keywords:

@@ -72,13 +72,23 @@ def groups_with_rates(code: Code) -> float:
     return min(lines)
 
 
+def says_decay(code: Code, call: ast.Call) -> bool:
+    """By itself, or in the groups that the file makes, when it is given more than m.parameters()."""
+    plain = bool(call.args) and name_of(getattr(call.args[0], "func", None)) == "parameters"
+    grouped = (
+        {"params", "weight_decay"} <= {constant(k) for k in node.keys if k is not None}
+        for node in code.every(ast.Dict)
+    )
+    return says(call, "weight_decay") or (not plain and any(grouped))
+
+
 def optimisers(code: Code) -> Iterator[Finding]:
     for call in code.every(ast.Call):
         path = code.source.dotted(call.func)
         if not path.startswith("jittor."):
             continue
         name = path.rpartition(".")[2]
-        if name == "AdamW" and not says(call, "weight_decay") and len(call.args) < 5:
+        if name == "AdamW" and not (says_decay(code, call) or len(call.args) >= 5):
             message = "AdamW's default weight decay is 0, PyTorch's 0.01: say it"
             edit = argument(call, "weight_decay=0.01")
             yield code.found(call, "adamw-default-decay", message, edit)

@@ -10,7 +10,7 @@ from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding, after, before, instead
 from parity.atlas.lint.kinds import VAR
 from parity.atlas.lint.rules_modules import maker_of
-from parity.atlas.lint.source import constant
+from parity.atlas.lint.source import constant, name_of
 
 IN_PLACE = re.compile(r"^[a-z]\w*[a-z0-9]_$")
 NOT_IN_PLACE = {"requires_grad_", "register_"}
@@ -27,6 +27,19 @@ def into_views(code: Code) -> Iterator[Finding]:
                 new = f"{ast.unparse(o.x)} = {ast.unparse(o.x)}.{o.name[:-1]}({arguments(o.call)})"
                 edits = [instead(o.call, new)] if o.name == "clamp_" else []
                 yield code.found(o.call, "view-clamp-columns", message, *edits)
+        view = o.x if isinstance(o.x, ast.Call) else None
+        if in_place and view is not None and reshapes(code, view) and is_statement(code, o.call):
+            message = f"{o.name} fills a copy: {ast.unparse(view)} is none of its source's memory"
+            yield code.found(o.call, "view-reshape", message)
+    for call in code.every(ast.Call):
+        path = code.source.dotted(call.func)
+        fills = path.startswith(("jittor.init.", "jittor.nn.init.")) and IN_PLACE.match(
+            name_of(call.func)
+        )
+        view = call.args[0] if fills and call.args else None
+        if isinstance(view, ast.Call) and reshapes(code, view) and is_statement(code, call):
+            message = f"{name_of(call.func)} fills a copy: what was reshaped keeps its values"
+            yield code.found(call, "view-reshape", message)
     for node in code.every(ast.Assign, ast.AugAssign):
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             if isinstance(target, ast.Subscript):
@@ -51,6 +64,17 @@ def into_part(code: Code, node: ast.stmt, target: ast.Subscript) -> Iterator[Fin
         elif is_lost(code, inner):
             message = f"{inner.id} is a copy here, and nobody reads it: its source does not change"
             yield code.found(node, "view-slice", message)
+
+
+def reshapes(code: Code, node: ast.Call) -> bool:
+    """w.view(...), w.reshape(...), w.transpose(...): of something that a name holds."""
+    made = isinstance(node.func, ast.Attribute) and node.func.attr in (OF_TENSORS - {"detach"}) | {
+        "reshape",
+        "flatten",
+        "transpose",
+    }
+    held = made and isinstance(node.func.value, (ast.Name, ast.Attribute, ast.Subscript))
+    return held and not code.source.dotted(node.func)
 
 
 def is_lost(code: Code, name: ast.Name) -> bool:
