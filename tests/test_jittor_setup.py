@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ def test_every_way_in_is_prepared_and_quiet(code, tmp_path):
 
 
 @pytest.mark.skipif(cuda_usable(), reason="with a GPU Jittor imports PyTorch its own way")
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
 def test_pytorch_beside_jittor_comes_when_it_is_asked_for_and_works():
     """Convolutions of both with gradients, and errors of both, in a process that imported Jittor first."""
     code = """
