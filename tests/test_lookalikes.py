@@ -7,6 +7,7 @@ import pytest
 
 from parity import Case, Side, Workers, check_branches, examine
 from parity.engine.judge import checks, kinds
+from parity.engine.judge.judging import ONE_SIDE
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.choices import Choices
 from parity.engine.tell.causes import causes_of
@@ -274,3 +275,5 @@ def test_a_gradient_that_is_lacking_where_something_raised_follows_from_it():
     assert cause.where == "a.pool.layer" and cause.consequences == 1
     assert len(causes_of([raised, lacking.but(owner="b", node="b/in[0]")])) == 2
     assert len(causes_of([raised, lacking.but(kind=kinds.CONSTANT)])) == 2
+    narrow = lacking.but(check=checks.LOCAL_GRADIENTS_32, kind="", message=f"{ONE_SIDE}: right")
+    assert len(causes_of([raised, narrow])) == 1

@@ -23,13 +23,14 @@ from parity.engine.values.arrays import Size, ratio, sizes
 # what verdicts call reference and candidate, where nobody says otherwise
 SIDES = base.NAMES
 SHAPES, DTYPES = "shapes differ", "dtypes differ"
+ONE_SIDE = "present on one side only"
 WIDTHS = {"float32", "float64"}
 
 
 def difference_of_kind(a: np.ndarray | None, b: np.ndarray | None) -> str | None:
     """How arrays a and b differ, their values left out: presence, shape, dtype."""
     if a is None or b is None:
-        return None if a is b else f"present on one side only: {'right' if a is None else 'left'}"
+        return None if a is b else f"{ONE_SIDE}: {'right' if a is None else 'left'}"
     if a.shape != b.shape:
         return f"{SHAPES}: {a.shape} and {b.shape}"
     if a.dtype != b.dtype:

@@ -186,11 +186,20 @@ class Server:
         if own is None or method in ("handle", "entered"):
             own = getattr(self.runner, method)
         try:
-            return own(*args, **options)
+            return left_alone(own, *args, **options)
         except Exception as error:
             modules = self.runner.modules() if self.runner is not None else {}
             error.parity_told = describe(error) | {"node": module_of_error(error, modules)}
             raise
+
+
+def left_alone(function: Callable, *args, **options):
+    """What the function gives; an error where the user's code asks this process to end, as an argument parser does."""
+    try:
+        return function(*args, **options)
+    except SystemExit as left:
+        error = RuntimeError(f"sys.exit({left.code!r}) was called: see what stands above on stderr")
+        raise error.with_traceback(left.__traceback__) from None
 
 
 def spoiled(backend: base.Backend, kind: str) -> Callable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from parity.engine.judge import checks, kinds
+from parity.engine.judge.judging import ONE_SIDE
 from parity.engine.judge.verdicts import Verdict
 from parity.engine.values.aligned import APART
 from parity.engine.values.nodes import OUTSIDE, ROOT, module_of
@@ -114,10 +115,10 @@ class Followers:
 
     def is_behind_crash(self, verdict: Verdict) -> bool:
         """Whether it is a gradient that a module lacks in which something raised."""
-        if verdict.check not in BACKWARD or verdict.kind not in (kinds.DETACHED, kinds.MISSING):
+        lacks = verdict.kind in (kinds.DETACHED, kinds.MISSING) or ONE_SIDE in verdict.message
+        if verdict.check not in BACKWARD or not lacks or not verdict.owner:
             return False
-        owner = verdict.owner
-        return any(name == owner or name.startswith(f"{owner}.") for name in self.raised if owner)
+        return any(f"{name}.".startswith(f"{verdict.owner}.") for name in self.raised)
 
     def is_held(self, verdict: Verdict) -> bool:
         """Whether it is inside of a module that is wrong itself, and there on one side only."""
