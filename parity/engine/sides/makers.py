@@ -5,6 +5,7 @@ Before: whereabouts.py. runner.py asks.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from parity.engine.sides.whereabouts import function_of, owner
 from parity.engine.values.nodes import ROOT
 from parity.engine.values.places import is_own
 
-DEPTH = 3  # of mappings and sequences that a function returns
+DEPTH, MOST = 3, 1000  # of mappings and sequences that a function returns, and of their parts
 
 
 class Makers:
@@ -37,15 +38,18 @@ class Makers:
     def watch(self, frame: FrameType, event: str, value) -> None:
         if event != "return" or value is None or not is_own(frame):
             return
-        for tensor in self.numbers(value, DEPTH):
-            if id(tensor) not in self.found:
-                self.found[id(tensor)] = tensor, self.told(frame)
+        with contextlib.suppress(
+            Exception
+        ):  # what is odd about a value is told by what runs, not by who looks
+            for tensor in self.numbers(value, DEPTH):
+                if id(tensor) not in self.found:
+                    self.found[id(tensor)] = tensor, self.told(frame)
 
     def numbers(self, value, depth: int) -> Iterator:
         if self.is_tensor(value):
             if math.prod(value.shape) == 1:
                 yield value
-        elif depth and isinstance(value, (tuple, list, dict)):
+        elif depth and isinstance(value, (tuple, list, dict)) and len(value) <= MOST:
             for part in value.values() if isinstance(value, dict) else value:
                 yield from self.numbers(part, depth - 1)
 

@@ -109,15 +109,18 @@ def try_sound(options, found: dict[str, Progress], ground: Ground) -> None:
 
 
 def try_again(options, found: dict[str, Progress], ground: Ground) -> None:
-    """Mutants of the first part that are open, on the code as it is now."""
+    """Mutants of implementations and of what judges that are open, on the code as it is now."""
     progress = found["again"]
-    rows = [o for o in found["mutants"].found.values() if again.is_open(o)]
-    places = [(o, again.present(o)) for o in rows if (o.side, o.name) not in progress.found]
+    rows = [*found["judges"].found.values(), *found["mutants"].found.values()]
+    rows = [o for o in rows if again.is_open(o) and (o.side, o.name) not in progress.found]
 
     def settled(mutant: Bred, name: str) -> Outcome:
+        if mutant.side == judges.SIDE:
+            return again.under(judges.attempt(mutant), name)
         campaign = ground.campaign
         return again.under(settle(campaign.attempt(mutant), mutant, campaign.proven), name)
 
+    places = [(o, again.present(o)) for o in rows]
     go_through(
         [partial(settled, m, o.name) for o, m in places if m is not None],
         progress,

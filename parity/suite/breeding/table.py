@@ -24,6 +24,7 @@ from parity.suite.breeding.progress import (
 from parity.suite.breeding.unit_tests import CHECK
 
 HERE = Path(__file__).resolve().parent
+LATER = ("judges", "together", "sound")  # parts that a campaign may not have come to
 REFERENCE = ROOT / "logs" / "reference" / "breeding.json"
 
 
@@ -53,9 +54,10 @@ def summary(found: Mapping[str, Progress], options) -> dict:
     outcomes = {part: list(progress.found.values()) for part, progress in found.items()}
     counts = {part: counted(rows) for part, rows in outcomes.items()}
     counts["mended"] = counted(mended(outcomes["mutants"], outcomes["again"]))
+    counts["judges mended"] = counted(mended(outcomes["judges"], outcomes["again"]))
     counts["mutants"]["wanted"] = 2 * options.count
     counts["judges"]["wanted"] = options.judges
-    left = ("mended", *(part for part in counts if part not in ("mutants", "again", "mended")))
+    left = ("mended", "judges mended", *LATER[1:])
     unexplained = sum(counts[part]["survived"] + counts[part]["alarms"] for part in left)
     text = (
         "{tried} of {wanted} mutants tried: {caught} caught, {equivalent} equivalent, {survived} survived".format(
@@ -65,7 +67,7 @@ def summary(found: Mapping[str, Progress], options) -> dict:
         + "; {right} of {tried} groups all named".format(**counts["together"])
         + "; {alarms} alarms in {tried} sound variations".format(**counts["sound"])
     )
-    return {
+    found = {
         "created": time.strftime("%Y-%m-%d", time.gmtime()),
         "seed": options.seed,
         "commit": options.commit,
@@ -75,14 +77,23 @@ def summary(found: Mapping[str, Progress], options) -> dict:
         "text": text,
         "outcomes": {part: [shortly(o) for o in rows] for part, rows in outcomes.items()},
     }
+    return found | {"latest": {part: latest(found, part) for part in LATER}}
 
 
 def before(seed: int) -> dict:
-    """Seed and counts of the committed campaign of another seed, {} where there is none."""
+    """Seed and counts of the committed campaign of another seed, and what was before that; {} where there is none."""
     known = read_json(REFERENCE) if REFERENCE.is_file() else {}
     if known.get("seed") == seed:
         return known.get("before", {})
-    return {key: known[key] for key in ("seed", "counts") if key in known}
+    return {key: known[key] for key in ("seed", "counts", "before") if key in known}
+
+
+def latest(found: Mapping, part: str) -> dict:
+    """Seed and counts of the last campaign that tried something of a part."""
+    while not found["counts"][part]["tried"] and found.get("before"):
+        found = found["before"]
+    mended = found["counts"].get(f"{part} mended", {})
+    return {"seed": found["seed"], "counts": found["counts"][part], "mended": mended}
 
 
 def shortly(outcome: Outcome) -> dict:
