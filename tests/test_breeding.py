@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
+from neutral.files import read_json
 from parity.mutants import ROOT
 from parity.mutants.breeding import PLANTING, bred, changes, draw, grafted, named
-from parity.suite.breeding import again, campaign, together, verdict
+from parity.suite.breeding import again, campaign, judges, parts, together, verdict
 from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Progress
-from parity.suite.breeding.table import counted
+from parity.suite.breeding.table import REFERENCE, counted, latest, page
 from parity.suite.breeding.unit_tests import CHECK
 from tests.bred_outcomes import a_mutant, an_outcome
 
@@ -220,3 +221,38 @@ def test_groups_are_of_the_code_as_it_is():
     for outcome in gone:
         outcome.change = "`a` became `b`"
     assert together.groups(gone, 0) == []
+
+
+def test_what_a_campaign_did_not_come_to_is_told_of_the_one_before():
+    def counts(**tried: int) -> dict:
+        return {part: {"tried": tried.get(part, 0)} for part in ("judges", "together")}
+
+    oldest = {"seed": 0, "counts": counts(judges=60, together=69)}
+    older = {"seed": 1, "counts": counts(judges=19) | {"judges mended": {"survived": 0}}}
+    found = {"seed": 2, "counts": counts(), "before": older | {"before": oldest}}
+    assert latest(found, "judges")["seed"] == 1
+    assert latest(found, "judges")["mended"] == {"survived": 0}
+    assert latest(found, "together") == {"seed": 0, "counts": {"tried": 69}, "mended": {}}
+    assert latest(older, "together")["counts"] == {"tried": 0}
+
+
+def test_the_page_is_that_of_the_committed_campaign():
+    assert (ROOT / "docs" / "breeding.md").read_text() == page(read_json(REFERENCE))
+
+
+def test_mutants_of_what_judges_are_asked_again_of_the_tests(tmp_path, monkeypatch):
+    mutant = bred("neutral/regret.py", judges.SIDE)[5]
+    row = {
+        "name": mutant.name,
+        "side": judges.SIDE,
+        "file": mutant.file,
+        "operator": mutant.operator,
+    }
+    row |= {"function": mutant.function, "change": mutant.text}
+    found = {part: Progress(tmp_path / f"{part}-0.jsonl", False) for part in parts.PARTS}
+    found["judges"].add(an_outcome(**row))
+    caught = an_outcome(**(row | {"outcome": CAUGHT, "check": CHECK}))
+    monkeypatch.setattr(judges, "attempt", lambda m: caught if m == mutant else None)
+    options = type("Options", (), {"minutes": 0})
+    parts.try_again(options, found, None)
+    assert list(found["again"].found.values()) == [caught]

@@ -185,8 +185,11 @@ def compare_frameworks(case: DetectorCase, torch: dict, jittor: dict) -> list[Ve
 def collect_ranks(
     case: DetectorCase, scenes: Path, worker: Worker, steps: int, limit: float = TIMEOUT
 ) -> tuple:
-    """A side's answer for the hunt of mutants: of its ranks, with what the worker has planted, and of one process."""
+    """A side's answer for the hunt of mutants: of its ranks, with what the worker has planted, and of one process.
+    limit: seconds of a launch with something planted."""
     task, one = alone(worker, case, scenes, steps)
     planted = [p for p in worker.preload if p.partition("=")[0].endswith(":plant")]
-    (found,) = run_ranks(worker.side.backend, task, planted or [SOUND], limit)
+    (found,) = run_ranks(
+        worker.side.backend, task, planted or [SOUND], limit if planted else TIMEOUT
+    )
     return found, one

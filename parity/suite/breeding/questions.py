@@ -59,7 +59,7 @@ ACCUMULATED = DetectorCase(
     "accumulated gradients", "scenes_detr", (*POST_NORM, "optimiser.accumulate=2"), (0, 8)
 )
 APART = ("ranks", "detr dc5")  # see RANKS and DILATED
-WAITING = 120.0  # seconds until ranks that wait for each other are ended
+WAITING = 300.0  # seconds until ranks that wait for each other are ended; a launch takes 10, 60 on a busy machine
 RANKS = Ranked(
     "ranks",
     Experiment(

@@ -108,7 +108,11 @@ def write_table(found: dict, out: Path, docs: bool) -> None:
     if not docs:
         return
     write_json(REFERENCE, found)
-    page = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    text = page.from_string((HERE / "breeding.md.j2").read_text()).render(found=found)
     with replacing(ROOT / "docs" / "breeding.md") as temporary:
-        temporary.write_text(text)
+        temporary.write_text(page(found))
+
+
+def page(found: Mapping) -> str:
+    """As Markdown."""
+    pages = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    return pages.from_string((HERE / "breeding.md.j2").read_text()).render(found=found)
