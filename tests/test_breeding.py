@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from neutral.files import read_json
+from door.files import read_json
 from parity.mutants import ROOT
 from parity.mutants.breeding import PLANTING, bred, changes, draw, grafted, named
 from parity.suite.breeding import again, campaign, judges, parts, together, verdict
@@ -203,6 +203,7 @@ def test_a_change_is_found_again_where_its_line_has_moved():
     moved = an_outcome(name=name, operator=mutant.operator, **parts)
     assert again.present(moved).text == mutant.text
     assert again.present(an_outcome(name=name, **(parts | {"change": "gone"}))) is None
+    assert again.present(an_outcome(name=name, **(parts | {"file": "neutral/gone.py"}))) is None
 
 
 def test_groups_are_of_the_code_as_it_is():

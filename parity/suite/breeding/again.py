@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
+from parity.mutants import ROOT
 from parity.mutants.breeding import Bred, bred
 from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
 from parity.suite.breeding.unit_tests import CHECK
@@ -19,7 +20,7 @@ def is_open(outcome: Outcome) -> bool:
 
 @cache
 def all_of(file: str, side: str) -> list[Bred]:
-    return bred(file, side)
+    return bred(file, side) if (ROOT / file).is_file() else []
 
 
 def present(outcome: Outcome) -> Bred | None:
