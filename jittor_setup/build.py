@@ -44,11 +44,7 @@ OPS = (
         "where",
     ),
 )
-# no arithmetic and next to no time of a run, but a third of the core's: Python's side, tests, what writes kernels
-COLD = (
-    *("/gen/pyjt_", "/gen_ops_", "/src/test/", "/src/opt/", "/src/profiler/"),
-    *("/src/op_compiler.cc", "/src/parallel_compiler.cc", "/cpu_cnn_inference_f32.cpp"),
-)
+BINDINGS = ("/gen/pyjt_", "/src/test/")  # Python's side of Jittor, a sixth of the core's time
 # its main thread waits for compilers in sleeps that double up to a second, where a tenth was meant
 WAITING = "-Dmicroseconds(x)=microseconds((x) < 5000 ? (x) : 5000)"
 
@@ -63,7 +59,7 @@ def header(kind: str) -> str:
 
 
 def is_source(argument: str) -> bool:
-    return argument.endswith((".cc", ".cpp")) and not argument.startswith("-")
+    return argument.endswith(".cc") and not argument.startswith("-")
 
 
 def flags_of(arguments: list) -> list:
@@ -111,9 +107,6 @@ def build(home: str, compiler: str, arguments: list) -> None:
 
 def compile_core(folder: str, compiler: str, arguments: list) -> int:
     """The exit code; one file to an object, or several to the library that is asked for."""
-    sources = [a for a in arguments if is_source(a)]
-    if not sources:  # linking
-        return subprocess.run([compiler, *arguments]).returncode
     if is_made(arguments):
         return 0
     shared = [a for a in flags_of(arguments) if not a.startswith("-I")]
@@ -125,7 +118,8 @@ def compile_core(folder: str, compiler: str, arguments: list) -> int:
             build(home, compiler, arguments)
     path = os.path.join(home, "core.h")
     prepared = ["-include", path] if os.path.isfile(f"{path}.gch") else []
-    more = ["-Og"] if all(any(part in s for part in COLD) for s in sources) else []
+    sources = [a for a in arguments if is_source(a)]
+    more = ["-O1"] if all(any(part in s for part in BINDINGS) for s in sources) else []
     more += [WAITING] if any(s.endswith("/parallel_compiler.cc") for s in sources) else []
     code = subprocess.run([compiler, *prepared, *arguments, *more]).returncode
     if not code and len(sources) > 1:

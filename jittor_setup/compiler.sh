@@ -10,7 +10,7 @@ folder=${JITTOR_SETUP_HEADERS:-0}
 case "$*" in
     *\ -include\ * | *\ -x\ *) exec "$cxx" "$@" ;;
     */jit/*_op.cc*) ;;
-    */jittor/src/*.cc* | */gen/*.cc* | */gen_ops_*.cc* | */onednn-operators/*) exec "$JITTOR_SETUP_PYTHON" -IS "${0%/*}/build.py" "$folder" "$cxx" "$@" ;;
+    */jittor/src/*.cc* | */gen/*.cc*) exec "$JITTOR_SETUP_PYTHON" -IS "${0%/*}/build.py" "$folder" "$cxx" "$@" ;;
     *) exec "$cxx" "$@" ;;
 esac
 

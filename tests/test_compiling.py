@@ -248,34 +248,3 @@ def test_files_of_the_core_compile_with_and_without_a_header(bench, broken):
     subprocess.run(command, env=os.environ | chosen, check=True)
     assert output.is_file()
     assert [path.name for path in bench.built(chosen)] == ([] if broken else ["core.h.gch"])
-
-
-@pytest.mark.parametrize(
-    "name, cold",
-    [
-        ("jittor/src/executor.cc", False),
-        ("jittor/src/ops/binary_op.cc", False),
-        ("jittor/src/opt/expr.cc", True),
-        ("default/gen/pyjt_jit_op_maker.cc", True),
-        ("default/custom_ops/gen_ops_mkl.cc", True),
-        ("onednn-operators/1/mkl_conv_op.cc", False),
-    ],
-)
-def test_what_holds_no_arithmetic_is_compiled_quickly(tmp_path, name, cold):
-    """And with the core's header, whichever it is; linking is handed on as it is."""
-    told = tmp_path / "told"
-    compiler = tmp_path / "g++"
-    compiler.write_text(f'#!/bin/sh\necho "$*" >> "{told}"\n')
-    compiler.chmod(0o755)
-    headers = tmp_path / "headers"
-    headers.mkdir()
-    programs = compiling.install(tmp_path / "compiler")
-    chosen = {compiling.SWITCH: str(headers), compiling.COMPILER: str(compiler)}
-    chosen |= {compiling.INTERPRETER: sys.executable}
-    compiles = [f"/x/{name}", "-O2", "-c", "-o", f"/x/{Path(name).name}.o"]
-    links = [f"/x/{Path(name).name}.o", "-shared", "-o", "/x/some.so"]
-    for command in (compiles, links):
-        subprocess.run([programs / "g++", *command], env=os.environ | chosen, check=True)
-    header, compiled, linked = told.read_text().splitlines()
-    assert "c++-header" in header and linked == " ".join(links)
-    assert compiled == " ".join(compiles + ["-Og"] * cold)
