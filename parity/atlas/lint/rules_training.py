@@ -263,32 +263,6 @@ def schedulers(code: Code) -> Iterator[Finding]:
             yield code.found(node, "optimizer-lr-attribute", message, level=WARNING)
 
 
-PRECISION = ("auto_mixed_precision_level", "amp_level")  # a flag and its other name
-IDLE_LEVELS = (1, 2, 3)
-
-
-def mixed_precision(code: Code) -> Iterator[Finding]:
-    """A level that does nothing: flags.NAME = LEVEL, flag_scope(NAME=LEVEL), setattr(flags, NAME, LEVEL)."""
-    asked = []
-    for node in code.every(ast.Assign):
-        names = [code.source.dotted(target) for target in node.targets]
-        if any(name in {f"jittor.flags.{level}" for level in PRECISION} for name in names):
-            asked.append((node, node.value))
-    for call in code.every(ast.Call):
-        name = code.source.dotted(call.func)
-        if name == "jittor.flag_scope":
-            asked += [(call, k.value) for k in call.keywords if k.arg in PRECISION]
-        elif ast.unparse(call.func) == "setattr" and len(call.args) == 3:
-            flags, level = code.source.dotted(call.args[0]), constant(call.args[1])
-            asked += (
-                [(call, call.args[2])] if flags == "jittor.flags" and level in PRECISION else []
-            )
-    for node, value in asked:
-        if constant(value) in IDLE_LEVELS:
-            message = f"level {constant(value)} does nothing: 4 to 6 compute in half precision"
-            yield code.found(node, "mixed-precision-level", message)
-
-
 RULES = (
     groups,
     optimisers,
@@ -298,5 +272,4 @@ RULES = (
     backward,
     without_gradients,
     schedulers,
-    mixed_precision,
 )
