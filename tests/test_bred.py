@@ -24,6 +24,7 @@ from parity.engine.judge.outcomes import compare_changed
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.causes import Cause
 from parity.engine.values.arrays import sizes
+from parity.engine.values.tensorfile import MappedTensors
 from parity.errors import InputError
 from parity.report.page import bred, render
 from parity.report.report import Report
@@ -293,6 +294,9 @@ def test_an_error_of_the_users_own_code_is_a_crash_whatever_its_class(tmp_path):
     def own():
         raise InputError("boxes are not finite")
 
-    refused = raised(read_json, tmp_path / "nothing.json")
+    refused = raised(MappedTensors, tmp_path)  # by door.files, which it asks
     assert isinstance(refused, InputError) and is_refusal(refused)
     assert not is_refusal(raised(own)) and not is_refusal(raised(int, "x"))
+    assert not is_refusal(
+        raised(read_json, tmp_path / "nothing.json")
+    )  # asked by this file's own code

@@ -10,6 +10,7 @@ Before: values/places.py. A worker describes what it raised (sides/server.py), a
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Mapping
 from types import FrameType
 
@@ -29,7 +30,11 @@ from parity.engine.values import places
 from parity.engine.values.nodes import OUTSIDE, ROOT, call_of, module_of
 from parity.errors import InputError, OutOfTime, WorkerError
 
-CHECK, HARNESS = "worker", "parity"
+CHECK = "worker"
+HARNESS, DOOR = (
+    "parity",
+    "door",
+)  # packages; the latter reads files and ends processes for whoever asks
 FORWARD = (FORWARD_64, FORWARD_32, LOCAL_FORWARD_64, LOCAL_FORWARD_32)
 # as judging.py tells what the next computation may raise for
 BROKEN = re.compile(r"(NaN|[+-]inf) at \d+ places on one side only|shapes differ: ")
@@ -51,11 +56,12 @@ def describe(error: BaseException, above: FrameType | None = None) -> dict[str, 
 
 def is_refusal(error: BaseException) -> bool:
     """Whether the harness itself refuses what it was given; that an InputError of the user's own code is a crash."""
-    innermost = error.__traceback__
-    while innermost is not None and innermost.tb_next is not None:
-        innermost = innermost.tb_next
-    name = innermost.tb_frame.f_globals.get("__name__", "") if innermost is not None else HARNESS
-    return isinstance(error, InputError) and name.partition(".")[0] == HARNESS
+    packages = [HARNESS]  # of an error that was never raised
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        packages.append(frame.f_globals.get("__name__", "").partition(".")[0])
+    while packages[-1] == DOOR:
+        packages.pop()
+    return isinstance(error, InputError) and packages[-1] == HARNESS
 
 
 def judge_crashes(
