@@ -84,19 +84,22 @@ def test_golden_faster_rcnn(name, pair, conclude):
     assert not conversion.source.fills, "the importer takes a whole detector for a backbone"
     # views of the golden ones where possible: VGG16 has half a gigabyte of them
     weights = {key: conversion.array(key) for key in conversion.shapes}
-    ask(pair, "build", to_dict(config), pair.device, "float32")
-    pair.both("load", weights)
-    trained, verdicts = pair.both("trained_names"), []
-    traces = pair.both("trace", record.batch, gradients=False)
-    for side in FRAMEWORKS:
+    verdicts = []
+    for (
+        side
+    ) in FRAMEWORKS:  # one after the other: VGG16's weights, with optimiser state, are gigabytes
+        worker = pair[side]
+        ask(worker, "build", to_dict(config), pair.device, "float32")
+        worker.call("load", weights)
         case = f"{name}: {side} against the reference's record"
-        found = np.array(len(trained[side]))
+        found = np.array(len(worker.call("trained_names")))
         verdicts.append(
             judge_equal(case, "trained parameters", "count", found, np.array(record.trained))
         )
-        for key, (values, wanted) in record.compared(traces[side]).items():
+        trace = worker.call("trace", record.batch, gradients=False)
+        for key, (values, wanted) in record.compared(trace).items():
             verdicts.append(judge(case, "forward", key, values, wanted, gates.GOLDEN_FLOAT32))
-    pair.close()  # gives gigabytes of VGG16's weights back; the next request gets new processes
+        worker.close()  # gives the memory back; the next request gets a new process
     conclude(verdicts)
 
 
