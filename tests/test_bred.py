@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from door.files import read_json
 from neutral import geometry
 from neutral.choices import relative
 from neutral.config import ScenesConfig
@@ -17,14 +16,13 @@ from neutral.data.annotations import check_annotation, with_area
 from neutral.finite import first_bad
 from neutral.randomness import Draws
 from parity.engine.judge import checks, kinds
-from parity.engine.judge.crashes import is_refusal, judge_crashes, returned_less
+from parity.engine.judge.crashes import judge_crashes, returned_less
 from parity.engine.judge.judging import judge
 from parity.engine.judge.ledger import judge_choice
 from parity.engine.judge.outcomes import compare_changed
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.causes import Cause
 from parity.engine.values.arrays import sizes
-from parity.engine.values.tensorfile import MappedTensors
 from parity.errors import InputError
 from parity.report.page import bred, render
 from parity.report.report import Report
@@ -283,20 +281,3 @@ def test_the_report_shows_rates_and_all_that_is_not_simply_caught(tmp_path):
     text = render(Report(tmp_path, bred=found).to_dict())
     assert "3 of 3 tried (seed 0, 2026-11-27)" in text and "&lt;both&gt; are alike" in text
     assert bred(None)["rows"] == [] and "make breed" in render(Report(tmp_path).to_dict())
-
-
-def test_an_error_of_the_users_own_code_is_a_crash_whatever_its_class(tmp_path):
-    def raised(function, *args) -> Exception:
-        with pytest.raises(Exception) as caught:
-            function(*args)
-        return caught.value
-
-    def own():
-        raise InputError("boxes are not finite")
-
-    refused = raised(MappedTensors, tmp_path)  # by door.files, which it asks
-    assert isinstance(refused, InputError) and is_refusal(refused)
-    assert not is_refusal(raised(own)) and not is_refusal(raised(int, "x"))
-    assert not is_refusal(
-        raised(read_json, tmp_path / "nothing.json")
-    )  # asked by this file's own code

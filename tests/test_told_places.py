@@ -9,16 +9,19 @@ import pytest
 import torch
 from torch import nn
 
+from door.files import read_json
 from parity.backends import torch as backend
 from parity.case import Subject
 from parity.engine.judge import checks
-from parity.engine.judge.crashes import judge_crashes
+from parity.engine.judge.crashes import is_refusal, judge_crashes
 from parity.engine.judge.localise import compare_local_64
 from parity.engine.judge.verdicts import Status
 from parity.engine.judge.weights import drawn_weights
 from parity.engine.sides.makers import Makers
 from parity.engine.sides.runner import Runner
 from parity.engine.tell.causes import causes_of
+from parity.engine.values.tensorfile import MappedTensors
+from parity.errors import InputError
 
 
 class Head(nn.Module):
@@ -146,3 +149,20 @@ def test_what_follows_a_choice_that_was_made_otherwise_tells_it():
         found = {v.node: v for v in compare_local_64("case", reference, forced, {})}
         assert found["loss/kept"].message.endswith(text) and found["loss/all"].message == ""
         assert (found["loss/kept"].status is Status.FAIL) == bool(text)
+
+
+def test_an_error_of_the_users_own_code_is_a_crash_whatever_its_class(tmp_path):
+    def raised(function, *args) -> Exception:
+        with pytest.raises(Exception) as caught:
+            function(*args)
+        return caught.value
+
+    def own():
+        raise InputError("boxes are not finite")
+
+    refused = raised(MappedTensors, tmp_path)  # by door.files, which it asks
+    assert isinstance(refused, InputError) and is_refusal(refused)
+    assert not is_refusal(raised(own)) and not is_refusal(raised(int, "x"))
+    assert not is_refusal(
+        raised(read_json, tmp_path / "nothing.json")
+    )  # asked by this file's own code
