@@ -93,7 +93,7 @@ def test_by_node_measure_and_side():
     fail = Verdict("pair", checks.LOCAL_FORWARD_32, "a", Status.FAIL, 7e-6, 1e-6, said)
     fail = fail.but(guilty="jittor")
 
-    def judged(verdict: Verdict) -> Status:
+    def judged(verdict: Verdict, narrow=narrow) -> Status:
         return with_noise(verdict, [(exact, exact), (exact, narrow)], "jittor").status
 
     assert judged(fail) is Status.KNOWN, "8 times 1e-6, the greatest of the greatest"
@@ -103,6 +103,9 @@ def test_by_node_measure_and_side():
     assert judged(fail.but(guilty="torch")) is judged(fail.but(node="b")) is Status.FAIL
     assert judged(fail.but(check=checks.FORWARD_32)) is Status.FAIL, "a whole run"
     assert judged(fail.but(check=checks.LOCAL_GRADIENTS_32)) is Status.FAIL, "absent there"
+    for odd in (np.inf, np.nan):
+        broken = {"nodes": {"a": np.array([1.0, odd])}}
+        assert judged(fail, broken) is Status.FAIL, "a reference that overflows is no standard"
 
 
 def test_a_gradient_that_is_no_number_says_nothing_of_others():

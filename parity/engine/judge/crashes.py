@@ -31,10 +31,8 @@ from parity.engine.values.nodes import OUTSIDE, ROOT, call_of, module_of
 from parity.errors import InputError, OutOfTime, WorkerError
 
 CHECK = "worker"
-HARNESS, DOOR = (
-    "parity",
-    "door",
-)  # packages; the latter reads files and ends processes for whoever asks
+# packages; the latter reads files and ends processes for whoever asks
+HARNESS, DOOR = "parity", "door"
 FORWARD = (FORWARD_64, FORWARD_32, LOCAL_FORWARD_64, LOCAL_FORWARD_32)
 # as judging.py tells what the next computation may raise for
 BROKEN = re.compile(r"(NaN|[+-]inf) at \d+ places on one side only|shapes differ: ")

@@ -8,6 +8,7 @@ Before: less_precise.py, norms.py. ask/again.py asks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from parity.engine.judge import gates
@@ -33,7 +34,8 @@ def with_noise(
     in float64 and in float32."""
     if not is_doubtful(verdict, side):
         return verdict
-    errors = [error_at(verdict, *two) for two in neighbours]
+    # a reference that overflows there is no standard: nothing would be beyond an infinite limit
+    errors = filter(math.isfinite, (error_at(verdict, *two) for two in neighbours))
     factor = gates.PRECISION_FACTOR
     if "greatest error" in verdict.message:
         factor = gates.MAXIMUM_FACTOR
