@@ -70,8 +70,8 @@ CASES = [
     ),
     (
         "underscore-attribute",
-        "class M(nn.Module):\n    def __init__(self):\n        self._fc1 = nn.Linear(2, 2)",
-        "class M(nn.Module):\n    def __init__(self):\n        self.fc1 = nn.Linear(2, 2)\n        self._size = 3",
+        "class M(nn.Module):\n    def __init__(self):\n        self._mean = jt.zeros(2)",
+        "class M(nn.Module):\n    def __init__(self):\n        self._fc1 = nn.Linear(2, 2)\n        self._size = 3",
     ),
     (
         "load-missing",
@@ -342,4 +342,85 @@ CASES = [
         "y = nn.hardtanh(x, 0.0, 6.0, True)",
         "y = nn.hardtanh(x, 0.0, 6.0) + jt.concat(*parts)",
     ),
+    ("upsampling-corners", "u = nn.UpsamplingBilinear2d(2)", "u = nn.UpsamplingNearest2d(2)"),
+    (
+        "optimizer-default-rate",
+        "o = optim.Adam(model.parameters(), weight_decay=0.1)",
+        "o = optim.Adam(model.parameters(), 0.1)\np = optim.Adam(*settings)\nq = optim.SGD(w, lr=1)",
+    ),
+    (
+        "cosine-annealing",
+        "s = jt.lr_scheduler.CosineAnnealingLR(o, T_max=9)",
+        "s = schedules.CosineAnnealingLR(o, T_max=9)",
+    ),
+    ("exponential-lr", "s = jt.lr_scheduler.ExponentialLR(o, 0.9)", "r = 0.9 ** epoch"),
+    ("step-lr-one", "s = jt.lr_scheduler.StepLR(o, 1)", "s = jt.lr_scheduler.StepLR(o, 10)"),
+    (
+        "accumulation",
+        "def train(optimizer, x):\n    optimizer = optim.Adam(w, 1)\n    optimizer.backward(loss=coarse(x))\n"
+        "    optimizer.step(fine(x))",
+        "def train(optimizer, x):\n    optimizer = optim.Adam(w, 1)\n    optimizer.step(coarse(x) + fine(x))",
+    ),
+    (
+        "accumulation",
+        "optimizer = optim.AdamW(w, 1, weight_decay=0)\nfor i, x in enumerate(batches):\n"
+        "    optimizer.backward(f(x) / 4)\n    if i % 4 == 3:\n        optimizer.step()",
+        "optimizer = optim.AdamW(w, 1, weight_decay=0)\nfor i, x in enumerate(batches):\n"
+        "    optimizer.backward(f(x))\n    if clip:\n        optimizer.clip_grad_norm(1)\n    optimizer.step()",
+    ),
+    (
+        "argument-place",
+        "y = nn.cross_entropy_loss(x, t, ignore_index)",
+        "y = nn.cross_entropy_loss(x, t, weight, ignore_index)\nc = nn.Conv2d(a.out_channels, 3, 1)",
+    ),
+    (
+        "argument-place",
+        "y = nn.cross_entropy_loss(x, t, 255)",
+        "y = nn.cross_entropy_loss(x, t, ignore_index=255)",
+    ),
+    (
+        "hook-handle",
+        "handles = [m.register_forward_hook(f) for m in net.modules()]",
+        "net.register_forward_hook(f)\nnet.remove_forward_hook()",
+    ),
+    (
+        "squeeze-not-one",
+        "x = jt.rand(2, 3)\nfor d in range(2):\n    x = x.squeeze(d)",
+        "x = jt.rand(2, 3)\nfor d in range(2):\n    if x.shape[d] == 1:\n        x = x.squeeze(d)",
+    ),
+    (
+        "conv-kernel-list",
+        "pool = nn.avg_pool2d\nsides = [s % 2 for s in x.shape]\ny = pool(x, 2, padding=sides)",
+        "c = nn.Conv2d(3, 3, (3, 3), padding=1)\ny = nn.interpolate(x, [2, 2], mode='nearest')",
+    ),
+    (
+        "lazy-time",
+        "import time\ndef speed(net, x):\n    start = time.time()\n    y = net(x.float32())\n"
+        "    return y, time.time() - start",
+        "import time\ndef speed(net, x):\n    start = time.time()\n    y = net(x)\n    jt.sync_all(True)\n"
+        "    z = time.time() - start\n    start = time.time()\n    w = net(x).numpy()\n"
+        "    return z, time.time() - start",
+    ),
+    (
+        "eval-stops-gradients",
+        "def check(m, x):\n    m.eval()\n    return m(x)\ndef main(net, optimizer, data):\n    net.train()\n"
+        "    for epoch in range(9):\n        for x in data:\n            optimizer.step(net(x))\n"
+        "        check(net, data)",
+        "def check(m, x):\n    m.eval()\n    return m(x)\ndef main(net, optimizer, data):\n"
+        "    for epoch in range(9):\n        net.train()\n        for x in data:\n"
+        "            optimizer.step(net(x))\n        check(net, data)",
+    ),
+    (
+        "name-missing",
+        "def picture(given):\n    return given.mul_(255.0).squeeze(0).byte()",
+        "def picture(given):\n    return given.mul_(255.0).squeeze(0).uint8()\nclass Bytes:\n"
+        "    def char(self):\n        return b''\ndef first(text):\n    return text.char()",
+    ),
+    (
+        "module-to",
+        "net = nn.Linear(2, 2)\nnet.to(device)",
+        "class Net(nn.Module):\n    def to(self, device):\n        return self\nnet = Net()\nnet.to(device)\n"
+        "x = given.to('cpu')",
+    ),
+    ("zero-grad-method", "net = nn.Linear(2, 2)\nnet.zero_grad()", "optimizer.zero_grad()"),
 ]

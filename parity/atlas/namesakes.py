@@ -12,6 +12,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 from door.files import read_json, write_json
@@ -74,6 +75,13 @@ def described(framework: str) -> dict:
     return found
 
 
+def described_apart(framework: str) -> dict:
+    """The same in a worker, whose PyTorch keeps to the CPU: with PyTorch's own functions in their places again."""
+    if staying := sys.modules.get("parity.backends.torch_staying"):
+        staying.stay(False)
+    return described(framework)
+
+
 def is_own(thing) -> bool:
     """Whether it is PyTorch's: its modules also hold what they import from elsewhere."""
     module = getattr(thing, "__module__", None)
@@ -95,7 +103,7 @@ def parameters(thing, name: str, is_method: bool) -> list[Parameter] | None:
     if not callable(thing):
         return None
     try:
-        given = list(inspect.signature(thing).parameters.values())
+        given = list(inspect.signature(unwrapped(thing)).parameters.values())
         if is_method and given:
             given = given[1:]
         return [parameter(p.name, p.kind.name, p.default, p.empty) for p in given]
@@ -113,6 +121,18 @@ def parameters(thing, name: str, is_method: bool) -> list[Parameter] | None:
     first, *others = overloads
     names = {name for name, _, _ in first}
     return first + [p for given in others for p in given if p[0] not in names]
+
+
+def unwrapped(thing):
+    """The function within a wrapper of (*args, **kw), as a decorator without functools.wraps leaves it."""
+    cells = getattr(thing, "__closure__", None) or ()
+    inner = [cell.cell_contents for cell in cells if inspect.isfunction(cell.cell_contents)]
+    given = inspect.signature(thing).parameters.values() if len(inner) == 1 else ()
+    open_ended = [p.kind for p in given] == [
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.VAR_KEYWORD,
+    ]
+    return inner[0] if open_ended else thing
 
 
 def parameter(name: str, kind: str, default, empty) -> Parameter:
@@ -247,6 +267,6 @@ def look(workers: dict) -> tuple[dict, dict]:
     """Descriptions of both frameworks, each made in its own worker."""
     found = []
     for side in ("torch", "jittor"):
-        code = f"import importlib\nimportlib.import_module({__name__!r}).described({side!r})"
+        code = f"import importlib\nimportlib.import_module({__name__!r}).described_apart({side!r})"
         found.append(workers[side].call("run", RUN_SNIPPET, "", code, "cpu")["value"])
     return tuple(found)

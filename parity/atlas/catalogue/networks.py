@@ -201,6 +201,16 @@ ENTRIES = {
             given=IMAGE,
         ),
         Entry(
+            "upsampling-corners",
+            "UpsamplingBilinear2d",
+            "nn.UpsamplingBilinear2d(scale_factor=2)(x)",
+            given=IMAGE,
+            safe="nn.Upsample(scale_factor=2, mode='bilinear', align_corners=True)(x)",
+            effect="masks and features are shifted by up to half a pixel against the reference",
+            cause="nn.py: UpsamplingBilinear2d leaves align_corners at False",
+            source="ports of camouflage detection",
+        ),
+        Entry(
             "batch-norm-eps",
             "the default eps and momentum of BatchNorm2d",
             "m = nn.BatchNorm2d(2)\n[m.eps, m.momentum]",
@@ -264,6 +274,16 @@ ENTRIES = {
             given=LOGITS,
             safe="nn.cross_entropy_loss(x, t, reduction='none')",
             source="probes I19",
+        ),
+        Entry(
+            "argument-place",
+            "cross entropy's fifth argument",
+            "F.cross_entropy(x, t, None, None, 0)",
+            "nn.cross_entropy_loss(x, t, None, None, 0)",
+            given=LOGITS,
+            safe="nn.cross_entropy_loss(x, t, ignore_index=0)",
+            effect="ignore_index is the fourth here: given by place, it is taken for another argument",
+            source="ports of pose estimation and image restoration",
         ),
         Entry(
             "cross-entropy-default-ignore",

@@ -55,9 +55,19 @@ ENTRIES = {
             "a parameter whose name begins with an underscore",
             TORCH_MODULE.format("self._w = nn.Parameter(torch.ones(2))") + "'_w' in m.state_dict()",
             JITTOR_MODULE.format("self._w = jt.ones(2)") + "'_w' in m.state_dict()",
-            effect="neither trained nor saved: trzy's `_fc1` and so on vanish in a port",
-            cause="Module.dfs skips names that begin with an underscore",
+            effect="neither trained nor saved",
+            cause="parameters() and state_dict() skip names that begin with an underscore",
             source="probes L05",
+            operators="state_dict attribute underscore",
+        ),
+        Entry(
+            "underscore-layer",
+            "a layer whose name begins with an underscore",
+            TORCH_MODULE.format("self._fc = nn.Linear(2, 1)")
+            + "(sorted(m.state_dict()), len(list(m.parameters())))",
+            JITTOR_MODULE.format("self._fc = nn.Linear(2, 1)")
+            + "(sorted(m.state_dict()), len(list(m.parameters())))",
+            effect="trained and saved like any other: only arrays are skipped by their names",
             operators="state_dict attribute underscore",
         ),
         Entry(
@@ -245,6 +255,33 @@ ENTRIES = {
         ),
     ),
     "lazy": (
+        Entry(
+            "lazy-time",
+            "how long a product seems to take",
+            """
+            import time
+            start = time.time()
+            y = x @ x
+            short = time.time() - start
+            n = y.numpy()
+            'computed by then' if short > (time.time() - start) / 2 else 'not yet'
+            """,
+            given="x = np.ones((1500, 1500), dtype=np.float32)",
+            safe="""
+            import time
+            start = time.time()
+            y = x @ x
+            jt.sync_all(True)
+            short = time.time() - start
+            n = y.numpy()
+            'computed by then' if short > (time.time() - start) / 2 else 'not yet'
+            """,
+            effect="times of a call are those of writing it down: frames per second come out far too high",
+            cause="operations are recorded and computed when something asks",
+            source="a port of camouflage detection",
+            operators="lazy time benchmark",
+            isolated=True,
+        ),
         Entry(
             "error-timing",
             "where an out-of-range division shows",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from parity.atlas.lint.finding import WARNING, Edit, Finding
 from parity.atlas.lint.kinds import NOTHING, PARAMETER, VAR, Value
+from parity.atlas.lint.program import Program
 from parity.atlas.lint.source import FUNCTIONS, Source, keyword
 from parity.atlas.lint.values import Flow
 
@@ -45,7 +46,7 @@ class Operation:
 
 class Code:
     """patched: names of jittor's that the program sets itself; sets: its data sets, and whether their own __len__
-    counts items. Both are of this file, until run.py gives it those of the whole program."""
+    counts items; program: its files. All are of this file, until run.py gives it those of the whole program."""
 
     def __init__(self, text: str, path: Path = Path("<text>"), stars: dict | None = None):
         """stars: names that `import *` of the program's own files brings, with what they mean."""
@@ -58,6 +59,7 @@ class Code:
             if isinstance(node.ctx, ast.Store) and self.source.dotted(node)
         }
         self.sets = dict(self._sets())
+        self.program = Program({path: text}, {path: self.source.tree})
 
     def _sets(self) -> Iterator[tuple[str, bool]]:
         for node in self.every(ast.ClassDef):
@@ -100,6 +102,12 @@ class Code:
         return (node for node in self.nodes if isinstance(node, kinds))
 
     @cached_property
+    def bodies(self) -> list[list[ast.AST]]:
+        """What stands in each function, and what stands in none."""
+        loose = [n for n in self.nodes if self.source.scope(n) is self.source.tree]
+        return [loose, *(list(ast.walk(n)) for n in self.every(ast.FunctionDef))]
+
+    @cached_property
     def operations(self) -> list[Operation]:
         """Operations on what is, or may well be, a Var."""
         return [found for call in self.every(ast.Call) if (found := self._operation(call))]
@@ -119,6 +127,21 @@ class Code:
             return None
         sure = self.of(call.func.value).kind in (VAR, PARAMETER)
         return Operation(call.func.attr, call, call.func.value, call.args, sure, True)
+
+    def called(self, call: ast.Call) -> list[str]:
+        """Dotted paths of what a call may call: by its name, or by a name that its function gives to one of several:
+        `pool = nn.avg_pool2d`."""
+        path, func = self.source.dotted(call.func), call.func
+        if path or not isinstance(func, ast.Name):
+            return [path] if path else []
+        held = [
+            n.value
+            for n in ast.walk(self.source.scope(call))
+            if isinstance(n, ast.Assign)
+            and any(isinstance(t, ast.Name) and t.id == func.id for t in n.targets)
+        ]
+        paths = [self.source.dotted(value) for value in held]
+        return paths if all(paths) else []
 
     def is_var(self, node: ast.AST | None) -> bool:
         return self.of(node).kind in (VAR, PARAMETER)

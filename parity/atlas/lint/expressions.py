@@ -48,6 +48,7 @@ class Expressions:
     values: dict[ast.AST, Value]
     classes: dict[str, Value]
     returned: dict[str, Value]
+    methods: dict[tuple[str, str], Value]
 
     def of(self, node: ast.AST | None) -> Value:
         return self.values.get(node, NOTHING)
@@ -182,10 +183,14 @@ class Expressions:
             return self.classes[node.func.id]
         if isinstance(node.func, ast.Name) and node.func.id in self.returned:
             return self.returned[node.func.id]
-        if self.of(node.func).kind == TO_ARRAY:
+        called = self.of(node.func)
+        if called.cls and (value := self.methods.get((called.cls, "execute"), NOTHING)).kind:
+            return value
+        if called.kind == TO_ARRAY:
             return Value(NUMPY, made="what ToTensor gives")
         owner = self.of(node.func.value) if isinstance(node.func, ast.Attribute) else NOTHING
-        value = result_of_call(self.source, node, owner, arguments)
+        own = self.methods.get((owner.cls, getattr(node.func, "attr", "")), NOTHING)
+        value = own if own.kind else result_of_call(self.source, node, owner, arguments)
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         if method in BOOLEAN_METHODS and value.kind in (VAR, "") and not value.dtype:
             value = replace(value, dtype="bool")
@@ -203,6 +208,7 @@ def joined(a: Value, b: Value) -> Value:
         dtype=a.dtype if a.dtype == b.dtype else "",
         axes=a.axes if a.axes == b.axes else None,
         items=a.items if a.items == b.items else (),
+        cls=a.cls if a.cls == b.cls else "",
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 VAR, PARAMETER, NUMPY, TORCH = "Var", "parameter", "NumPy array", "torch tensor"
 LIST, TUPLE, DICT, NUMBER, STR, SHAPE = "list", "tuple", "dict", "number", "string", "shape"
 MODULE, TORCH_MODULE, OPTIMISER, SCHEDULER = "module", "torch module", "optimiser", "scheduler"
+OBJECT = "object"  # of a class of the program's own that is no module
 TO_ARRAY = "transform"  # of jittor.transform, that gives NumPy's arrays
 PAIR = "pair"  # (index, value), as argmax and argsort return
 
@@ -16,7 +17,7 @@ class Value:
     """kind "" is unknown. dtype: "bool" where it shows. axes: their number, where it shows.
 
     items: of tuples and pairs; element: of what is looped over; view: a part of another Var, cut out by a slice.
-    made: of NumPy's arrays, where PyTorch has a tensor: by what.
+    made: of NumPy's arrays, where PyTorch has a tensor: by what. cls: of modules and objects, the program's own class.
     """
 
     kind: str = ""
@@ -26,6 +27,7 @@ class Value:
     element: Value | None = None
     view: bool = False
     made: str = ""
+    cls: str = ""
 
     @property
     def is_pair(self) -> bool:

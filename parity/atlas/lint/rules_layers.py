@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
-from parity.atlas.lint.finding import Finding, argument, renamed
-from parity.atlas.lint.source import constant, keyword, says
+from parity.atlas.lint.finding import Finding, argument, instead, renamed
+from parity.atlas.lint.kinds import LIST, TORCH, TORCH_MODULE
+from parity.atlas.lint.source import FUNCTIONS, constant, name_of, says, value_of
 
 ACTIVATIONS = {"ReLU", "Relu", "ReLU6", "LeakyReLU", "Leaky_relu", "GELU", "SiLU", "Mish"}
 ACTIVATION_WORDS = {"inplace", "negative_slope", "approximate"}
@@ -62,15 +63,78 @@ def constructors(code: Code) -> Iterator[Finding]:
             yield code.found(call, "keyword-unknown", message, *edits)
 
 
-def value_of(call: ast.Call, place: int, name: str) -> ast.AST | None:
-    if len(call.args) > place:
-        return call.args[place]
-    found = keyword(call, name)
-    return found.value if found else None
+def corners(code: Code) -> Iterator[Finding]:
+    """UpsamplingBilinear2d, which aligns corners in PyTorch and not here."""
+    for call in code.every(ast.Call):
+        if code.source.dotted(call.func) != "jittor.nn.UpsamplingBilinear2d":
+            continue
+        edits = []
+        if isinstance(call.func, ast.Attribute):
+            name = f"{ast.unparse(call.func.value)}.Upsample"
+            more = argument(call, "mode='bilinear', align_corners=True")
+            edits = [instead(call.func, name), more]
+        message = "PyTorch's UpsamplingBilinear2d aligns corners, this one does not: Upsample(...)"
+        yield code.found(call, "upsampling-corners", message, *edits)
+
+
+TUPLES = {  # windows, which must be numbers or tuples
+    **dict.fromkeys(("Conv", "Conv1d", "Conv2d", "Conv3d"), 2),
+    **dict.fromkeys(("ConvTranspose", "ConvTranspose2d", "ConvTranspose3d"), 2),
+    **dict.fromkeys(("Pool", "AvgPool2d", "MaxPool2d", "Pool3d", "AvgPool3d", "MaxPool3d"), 0),
+    **dict.fromkeys(("pool2d", "avg_pool2d", "max_pool2d", "pool3d", "max_pool3d"), 1),
+}
+WINDOWS = ("kernel_size", "stride", "padding", "dilation", "output_padding")
+
+
+def windows(code: Code) -> Iterator[Finding]:
+    """Lists as kernel sizes, strides and paddings."""
+    for call in code.every(ast.Call):
+        names = [p.rpartition(".")[2] for p in code.called(call) if p.startswith("jittor.")]
+        places = [TUPLES[name] for name in names if name in TUPLES]
+        if not places or code.source.is_guarded(call):
+            continue
+        given = call.args[places[0] : places[0] + 3]
+        given += [k.value for k in call.keywords if k.arg in WINDOWS]
+        lists = [g for g in given if code.of(g).kind == LIST]
+        if lists:
+            text = ast.unparse(lists[0])
+            message = f"{names[0]} refuses a list: {text} as a tuple"
+            edit = instead(lists[0], f"tuple({text})")
+            yield code.found(call, "conv-kernel-list", message, edit)
+
+
+def squeezed(code: Code) -> Iterator[Finding]:
+    """for d in range(...): x = x.squeeze(d), which raises at the first axis that is not 1."""
+    for o in code.named("squeeze"):
+        axis = o.at(0, "dim")
+        loop = code.source.enclosing(o.call, (ast.For, *FUNCTIONS))
+        if not isinstance(axis, ast.Name) or not isinstance(loop, ast.For):
+            continue
+        counted = isinstance(loop.iter, ast.Call) and name_of(loop.iter.func) == "range"
+        own = isinstance(loop.target, ast.Name) and loop.target.id == axis.id
+        guard = code.source.enclosing(o.call, (ast.If, ast.For))
+        if counted and own and guard is loop:
+            message = "squeeze of an axis that is not 1 raises, PyTorch's does nothing"
+            yield code.found(o.call, "squeeze-not-one", message)
+
+
+HOOKS = {"register_forward_hook", "register_pre_forward_hook", "register_backward_hook"}
+
+
+def hooks(code: Code) -> Iterator[Finding]:
+    """handle = m.register_forward_hook(...), handles.append(m.register_...(...)): there is no handle."""
+    for call in code.every(ast.Call):
+        named = isinstance(call.func, ast.Attribute) and call.func.attr in HOOKS
+        if not named or isinstance(code.parent(call), ast.Expr) or not code.speaks_jittor(call):
+            continue
+        if code.of(call.func.value).kind not in (TORCH, TORCH_MODULE):
+            removal = call.func.attr.replace("register", "remove")
+            message = f"{call.func.attr} returns nothing: module.{removal}() takes it away"
+            yield code.found(call, "hook-handle", message)
 
 
 def same_padding(call: ast.Call) -> bool:
     return constant(value_of(call, 4, "padding")) == "same"
 
 
-RULES = (resizing, softmax, suppression, constructors)
+RULES = (resizing, softmax, suppression, constructors, corners, windows, squeezed, hooks)

@@ -18,7 +18,8 @@ TABLELIKE = re.compile(
     r"ema\w*|queue|prototypes?)s?$"
 )
 LEARNT = re.compile(
-    r"^w\d?$|bias|weight|embed|token|gamma|beta|scale|param|alpha|logit|query|queries"
+    r"^w\d?$|bias|weight|embed|token|gamma|beta|scale|param|alpha|logit|query|queries|"
+    r"thr(esh\w*)?$|temperature|lambda|slope|(^|_)(eta|rho|gain|gate|coef\w*)(_|$)"
 )
 CONSTANT_MAKERS = {
     "array",
@@ -130,7 +131,7 @@ def attribute(
     if not kind and is_kept_output(code, node, value):
         kind = VAR
     if name.startswith("_") and not name.startswith("__"):
-        if kind == MODULE or (kind == VAR and is_made(code, value)):
+        if kind == VAR and is_made(code, value):  # a layer's own parameters are found all the same
             message = f"{name} begins with an underscore: neither trained nor saved"
             yield code.found(node, "underscore-attribute", message)
         return
@@ -146,13 +147,24 @@ def attribute(
     )
     made = maker in CONSTANT_MAKERS and not LEARNT.search(name)
     if building and maker not in ("Parameter", "init") and (tablelike or made):
-        level = HINT if without_gradients(code, node) else WARNING  # frozen then, and saved
+        learnt = is_scalar(value) and not tablelike
+        frozen = without_gradients(code, node)  # and saved
+        level = HINT if learnt or frozen else WARNING
         yield code.found(node, "plain-attribute", message, *edits, level=level)
     elif building and maker in FILLED:
         yield code.found(node, "plain-attribute", message, *edits, level=HINT)
     elif not building and runs(code, function):
         message = f"{name}, kept in {function.name}, becomes a parameter and joins state_dict"
         yield code.found(node, "cached-attribute", message)
+
+
+def is_scalar(node: ast.AST) -> bool:
+    """jt.array(0.5), jt.array([0.5]): one number, of which nobody makes an array who does not want it learnt."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
+        node = node.func.value
+    given = constant(node.args[0]) if isinstance(node, ast.Call) and node.args else None
+    one = given[0] if isinstance(given, list) and len(given) == 1 else given
+    return isinstance(one, (int, float)) and name_of(node.func) in ("array", "Var", "float32")
 
 
 def without_gradients(code: Code, node: ast.AST) -> bool:

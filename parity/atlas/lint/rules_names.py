@@ -9,35 +9,25 @@ from functools import cache
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import Finding, renamed
-from parity.atlas.lint.kinds import VAR
-from parity.atlas.lint.source import name_of
+from parity.atlas.lint.kinds import MODULE, NOTHING, VAR
+from parity.atlas.lint.source import constant, name_of
 from parity.atlas.namesakes import canonical, read_namesakes
 
 ENTRIES = {"cdist": "cdist", "label_smoothing": "cross-entropy-smoothing"}
 TENSOR_ONLY = {  # methods of a tensor that nothing else has: told even where nothing is known of their owner
-    *("masked_select", "new_tensor", "index_fill_", "index_copy_", "scatter_add", "scatter_add_"),
-    *(
-        "masked_scatter",
-        "masked_scatter_",
-        "nan_to_num",
-        "repeat_interleave_",
-        "addcmul_",
-        "addcdiv_",
-    ),
-    *("bernoulli_", "movedim", "unflatten", "narrow", "clamp_min", "clamp_max", "clamp_min_"),
-    *("is_floating_point", "data_ptr", "diagonal", "fill_diagonal_", "zero_grad_", "sub_", "div_"),
-    *(
-        "mm",
-        "pinverse",
-        "copy_",
-        "sigmoid_backward",
-        "cummax",
-        "cummin",
-        "bincount",
-        "baddbmm",
-        "addmm",
-        "bmm",
-    ),
+    *("masked_select", "masked_scatter", "new_tensor", "scatter_add", "nan_to_num", "movedim"),
+    *("unflatten", "narrow", "clamp_min", "clamp_max", "clamp_min_", "zero_grad_", "diagonal"),
+    *("is_floating_point", "data_ptr", "sigmoid_backward", "cummax", "cummin", "bincount"),
+    *("mm", "bmm", "addmm", "addmv", "baddbmm", "pinverse", "renorm", "logit", "lerp", "expm1"),
+    *("byte", "char", "index_fill", "index_add", "index_copy", "index_put", "log1p", "log10"),
+    *("amax", "amin", "nansum", "nanmean", "erfc", "lgamma", "fmod", "remainder", "multinomial"),
+    *("take_along_dim", "unique_consecutive", "tensor_split", "sum_to_size", "reshape_as"),
+    *("resize_as", "is_contiguous", "nelement", "element_size", "broadcast_to", "bernoulli"),
+    *("count_nonzero", "logaddexp", "logcumsumexp", "diag_embed", "pin_memory", "get_device"),
+    *("true_divide", "swapdims", "repeat_interleave_", "sub_", "masked_scatter_"),
+}
+ELSEWHERE = {  # in place, and methods of other things as well
+    *("requires_grad_", "share_memory_", "apply_", "set_", "put_", "fix_", "log_", "resize_"),
 }
 ATTRIBUTES = {"device", "is_cuda", "is_leaf", "grad_fn", "mT", "H", "is_sparse", "itemsize"}
 
@@ -96,13 +86,36 @@ def version() -> str:
 
 def missing_methods(code: Code) -> Iterator[Finding]:
     lacking = set(known()["spaces"]["torch.Tensor"]["missing"])
+    alone = TENSOR_ONLY | {n for n in lacking if n.endswith("_")} - ELSEWHERE
+    alone -= {n.name for n in code.every(ast.FunctionDef)}  # and methods of the port's own
     for o in code.operations:
         if not o.is_method or o.name not in lacking or code.source.is_guarded(o.call):
             continue
         if is_patched(code, o.name):
             continue
-        if code.of(o.x).kind == VAR or o.name in TENSOR_ONLY:
+        if code.of(o.x).kind == VAR or o.name in alone:
             yield code.found(o.call, "name-missing", f"a Var has no method {o.name}")
+
+
+OF_TORCH_MODULES = {  # methods of PyTorch's modules that Jittor's have not, with entries of their own
+    **{"to": "module-to", "zero_grad": "zero-grad-method"},
+    **dict.fromkeys(("cpu", "float", "double", "type", "buffers", "to_empty"), "name-missing"),
+    **dict.fromkeys(("register_parameter", "get_parameter", "get_submodule"), "name-missing"),
+    **dict.fromkeys(("register_forward_pre_hook", "share_memory"), "name-missing"),
+    "register_full_backward_hook": "name-missing",
+}
+
+
+def missing_of_modules(code: Code) -> Iterator[Finding]:
+    """net.to(device), net.zero_grad()."""
+    for call in code.every(ast.Call):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        owner = code.of(call.func.value) if name in OF_TORCH_MODULES else NOTHING
+        own = (owner.cls, name) in code.flow.methods
+        own = own or any(path.endswith(f".Module.{name}") for path in code.patched)
+        if owner.kind == MODULE and not own and not code.source.is_guarded(call):
+            message = f"a module has no method {name}"
+            yield code.found(call, OF_TORCH_MODULES[name], message)
 
 
 def is_patched(code: Code, name: str) -> bool:
@@ -152,6 +165,32 @@ def unknown_keywords(code: Code) -> Iterator[Finding]:
             yield code.found(call, entry, message, *edits)
 
 
+WEIGHTS = {"cross_entropy_loss": 2, "nll_loss": 2, "CrossEntropyLoss": 0}  # where they take them
+ROLES = {  # names of arguments that nobody gives to another argument on purpose
+    *("weight", "bias", "eps", "ignore_index", "reduction", "momentum", "weight_decay", "betas"),
+    *("align_corners", "mode", "affine", "keepdims", "gamma", "nesterov", "eta_min", "T_max"),
+}
+
+
+def misplaced(code: Code) -> Iterator[Finding]:
+    """layer_norm(x, shape, eps, weight): arguments by place, whose own names are those of other places."""
+    for call in code.every(ast.Call):
+        path = code.source.dotted(call.func)
+        signature = signature_of(path) if path.startswith("jittor.") else None
+        if signature is None or any(isinstance(a, ast.Starred) for a in call.args):
+            continue
+        function = path.rpartition(".")[2]
+        taken = [name for name, kind, _ in signature if kind == "positional"]
+        for place, (wanted, given) in enumerate(zip(taken, call.args)):
+            name = name_of(given)
+            number = WEIGHTS.get(function) == place and isinstance(constant(given), int)
+            if number or (name in ROLES and name != wanted and name in taken):
+                told = "a number" if number else name
+                message = f"{told} stands where {function} takes {wanted}: name the arguments"
+                yield code.found(call, "argument-place", message)
+                break
+
+
 def signature_of(path: str) -> list | None:
     space, _, name = path.rpartition(".")
     return known()["signatures"].get(space, {}).get(name)
@@ -183,4 +222,12 @@ ALIASES = {  # of jittor.nn: under which name a class was made
     **{"InstanceNorm2d": "InstanceNorm", "LeakyReLU": "leaky_relu", "ReLU6": "relu6"},
     **{"SiLU": "silu", "Softmax": "softmax", "ModuleList": "Sequential"},
 }
-RULES = (class_names, missing_names, missing_methods, missing_attributes, unknown_keywords)
+RULES = (
+    class_names,
+    missing_names,
+    missing_methods,
+    missing_of_modules,
+    missing_attributes,
+    unknown_keywords,
+    misplaced,
+)

@@ -6,24 +6,75 @@ import ast
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
-from parity.atlas.lint.finding import Finding, argument
-from parity.atlas.lint.rules_training import is_step
-from parity.atlas.lint.source import constant, keyword
+from parity.atlas.lint.finding import HINT, WARNING, Finding, argument, instead
+from parity.atlas.lint.rules_training import is_step, loss_of
+from parity.atlas.lint.source import constant, keyword, name_of
+
+
+def several_passes(code: Code) -> Iterator[Finding]:
+    """More than one backward pass for a step, of which Adam counts each; a hint where the file does not say that it is
+    Adam."""
+    names = {name_of(n) for n in code.every(ast.Name, ast.Attribute)}
+    level = WARNING if names & {"Adam", "AdamW", "Adan"} else HINT
+    for body in code.bodies:
+        calls = [n for n in body if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+        before: dict[str, ast.Call] = {}
+        for call in sorted(calls, key=lambda n: n.lineno):
+            owner, name, loss = ast.unparse(call.func.value), call.func.attr, loss_of(call)
+            if loss is None or not is_step(name, owner, call) or not code.speaks_jittor(call):
+                continue
+            if name == "backward":
+                if is_accumulated(code, call, calls):
+                    message = "Adam counts every backward(loss) as a step"
+                    yield code.found(call, "accumulation", message, level=level)
+                before[owner] = call
+            elif owner in before and constant(loss) is None:
+                yield counted_twice(code, before[owner], call, level)
+
+
+def counted_twice(code: Code, first: ast.Call, call: ast.Call, level: str) -> Finding:
+    """step(loss) behind backward(loss): of the same loss, or of another that is added to it."""
+    owner = ast.unparse(call.func.value)
+    if ast.unparse(loss_of(first)) == ast.unparse(loss_of(call)):
+        message = "backward(loss) came before: step(loss) counts another step of Adam's: step()"
+        edit = instead(call, f"{owner}.step()")
+        return code.found(call, "step-after-backward", message, edit, level=level)
+    message = "Adam counts backward and step as two steps: add the losses, and step once"
+    return code.found(call, "accumulation", message, level=level)
+
+
+def is_accumulated(code: Code, call: ast.Call, calls: list[ast.Call]) -> bool:
+    """Whether backward stands in a loop, and step() of the same optimiser in an `if i % n` of that loop."""
+    loop = code.source.enclosing(call, (ast.For, ast.While))
+    if loop is None:
+        return False
+    owner = ast.unparse(call.func.value)
+    for other in calls:
+        if other.func.attr == "step" and ast.unparse(other.func.value) == owner:
+            guard = code.source.enclosing(other, (ast.If, ast.For, ast.While))
+            asked = ast.unparse(guard.test) if isinstance(guard, ast.If) else ""
+            within = (
+                guard is not None and code.source.enclosing(guard, (ast.For, ast.While)) is loop
+            )
+            if "%" in asked and within and not holds(guard.body, call):
+                return True
+    return False
 
 
 def second_backward(code: Code) -> Iterator[Finding]:
     """a.backward(loss), then b.backward(loss): the graph is gone by then, and the gradients are zeros."""
-    for function in code.every(ast.FunctionDef):
+    for body in code.bodies:
         first: dict[str, ast.Call] = {}
-        calls = [n for n in ast.walk(function) if isinstance(n, ast.Call)]
+        calls = [n for n in body if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
         for call in sorted(calls, key=lambda n: (n.lineno, n.col_offset)):
-            if not isinstance(call.func, ast.Attribute) or not call.args:
+            given, owner = loss_of(call), ast.unparse(call.func.value)
+            if given is None or not is_step(call.func.attr, owner, call):
                 continue
-            owner, loss = ast.unparse(call.func.value), ast.unparse(call.args[0])
-            if not is_step(call.func.attr, owner, call) or not code.speaks_jittor(call):
+            if not code.speaks_jittor(call):
                 continue
+            loss = ast.unparse(given)
             before = first.get(loss)
-            if before is None or is_assigned(function, call.args[0], before, call):
+            if before is None or is_assigned(body, given, before, call):
                 first[loss] = call
             elif ast.unparse(before.func.value) != owner and not kept(before):
                 message = (
@@ -40,7 +91,7 @@ def kept(call: ast.Call) -> bool:
     return value is not None and constant(value) is not False
 
 
-def is_assigned(function: ast.AST, loss: ast.AST, first: ast.Call, second: ast.Call) -> bool:
+def is_assigned(body: list, loss: ast.AST, first: ast.Call, second: ast.Call) -> bool:
     """Whether the loss is another one by then, or the calls stand in branches of their own."""
     names = {n.id for n in ast.walk(loss) if isinstance(n, ast.Name)}
     between = range(first.lineno, second.lineno)
@@ -49,11 +100,10 @@ def is_assigned(function: ast.AST, loss: ast.AST, first: ast.Call, second: ast.C
         and n.id in names
         and isinstance(n.ctx, ast.Store)
         and n.lineno in between
-        for n in ast.walk(function)
+        for n in body
     )
     return stored or any(
-        isinstance(n, ast.If) and holds(n.body, first) and holds(n.orelse, second)
-        for n in ast.walk(function)
+        isinstance(n, ast.If) and holds(n.body, first) and holds(n.orelse, second) for n in body
     )
 
 
@@ -104,4 +154,4 @@ def mixed_precision(code: Code) -> Iterator[Finding]:
             yield code.found(node, "mixed-precision-level", message)
 
 
-RULES = (second_backward, copied_attributes, mixed_precision)
+RULES = (several_passes, second_backward, copied_attributes, mixed_precision)

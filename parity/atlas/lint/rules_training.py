@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
-from parity.atlas.lint.finding import HINT, WARNING, Finding, argument, instead
+from parity.atlas.lint.finding import WARNING, Finding, argument, instead
 from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
-from parity.atlas.lint.source import constant, name_of, says
+from parity.atlas.lint.source import constant, name_of, says, value_of
 
 OPTIMISERLIKE = re.compile(r"opt|sched|scaler|(^|_|\.)ema", re.IGNORECASE)
 LEAST_DAMPENING = 0.1  # a fourth argument of SGD below it is meant as a weight decay
@@ -82,6 +82,21 @@ def says_decay(code: Code, call: ast.Call) -> bool:
     return says(call, "weight_decay") or (not plain and any(grouped))
 
 
+LATE = {
+    "MultiStepLR": "multi-step-lr",
+    "CosineAnnealingLR": "cosine-annealing",
+    "ExponentialLR": "exponential-lr",
+}
+RATES = {"SGD": "lr=0.001", "Adam": "lr=0.001", "AdamW": "lr=0.001"}
+
+
+def without_rate(path: str, call: ast.Call) -> bool:
+    """Adam(parameters), which raises: the rate is neither named nor the second argument."""
+    starred = any(isinstance(a, ast.Starred) for a in call.args)
+    optimiser = path.rpartition(".")[2] in RATES
+    return optimiser and len(call.args) == 1 and not (starred or says(call, "lr"))
+
+
 def optimisers(code: Code) -> Iterator[Finding]:
     for call in code.every(ast.Call):
         path = code.source.dotted(call.func)
@@ -92,9 +107,15 @@ def optimisers(code: Code) -> Iterator[Finding]:
             message = "AdamW's default weight decay is 0, PyTorch's 0.01: say it"
             edit = argument(call, "weight_decay=0.01")
             yield code.found(call, "adamw-default-decay", message, edit)
-        if name == "MultiStepLR" and call.args:
-            message = "MultiStepLR drops an epoch later than PyTorch's"
-            yield code.found(call, "multi-step-lr", message)
+        if name in LATE and call.args:
+            message = f"{name} is a step later than PyTorch's"
+            yield code.found(call, LATE[name], message)
+        if name == "StepLR" and constant(value_of(call, 1, "step_size")) == 1:
+            message = "StepLR of one step is a step later than PyTorch's"
+            yield code.found(call, "step-lr-one", message)
+        if path.startswith(("jittor.optim.", "jittor.nn.")) and without_rate(path, call):
+            message = f"{name} has no default learning rate here, PyTorch's {RATES[name]}: say lr="
+            yield code.found(call, "optimizer-default-rate", message, argument(call, RATES[name]))
         fourth = constant(call.args[3]) if name == "SGD" and len(call.args) >= 4 else None
         if isinstance(fourth, (int, float)) and fourth >= LEAST_DAMPENING:
             message = "SGD's fourth argument is weight_decay, PyTorch's dampening"
@@ -105,33 +126,15 @@ def optimisers(code: Code) -> Iterator[Finding]:
             yield code.found(call, "adam-argument-order", message)
 
 
+def loss_of(call: ast.Call) -> ast.AST | None:
+    """Of optimizer.step(loss), optimizer.backward(loss=loss)."""
+    return value_of(call, 0, "loss")
+
+
 def is_step(name: str, owner: str, call: ast.Call) -> bool:
     """optimizer.step(loss) and optimizer.backward(loss), which differentiate."""
-    asks = name == "backward" or (name == "step" and bool(call.args))
+    asks = name == "backward" or (name == "step" and loss_of(call) is not None)
     return asks and bool(OPTIMISERLIKE.search(owner)) and "sched" not in owner.lower()
-
-
-def twice(code: Code) -> Iterator[Finding]:
-    """step(loss) of an optimiser whose backward(loss) is called before it in the same function; a hint where the file
-    does not say that it is Adam, which counts."""
-    names = {name_of(n) for n in code.every((ast.Name, ast.Attribute))}
-    level = WARNING if names & {"Adam", "AdamW", "Adan"} else HINT
-    for function in code.every(ast.FunctionDef):
-        calls = [n for n in ast.walk(function) if isinstance(n, ast.Call)]
-        calls = [n for n in calls if isinstance(n.func, ast.Attribute)]
-        before: dict[str, int] = {}
-        for call in sorted(calls, key=lambda n: n.lineno):
-            owner, name = ast.unparse(call.func.value), call.func.attr
-            if not call.args or not is_step(name, owner, call) or not code.speaks_jittor(call):
-                continue
-            if name == "backward":
-                before[owner] = call.lineno
-            elif owner in before and constant(call.args[0]) is None:
-                message = (
-                    "backward(loss) came before: step(loss) counts another step of Adam's: step()"
-                )
-                edit = instead(call, f"{owner}.step()")
-                yield code.found(call, "step-after-backward", message, edit, level=level)
 
 
 def evaluation(code: Code) -> Iterator[Finding]:
@@ -266,7 +269,6 @@ def schedulers(code: Code) -> Iterator[Finding]:
 RULES = (
     groups,
     optimisers,
-    twice,
     evaluation,
     freezing,
     backward,

@@ -13,10 +13,12 @@ from parity.atlas.lint import (
     rules_arrays,
     rules_data,
     rules_layers,
+    rules_modes,
     rules_modules,
     rules_names,
     rules_numbers,
     rules_optimising,
+    rules_own,
     rules_pairs,
     rules_training,
     rules_views,
@@ -24,6 +26,8 @@ from parity.atlas.lint import (
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, UNREAD, UNREADABLE, Finding
 from parity.atlas.lint.pin_files import is_pin_file
+from parity.atlas.lint.program import Program
+from parity.atlas.lint.sharing import share
 from parity.atlas.lint.source import read_source
 from parity.errors import InputError
 
@@ -35,9 +39,11 @@ _AREAS = (
     rules_layers,
     rules_training,
     rules_optimising,
+    rules_modes,
     rules_modules,
     rules_names,
     rules_data,
+    rules_own,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")
@@ -66,7 +72,9 @@ def lint_text(text: str, path: Path = Path("<text>"), hints: bool = False) -> li
     """Findings of one file, by place; none when it does not import jittor. SyntaxError when it is not Python."""
     if not MENTION.search(text):
         return []
-    return sift(Code(text, path), hints)
+    code = Code(text, path)
+    share([code], code.program)
+    return sift(code, hints)
 
 
 def sift(code: Code, hints: bool) -> list[Finding]:
@@ -104,13 +112,17 @@ def lint_path(path: Path, hints: bool = False) -> Report:
     codes = read_together(texts, report)
     patched = set().union(*(code.patched for code in codes))
     sets = {name: own for code in codes for name, own in code.sets.items()}
+    program = Program(texts, {code.path: code.source.tree for code in codes})
+    share(codes, program)
     for code in codes:
-        code.patched, code.sets = patched, sets
+        code.patched, code.sets, code.program = patched, sets, program
         report.files += code.source.uses_jittor
         try:
             report.findings += sift(code, hints)
         except RecursionError as error:
             report.findings.append(unreadable(code.path, error))
+    if report.files:
+        report.findings += (f for file in texts for f in rules_own.imports(program, file))
     if report.files or path.is_file():
         found = pins.findings(files, unreadable)
         report.findings += (f for f in found if hints or f.level != HINT)

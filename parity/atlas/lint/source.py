@@ -193,6 +193,13 @@ def keyword(call: ast.Call, *names: str) -> ast.keyword | None:
     return next((k for k in call.keywords if k.arg in names), None)
 
 
+def value_of(call: ast.Call, place: int, name: str) -> ast.AST | None:
+    if len(call.args) > place:
+        return call.args[place]
+    found = keyword(call, name)
+    return found.value if found else None
+
+
 def says(call: ast.Call, *names: str) -> bool:
     """Whether one of these keywords is given, or some are handed on with **."""
     return any(k.arg is None or k.arg in names for k in call.keywords)

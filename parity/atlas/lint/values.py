@@ -7,6 +7,7 @@ disagree it means nothing. Attributes of `self` are followed through a class, `_
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass, field, replace
 
 from parity.atlas.lint.expressions import (
     Expressions,
@@ -24,6 +25,7 @@ from parity.atlas.lint.kinds import (
     NOTHING,
     NUMBER,
     NUMPY,
+    OBJECT,
     STR,
     TORCH,
     TORCH_MODULE,
@@ -40,16 +42,26 @@ ANNOTATIONS = {
 }
 
 
+@dataclass
+class Known:
+    """What a file defines, or has from others. classes: what an instance is; returned: by functions of the module, as
+    annotated or as far as seen; methods: the same, by class and name."""
+
+    classes: dict[str, Value] = field(default_factory=dict)
+    returned: dict[str, Value] = field(default_factory=dict)
+    methods: dict[tuple[str, str], Value] = field(default_factory=dict)
+
+
 class Flow(Expressions):
     """Evaluates a file; `of` tells what an expression is."""
 
-    def __init__(self, source: Source):
+    def __init__(self, source: Source, known: Known | None = None):
+        known = known or Known()
         self.source = source
         self.values: dict[ast.AST, Value] = {}
-        self.classes: dict[str, Value] = {}
-        self.returned: dict[
-            str, Value
-        ] = {}  # by functions of the module, as annotated or as far as seen
+        self.classes = dict(known.classes)
+        self.returned = dict(known.returned)
+        self.methods = dict(known.methods)
         self._find_classes()
         self.run(source.tree.body, Scope())
 
@@ -70,7 +82,16 @@ class Flow(Expressions):
                     elif not known and path.endswith("Module") and not self.source.uses_torch:
                         known = Value(MODULE)
                     if known:
-                        self.classes[node.name] = known
+                        self.classes[node.name] = replace(known, cls=node.name)
+                        self._inherit(node.name, base)
+                if not node.bases and not node.decorator_list:
+                    self.classes[node.name] = Value(OBJECT, cls=node.name)
+
+    def _inherit(self, name: str, base: ast.AST) -> None:
+        """The methods of a base class of the program's own."""
+        for (owner, method), value in list(self.methods.items()):
+            if isinstance(base, ast.Name) and owner == base.id:
+                self.methods.setdefault((name, method), value)
 
     # statements
 
@@ -104,12 +125,32 @@ class Flow(Expressions):
         branches = []
         for body in (node.body, node.orelse):
             copy = scope.copy()
+            if body is node.body:
+                copy.names |= self.asked(node.test)
             self.run(body, copy)
             if not (
                 body and isinstance(body[-1], (ast.Return, ast.Raise, ast.Continue, ast.Break))
             ):
                 branches.append(copy.names)
         merge(scope, branches)
+
+    def asked(self, test: ast.AST) -> dict[str, Value]:
+        """What names are where `isinstance(m, nn.Conv2d)` holds, alone or with others."""
+        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+            return {n: v for part in test.values for n, v in self.asked(part).items()}
+        is_asked = isinstance(test, ast.Call) and ast.unparse(test.func) == "isinstance"
+        if not is_asked or len(test.args) != 2 or not isinstance(test.args[0], ast.Name):
+            return {}
+        kinds = test.args[1].elts if isinstance(test.args[1], ast.Tuple) else [test.args[1]]
+        found = {self.instance_of(kind) for kind in kinds}
+        return {test.args[0].id: found.pop()} if len(found) == 1 and NOTHING not in found else {}
+
+    def instance_of(self, kind: ast.AST) -> Value:
+        path = self.source.dotted(kind)
+        if path.startswith("jittor.nn.") and path.rpartition(".")[2][0].isupper():
+            return Value(MODULE)
+        known = self.classes.get(kind.id) if isinstance(kind, ast.Name) else None
+        return known or Value(ANNOTATIONS.get(path, ""))
 
     def run_for(self, node: ast.For, scope: Scope) -> None:
         element = element_of(self.evaluate(node.iter, scope))
@@ -179,10 +220,15 @@ class Flow(Expressions):
                 inner.names[extra.arg] = NOTHING
         self.run(node.body, inner)
         scope.names[node.name] = NOTHING
-        if isinstance(self.source.parents.get(node), ast.Module):
+        around = self.source.parents.get(node)
+        if isinstance(around, (ast.Module, ast.ClassDef)):
             results = [self.of(n.value) for n in own_returns(node)]
             told = self.annotated(node.returns)
-            self.returned[node.name] = told if told.kind or not results else joined_all(results)
+            result = told if told.kind or not results else joined_all(results)
+            if isinstance(around, ast.Module):
+                self.returned[node.name] = result
+            else:
+                self.methods[around.name, node.name] = result
 
     run_asyncfunctiondef = run_functiondef
 
