@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from door.files import replacing
 from door.jsontext import dumps
 
 DTYPES = {
@@ -40,6 +42,13 @@ class Item:
     @property
     def nbytes(self) -> int:
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+def write_tensors(path: Path | str, items: Iterable[Item], metadata: dict[str, str]) -> Path:
+    """Writes a safetensors file, whole or not at all; ValueError when an array is not as announced."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        write_to(file, items, metadata)
+    return Path(path)
 
 
 def write_to(file: BinaryIO, items: Iterable[Item], metadata: dict[str, str]) -> None:

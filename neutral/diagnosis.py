@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from door.files import write_json
+from door.tensorfile import Item, write_tensors
 from neutral.data.batching import Batch
 from neutral.errors import NonFinite
 from neutral.finite import first_bad
-from neutral.tensorfile import Item, write_tensors
 
 FOLDER = "non_finite"
 

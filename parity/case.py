@@ -14,6 +14,8 @@ from parity.errors import InputError
 from parity.loading import load_file
 from parity.pair_file import CASE_FIELDS, HALVES, check_pair, defines
 
+ROLES = ("reference", "candidate")
+
 
 @dataclass(frozen=True)
 class Side:
@@ -79,7 +81,7 @@ class Case:
         """What verdicts call the two sides."""
         sides = (self.reference, self.candidate)
         names = tuple(side.label or side.backend for side in sides)
-        return names if names[0] != names[1] else ("reference", "candidate")
+        return names if names[0] != names[1] else ROLES
 
     @classmethod
     def from_file(cls, path: Path | str) -> Case:

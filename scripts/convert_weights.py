@@ -26,10 +26,10 @@ from rich.tree import Tree
 from door.display import plain
 from door.files import digest, read_json, write_json
 from door.jsontext import dumps
+from door.tensorfile import Item
 from door.terminal import Console, Table
 from neutral.errors import InputError
 from neutral.files import check_ours, keep_apart
-from neutral.tensorfile import Item
 from neutral.weights.conversion import convert
 from neutral.weights.proof import prove
 from neutral.weights.readers import read_checkpoint

@@ -32,7 +32,10 @@ SOURCES = [p for p in sorted((ROOT / "parity").rglob("*.py")) if "suite" not in 
 
 def named_modules(source: str) -> set[str]:
     """Modules and targets that stand in strings of their own."""
-    tree = ast.parse(source)
+    return named_in(ast.parse(source))
+
+
+def named_in(tree: ast.AST) -> set[str]:
     constants = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
     return {c for c in constants if isinstance(c, str) and NAMED.fullmatch(c)}
 
@@ -47,6 +50,58 @@ def test_no_string_leads_out_of_the_library(path):
             assert found is not None, f"{path.name} names {name}, which is not there"
             wanted = name.partition(":")[2]
             assert not wanted or f"def {wanted}(" in Path(found.origin).read_text(), name
+
+
+def in_both(tree: ast.AST) -> set[str]:
+    """Of f"{framework}_impl.NAME" the module of either side; nothing where the name is open, too."""
+    found = set()
+    for node in ast.walk(tree):
+        parts = node.values if isinstance(node, ast.JoinedStr) else []
+        tail = getattr(parts[-1], "value", "") if len(parts) == 2 else ""
+        if isinstance(tail, str) and re.fullmatch(r"_impl(\.\w+)+(:\w+)?", tail):
+            found |= {side + tail for side in ("torch", "jittor")}
+    return found
+
+
+def leads_nowhere(name: str) -> str:
+    """What is missing of "package.module", "package.module.attribute" or "package.module:function"; "" for nothing."""
+    module, _, function = name.partition(":")
+    parts, rest = module.split("."), []
+    while parts and not (found := source_of(ROOT.joinpath(*parts))):
+        rest.insert(0, parts.pop())
+    if not parts or (rest and function):
+        return f"no module {module}"
+    wanted = function or (rest[0] if rest else "")
+    text = found.read_text() if found.is_file() else ""
+    defined = rf"^ *(def|class) {wanted}\b|\b{wanted}\b.* = |import .*\b{wanted}\b|^    {wanted},$"
+    return "" if not wanted or re.search(defined, text, re.MULTILINE) else f"no {wanted}"
+
+
+def source_of(path: Path) -> Path | None:
+    """The file of a module, or its folder where it has no __init__.py."""
+    found = (path.with_suffix(".py"), path / "__init__.py", path)
+    return next((p for p in found if p.exists()), None)
+
+
+def test_every_name_in_a_string_leads_somewhere():
+    """Targets of workers and modules for importlib, in the suite, scripts and tests as well."""
+    command = ["git", "ls-files", "*.py"]
+    files = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    broken, seen = [], 0
+    for file in files.split():
+        if file == "tests/test_contracts.py" or not (ROOT / file).is_file():
+            continue
+        tree = ast.parse((ROOT / file).read_text())
+        for name in sorted(named_in(tree) | in_both(tree)):
+            is_ours = not name.startswith(("torch.", "jittor.")) and not name.endswith(".json")
+            if is_ours and (why := leads_nowhere(name)):
+                broken.append(f"{file}: {name}: {why}")
+            seen += is_ours
+    assert not broken and seen > 100
+    assert leads_nowhere("parity.suite.requests:nothing") == "no nothing"
+    assert leads_nowhere("parity.suite.nothing:build") == "no module parity.suite.nothing"
+    assert leads_nowhere("parity.report.report.nothing") == "no nothing"
+    assert in_both(ast.parse('f"{x}_impl.ops"')) == {"torch_impl.ops", "jittor_impl.ops"}
 
 
 def frameworks_imported(source: str) -> list[str]:

@@ -18,6 +18,7 @@ from parity.engine.judge.statistics import judge_seeds
 from parity.engine.judge.steps import compare_steps
 from parity.engine.judge.ulps import nearby, one_ulp_away
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.errors import InputError
 from parity.suite.regrets import compare_regrets, spoiled
 from tests.test_choice_verdicts import float32
 from tests.test_verdicts import trace
@@ -47,6 +48,18 @@ def test_too_few_seeds_are_told_to_be_too_few():
     assert curves.status is Status.INCONCLUSIVE and curves.limit == gates.ALPHA
     # two pairs of runs: 2 * 2 ways to exchange who is who, in mirrored pairs
     assert curves.message == "p = 0.5 of 4 relabellings; none can be below 0.5: more seeds"
+
+
+def test_seeds_are_told_by_side_and_odd_ones_refused():
+    ends = seeds()[:, -1]
+    (found,) = judge_seeds("case", "loss", ends, ends + 1e-3, 0.1)
+    assert found.message.startswith("candidate minus reference +0.001,")
+    (found,) = judge_seeds("case", "loss", ends, ends + 1e-3, 0.1, sides=("GPU", "CPU"))
+    assert found.message.startswith("CPU minus GPU +0.001,")
+    for other, told in ((ends[:-1], "pairs need as many"), (seeds(), "give values"), (1.0, "give")):
+        with pytest.raises(InputError, match=told):
+            judge_seeds("case", "loss", ends, other, 0.1)
+    assert judge_seeds("case", "loss", ends, ends[:-1], 0.1, paired=False)[0].status is Status.PASS
 
 
 def test_the_precision_gate_tells_the_floor_that_it_judged_by():

@@ -214,7 +214,7 @@ def half(conv=False, group=False, inside=True):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"conv": True}, "shapes differ: (6, 4) and (6, 4, 1, 1)"),
+        ({"conv": True}, "shapes differ: (6, 4, 1, 1), the reference's (6, 4)"),
         ({"group": True}, "1.norm is BatchNorm2d in reference, GroupNorm in candidate"),
         ({"inside": False}, "1.classifier.0 -> 1.classifier.2"),
     ],

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from door.tensorfile import Item
 from neutral.errors import InputError
-from neutral.tensorfile import Item
 from neutral.weights.readers import JITTOR_MARK, read_checkpoint
 from neutral.weights.writers import write_weights
 from tests.weight_files import LAYOUTS, example_arrays, write_file

@@ -20,7 +20,7 @@ from parity.engine.judge.weights import drawn_weights
 from parity.engine.sides.makers import Makers
 from parity.engine.sides.runner import Runner
 from parity.engine.tell.causes import causes_of
-from parity.engine.values.tensorfile import MappedTensors
+from parity.engine.values.mapped import MappedTensors
 from parity.errors import InputError
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from door.process import resident_memory
+from door.tensorfile import Item, write_tensors
 from parity.engine.judge.judging import judge
 from parity.engine.judge.less_precise import judge_precision
 from parity.engine.values import scratch, transport
 from parity.engine.values.arrays import BLOCK, is_zero, sizes
-from parity.engine.values.tensorfile import Item, MappedTensors, write_tensors
+from parity.engine.values.mapped import MappedTensors
 
 MESSAGE = {
     "large": np.arange(40_000.0).reshape(200, 200),

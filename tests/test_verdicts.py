@@ -13,7 +13,7 @@ from parity.engine.judge.judging import judge, judge_equal, judge_nodes, relativ
 from parity.engine.judge.less_precise import judge_precision
 from parity.engine.judge.semantic import compare_losses, compare_semantics
 from parity.engine.judge.verdicts import Status, Verdict, first_divergence
-from parity.engine.judge.weights import compare_names
+from parity.engine.judge.weights import compare_names, compare_state
 from parity.report.report import Report
 
 A = np.array([[1.0, 2.0], [3.0, 4.0]])
@@ -50,6 +50,22 @@ def test_what_cannot_be_compared_fails_and_says_so(other, reason):
         verdict = one("node", a, b, 1e9)
         assert verdict.status is Status.FAIL
         assert any(part in verdict.message for part in (reason, reason.replace("\\", "")))
+
+
+@pytest.mark.parametrize(
+    ("values", "reference", "told"),
+    [
+        (None, A, "one side only: the reference's"),
+        (A, None, "one side only: not the reference's"),
+        (A[:1], A, f"{A[:1].shape}, the reference's {A.shape}"),
+        (A.astype(np.float32), A, "float32, the reference's float64"),
+    ],
+)
+def test_whose_is_what_is_told(values, reference, told):
+    for judge_one in (partial(judge, limit=1e9), judge_equal):
+        assert told in judge_one("case", "check", "node", values, reference).message
+    (found,) = compare_state("case", "jittor", {"w": A}, {"w": A[:1]})
+    assert f"{A[:1].shape}, the reference's {A.shape}" in found.message
 
 
 def test_nothing_to_compare_is_a_failure():

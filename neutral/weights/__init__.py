@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from door.tensorfile import Item
 from neutral.config import Config
 from neutral.notes import say
-from neutral.tensorfile import Item
 from neutral.weights.conversion import convert
 from neutral.weights.initial import Weights, check_state, initial_weights
 from neutral.weights.plan import CATEGORIES, FORMAT, Conversion

@@ -13,11 +13,11 @@ from functools import partial
 import numpy as np
 
 from door.files import digest
+from door.tensorfile import Item
 from neutral.config import Config, to_dict
 from neutral.data.categories import Categories
 from neutral.errors import InputError, NonFinite
 from neutral.finite import first_bad
-from neutral.tensorfile import Item
 from neutral.weights.initial import initial_weights
 from neutral.weights.layout import class_heads
 from neutral.weights.rules import Source, their_names

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from door.tensorfile import Item
 from neutral.errors import InputError
-from neutral.tensorfile import Item
 from neutral.weights.plan import CONVERTER, Conversion, Piece, cut
 from neutral.weights.readers import read_checkpoint
 from neutral.weights.rules import Source

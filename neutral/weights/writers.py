@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from door.files import replacing
+from door.tensorfile import Item, write_array, write_tensors
 from neutral.errors import InputError
-from neutral.tensorfile import Item, write_array, write_tensors
 from neutral.weights.readers import JITTOR_MARK, NOTES
 
 STORAGE_NAMES = {"float32": "FloatStorage", "int64": "LongStorage"}

@@ -86,7 +86,7 @@ def judge_runs(
         margin = gates.AP_MARGIN
         if isinstance(metric, str):
             margin = gates.LOSS_MARGIN * float(np.mean(ours[:, -1]))
-        verdicts += judge_seeds(case, name, ours, theirs, margin)
+        verdicts += judge_seeds(case, name, ours, theirs, margin, sides=("PyTorch", "Jittor"))
     return verdicts, curves
 
 

@@ -30,8 +30,8 @@ def examine(
     """Everything about a case: weights, forward, choices, losses, post-processing, gradients, local errors.
 
     workers: with a worker for each of the case's labels, to be used again (how they compute is not looked at);
-    without them the case's own are started
-    and ended. floors: measured noise, see measure_floors. scripts: a folder for scripts that reproduce failures.
+    without them the case's own are started and ended. device: "cpu" or "cuda", of those. floors: measured noise, see
+    measure_floors. scripts: a folder for scripts that reproduce failures.
     told(stage, verdicts) hears of each stage as it is judged.
     """
     with workers_of(case, workers, device) as used:

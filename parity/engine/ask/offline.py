@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from door import schema
-from parity.case import DRAWN, Case
+from parity.case import DRAWN, ROLES, Case
 from parity.engine.ask.result import Result
 from parity.engine.judge.floors import Floors
 from parity.engine.judge.localise import compare_local_32, compare_local_64
@@ -23,8 +23,6 @@ from parity.engine.sides.workers import Worker
 from parity.engine.values.record import Record
 from parity.engine.values.shapes import ComparedRecord
 from parity.errors import InputError
-
-ROLES = ("reference", "candidate")
 
 
 def record(

@@ -19,8 +19,6 @@ from parity.engine.judge.judging import (
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values.nodes import call_of
 
-CONDITION = 8.0  # times what one unit in the last place of the input moves NumPy's own result
-
 
 def name_the_guilty(
     verdict: Verdict,
@@ -79,7 +77,7 @@ def _asked(
             for t in (reference, forced)
         ]
         # an ill-conditioned layer, such as a norm of two elements, leaves nobody more digits than this
-        own = CONDITION * relative_l2(ask(moved, layer, own), expected)
+        own = gates.CONDITION * relative_l2(ask(moved, layer, own), expected)
         return _blame(verdict, errors, gates.SEMANTIC_FORWARD, own, sides)
     output = call_of(inputs)
     if verdict.node != inputs or reference["node_gradients"].get(output) is None:
@@ -95,7 +93,7 @@ def _asked(
         gradient = t["node_gradients"][verdict.node]
         found = 0.0 if gradient is None else float((gradient * direction).sum())
         errors.append(abs(found - slope) / least)
-    own_error = CONDITION * abs(again - slope) / least
+    own_error = gates.CONDITION * abs(again - slope) / least
     return _blame(verdict, errors, gates.FINITE_DIFFERENCES_LOOSE, own_error, sides)
 
 

@@ -17,9 +17,6 @@ from parity.engine.judge.judging import SCALARS, are_of_two_widths
 from parity.engine.values import tree
 from parity.engine.values.arrays import norm, ratio
 
-TINY = 1e-30  # below, all is rounding; so it is below these fractions of what came there with the values as they are
-NOISE, SATURATED = 1e-12, 1e-8
-
 
 def differs(a, b) -> bool:
     """Whether two trees of one structure have other arrays."""
@@ -74,5 +71,6 @@ def difference(
         return kinds.BRANCH, f"not finite in {side} only", 1.0
     a, b = (np.where(fine[0] & fine[1], x, 0.0) for x in (a, b))
     # gradients of what is saturated are differences of numbers near 1
-    error = ratio(norm(a - b), norm(a) + max(TINY, (SATURATED if backward else NOISE) * size))
+    noise = gates.BRANCH_SATURATED if backward else gates.BRANCH_NOISE
+    error = ratio(norm(a - b), norm(a) + max(gates.BRANCH_LEAST, noise * size))
     return (*kinds.tell(a, b), error) if error > most else None

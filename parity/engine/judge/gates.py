@@ -1,7 +1,7 @@
 """The limits of agreement, in one table. Constants are those of the design (docs/parity.md).
 
 u = 2^-24, half a unit in the last place of a float32 near 1. e is a relative L2 error, m a greatest
-absolute error relative to the greatest absolute value, both against float64 PyTorch.
+absolute error relative to the greatest absolute value, both against the float64 reference.
 
 Before: nothing. judging.py and less_precise.py measure against them; floors.py widens them.
 """
@@ -13,7 +13,7 @@ U32 = 2.0**-24
 # float64 epsilon (float32: u) of the norm of all gradients together are no difference
 EPS64 = 2.0**-52
 
-SEMANTIC_FORWARD = 1e-12  # relative L2, float64 Jittor against float64 PyTorch
+SEMANTIC_FORWARD = 1e-12  # relative L2, of both sides in float64
 SEMANTIC_GRADIENT = 1e-11
 # float64 errors up to here, where float32 agrees: a constant that one side rounds to float32
 ROUNDED = 4 * U32
@@ -33,14 +33,17 @@ GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
 # a choice is explained by rounding when its regret is at most this many times the greatest error of a node
 CHOICE_FACTOR = 2.0
 COARSE = 1e-4  # relative, float32: beyond it no rounding is the reason
-BRANCH = (
-    1e-6  # relative, float64, of values that reach other branches: beyond all rounded constants
-)
+# relative, float64, of values that reach other branches: beyond all rounded constants
+BRANCH = 1e-6
+# where those come to nothing, all is rounding below these fractions of what came there with the values as they are
+# (of gradients the second), and below the last in any case
+BRANCH_NOISE, BRANCH_SATURATED, BRANCH_LEAST = 1e-12, 1e-8, 1e-30
+CONDITION = 8.0  # times what one unit in the last place of a layer's input moves NumPy's own result
 LOSS = 1e-6  # relative, each component, float32
 LOSS_64 = 1e-12
 OPTIMISER_ULPS = {"sgd": 2, "adamw": 8, "adam": 8}  # of one step from the same state
 CLIPPING_ULPS = 8  # norm and clipped gradients: the sum of squares has another order
-TUBE = 3.0  # times the tube of PyTorch's copies
+TUBE = 3.0  # times the tube of the reference's copies
 TUBE_COPIES = 8  # of the reference, each started one unit in the last place away
 TUBE_FLOOR = 64 * U32  # of a loss that no copy moves
 STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps

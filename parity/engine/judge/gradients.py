@@ -26,12 +26,12 @@ def nothing_on_either_side(case: str, check: str, node: str, limit: float) -> Ve
 
 
 def judge_gradient(
-    case: str, check: str, node: str, a, b, limit: float, floor: float = 0.0
+    case: str, check: str, node: str, values, reference, limit: float, floor: float = 0.0
 ) -> Verdict:
     """As `judge`, but absent on both sides is agreement."""
-    if a is None and b is None:
+    if values is None and reference is None:
         return nothing_on_either_side(case, check, node, limit)
-    return judge(case, check, node, a, b, limit, floor)
+    return judge(case, check, node, values, reference, limit, floor)
 
 
 def total_norm(gradients: Mapping) -> float:
@@ -48,7 +48,7 @@ def finite_norm(gradients: Mapping) -> float:
 
 
 def semantic_gradient_floor(gradients: Mapping) -> float:
-    """Added to |b|, it makes one float64 epsilon of the total norm count as no difference."""
+    """Added to the norm of the reference's, it makes one float64 epsilon of the total norm count as no difference."""
     return gates.EPS64 / gates.SEMANTIC_GRADIENT * finite_norm(gradients)
 
 

@@ -27,20 +27,26 @@ ONE_SIDE = "present on one side only"
 WIDTHS = {"float32", "float64"}
 
 
-def difference_of_kind(a: np.ndarray | None, b: np.ndarray | None) -> str | None:
-    """How arrays a and b differ, their values left out: presence, shape, dtype."""
-    if a is None or b is None:
-        return None if a is b else f"{ONE_SIDE}: {'right' if a is None else 'left'}"
-    if a.shape != b.shape:
-        return f"{SHAPES}: {a.shape} and {b.shape}"
-    if a.dtype != b.dtype:
-        return f"{DTYPES}: {a.dtype} and {b.dtype}"
+def difference_of_kind(values: np.ndarray | None, reference: np.ndarray | None) -> str | None:
+    """How an array differs from the reference's, its values left out: presence, shape, dtype."""
+    if values is None or reference is None:
+        whose = "the reference's" if values is None else "not the reference's"
+        return None if values is reference else f"{ONE_SIDE}: {whose}"
+    if values.shape != reference.shape:
+        return f"{SHAPES}: {values.shape}, the reference's {reference.shape}"
+    if values.dtype != reference.dtype:
+        return dtypes_told(values, reference)
     return None
 
 
-def structural_difference(a: np.ndarray | None, b: np.ndarray | None) -> str | None:
-    """Why arrays a and b cannot be compared number by number, or None when they can."""
-    return difference_of_kind(a, b) or (None if a is None else not_finite(a, b))
+def dtypes_told(values: np.ndarray, reference: np.ndarray) -> str:
+    return f"{DTYPES}: {values.dtype}, the reference's {reference.dtype}"
+
+
+def structural_difference(values: np.ndarray | None, reference: np.ndarray | None) -> str | None:
+    """Why two arrays cannot be compared number by number, or None when they can."""
+    found = difference_of_kind(values, reference)
+    return found or (None if values is None else not_finite(values, reference))
 
 
 def not_finite(a: np.ndarray, b: np.ndarray) -> str | None:
@@ -97,31 +103,34 @@ def with_scalars(judge_one: Callable) -> Callable:
 
 
 @with_scalars
-def judge(case: str, check: str, node: str, a, b, limit: float, floor: float = 0.0) -> Verdict:
-    """PASS when relative_l2(a, b) <= limit; integers and booleans must be equal.
+def judge(
+    case: str, check: str, node: str, values, reference, limit: float, floor: float = 0.0
+) -> Verdict:
+    """PASS when relative_l2(values, reference) <= limit; integers and booleans must be equal.
 
     Of a float32 and a float64 array a FAIL says by how much they differ besides: known.py may know why.
     """
-    problem = difference_of_kind(a, b)
-    if problem and are_of_two_widths(a, b):
-        wide = (x.astype(np.float64) for x in (a, b))
-        return narrowed(judge(case, check, node, *wide, limit, floor), a, b)
+    problem = difference_of_kind(values, reference)
+    if problem and are_of_two_widths(values, reference):
+        wide = (x.astype(np.float64) for x in (values, reference))
+        return narrowed(judge(case, check, node, *wide, limit, floor), values, reference)
     if problem:
         return Verdict(case, check, node, Status.FAIL, message=problem)
-    if a is None:
+    if values is None:
         return Verdict(case, check, node, Status.FAIL, message=ABSENT)
-    if a.size == 0:
+    if values.size == 0:
         return Verdict(case, check, node, Status.PASS, 0.0, limit, EMPTY)
-    if a.dtype.kind != "f":
-        return judge_equal(case, check, node, a, b)
-    size, difference = sizes(b, a, greatest=False)
+    if values.dtype.kind != "f":
+        return judge_equal(case, check, node, values, reference)
+    size, difference = sizes(reference, values, greatest=False)
     # a NaN or an infinity in either array is one in a norm: only then they are looked for
-    problem = None if math.isfinite(size.norm + difference.norm) else not_finite(a, b)
+    is_finite = math.isfinite(size.norm + difference.norm)
+    problem = None if is_finite else not_finite(values, reference)
     if problem:
         return Verdict(case, check, node, Status.FAIL, message=problem)
     measured = ratio(difference.norm, size.norm + floor)
     status = Status.PASS if measured <= limit else Status.FAIL
-    return Verdict(case, check, node, status, measured, limit, **told_of(b, size))
+    return Verdict(case, check, node, status, measured, limit, **told_of(reference, size))
 
 
 def are_of_two_widths(a, b) -> bool:
@@ -133,9 +142,9 @@ def are_of_two_widths(a, b) -> bool:
     )
 
 
-def narrowed(found: Verdict, a: np.ndarray, b: np.ndarray) -> Verdict:
+def narrowed(found: Verdict, values: np.ndarray, reference: np.ndarray) -> Verdict:
     """The verdict on the values of two arrays, as a FAIL because one of them is a float32."""
-    text = "; ".join(filter(None, (f"{DTYPES}: {a.dtype} and {b.dtype}", found.message)))
+    text = "; ".join(filter(None, (dtypes_told(values, reference), found.message)))
     return found.but(status=Status.FAIL, message=text)
 
 
@@ -150,13 +159,15 @@ def told_of(array: np.ndarray, size: Size) -> dict:
 
 
 @with_scalars
-def judge_equal(case: str, check: str, node: str, a: np.ndarray, b: np.ndarray) -> Verdict:
+def judge_equal(
+    case: str, check: str, node: str, values: np.ndarray, reference: np.ndarray
+) -> Verdict:
     """PASS when bitwise equal (shape and dtype included)."""
-    problem = structural_difference(a, b)
+    problem = structural_difference(values, reference)
     if problem:
         return Verdict(case, check, node, Status.FAIL, message=problem)
-    different = int(np.count_nonzero(a != b))
-    message = f"{different} of {a.size} elements differ" if different else ""
+    different = int(np.count_nonzero(values != reference))
+    message = f"{different} of {values.size} elements differ" if different else ""
     return Verdict(
         case, check, node, Status.FAIL if different else Status.PASS, float(different), 0.0, message
     )

@@ -28,8 +28,8 @@ def judge_precision(
     case,
     check,
     node,
-    torch32,
-    jittor32,
+    reference32,
+    candidate32,
     reference,
     factor,
     limit_floor,
@@ -44,20 +44,20 @@ def judge_precision(
     The guilty side is named. `max_factor` and `max_floor`, when given, judge the greatest error too,
     and the worse side's goes into the dictionary `greatest`, by node.
     """
-    if jittor32 is not None and reference is not None and jittor32.shape in SCALARS:
-        jittor32 = jittor32.reshape(reference.shape) if reference.size == 1 else jittor32
+    if candidate32 is not None and reference is not None and candidate32.shape in SCALARS:
+        candidate32 = candidate32.reshape(reference.shape) if reference.size == 1 else candidate32
     here = (case, check, node)
-    both = list(zip(sides, (torch32, jittor32)))
+    both = list(zip(sides, (reference32, candidate32)))
     problem = first_problem(both, lambda x: difference_from_reference(x, reference))
     if problem:
         return Verdict(*here, Status.FAIL, message=problem)
-    if torch32 is None:  # all three of one shape and dtype by now, or all absent
+    if reference32 is None:  # all three of one shape and dtype by now, or all absent
         return Verdict(*here, Status.FAIL, message=ABSENT)
-    if torch32.size == 0:
+    if reference32.size == 0:
         return Verdict(*here, Status.PASS, 0.0, limit_floor, EMPTY)
-    if torch32.dtype.kind != "f":
-        return judge_equal(*here, torch32, jittor32)
-    size, *found = sizes(reference, torch32, jittor32, greatest=max_factor is not None)
+    if reference32.dtype.kind != "f":
+        return judge_equal(*here, reference32, candidate32)
+    size, *found = sizes(reference, reference32, candidate32, greatest=max_factor is not None)
     if not math.isfinite(size.norm + found[0].norm + found[1].norm):
         problem = first_problem(both, lambda x: not_finite(x, reference.astype(x.dtype)))
         if problem:
@@ -84,11 +84,11 @@ def less_precise(
     worst, sides = None, None
     for measure, times, at_least, name in tests:
         whole = getattr(size, measure) + floor
-        e_torch, e_jittor = (ratio(getattr(x, measure), whole) for x in found)
-        sides = sides or (e_torch, e_jittor)
+        e_reference, e_candidate = (ratio(getattr(x, measure), whole) for x in found)
+        sides = sides or (e_reference, e_candidate)
         for guilty, mine, other in (
-            (labels[1], e_jittor, e_torch),
-            (labels[0], e_torch, e_jittor),
+            (labels[1], e_candidate, e_reference),
+            (labels[0], e_reference, e_candidate),
         ):
             limit = max(times * other, at_least)
             if worst is None or mine / limit > worst[0]:

@@ -1,10 +1,10 @@
-"""Do two sets of training runs, one per framework and over seeds, train alike?
+"""Do two sets of training runs, one per side and over seeds, train alike?
 
 "Not significantly different" proves nothing: few and noisy runs never are. Equivalence is shown the other
-way round, by two one-sided tests (TOST; Schuirmann 1987): both "PyTorch is better by the margin or more" and
-"Jittor is" must be rejected. The margin is fixed before the runs are looked at (gates.py). When the runs could
-hardly have shown equivalence even of equal frameworks, the verdict is INCONCLUSIVE and says how many seeds
-would do. Whole curves are compared at all epochs at once, by the permutation distribution of their
+way round, by two one-sided tests (TOST; Schuirmann 1987): both "the reference is better by the margin or
+more" and "the candidate is" must be rejected. The margin is fixed before the runs are looked at (gates.py). When
+the runs could hardly have shown equivalence even of equal sides, the verdict is INCONCLUSIVE and says how many
+seeds would do. Whole curves are compared at all epochs at once, by the permutation distribution of their
 greatest difference (Westfall and Young 1993).
 
 Before: gates.py. It is the library's judge_seeds.
@@ -21,16 +21,18 @@ import numpy as np
 from scipy import stats
 
 from door.randomness import stream
+from parity.case import ROLES
 from parity.engine.judge import gates
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.errors import InputError
 
 RELABELLINGS = 10_000  # at most, of a permutation test
 
 
 @dataclass(frozen=True)
 class Equivalence:
-    """difference: mean of Jittor's values minus PyTorch's; interval: its confidence interval at 1 - 2 alpha;
-    power: probability that TOST shows equivalence when the true difference is 0; seeds: how many per side
+    """difference: mean of the candidate's values minus the reference's; interval: its confidence interval at
+    1 - 2 alpha; power: probability that TOST shows equivalence when the true difference is 0; seeds: how many per side
     give the wanted power."""
 
     difference: float
@@ -41,21 +43,21 @@ class Equivalence:
 
 
 def tost(
-    torch: np.ndarray, jittor: np.ndarray, margin: float, alpha: float, paired: bool
+    reference: np.ndarray, candidate: np.ndarray, margin: float, alpha: float, paired: bool
 ) -> Equivalence:
     """Two one-sided t tests for |mean difference| < margin.
 
     paired: run k of both sides had the same seed, weights and data; otherwise Welch's t. At least two runs
     per side; ValueError otherwise.
     """
-    torch, jittor = np.asarray(torch, float), np.asarray(jittor, float)
-    if min(len(torch), len(jittor)) < 2 or (paired and len(torch) != len(jittor)):
+    reference, candidate = np.asarray(reference, float), np.asarray(candidate, float)
+    if min(len(reference), len(candidate)) < 2 or (paired and len(reference) != len(candidate)):
         raise ValueError("TOST needs two runs or more per side, pairs when paired")
     test = stats.ttest_rel if paired else partial(stats.ttest_ind, equal_var=False)
-    difference = float(jittor.mean() - torch.mean())
+    difference = float(candidate.mean() - reference.mean())
     with warnings.catch_warnings():  # of runs that are all alike
         warnings.simplefilter("ignore", RuntimeWarning)
-        found = test(jittor, torch)
+        found = test(candidate, reference)
     low, high = map(float, found.confidence_interval(1 - 2 * alpha))
     if not low < high:
         inside = abs(difference) < margin
@@ -65,7 +67,7 @@ def tost(
         stats.t.sf((difference + margin) / error, found.df),
         stats.t.cdf((difference - margin) / error, found.df),
     )
-    count = min(len(torch), len(jittor))
+    count = min(len(reference), len(candidate))
     return Equivalence(
         difference,
         (low, high),
@@ -90,21 +92,27 @@ def _seeds_needed(spread: float, margin: float, alpha: float, paired: bool) -> i
 
 
 def judge_equivalence(
-    case: str, metric: str, torch: np.ndarray, jittor: np.ndarray, margin: float, paired: bool
+    case: str,
+    metric: str,
+    reference: np.ndarray,
+    candidate: np.ndarray,
+    margin: float,
+    paired: bool,
+    sides: tuple[str, str] = ROLES,
 ) -> Verdict:
     """PASS when equivalence is shown, FAIL when a difference of the margin or more is, else INCONCLUSIVE."""
     check = "equivalence over seeds"
-    values = np.concatenate([np.ravel(torch), np.ravel(jittor)])
+    values = np.concatenate([np.ravel(reference), np.ravel(candidate)])
     if not np.isfinite(values).all():
         return Verdict(case, check, metric, Status.FAIL, message="values that are not finite")
-    if min(len(torch), len(jittor)) < 2:
+    if min(len(reference), len(candidate)) < 2:
         message = "fewer than two seeds per side: nothing is known of the spread"
         return Verdict(case, check, metric, Status.INCONCLUSIVE, message=message)
-    found = tost(torch, jittor, margin, gates.ALPHA, paired)
+    found = tost(reference, candidate, margin, gates.ALPHA, paired)
     low, high = found.interval
     message = (
-        f"Jittor minus PyTorch {found.difference:+.4g}, {100 - 200 * gates.ALPHA:.0f} % interval "
-        f"[{low:+.4g}, {high:+.4g}], power {found.power:.2f}"
+        f"{sides[1]} minus {sides[0]} {found.difference:+.4g}, {100 - 200 * gates.ALPHA:.0f} % "
+        f"interval [{low:+.4g}, {high:+.4g}], power {found.power:.2f}"
     )
     measured = max(abs(low), abs(high))
     if found.p <= gates.ALPHA:
@@ -127,14 +135,16 @@ class Band:
     permutations: int
 
 
-def permutation_band(torch: np.ndarray, jittor: np.ndarray, alpha: float, paired: bool) -> Band:
+def permutation_band(
+    reference: np.ndarray, candidate: np.ndarray, alpha: float, paired: bool
+) -> Band:
     """Curves [seeds, epochs] of both sides: a simultaneous band for the difference of their means.
 
-    Under the null hypothesis the framework's name is arbitrary: per seed when paired, over all runs
+    Under the null hypothesis a side's name is arbitrary: per seed when paired, over all runs
     otherwise. All relabellings are tried, or RELABELLINGS of them. Epochs count by their own spread.
     """
-    observed = jittor.mean(0) - torch.mean(0)
-    null = null_distribution(torch, jittor, observed, paired)
+    observed = candidate.mean(0) - reference.mean(0)
+    null = null_distribution(reference, candidate, observed, paired)
     spread = np.sqrt((null**2).mean(0))
     spread = np.where(spread > 0, spread, 1.0)
     greatest = np.abs(null / spread).max(axis=1)
@@ -145,40 +155,40 @@ def permutation_band(torch: np.ndarray, jittor: np.ndarray, alpha: float, paired
 
 
 def null_distribution(
-    torch: np.ndarray, jittor: np.ndarray, observed: np.ndarray, paired: bool
+    reference: np.ndarray, candidate: np.ndarray, observed: np.ndarray, paired: bool
 ) -> np.ndarray:
     """Differences of mean curves [relabellings, epochs], `observed` [epochs] among them."""
-    if min(len(torch), len(jittor)) < 2:  # a single run tells no more than its sign
+    if min(len(reference), len(candidate)) < 2:  # a single run tells no more than its sign
         return np.stack([observed, -observed])
     null = stats.permutation_test(
-        (torch, jittor),
+        (reference, candidate),
         lambda a, b, axis: b.mean(axis) - a.mean(axis),
         permutation_type="samples" if paired else "independent",
         vectorized=True,
         n_resamples=RELABELLINGS,
         axis=0,
-        rng=stream(0, "curves", *torch.shape, *jittor.shape),
+        rng=stream(0, "curves", *reference.shape, *candidate.shape),
     ).null_distribution
     is_drawn = len(null) == RELABELLINGS  # the actual labels are one more of them
     return np.concatenate([observed[None], null]) if is_drawn else null
 
 
 def judge_curves(
-    case: str, metric: str, torch: np.ndarray, jittor: np.ndarray, paired: bool
+    case: str, metric: str, reference: np.ndarray, candidate: np.ndarray, paired: bool
 ) -> Verdict:
     """FAIL when the curves lie outside of the band; never PASS by itself: that is TOST's.
 
     With few seeds there are too few relabellings for any difference to show.
     """
     check = "curves over seeds"
-    if torch.ndim != 2 or torch.shape[1:] != jittor.shape[1:] or torch.size == 0:
-        message = f"curves of different length: {torch.shape} and {jittor.shape}"
+    if reference.ndim != 2 or reference.shape[1:] != candidate.shape[1:] or reference.size == 0:
+        message = f"curves of different length: {reference.shape} and {candidate.shape}"
         return Verdict(case, check, metric, Status.FAIL, message=message)
-    if not (np.isfinite(torch).all() and np.isfinite(jittor).all()):
+    if not (np.isfinite(reference).all() and np.isfinite(candidate).all()):
         return Verdict(case, check, metric, Status.FAIL, message="values that are not finite")
-    band = permutation_band(torch, jittor, gates.ALPHA, paired)
+    band = permutation_band(reference, candidate, gates.ALPHA, paired)
     # paired relabellings come in mirrored pairs
-    smallest = (2 if paired or len(torch) == len(jittor) else 1) / band.permutations
+    smallest = (2 if paired or len(reference) == len(candidate) else 1) / band.permutations
     message = f"p = {band.p:.3g} of {band.permutations} relabellings"
     if smallest > gates.ALPHA:
         message += f"; none can be below {smallest:.2g}: more seeds"
@@ -198,15 +208,24 @@ def judge_seeds(
     candidate: np.ndarray,
     margin: float,
     paired: bool = True,
+    sides: tuple[str, str] = ROLES,
 ) -> list[Verdict]:
     """Runs of both sides over seeds: values [seeds] at the end, or whole curves [seeds, epochs].
 
-    margin: the difference that would matter, fixed beforehand, in the metric's unit. Equivalence at the end, and of
-    curves whether they part anywhere.
+    margin: the difference that would matter, fixed beforehand, in the metric's unit. paired: run k of both sides had
+    the same seed. sides: what messages call them. Equivalence at the end, and of curves whether they part anywhere.
+    InputError for runs that are no such arrays, or that no pairs can be made of.
     """
     reference, candidate = (np.asarray(x, dtype=np.float64) for x in (reference, candidate))
+    shapes = f"{sides[0]}'s runs {reference.shape}, {sides[1]}'s {candidate.shape}"
+    if {reference.ndim, candidate.ndim} not in ({1}, {2}) or not reference.size * candidate.size:
+        raise InputError(
+            f"{metric}: {shapes}: give values [seeds] of both, or curves [seeds, epochs]"
+        )
+    if paired and len(reference) != len(candidate):
+        raise InputError(f"{metric}: {shapes}: pairs need as many of each; or say paired=False")
     ends = [x if x.ndim == 1 else x[:, -1] for x in (reference, candidate)]
-    verdicts = [judge_equivalence(case, f"{metric} at the end", *ends, margin, paired)]
+    verdicts = [judge_equivalence(case, f"{metric} at the end", *ends, margin, paired, sides)]
     if reference.ndim == 2:
         verdicts.append(judge_curves(case, metric, reference, candidate, paired))
     return verdicts

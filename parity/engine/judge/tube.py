@@ -21,9 +21,14 @@ def compare_tube(
     base: tuple,
     copies: list[tuple],
     other: tuple,
-    side: str = "Jittor",
+    side: str = "the candidate",
 ) -> list[Verdict]:
-    """Jittor's distance from PyTorch against that of PyTorch's copies, for every loss and for the way gone.
+    """The candidate's distance from the reference against that of the reference's copies, for every loss and for the
+    way gone.
+
+    weights: where all started, by name; names: of what is trained. base, copies, other: the reference's run, its
+    copies' and the candidate's, each (losses by name of every step, weights by name at the end). side: what messages
+    call the candidate.
 
     A tube is as wide, at each step, as the furthest copy has been until then.
     """

@@ -27,8 +27,8 @@ class Status(str, enum.Enum):
 class Verdict:
     """case: what was run; check: which gate; node: where; measured against limit; why, when not PASS.
 
-    owner: the module whose code is responsible, where that is known; guilty: "torch", "jittor", or "" when
-    the evidence does not tell; sides: errors of PyTorch and of Jittor against float64; floor: the noise floor
+    owner: the module whose code is responsible, where that is known; guilty: the label of a side, or "" when
+    the evidence does not tell; sides: errors of reference and candidate against float64; floor: the noise floor
     measured there; script: a file that reproduces the failure; kind: in what way a FAIL differs (kinds.py); code: where
     in the code of each side, "FILE:LINE" or ""; shape and rms: of the reference's array, and the root mean square of
     its values; values: what values.py tells of both arrays.

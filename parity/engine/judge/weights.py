@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 
@@ -40,8 +39,11 @@ def compare_state(case: str, side: str, given: Mapping, state: Mapping) -> list[
     if not given and not state:  # nothing has weights, and compare_names says so
         return []
     check = checks.round_trip(side)
-    judge_one = partial(judge_equal, case, check)
-    found = judge_nodes(case, check, given, state, judge_one, ("the reference", side))
+    found = judge_nodes(
+        *(case, check, given, state),
+        lambda node, a, b: judge_equal(case, check, node, b, a),
+        ("the reference", side),
+    )
     return [v.but(kind=kinds.SHAPE) if SHAPES in v.message else v for v in found]
 
 

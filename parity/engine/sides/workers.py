@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from parity.backends import base
-from parity.case import Side
+from parity.case import ROLES, Side
 from parity.engine.values.places import last_frames
 from parity.engine.values.scratch import discard, scratch
 from parity.engine.values.transport import receive, send
@@ -211,7 +211,7 @@ class Workers:
         self.device = device
         found = [Worker(side, timeout) for side in sides or FRAMEWORKS]
         if len({w.label for w in found}) != len(found):
-            for worker, label in zip(found, ("reference", "candidate"), strict=True):
+            for worker, label in zip(found, ROLES, strict=True):
                 worker.label = label
         self.workers = {worker.label: worker for worker in found}
 

@@ -7,7 +7,7 @@ and a record made on one machine is compared on another.
 
 Metadata: "schema" (SCHEMA), "tree" (JSON; an array is {"array": key}), "about" (JSON: what was run, where).
 
-Before: tree.py, tensorfile.py. sides/server.py writes them, ask/examination.py reads.
+Before: tree.py, mapped.py. sides/server.py writes them, ask/examination.py reads.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from door import schema
+from door.tensorfile import Item, write_tensors
+from parity.engine.values.mapped import MappedTensors
 from parity.engine.values.shapes import RecordAbout, TraceTree
-from parity.engine.values.tensorfile import Item, MappedTensors, write_tensors
 from parity.errors import InputError
 
 SCHEMA = "detector-parity/trace/1"

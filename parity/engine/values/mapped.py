@@ -1,4 +1,4 @@
-"""Records' files: safetensors, written one tensor at a time (door/tensorfile.py), looked at many times through
+"""How records are read: the safetensors files that door/tensorfile.py writes, looked at many times through
 `MappedTensors`, which copies nothing.
 
 Before: door/tensorfile.py. record.py asks.
@@ -8,27 +8,19 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from door import schema
-from door.files import regular, replacing
-from door.tensorfile import DTYPES, write_to
-from door.tensorfile import Item as Item
+from door.files import regular
+from door.tensorfile import DTYPES
 from parity.engine.values.shapes import StoredTensor
 
 HEADER_LIMIT = 100 << 20  # bytes, as the safetensors library has it
 NAMES = {name: dtype for dtype, name in DTYPES.items()}
-
-
-def write_tensors(path: Path | str, items: Iterable[Item], metadata: dict[str, str]) -> Path:
-    """Writes a safetensors file, whole or not at all; ValueError when an array is not as announced."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        write_to(file, items, metadata)
-    return Path(path)
 
 
 class MappedTensors(Mapping):
