@@ -70,7 +70,7 @@ class Report:
     environment: dict = field(default_factory=dict)
     curves: dict = field(
         default_factory=dict
-    )  # losses of float32 steps by case, see steps.run_tube
+    )  # losses of float32 steps by case, see payload.curves
     started: float = field(default_factory=time.time)
     progress: Progress = field(default_factory=Progress)
     early: list[Verdict] = field(default_factory=list)  # of a case that is not done yet
