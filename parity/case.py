@@ -88,8 +88,10 @@ class Case:
         """A file with a pair (docs/pairs.md); InputError when it is missing, fails, or lacks a required name."""
         path = Path(path).expanduser().resolve()
         module = load_file(path)
-        if isinstance(getattr(module, "CASE", None), cls):
-            return module.CASE
+        if isinstance(given := getattr(module, "CASE", None), cls):
+            return given
+        if given is not None:
+            raise InputError(f"{path}: CASE is a {type(given).__name__}; write parity.Case(...)")
         check_pair(path, module)
         halves = (Side(PAIR_SIDE, h, arguments={"path": str(path), "half": h}) for h in HALVES)
         targets = ("inputs", "targets", "weights")

@@ -44,7 +44,8 @@ def load_file(path: Path | str) -> ModuleType:
     """The file as a module, run once per process; InputError when it is missing or cannot be run."""
     path = Path(path).expanduser().resolve()
     if not path.is_file():
-        raise InputError(f"{path}: no such file; write one as docs/pairs.md shows")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise InputError(f"{path}: {what}; write a file as docs/pairs.md shows")
     # a file that was written anew is another module
     name = f"parity_file_{path.stem}_{abs(hash((str(path), path.stat().st_mtime_ns))):x}"
     if name in sys.modules:
@@ -57,9 +58,10 @@ def load_file(path: Path | str) -> ModuleType:
     sys.modules[name] = module
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # an argument parser asks the process to end
         del sys.modules[name]
-        raise InputError(f"{path}: cannot be run: {type(error).__name__}: {error}") from error
+        told = "it calls sys.exit" if isinstance(error, SystemExit) else type(error).__name__
+        raise InputError(f"{path}: cannot be run: {told}: {error}") from error
     return module
 
 

@@ -5,6 +5,7 @@ A Case is made of it in case.py; each half is built by engine/sides/half.py, in 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -26,17 +27,59 @@ SUBJECT_FIELDS = {  # of its Subjects, where those say nothing
     "dropped": "DROPPED",
     "options": "OPTIMISER",
 }
-NAMES = (  # all that docs/pairs.md gives a meaning
-    *(BOTH, *HALVES.values(), *DATA, "torch_step", "jittor_step", "CASE"),
-    *(*CASE_FIELDS.values(), *SUBJECT_FIELDS.values(), "jittor_name", "LAYOUT"),
-    *("inputs", "targets", "weights", "PATHS", "PRETRAINED", "STAND_INS", "WITHOUT_INIT"),
-)
 NEAR = 0.85  # of difflib: GRADIENT is nearly GRADIENTS
+
+
+def is_many(value) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+
+
+def is_switch(value) -> bool:
+    return isinstance(value, int) and value in (0, 1)
+
+
+KINDS = (  # of what docs/pairs.md gives a meaning: names, whether a value may be theirs, what to write
+    (
+        (
+            *(BOTH, *HALVES.values(), *DATA, "torch_step", "jittor_step", "jittor_name"),
+            *("inputs", "targets", "weights"),
+        ),
+        callable,
+        "def {}(...):",
+    ),
+    ((*SUBJECT_FIELDS.values(), "LAYOUT"), lambda x: isinstance(x, Mapping), "a dictionary"),
+    (("FLOAT64", "FLOAT32", "GRADIENTS"), is_switch, "True or False"),
+    (("TRAINING",), lambda x: x is None or is_switch(x), "True, False or None"),
+    (("batches",), lambda x: callable(x) or is_many(x), "a function, or a list of trees"),
+    (
+        ("PATHS", "STAND_INS", "WITHOUT_INIT"),
+        lambda x: isinstance(x, (str, Path, Mapping)) or is_many(x),
+        "a tuple of them, or a dictionary by half",
+    ),
+    (("PRETRAINED",), lambda x: x is None or isinstance(x, (str, Path, Mapping)), "a file"),
+)
+NAMES = ("CASE", *(name for names, *_ in KINDS for name in names))
 
 
 def defines(module: ModuleType, name: str) -> bool:
     """Whether the file has a function of that name."""
     return callable(getattr(module, name, None))
+
+
+def check_kinds(path: Path, module: ModuleType) -> None:
+    """InputError for what would be ignored, or trip much later: `targets = (...)`, `DROPPED = ["a"]`."""
+    for names, is_right, wanted in KINDS:
+        for name in names:
+            value = getattr(module, name, None)
+            if name in vars(module) and not is_right(value):
+                what = f"{name} is of type {type(value).__name__}"
+                raise InputError(f"{path}: {what}; write {wanted.format(name)}")
+    for pattern, layout in getattr(module, "LAYOUT", {}).items():
+        if not hasattr(layout, "to_own"):
+            raise InputError(f"{path}: LAYOUT[{pattern!r}] is {layout!r}; write transposed(1, 0)")
+    for whole, parts in getattr(module, "SPLIT", {}).items():
+        if not is_many(parts) or not all(isinstance(part, str) for part in parts):
+            raise InputError(f"{path}: SPLIT[{whole!r}] is {parts!r}; write a tuple of names")
 
 
 def check_pair(path: Path, module: ModuleType) -> None:
@@ -52,6 +95,7 @@ def check_pair(path: Path, module: ModuleType) -> None:
             raise InputError(
                 f"{path}: {name} means nothing here; is it {near[0]}? A name of your own may be called _{name}"
             )
+    check_kinds(path, module)
     data_only = defines(module, BOTH) or all(defines(module, name) for name in DATA)
     needed = () if data_only else (*HALVES.values(), "inputs")
     missing = [name for name in needed if not defines(module, name)]
