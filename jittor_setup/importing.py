@@ -93,6 +93,8 @@ class Loader(SourceFileLoader):
         module.flags.python_path = compiling.tuner() or module.flags.python_path
         with contextlib.suppress(ValueError):  # Jittor's handler of Ctrl-C ends the process at once
             signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))  # main thread only
+        # while one thread waits for Jittor's lock, another's compiler may end: a wait that this interrupts fails
+        signal.siginterrupt(signal.SIGCHLD, False)
         # Jittor's own handler of a crash may hang in a compiler thread; this one prints where Python was, and dies
         faulthandler.enable()
 

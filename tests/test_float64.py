@@ -1,4 +1,4 @@
-"""Jittor's products and convolutions of float64 (jittor_setup/float64.py) against PyTorch's: results and all gradients.
+"""Jittor's products and convolutions of float64 (jittor_setup/float64.py) against exact ones: results, all gradients.
 
 And its products of many matrices of float32, against those of float64.
 
@@ -11,16 +11,19 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
 
 from door.randomness import stream
+from tests import extended
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
 
 LIMIT = 1e-15  # relative L2: nine units of rounding, for sums of up to ten thousand products
+SUMS = 1e-16  # a bias's gradient, a sum of both signs, to the same sum of magnitudes
 SINGLE = 2e-7  # of float32: four units of rounding, for sums of a few hundred products
 THEIRS = {
     "conv2d": functional.conv2d,
@@ -156,14 +159,15 @@ def inputs_of(name: str) -> list[np.ndarray]:
     ]
 
 
-def by_torch(name: str) -> dict[str, torch.Tensor]:
+@cache
+def exact(name: str) -> dict[str, np.ndarray]:
     """The output "y" and the gradients "0", "1", ... for the gradient "dy" of the output."""
     function, _, options = CASES[name]
-    inputs = [torch.from_numpy(x).requires_grad_() for x in inputs_of(name)]
-    y = THEIRS[function](*inputs, **options)
-    dy = torch.from_numpy(stream(0, "float64", name, "dy").standard_normal(tuple(y.shape)))
-    gradients = torch.autograd.grad(y, inputs, dy)
-    return {"y": y.detach(), "dy": dy} | {str(i): g for i, g in enumerate(gradients)}
+    inputs = inputs_of(name)
+    shape = tuple(THEIRS[function](*map(torch.from_numpy, inputs), **options).shape)
+    dy = stream(0, "float64", name, "dy").standard_normal(shape)
+    y, *gradients = extended.by_hand(function, inputs, dy, options)
+    return {"y": y, "dy": dy} | {str(i): g for i, g in enumerate(gradients)}
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +175,7 @@ def found(tmp_path_factory) -> list[dict[str, np.ndarray]]:
     """What Jittor has: once with one thread, once with two."""
     folder = tmp_path_factory.mktemp("float64")
     given = {f"{name}/{i}": x for name in CASES for i, x in enumerate(inputs_of(name))}
-    given |= {f"{name}/dy": by_torch(name)["dy"].numpy() for name in CASES}
+    given |= {f"{name}/dy": exact(name)["dy"] for name in CASES}
     np.savez(folder / "given.npz", **given)
     results = []
     for threads in ("1", "2"):
@@ -188,21 +192,31 @@ def found(tmp_path_factory) -> list[dict[str, np.ndarray]]:
 def error(found: np.ndarray, wanted: np.ndarray, dtype: type = np.float64) -> float:
     assert found.shape == wanted.shape
     assert found.dtype == dtype
-    size = np.linalg.norm(wanted)
-    return np.linalg.norm(found - wanted) / size if size else np.abs(found).max(initial=0)
+    size = np.linalg.norm(wanted.astype(np.float64))
+    # numpy.linalg has no extended precision; the difference needs none
+    off = (found - wanted).astype(np.float64)
+    return np.linalg.norm(off) / size if size else np.abs(off).max(initial=0)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_against_torch(name, found):
-    wanted = by_torch(name)
-    errors = {k: error(found[0][f"{name}/{k}"], x.numpy()) for k, x in wanted.items() if k != "dy"}
+def test_against_exact_ones(name, found):
+    wanted, got = (
+        exact(name),
+        {k: found[0][f"{name}/{k}"] for k in "y012"[: 1 + len(inputs_of(name))]},
+    )
+    bias = got.pop("2", None)
+    errors = {k: error(x, wanted[k]) for k, x in got.items()}
     assert max(errors.values()) <= LIMIT, errors
+    if bias is not None:
+        axes = tuple(range(wanted["y"].ndim - 1)) if CASES[name][0] == "linear" else (0, 2, 3)
+        sizes = np.abs(wanted["dy"]).sum(axes)
+        assert np.linalg.norm((bias - wanted["2"]).astype(float)) <= SUMS * np.linalg.norm(sizes)
 
 
 @pytest.mark.parametrize("name", BATCHED)
 def test_many_matrices_of_float32(name, found):
     """Against float64 of the same numbers before they were rounded, for which a unit more is allowed."""
-    wanted = {k: x.numpy() for k, x in by_torch(name).items() if k != "dy"}
+    wanted = {k: x for k, x in exact(name).items() if k != "dy"}
     errors = {k: error(found[0][f"{name}/32/{k}"], x, np.float32) for k, x in wanted.items()}
     assert max(errors.values()) <= SINGLE, errors
 
