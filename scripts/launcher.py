@@ -41,10 +41,10 @@ DEATHS = {
 }
 LAST_WORDS = 5.0  # seconds in which the events of a process that has ended are read to their end
 ERROR, STOPPED = "error: ", "stopped by "  # how a rank's own messages begin
-LINES = 30  # of what ranks said, at most
-OF_LAUNCHERS = re.compile(
-    r"[-=]{5,}|Primary job|[WEI]\d{4} |mpirun noticed|.*elastic|Root Cause|Failures:|\s*<NO_OTHER"
-)
+LINES = 20  # of what a rank said last, at most
+REPORT = re.compile(
+    r"^(-{20,}$|[WE]\d{4} .*elastic)", re.MULTILINE
+)  # how what the launchers add begins
 CRASH = re.compile(r"[\w.]+(Error|Exception)\b")  # how the last line of a traceback does
 
 
@@ -194,14 +194,11 @@ def obituary(framework: str, count: int, code: int, path: Path, out: Path) -> Ex
     else:
         told += "There was no checkpoint yet: begin anew"
     crashes = [line for line in lines if CRASH.match(line) and "ChildFailedError" not in line]
-    words = last_words(text, dead.start()) if killed else crashes[:1] or lines[-LINES:]
-    return Ended(told, 1, *words)
-
-
-def last_words(text: str, end: int) -> list[str]:
-    """Of a rank that a signal ended, lines before the launcher's report at `end`: a crash says where it happened."""
-    found = [line.rstrip() for line in text[:end].splitlines()]
-    return [line for line in found if line and not OF_LAUNCHERS.match(line)][-LINES:]
+    if killed:  # a crash says where it happened; SIGKILL comes from outside
+        said = REPORT.split(text, maxsplit=1)[0].splitlines()
+        crashes = [] if "SIGKILL" in how else [line for line in said if line.strip()][-LINES:]
+        return Ended(told, 1, *crashes)
+    return Ended(told, 1, *(crashes[:1] or lines[-8:]))
 
 
 def ended_how(found: dict[str, str | None]) -> str:

@@ -84,6 +84,23 @@ for broken in (lambda: torch.ones(2, 3) @ torch.ones(2, 3), lambda: jt.ones((2, 
     assert (result.returncode, result.stdout) == (0, wanted), result.stderr
 
 
+def test_a_child_that_ends_does_not_end_the_wait_for_a_lock(tmp_path):
+    """Jittor waits so for whoever compiles; a wait that is interrupted is an error in the middle of a step."""
+    code = f"""
+import ctypes, subprocess, sys, jittor_setup
+jittor_setup.import_jittor()
+held = "import fcntl, time; f = open({str(tmp_path / "lock")!r}, 'w'); fcntl.flock(f, 2); print(flush=True)"
+held += "; time.sleep(2)"
+holder = subprocess.Popen([sys.executable, "-c", held], stdout=subprocess.PIPE)
+holder.stdout.readline()
+child = subprocess.Popen(["sleep", "0.3"])
+with open({str(tmp_path / "lock")!r}) as file:
+    print(ctypes.CDLL(None).flock(file.fileno(), 2), child.poll() is not None)
+"""
+    result = python(code)
+    assert (result.returncode, result.stdout) == (0, "0 True\n"), result.stderr
+
+
 def test_signals_are_the_programs_own_and_nothing_stays_behind():
     """Ctrl-C is Python's again, and Jittor's compiling processes have ended."""
     code = """

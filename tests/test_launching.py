@@ -16,8 +16,9 @@ from neutral.errors import InputError
 from neutral.launchers import check_launcher, launcher_command, launcher_environment
 from neutral.processes import STARTER, endable, stoppable
 from neutral.ranks import check_joined, seat_of
-from scripts.launcher import check_ranks, obituary, read_events
+from scripts.launcher import REPORT, check_ranks, obituary, read_events
 from tests.commands import ROOT
+from tests.test_ranks import BOTH
 
 
 def test_the_other_frameworks_launcher_is_refused(monkeypatch):
@@ -141,6 +142,30 @@ def test_deaths_are_read_from_what_the_launchers_say(tmp_path):
     said.write_text("something else\n")
     assert "torchrun ended with exit code 5" in str(obituary("torch", 2, 5, said, tmp_path))
     assert "mpirun was killed by SIGKILL" in str(obituary("jittor", 2, -9, said, tmp_path))
+
+
+@pytest.mark.parametrize("framework", BOTH)
+def test_a_rank_that_crashes_says_where(framework, tmp_path, monkeypatch):
+    (tmp_path / "crashing.py").write_text(
+        "import faulthandler, os, time\n"
+        "faulthandler.enable()\n"
+        "if '1' in (os.environ.get('OMPI_COMM_WORLD_RANK'), os.environ.get('RANK')):\n"
+        "    os.abort()\n"
+        "time.sleep(20)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    ended = subprocess.run(
+        launcher_command(framework, 2, ["crashing"]),
+        env=os.environ | launcher_environment(framework, 2),
+        stderr=subprocess.PIPE,
+    )
+    said = tmp_path / "said"
+    said.write_bytes(ended.stderr)
+    found = obituary(framework, 2, ended.returncode, said, tmp_path)
+    assert "rank 1 was killed by SIGABRT (of 2)" in str(found)
+    assert found.details[0] == "Fatal Python error: Aborted" and "line 4" in found.details[2]
+    assert not any(REPORT.match(line) for line in found.details)
 
 
 @pytest.mark.parametrize("alive", [True, False])
