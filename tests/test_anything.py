@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity import Case, Side, Workers, examine
+from parity import Case, Side, Workers, check_steps, examine
 from parity.engine.judge import kinds
 from parity.engine.judge.verdicts import Status
 
@@ -145,6 +145,14 @@ def test_functions_agree_or_are_told_apart(compare, name, inputs, wrong):
     assert cause.candidate_code.partition(":")[0].endswith("halves.py"), cause
     if name == "in_place":
         assert cause.kind == kinds.IN_PLACE and cause.side == "candidate"
+
+
+def test_nothing_is_stepped_where_nothing_is_trained(tmp_path, workers):
+    path = tmp_path / "halves.py"
+    path.write_text(HALVES)
+    sides = [Side(f"{path}:focal", "torch", arguments=a) for a in ({}, {"wrong": True})]
+    (verdict,) = check_steps(Case("focal", *sides, lambda: LOGITS), workers, steps=2).verdicts
+    assert verdict.status is Status.NOT_RUN and "nothing is trained" in verdict.message
 
 
 def test_a_function_that_returns_its_input(compare):

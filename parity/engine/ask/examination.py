@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity.case import Case, Side
+from parity.case import DRAWN, Case, Side
 from parity.engine.ask.again import look_again
 from parity.engine.ask.by_loss import told_by_loss
 from parity.engine.judge.checks import GRADIENTS_64, NOT_LOOKED_INTO
@@ -142,7 +142,8 @@ class Examination:
 
         if self.inputs is None:
             self.inputs, self.targets = made(case.inputs), made(case.targets)
-        self.weights = self.weights or made(case.weights, worker.call("shapes"))
+        tables = worker.call("tables") if case.weights == DRAWN else {}
+        self.weights = self.weights or made(case.weights, worker.call("shapes")) | tables
 
     def build(self, sides: tuple[str, ...], dtype: str) -> None:
         for side in sides:
@@ -267,10 +268,8 @@ class Examination:
         for side in self.sides:  # one state after the other: they are as large as a record
             _, state, left_out, _ = self.given.pop(side)
             verdicts += compare_state(self.case.name, side, wanted, state)
-            verdicts += [
-                self.not_run(NOT_LOOKED_INTO, f"{name} ({side})", why)
-                for name, why in left_out.items()
-            ]
+            out = left_out.items()
+            verdicts += [self.not_run(NOT_LOOKED_INTO, f"{n} ({side})", why) for n, why in out]
         return verdicts
 
     def submit(self, name: str, sides: tuple[str, ...], **options) -> tuple[str, ...]:

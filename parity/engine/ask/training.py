@@ -57,11 +57,14 @@ def check_steps(
         sides = case.labels
         if all(used.run(f"{WATCH}:has_own_step", sides=sides).values()):
             return own_steps(case, used, steps, device)
-        names = used.both("trained_names", sides=sides)
+        names, name = used.both("trained_names", sides=sides), f"{case.name}: training steps"
+        if not case.gradients or not any(names.values()):
+            message = "nothing is trained: each step would be the first again"
+            return [Verdict(name, "steps", "(all)", Status.NOT_RUN, message=message)]
         batches = [examination.inputs] * steps
         found = used.both("train_steps", batches, examination.targets, sides=sides)
         answers = ((examination.weights, names[side], *found[side]) for side in sides)
-        return compare_steps(f"{case.name}: training steps", *answers, sides)
+        return compare_steps(name, *answers, sides)
 
     return prepared(case, workers, device, ask, "float64", "training steps")
 

@@ -19,6 +19,7 @@ from parity.engine.values.parts import cut, hidden_by, joined, visible, wholes_o
 from parity.errors import InputError
 
 SMALL = 1 << 16  # elements
+STATISTICS = ("running_mean", "running_var")  # buffers that are no tables
 
 
 class Model:
@@ -64,6 +65,9 @@ class Model:
             name: backend.to_numpy(tensor).copy()
             for name, tensor in (self.tensors.items() if take_over else ())
             if name not in self.trained or math.prod(tensor.shape) <= SMALL
+        }
+        self.parameters = {
+            name for name, x in self.tensors.items() if type(x).__name__ == "Parameter"
         }
         for tensor in self.tensors.values() if take_over else ():
             shape = tuple(tensor.shape)
@@ -136,6 +140,17 @@ class Model:
                 shape = self.to_reference(name, np.broadcast_to(np.float32(0), shape)).shape
             found[name] = shape
         return found
+
+    def tables(self) -> dict[str, np.ndarray]:
+        """float32 of the buffers that are neither statistics nor all one value: masks, positions, anchors. Drawn values
+        would mean nothing to the code that reads them."""
+        names = self.shapes().keys() & self.made.keys() - self.parameters - set(self.trained)
+        held = {n: self.made[n] for n in names if n.rpartition(".")[2] not in STATISTICS}
+        return {
+            n: self.to_reference(n, x).astype(np.float32)
+            for n, x in held.items()
+            if x.size and np.ptp(x)
+        }
 
     def load(self, weights: Mapping[str, np.ndarray], strict: bool = True) -> None:
         """InputError names what is missing, unexpected or of another shape; not `strict`: what fits is loaded, what

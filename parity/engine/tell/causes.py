@@ -24,6 +24,7 @@ from pathlib import Path
 
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell import losses
 from parity.engine.tell.consequences import (
     BACKWARD,
     INHERITED,
@@ -88,18 +89,21 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
     """Of one examination."""
     groups: dict[tuple, list[Verdict]] = {}
     inherited, follows = [], Followers(failed)
+    criteria = losses.criteria(failed)
     for verdict in failed:
         if follows(verdict):
             inherited.append(verdict)
         else:
-            groups.setdefault(_group(verdict), []).append(verdict)
+            key = losses.result_of(verdict, criteria) or _group(verdict)
+            groups.setdefault(key, []).append(verdict)
+    inherited += losses.followers(groups)
     if any(found[0].check == checks.TRAINABLE for found in groups.values()):
         inherited += groups.pop(STILL, [])
-    losses = [k for k in groups if k[-1].startswith("loss/") and k[-1] != TOTAL]
-    if losses:
+    own = [k for k in groups if k[-1].startswith("loss/") and k[-1] != TOTAL]
+    if own:
         # the total, gradients of what losses are made of, and those of a loss that differs itself are made by these
         for key in [k for k in groups if k[0] is True or k[-1] == TOTAL]:
-            if key not in losses or (False, key[-1]) in losses:
+            if key not in own or (False, key[-1]) in own:
                 inherited += groups.pop(key)
     early = parted_before(groups, inherited)
     if early:
@@ -198,16 +202,22 @@ def _same(verdict: Verdict) -> tuple:
     """Equal for one mistake in code that runs at several places."""
     if verdict.check == checks.BRANCHES and ONLY.search(verdict.message):
         return (checks.BRANCHES, ONLY.search(verdict.message)[1])
-    losses = verdict.node.startswith(
-        "loss/"
-    )  # which are written in one place, each another mistake
-    if verdict.check in (*LOCAL, checks.BRANCHES) and all(verdict.code or [""]) and not losses:
+    if verdict.check in LOCAL and is_loss(verdict):
+        return losses.explanation(verdict)  # which are written in one place, each another mistake
+    is_apart = verdict.node.startswith("loss/")
+    if verdict.check in (*LOCAL, checks.BRANCHES) and all(verdict.code or [""]) and not is_apart:
         # the same lines show what they do in another kind at another place, but for what they were built with
         built = verdict.kind if "the layers differ in" in verdict.message else ""
         return (built, *verdict.code, verdict.check in BACKWARD)
     if verdict.check == checks.INITIAL:  # one initialiser serves many parameters
         return (verdict.case, verdict.kind, verdict.message.partition(":")[0])
     return (verdict.case, verdict.check, verdict.node, verdict.owner)
+
+
+def is_loss(verdict: Verdict) -> bool:
+    """Whether it is of a loss, or of a number that a criterion gives by name."""
+    named = losses.NAMED.match(verdict.node) and losses.NUMBERS.search(verdict.message)
+    return verdict.node.startswith("loss/") or bool(named)
 
 
 def _cause(parts: list[list[Verdict]], consequences: int) -> Cause:

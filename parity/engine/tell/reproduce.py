@@ -15,10 +15,11 @@ from string import Template
 import numpy as np
 
 from door.files import replacing
-from parity.case import Case
+from parity.case import DRAWN, Case
 from parity.engine.judge.localise import culprits
 from parity.engine.judge.verdicts import Status, Verdict
-from parity.engine.values.nodes import call_of
+from parity.engine.judge.weights import drawn_weights
+from parity.engine.values.nodes import ROOT, call_of
 
 MOST = 12  # scripts of one examination
 
@@ -59,7 +60,7 @@ for name, ours in found["$first"].items():
         size = np.linalg.norm(ours) or 1.0
         print(f"{name}: relative L2 {np.linalg.norm(ours - theirs) / size:.3g}")
 ''')
-DRAWN = 'worker.call("call_target", {!r}, worker.call("shapes"))'
+MADE = 'worker.call("call_target", {!r}, worker.call("shapes"))'
 STORED = '{n.removeprefix("weights/"): x for n, x in ARRAYS.items() if n.startswith("weights/")}'
 
 
@@ -96,13 +97,20 @@ def write_scripts(
         name = re.sub(r"[^\w.-]+", "_", f"{case.name} {call}")
         written[owner] = folder / f"{name}.py"
         arrays = _arrays(reference, call, arguments)
-        if not isinstance(case.weights, str):
-            own_weights = {n: x for n, x in weights.items() if n.startswith(f"{owner}.")}
-            arrays |= {f"weights/{n}": x for n, x in own_weights.items()}
+        below = "" if owner == ROOT else f"{owner}."
+        given = {n: x for n, x in weights.items() if n.startswith(below)}
+        arrays |= {f"weights/{n}": x for n, x in given.items() if not is_made_again(case, n, x)}
         with replacing(written[owner].with_suffix(".npz")) as temporary:
             np.savez_compressed(temporary, **arrays)
         _write(written[owner], case, owner, arguments, failed[0])
     return written
+
+
+def is_made_again(case: Case, name: str, values: np.ndarray) -> bool:
+    """Whether the script makes this weight itself, as a target does, and tables are not."""
+    if case.weights != DRAWN:
+        return isinstance(case.weights, str)
+    return np.array_equal(values, drawn_weights({name: values.shape})[name])
 
 
 def _arrays(reference: Mapping, call: str, arguments: list) -> dict[str, np.ndarray]:
@@ -118,7 +126,7 @@ def _arrays(reference: Mapping, call: str, arguments: list) -> dict[str, np.ndar
 
 def _write(path: Path, case: Case, module: str, arguments: list, verdict: Verdict) -> None:
     first, second = case.labels
-    weights = DRAWN.format(case.weights) if isinstance(case.weights, str) else STORED
+    made = MADE.format(case.weights) if isinstance(case.weights, str) else "{}"
     text = SCRIPT.substitute(
         title=str(verdict).replace('"', "'").replace("\\", "/"),
         file=path.name,
@@ -128,7 +136,7 @@ def _write(path: Path, case: Case, module: str, arguments: list, verdict: Verdic
         candidate=repr(case.candidate),
         training=case.training,
         arguments=json.dumps(arguments).replace("\\", "\\\\").replace("'", "\\'"),
-        weights=weights,
+        weights=f"{made} | {STORED}",
         module=module,
     )
     with replacing(path) as temporary:
