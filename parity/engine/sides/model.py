@@ -66,9 +66,6 @@ class Model:
             for name, tensor in (self.tensors.items() if take_over else ())
             if name not in self.trained or math.prod(tensor.shape) <= SMALL
         }
-        self.parameters = {
-            name for name, x in self.tensors.items() if type(x).__name__ == "Parameter"
-        }
         for tensor in self.tensors.values() if take_over else ():
             shape = tuple(tensor.shape)
             backend.update(tensor, backend.array(np.zeros(shape, dtype=dtype)))
@@ -144,7 +141,8 @@ class Model:
     def tables(self) -> dict[str, np.ndarray]:
         """float32 of the buffers that are neither statistics nor all one value: masks, positions, anchors. Drawn values
         would mean nothing to the code that reads them."""
-        names = self.shapes().keys() & self.made.keys() - self.parameters - set(self.trained)
+        parameters = {n for n, x in self.tensors.items() if type(x).__name__ == "Parameter"}
+        names = self.shapes().keys() & self.made.keys() - parameters - set(self.trained)
         held = {n: self.made[n] for n in names if n.rpartition(".")[2] not in STATISTICS}
         return {
             n: self.to_reference(n, x).astype(np.float32)
