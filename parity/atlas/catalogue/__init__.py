@@ -12,13 +12,14 @@ from parity.atlas.catalogue import (
     numbers,
     order,
     places,
+    ports,
     runs,
     supply,
     training,
 )
 from parity.atlas.entry import AREAS, Entry
 
-_MODULES = (places, order, numbers, arrays, training, runs, edges, networks, supply, absent)
+_MODULES = (places, order, numbers, arrays, training, runs, edges, networks, supply, ports, absent)
 
 
 def _collected() -> tuple[Entry, ...]:

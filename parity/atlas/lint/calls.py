@@ -101,6 +101,8 @@ def of_jittor(path: str, node: ast.Call, arguments: list[Value]) -> Value:
 def of_transform(name: str, arguments: list[Value]) -> Value:
     """ToTensor(), Compose([..., ToTensor()]) and to_tensor(image)."""
     if name in ("to_tensor", "pil_to_tensor"):
+        if arguments and arguments[0].kind == VAR:
+            return arguments[0]  # a Var comes back as it is
         return Value(NUMPY, made="to_tensor(...)")
     steps = arguments[0].items if name == "Compose" and arguments else ()
     if name == "ToTensor" or any(step.kind == TO_ARRAY for step in steps):

@@ -44,6 +44,11 @@ COVERED = {
             *("no-grad-load", "optimizer-lr-attribute", "permute-negative", "permute-two"),
             *("scheduler-state", "sequential-modules", "set-chained", "sgd-argument-order"),
             *("class-name", "module-dict", "view-slice"),
+            *("accumulation", "assign-stopped", "clip-after-step"),
+            *("dataset-attribute", "dropout-fresh", "function-as-layer"),
+            *("function-gradients", "function-reused", "function-saved", "init-of-data"),
+            *("init-under-no-grad", "item-of-one", "optimizer-state", "save-parameters"),
+            *("update-under-no-grad", "resize-short-side", "dataset-length"),
             *("data-attribute", "loader-own-length", "to-pil-tensor", "to-tensor"),
             *(
                 "accumulation",

@@ -75,12 +75,19 @@ def taken_for_index(code: Code, o: Operation, name: ast.Name) -> Iterator[Findin
             continue
         statement = code.source.enclosing(taken, (ast.Assign,))
         target = statement.targets[0] if statement is not None else None
+        message = f"{o.name} returns (index, value): [1] is the value, the index is [0]"
+        if isinstance(target, ast.Name) and means_index(target.id):
+            yield code.found(taken, f"{o.name}-pair", message, instead(taken.slice, "0"))
+            continue
         later = reads_of(code, target) if isinstance(target, ast.Name) else [taken]
         for use in later:
             if selects(code, use):
-                message = f"{o.name} returns (index, value): [1] is the value, the index is [0]"
                 yield code.found(taken, f"{o.name}-pair", message, instead(taken.slice, "0"))
                 break
+
+
+def means_index(name: str) -> bool:
+    return bool(INDEXLIKE.search(name)) and not VALUELIKE.search(name)
 
 
 def selects(code: Code, node: ast.AST) -> bool:

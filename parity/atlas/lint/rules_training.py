@@ -155,18 +155,30 @@ def evaluation(code: Code) -> Iterator[Finding]:
                 events.append((node.lineno, name, owner, node))
             elif code.source.dotted(node.func) == "jittor.grad" or is_step(name, owner, node):
                 events.append((node.lineno, "grad", owner, node))
-        yield from stopped_by_eval(code, sorted(events, key=lambda e: e[0]))
+        yield from stopped_by_eval(code, sorted(events, key=lambda e: e[0]), function)
 
 
-def stopped_by_eval(code: Code, events: list[tuple]) -> Iterator[Finding]:
+def trained_by(function: ast.AST) -> dict[str, str]:
+    """What optimisers of this function were made of, by their names: {"opt": "net.parameters()"}."""
+    return {
+        ast.unparse(n.targets[0]): ast.unparse(n.value)
+        for n in ast.walk(function)
+        if isinstance(n, ast.Assign)
+        and isinstance(n.value, ast.Call)
+        and "parameters()" in ast.unparse(n.value)
+    }
+
+
+def stopped_by_eval(code: Code, events: list[tuple], function: ast.AST) -> Iterator[Finding]:
     evaluated: dict[str, ast.AST] = {}
+    made = trained_by(function)
     for line, name, owner, node in events:
         if name == "eval":
             evaluated[owner] = node
         elif name == "train":
             evaluated = {k: v for k, v in evaluated.items() if not k.startswith(owner)}
-        elif evaluated:
-            where = next(iter(evaluated.values()))
+        elif trained := [n for o, n in evaluated.items() if owner not in made or o in made[owner]]:
+            where = trained[0]
             message = f"eval() stops the gradients asked for in line {line}"
             yield code.found(where, "eval-stops-gradients", message)
             evaluated = {}

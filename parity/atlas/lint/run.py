@@ -11,7 +11,9 @@ from pathlib import Path
 from parity.atlas.lint import (
     pins,
     rules_arrays,
+    rules_custom,
     rules_data,
+    rules_freezing,
     rules_layers,
     rules_modes,
     rules_modules,
@@ -20,6 +22,9 @@ from parity.atlas.lint import (
     rules_optimising,
     rules_own,
     rules_pairs,
+    rules_program,
+    rules_sets,
+    rules_steps,
     rules_training,
     rules_views,
 )
@@ -44,6 +49,11 @@ _AREAS = (
     rules_names,
     rules_data,
     rules_own,
+    rules_freezing,
+    rules_custom,
+    rules_steps,
+    rules_sets,
+    rules_program,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")
@@ -115,7 +125,8 @@ def lint_path(path: Path, hints: bool = False) -> Report:
     program = Program(texts, {code.path: code.source.tree for code in codes})
     share(codes, program)
     for code in codes:
-        code.patched, code.sets, code.program = patched, sets, program
+        code.patched, code.sets, code.program, code.files = patched, sets, program, codes
+    for code in codes:
         report.files += code.source.uses_jittor
         try:
             report.findings += sift(code, hints)

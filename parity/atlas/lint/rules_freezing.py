@@ -1,0 +1,118 @@
+"""Assignments that take a parameter's gradients away: under no_grad, or of what is stopped."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from parity.atlas.lint.code import Code
+from parity.atlas.lint.finding import Finding
+from parity.atlas.lint.rules_training import is_no_grad
+from parity.atlas.lint.source import FUNCTIONS, name_of
+
+UNTRAINED = re.compile(  # what nobody trains: averages, teachers, statistics
+    r"ema|tgt|target|teacher|avg|average|shadow|momentum|moving|queue|memory|bank|running|buffer|"
+    r"mean|var(_|$)|std|test|slow|centers?|centroid|proto|codebook|cluster|mask|index|stat|pos_|grid",
+    re.IGNORECASE,
+)
+FREED = ("start_grad", "requires_grad", "requires_grad_")
+
+
+def under_no_grad(code: Code) -> Iterator[Finding]:
+    """w.assign(...) and init.gauss_(w) in `with jt.no_grad()`, or in a function that is decorated so."""
+    told = set()  # scope and name: once each
+    for call in code.every(ast.Call):
+        target = assigned(call) or drawn(code, call)
+        if target is None or not in_no_grad(code, call) or is_untrained(code, target):
+            continue
+        place = (code.source.scope(call), ast.unparse(target))
+        if not is_freed(code, target) and place not in told:
+            told.add(place)
+            entry = "update-under-no-grad" if assigned(call) else "init-under-no-grad"
+            message = f"{ast.unparse(target)}, given its values under no_grad, is frozen for good"
+            yield code.found(call, entry, message)
+
+
+def assigned(call: ast.Call) -> ast.AST | None:
+    """w of w.assign(x)"""
+    is_assign = isinstance(call.func, ast.Attribute) and call.func.attr == "assign"
+    return call.func.value if is_assign and len(call.args) == 1 else None
+
+
+def drawn(code: Code, call: ast.Call) -> ast.AST | None:
+    """w of init.gauss_(w, ...)"""
+    path = code.source.dotted(call.func)
+    is_init = path.startswith(("jittor.init.", "jittor.nn.init.")) and path.endswith("_")
+    return call.args[0] if is_init and call.args else None
+
+
+def in_no_grad(code: Code, node: ast.AST) -> bool:
+    around: ast.AST | None = node
+    while (around := code.source.enclosing(around, (ast.With, *FUNCTIONS))) is not None:
+        if isinstance(around, ast.With):
+            if any(is_no_grad(code, item.context_expr) for item in around.items):
+                return True
+        else:
+            return any(is_no_grad(code, d) for d in getattr(around, "decorator_list", ()))
+    return False
+
+
+def is_untrained(code: Code, target: ast.AST) -> bool:
+    """By its own name, the function's, or that of what a loop around it goes over."""
+    function = code.source.enclosing(target, (ast.FunctionDef,))
+    texts = [ast.unparse(target), function.name if function else ""]
+    loop = code.source.enclosing(target, (ast.For,))
+    if loop is not None:
+        texts.append(ast.unparse(loop.iter))
+    return any(UNTRAINED.search(text) for text in texts)
+
+
+def is_freed(code: Code, target: ast.AST) -> bool:
+    """w.start_grad() or w.requires_grad = True in the same function."""
+    text = ast.unparse(target)
+    return any(
+        isinstance(n, ast.Attribute) and n.attr in FREED and ast.unparse(n.value) == text
+        for n in ast.walk(code.source.scope(target))
+    )
+
+
+def of_stopped(code: Code) -> Iterator[Finding]:
+    """w.assign(x.stop_grad()), w.assign(kept) where kept = w.clone().stop_grad(): w takes over that it is stopped."""
+    for call in code.every(ast.Call):
+        target = assigned(call)
+        if target is None or is_untrained(code, target) or is_freed(code, target):
+            continue
+        if is_stopped(call.args[0]) or kept_stopped(code, call.args[0]):
+            message = (
+                f"{ast.unparse(target)} takes over that it has no gradients: start_grad() after"
+            )
+            yield code.found(call, "assign-stopped", message)
+
+
+def is_stopped(node: ast.AST) -> bool:
+    """x.stop_grad(); detach() is another matter: what it gives can be trained."""
+    return isinstance(node, ast.Call) and name_of(node.func) == "stop_grad"
+
+
+def kept_stopped(code: Code, node: ast.AST) -> bool:
+    """A name, attribute or element of one, all of whose values in this function or class are stopped."""
+    holder = node.value if isinstance(node, ast.Subscript) else node
+    if not isinstance(holder, (ast.Name, ast.Attribute)):
+        return False
+    scope = code.source.enclosing(node, (ast.ClassDef,)) or code.source.scope(node)
+    if isinstance(holder, ast.Name):
+        scope = code.source.scope(node)
+    text = ast.unparse(holder)
+    values = [
+        n.value
+        for n in ast.walk(scope)
+        if isinstance(n, ast.Assign)
+        for t in n.targets
+        if ast.unparse(t.value if isinstance(t, ast.Subscript) else t) == text
+    ]
+    told = [v for v in values if not isinstance(v, (ast.Dict, ast.List)) and name_of(v) != "None"]
+    return bool(told) and all(is_stopped(v) for v in told)
+
+
+RULES = (under_no_grad, of_stopped)

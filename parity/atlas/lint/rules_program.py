@@ -1,0 +1,130 @@
+"""What a program leaves out as a whole: train() where there is dropout, steps of an optimiser that it makes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from parity.atlas.lint.code import Code
+from parity.atlas.lint.finding import Finding
+from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
+from parity.atlas.lint.rules_training import is_step
+from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
+
+OPTIMISERS = {"SGD", "Adam", "AdamW", "RMSprop", "Adan"}
+OF_NO_STEP = {"zero_grad", "state_dict", "load_state_dict", "param_groups", "lr", "defaults"}
+
+
+def needs(code: Code) -> list[Code]:
+    """The file and those of the program that it imports."""
+    return reached(code, lambda one: imports(one))
+
+
+def users(code: Code) -> list[Code]:
+    """The file and those that import it."""
+    return reached(code, lambda one: [c for c in code.files if one in imports(c)])
+
+
+def reached(code: Code, leads: Callable[[Code], list[Code]]) -> list[Code]:
+    found = [code]
+    for one in found:
+        found += [c for c in leads(one) if c not in found]
+    return found
+
+
+def imports(code: Code) -> list[Code]:
+    """Files of the program by the last part of a module's name; of several with one name, the nearest."""
+    named: dict[str, list[Code]] = {}
+    for other in code.files:
+        if (name := module_name(other.path)) in code.imported and other is not code:
+            named.setdefault(name, []).append(other)
+    return [max(same, key=lambda c: shared(c.path, code.path)) for same in named.values()]
+
+
+def module_name(path: Path) -> str:
+    return path.parent.name if path.stem == "__init__" else path.stem
+
+
+def shared(one: Path, other: Path) -> int:
+    """How many folders two paths have in common."""
+    return sum(a == b for a, b in zip(one.parts, other.parts, strict=False))
+
+
+def undropped(code: Code) -> Iterator[Finding]:
+    """Gradients asked for where nobody calls train(): Jittor's Dropout drops nothing until then. Told once a file."""
+    steps = [
+        call
+        for call in code.every(ast.Call)
+        if isinstance(call.func, ast.Attribute)
+        and is_step(call.func.attr, ast.unparse(call.func.value), call)
+        and code.speaks_jittor(call)
+    ]
+    if not steps or any(calls_train(other) for other in {*needs(code), *users(code)}):
+        return
+    layer = next((other for other in needs(code) if drops(other)), None)
+    if layer is not None:
+        message = f"nobody calls train(): the Dropout of {layer.path.name} drops nothing until then"
+        yield code.found(min(steps, key=lambda n: n.lineno), "dropout-fresh", message)
+
+
+def calls_train(code: Code) -> bool:
+    for node in code.every(ast.Call):
+        named = isinstance(node.func, ast.Attribute) and node.func.attr == "train"
+        foreign = named and code.of(node.func.value).kind in (TORCH, TORCH_MODULE)
+        if (named and not foreign) or keyword(node, "is_train") is not None:
+            return True
+    stored = (n for n in code.every(ast.Attribute) if isinstance(n.ctx, ast.Store))
+    return any(n.attr in ("is_train", "training") for n in stored)
+
+
+def drops(code: Code) -> bool:
+    """Whether it makes a Dropout of more than 0, as far as numbers and defaults of arguments show."""
+    for call in code.every(ast.Call):
+        if code.source.dotted(call.func) in ("jittor.nn.Dropout", "jittor.nn.Dropout2d"):
+            found = keyword(call, "p")
+            given = call.args[0] if call.args else found.value if found else None
+            if given is None or (number(code, given) or 0) > 0:
+                return True
+    return False
+
+
+def number(code: Code, node: ast.AST) -> float | None:
+    """A literal's value, or the default of the argument that a name is."""
+    function = code.source.enclosing(node, FUNCTIONS)
+    if isinstance(node, ast.Name) and function is not None:
+        given = function.args.args
+        defaults = dict(zip([a.arg for a in given][::-1], function.args.defaults[::-1]))
+        node = defaults.get(node.id)
+    value = constant(node)
+    return value if isinstance(value, (int, float)) else None
+
+
+def never_stepped(code: Code) -> Iterator[Finding]:
+    """self.optimizer = optim.Adam(...) in a program that never steps it, and hands it to nobody."""
+    for node in code.every(ast.Assign):
+        call, target = node.value, node.targets[0]
+        path = code.source.dotted(call.func) if isinstance(call, ast.Call) else ""
+        made = path.startswith("jittor.") and path.rpartition(".")[2] in OPTIMISERS
+        held = isinstance(target, ast.Attribute) or code.source.scope(node) is not code.source.tree
+        name = name_of(target) if held else ""
+        if made and name and not any(uses(other, name) for other in code.files):
+            message = f"nothing in this program steps {name}: {name}.step(loss)"
+            yield code.found(node, "backward-method", message)
+
+
+def uses(code: Code, name: str) -> bool:
+    """Whether something reads NAME or x.NAME for more than its rate, its state or zero_grad()."""
+    for node in code.every(ast.Name, ast.Attribute):
+        if name_of(node) != name or not isinstance(node.ctx, ast.Load):
+            continue
+        parent = code.parent(node)
+        if not (isinstance(parent, ast.Attribute) and parent.attr in OF_NO_STEP):
+            return True
+    texts = (n.value for n in code.every(ast.Constant) if isinstance(n.value, str))
+    return name in texts or any(
+        name_of(n.func) in ("vars", "globals") for n in code.every(ast.Call)
+    )
+
+
+RULES = (undropped, never_stepped)

@@ -1,0 +1,129 @@
+"""Data sets: what they keep, and what one item is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from parity.atlas.lint.code import Code
+from parity.atlas.lint.finding import HINT, WARNING, Finding
+from parity.atlas.lint.kinds import NUMBER
+from parity.atlas.lint.source import name_of
+
+OF_A_SET = {
+    "shuffle",
+    "drop_last",
+    "batch_size",
+    "num_workers",
+    "buffer_size",
+    "endless",
+    "sampler",
+}
+NUMBERLIKE = re.compile(r"label|target|cls|class|category|(^|_)(y|id|idx)$", re.IGNORECASE)
+MAKERS = {"int32", "int64", "float32", "float64", "array", "Var"}
+
+
+def own_sets(code: Code) -> Iterator[tuple[ast.ClassDef, dict[str, ast.FunctionDef]]]:
+    for owner in code.every(ast.ClassDef):
+        bases = [code.source.dotted(base) for base in owner.bases]
+        if any(b.startswith("jittor.dataset") and b.endswith("Dataset") for b in bases):
+            yield owner, {n.name: n for n in owner.body if isinstance(n, ast.FunctionDef)}
+
+
+def attributes(code: Code) -> Iterator[Finding]:
+    """self.shuffle of a set's own, asked in __getitem__: it is what set_attrs(shuffle=) says."""
+    for owner, methods in own_sets(code):
+        reads = [
+            n
+            for n in ast.walk(methods.get("__getitem__", ast.Module([], [])))
+            if is_own(n, ast.Load) and n.attr in OF_A_SET
+        ]
+        for node in ast.walk(methods.get("__init__", owner)):
+            if is_own(node, ast.Store) and node.attr in {n.attr for n in reads}:
+                message = f"{node.attr} is Jittor's own: the loader reads it, set_attrs() writes it"
+                yield code.found(node, "dataset-attribute", message)
+
+
+def is_own(node: ast.AST, context: type) -> bool:
+    """self.x, read or written."""
+    own = isinstance(node, ast.Attribute) and name_of(node.value) == "self"
+    return own and isinstance(node.ctx, context)
+
+
+def items(code: Code) -> Iterator[Finding]:
+    """return image, jt.int32(label): an array of one axis, of which a batch is [n, 1]."""
+    for _, methods in own_sets(code):
+        method = methods.get("__getitem__")
+        for node in ast.walk(method) if method else ():
+            parts = node.value if isinstance(node, ast.Return) else None
+            for part in parts.elts if isinstance(parts, ast.Tuple) else [parts]:
+                if isinstance(part, ast.Call) and makes_one(code, part, method):
+                    message = f"{ast.unparse(part)} has an axis: a batch is [n, 1], PyTorch's [n]"
+                    yield code.found(part, "item-of-one", message)
+
+
+def makes_one(code: Code, call: ast.Call, method: ast.FunctionDef) -> bool:
+    space, _, name = code.source.dotted(call.func).rpartition(".")
+    if space != "jittor" or name not in MAKERS or len(call.args) != 1:
+        return False
+    given = call.args[0]
+    return code.of(given).kind == NUMBER or (
+        isinstance(given, ast.Name) and bool(NUMBERLIKE.search(given.id)) and paired(given, method)
+    )
+
+
+def paired(name: ast.Name, method: ast.FunctionDef) -> bool:
+    """path, label = self.samples[i]: an entry of a list of pairs."""
+    return any(
+        isinstance(n, ast.Assign)
+        and isinstance(n.targets[0], ast.Tuple)
+        and name.id in {name_of(t) for t in n.targets[0].elts}
+        and isinstance(n.value, ast.Subscript)
+        and isinstance(n.value.value, ast.Attribute)
+        for n in ast.walk(method)
+    )
+
+
+CROPS = {"CenterCrop", "RandomCrop", "RandomCropAndResize", "RandomResizedCrop", "FiveCrop"}
+
+
+def squares(code: Code) -> Iterator[Finding]:
+    """Resize(256) before a crop: a square here, where PyTorch keeps the proportions."""
+    for call in code.every(ast.Call):
+        path, given = code.source.dotted(call.func), [*call.args, *(k.value for k in call.keywords)]
+        if path != "jittor.transform.Resize" or len(given) != 1 or not is_number(code, given[0]):
+            continue
+        steps = code.parent(call)
+        others = steps.elts if isinstance(steps, (ast.List, ast.Tuple)) else []
+        cropped = any(isinstance(s, ast.Call) and name_of(s.func) in CROPS for s in others)
+        message = f"Resize of one number is a square here: PyTorch's makes the short side {ast.unparse(given[0])}"
+        level = WARNING if cropped else HINT
+        yield code.found(call, "resize-short-side", message, level=level)
+
+
+def is_number(code: Code, node: ast.AST) -> bool:
+    return code.of(node).kind == NUMBER and not isinstance(node, (ast.Tuple, ast.List))
+
+
+def counted(code: Code) -> Iterator[Finding]:
+    """for i in range(len(MNIST())): batches, not items, of a set of Jittor's own."""
+    for loop in code.every(ast.For, ast.comprehension):
+        found = re.fullmatch(r"range\(len\((\w+)\)\)", ast.unparse(loop.iter))
+        if not found or not is_set_of_jittor(code, found[1]):
+            continue
+        message = f"len({found[1]}) counts batches: {found[1]}.total_len counts items"
+        yield code.found(loop.iter, "dataset-length", message)
+
+
+def is_set_of_jittor(code: Code, name: str) -> bool:
+    """Whether all that the file assigns to a name are data sets made by Jittor's own classes."""
+    made = [
+        code.source.dotted(n.value.func) if isinstance(n.value, ast.Call) else ""
+        for n in code.every(ast.Assign)
+        if name_of(n.targets[0]) == name
+    ]
+    return bool(made) and all(p.startswith("jittor.dataset.") and p[-6:] != "Loader" for p in made)
+
+
+RULES = (attributes, items, squares, counted)
