@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from parity.case import Case
+from parity.engine.ask.called import check_called
 from parity.engine.ask.data import check_data
 from parity.engine.ask.environment import examine_environment
 from parity.engine.ask.examine import examine, workers_of
@@ -19,13 +20,14 @@ from parity.engine.ask.probing import check_branches
 from parity.engine.ask.result import Result
 from parity.engine.ask.training import check_steps
 from parity.engine.judge import kinds
-from parity.engine.judge.checks import NOT_LOOKED_INTO
+from parity.engine.judge.checks import FUNCTIONS, NOT_LOOKED_INTO
 from parity.engine.judge.floors import Floors
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.workers import Workers
 from parity.errors import InputError, OutOfTime
 
-QUICK = ("float64 of the candidate", "other branches", "training steps")  # what quick leaves out
+# what quick leaves out
+QUICK = ("float64 of the candidate", FUNCTIONS, "other branches", "training steps")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def _more(case: Case, workers: Workers, wanted: Wanted, told: Callable) -> list[
         told("data", found)
     if wanted.quick:
         return found
+    found += kept(case, FUNCTIONS, lambda: check_called(case, workers))
     if wanted.branches:
         found += kept(case, "branches", lambda: check_branches(case, workers, told=told))
     if wanted.steps:

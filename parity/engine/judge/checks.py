@@ -37,6 +37,7 @@ OWN_STATISTICS, OWN_EMA = "step: statistics", "step: EMA"
 OWN_VALUES = (OWN_NUMBERS, OWN_GRADIENTS, OWN_MOVED, OWN_STATISTICS, OWN_EMA)
 NOT_LOOKED_INTO = "not looked into"
 BRANCHES = "other branches"
+FUNCTIONS = "functions"  # of the case that looks at them one by one
 BATCHES, CATEGORIES, FLIPS = "batches", "categories", "flips"
 BEHIND = "crash behind a difference"
 

@@ -33,6 +33,8 @@ INHERITED = (  # of whole runs: what differs there was made somewhere
     *(checks.FORWARD_32, checks.LOSSES_32, checks.CHOICES_32, checks.DETECTIONS_32),
     *(checks.GRADIENTS_32, *checks.OWN_VALUES, checks.DISPLACEMENT),
 )
+RESIZED = re.compile(r"sizes (\d+) x (\d+) and (\d+) x (\d+)")  # of two images
+SCALED = re.compile(r"times ([\d.]+) in x and ([\d.]+) in y$")  # of boxes
 TOTAL = "loss/total"
 CRASHED = "worker"
 
@@ -72,6 +74,7 @@ class Followers:
         self.given_others = {module_of(v.node) for v in shapes if "/in" in v.node}
         self.misshaping = {v.owner for v in shapes if v.owner} - {OUTSIDE}
         self.failed = failed
+        self.by_function = any(is_of_function(v) for v in failed)
         self.raised = {module_of(v.node) for v in failed if v.kind == kinds.CRASH}
 
     def __call__(self, verdict: Verdict) -> bool:
@@ -83,6 +86,8 @@ class Followers:
             or self.is_held(verdict)
             or self.is_misshapen(verdict)
             or self.is_behind_crash(verdict)
+            or self.is_of_caller(verdict)
+            or is_of_resized(verdict, self.failed)
             or is_of_frozen(verdict, self.failed)
             or is_crash_again(verdict, self.failed)
         )
@@ -103,6 +108,8 @@ class Followers:
         module, which was not forced, gave it: the names come first."""
         if verdict.check not in LOCAL or not self.unfed:
             return False
+        if self.holds_others(verdict.owner):
+            return True
         owner = verdict.owner if verdict.owner != ROOT else ""
         home = module_of(verdict.node)
         if verdict.kind == kinds.MISSING:
@@ -112,6 +119,21 @@ class Followers:
             return True  # it takes something else, since something else is in it
         places = self.around if shapes else self.around & self.unlike
         return bool(verdict.owner) and owner in places
+
+    def holds_others(self, owner: str) -> bool:
+        """Whether all that computes in a module has other names there, and could not be given the same values."""
+        alone = {
+            module_of(v.node)
+            for v in self.failed
+            if v.check == checks.LOCAL_FORWARD_64 and v.kind == kinds.MISSING
+        }
+        inside = {name for name in self.unfed if parent_of(name) == owner}
+        return bool(owner and inside) and inside & alone != set()
+
+    def is_of_caller(self, verdict: Verdict) -> bool:
+        """Whether it is what the whole makes, where functions that it calls are wrong by themselves."""
+        whole = verdict.check in LOCAL and verdict.owner in (ROOT, OUTSIDE)
+        return whole and self.by_function and verdict.kind != kinds.MISSING
 
     def is_behind_crash(self, verdict: Verdict) -> bool:
         """Whether it is a gradient that a module lacks in which something raised."""
@@ -130,6 +152,11 @@ class Followers:
         return bool(name)
 
 
+def is_of_function(verdict: Verdict) -> bool:
+    """Whether it looks at one of the user's functions by itself (ask/called.py)."""
+    return verdict.case.endswith(f": {checks.FUNCTIONS}")
+
+
 def parent_of(name: str) -> str:
     return name.rpartition(".")[0]
 
@@ -138,6 +165,21 @@ def is_inherited(verdict: Verdict) -> bool:
     """Whether it looks at a whole run; an optimiser, a schedule are looked at by themselves."""
     _, _, part = verdict.case.partition(": ")
     return verdict.check in INHERITED and part in ("", "training steps", "own training step")
+
+
+def is_of_resized(verdict: Verdict, failed: list[Verdict]) -> bool:
+    """Whether boxes of a batch are as much larger as its image, whose size is told."""
+    scaled = SCALED.match(verdict.message) if verdict.check == checks.BATCHES else None
+    if not scaled:
+        return False
+    batch = verdict.node.partition("[")[0]
+    sizes = (RESIZED.match(v.message) for v in failed if v.node.partition("[")[0] == batch)
+    x, y = map(float, scaled.groups())
+    return any(
+        abs(x * int(s[2]) - int(s[4])) < 1e-2 and abs(y * int(s[1]) - int(s[3])) < 1e-2
+        for s in sizes
+        if s
+    )
 
 
 def is_of_frozen(verdict: Verdict, failed: list[Verdict]) -> bool:

@@ -1,0 +1,107 @@
+"""The functions that both sides' own code calls by the same name: each of the candidate's is given the reference's
+arguments, while what it calls itself answers as the reference's did. What then differs is made by its own lines.
+
+Before: sides/called.py. Asked by everything.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity.case import Case, Side
+from parity.engine.ask.examination import Examination
+from parity.engine.ask.result import Result
+from parity.engine.ask.training import prepared
+from parity.engine.judge import gates, kinds
+from parity.engine.judge.branching import difference
+from parity.engine.judge.checks import FUNCTIONS, LOCAL_FORWARD_64
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.workers import Workers
+from parity.engine.values import tree
+
+HERE = "parity.engine.sides.called"
+
+
+def check_called(case: Case, workers: Workers | None = None, *, device: str = "cpu") -> Result:
+    """A verdict for every function that can be compared so; none for what is random, keeps a state, or takes and gives
+    other things on the two sides."""
+
+    def ask(examination: Examination, used: Workers) -> list[Verdict]:
+        sides = case.labels
+        passed = [file_of(half) for half in (case.reference, case.candidate)]
+        options = (examination.inputs, examination.targets, passed)
+        seen = used.run(f"{HERE}:observe", *options, sides=sides)
+        ours, theirs = (seen[side] for side in sides)
+        others = {}
+        for call in theirs:
+            others.setdefault(call["name"], call)
+        shared = [c for c in ours if c["name"] in others and is_alike(c, others[c["name"]])]
+        jobs = [(c["name"], c["arguments"], c["answers"]) for c in shared]
+        again = used.run(f"{HERE}:call_again", jobs, sides=sides)
+        found = {}
+        for call, own, other in zip(shared, *(again[side] for side in sides), strict=True):
+            verdict = judge(case, call, own, other, others[call["name"]]["code"])
+            if verdict and (call["name"] not in found or verdict.status is Status.FAIL):
+                found.setdefault(call["name"], verdict)
+                if found[call["name"]].status is not Status.FAIL:
+                    found[call["name"]] = verdict
+        return list(found.values())
+
+    return prepared(case, workers, device, ask, "float64", FUNCTIONS)
+
+
+def file_of(side: Side) -> str:
+    """The file with the pair, whose functions are none of the port's."""
+    return str(side.arguments.get("path", side.build.rpartition(":")[0]))
+
+
+def is_alike(ours: dict, theirs: dict) -> bool:
+    """Whether two calls are given and give things of the same form."""
+    return all(form(ours[k]) == form(theirs[k]) for k in ("arguments", "results"))
+
+
+def form(value):
+    """Of a tree: containers, ranks of arrays, whether they hold floats."""
+    if isinstance(value, dict):
+        return {key: form(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [form(part) for part in value]
+    if isinstance(value, np.ndarray):
+        rank = 0 if value.shape == (1,) else value.ndim
+        return (rank, value.dtype.kind == "f")
+    return "number" if isinstance(value, (bool, int, float)) else type(value).__name__
+
+
+def numbers(value) -> dict[str, np.ndarray]:
+    """Arrays and numbers by path, integers and truth values as one kind."""
+    is_leaf = lambda x: isinstance(x, (np.ndarray, bool, int, float))  # noqa: E731
+    found = {path: np.asarray(x) for path, x in tree.leaves(value, is_leaf)}
+    return {k: x if x.dtype.kind == "f" else x.astype(np.int64) for k, x in found.items()}
+
+
+def judge(case: Case, call: dict, own, other, code: str) -> Verdict | None:
+    """What differs first; None where the reference does not give the same again, or a side cannot be asked."""
+    if not own or not other or own["results"] is None or other["results"] is None:
+        return None
+    wanted, repeated, given = (numbers(x["results"]) for x in (call, own, other))
+    if any(differs(wanted[k], repeated.get(k)) for k in wanted) or wanted.keys() != given.keys():
+        return None
+    name = f"{call['name']}()"
+    base = Verdict(f"{case.name}: {FUNCTIONS}", LOCAL_FORWARD_64, name, Status.PASS, owner=name)
+    for path, values in wanted.items():
+        apart = differs(values, given[path])
+        if apart:
+            kind, text, measured = apart
+            left = ", ".join(f"{x}()" for x in other["left out"])
+            message = f"given the reference's arguments: {text or 'another result'}"
+            message += f"; {left} is never called" if left else ""
+            kind = kinds.UNCALLED if left else kind
+            wrong = base.but(status=Status.FAIL, node=f"{name}{path}", measured=measured)
+            return wrong.but(
+                limit=gates.BRANCH, message=message, kind=kind, code=(call["code"], code)
+            )
+    return base.but(measured=0.0, limit=gates.BRANCH)
+
+
+def differs(a: np.ndarray, b: np.ndarray | None) -> tuple[str, str, float] | None:
+    return (kinds.MISSING, "", 1.0) if b is None else difference(a, b, 0.0, ties=False)

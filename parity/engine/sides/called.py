@@ -1,0 +1,273 @@
+"""The user's own functions by name, in their framework's process: what each was given and gave in a run, and the same
+functions called again with the other side's arguments, while what they call answers as on that side.
+
+Before: runner.py, values/places.py. ask/called.py asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import FrameType, FunctionType
+
+import numpy as np
+
+from parity.engine.values import tree
+from parity.engine.values.places import is_own
+
+CALLS, MOST = 2, 2000  # of one function that are called again; of all that are noted
+ELEMENTS = 1 << 20  # of the arrays of one call
+WATCHED = ("forward", "execute", "__init__", "__new__", "__setattr__")  # as modules, or no results
+VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR
+
+
+@dataclass
+class Call:
+    """name: of the function, "Class.name" of a method; arguments and results: trees of arrays and plain values.
+    answers: the same three of what it calls itself."""
+
+    name: str
+    code: str
+    arguments: list
+    results: object = None
+    answers: list[tuple] = field(default_factory=list)
+
+
+@dataclass
+class Known:
+    """Where a function of the side's is: in a class, or in modules; `me`: the object that a method belongs to."""
+
+    function: Callable
+    holder: type | None = None
+    me: object = None
+
+
+class Calls:
+    """Inside of a `with` block calls of the user's named functions are noted, those of `passed` files left out."""
+
+    def __init__(self, is_tensor: Callable, to_numpy: Callable, passed: list[str]):
+        self.is_tensor, self.to_numpy, self.passed = is_tensor, to_numpy, passed
+        self.noted: list[Call] = []
+        self.known: dict[str, Known] = {}
+        self.open: list[tuple[FrameType, Call | None]] = []
+
+    def __enter__(self) -> Calls:
+        self.before = sys.getprofile()
+        sys.setprofile(self.watch)
+        return self
+
+    def __exit__(self, *_) -> None:
+        sys.setprofile(self.before)
+
+    def watch(self, frame: FrameType, event: str, value) -> None:
+        if event == "call" and len(self.noted) < MOST and self.is_wanted(frame):
+            with contextlib.suppress(Exception):  # what is odd about a value is told by what runs
+                self.open.append((frame, self.begun(frame)))
+        elif event == "return" and self.open and self.open[-1][0] is frame:
+            _, call = self.open.pop()
+            with contextlib.suppress(Exception):
+                self.ended(call, value)
+
+    def is_wanted(self, frame: FrameType) -> bool:
+        code = frame.f_code
+        if code.co_name in WATCHED or code.co_name.startswith("<") or code.co_flags & VARIADIC:
+            return False
+        return code.co_filename not in self.passed and is_own(frame)
+
+    def begun(self, frame: FrameType) -> Call | None:
+        code = frame.f_code
+        names = code.co_varnames[: code.co_argcount]
+        me = frame.f_locals["self"] if names[:1] == ("self",) else None
+        name, known = where(frame, me)
+        if known is None:
+            return None
+        self.known.setdefault(name, known)
+        values = [frame.f_locals[n] for n in names[me is not None :]]
+        return Call(name, f"{code.co_filename}:{code.co_firstlineno}", self.plain(values))
+
+    def ended(self, call: Call | None, value) -> None:
+        if call is None or value is None:
+            return
+        call.results = self.plain(value)
+        self.noted.append(call)
+        above = next((c for _, c in reversed(self.open) if c is not None), None)
+        if above is not None and is_simple([call.arguments, call.results]):
+            above.answers.append((call.name, call.arguments, call.results))
+
+    def plain(self, value):
+        return tree.replaced(value, self.is_tensor, lambda _, x: np.array(self.to_numpy(x)))
+
+
+def where(frame: FrameType, me) -> tuple[str, Known | None]:
+    """The name of the function that a frame runs, and where it is; None of what cannot be called by that name."""
+    name = frame.f_code.co_name
+    if me is None:
+        found = frame.f_globals.get(name)
+        is_it = getattr(inspect.unwrap(found), "__code__", None) if found else None
+        return name, Known(found) if is_it is frame.f_code else None
+    for kind in type(me).__mro__:
+        found = vars(kind).get(name)
+        if isinstance(found, FunctionType) and found.__code__ is frame.f_code:
+            return f"{type(me).__name__}.{name}", Known(found, kind, me)
+    return name, None
+
+
+def is_simple(value) -> bool:
+    """Whether it can be given to another process and means the same there."""
+    if isinstance(value, dict):
+        return all(isinstance(k, (str, int)) and is_simple(v) for k, v in value.items())
+    if type(value) in (list, tuple):
+        return all(map(is_simple, value))
+    return value is None or isinstance(value, (bool, int, float, str, np.ndarray))
+
+
+def arrays_of(value) -> list[np.ndarray]:
+    return [x for _, x in tree.leaves(value, lambda v: isinstance(v, np.ndarray))]
+
+
+def is_of_arrays(call: Call) -> bool:
+    """Whether it makes arrays of arrays, few enough, and of nothing else that only this process has."""
+    given, made = arrays_of(call.arguments), arrays_of(call.results)
+    small = sum(x.size for x in given + made) <= ELEMENTS
+    return bool(given and made and small and is_simple([call.arguments, call.results]))
+
+
+def observe(server, inputs, targets, passed: list[str]) -> list[dict]:
+    """In a worker: the calls of one run of forward, losses and post-processing; those of CALLS that can be made again,
+    as dictionaries of a Call's fields. `passed`: files whose functions are none of the port's."""
+    runner, backend = server.runner, server.backend
+    calls = Calls(backend.is_tensor, backend.to_numpy, passed)
+    run = runner.plain_run()
+    with calls, contextlib.suppress(Exception):  # which is told elsewhere
+        outputs = runner.forward(runner.prepare(inputs), run)
+        if runner.subject.losses is not None:
+            runner.losses(outputs, targets, run)
+        if runner.subject.postprocess is not None:
+            runner.subject.postprocess(outputs, inputs, run)
+    server.called = calls
+    count: Counter = Counter()
+    found = []
+    for call in filter(is_of_arrays, calls.noted):
+        count[call.name] += 1
+        if count[call.name] <= CALLS:
+            found.append(vars(call))
+    return found
+
+
+def call_again(server, jobs: list[tuple]) -> list[dict | None]:
+    """In a worker: of each (name, arguments, answers) {"results", "left out": what of the answers nobody asked for};
+    None where that raises."""
+    found = []
+    for job in jobs:
+        try:
+            found.append(one_again(server, *job))
+        except Exception:
+            found.append(None)
+    return found
+
+
+def one_again(server, name: str, arguments: list, answers: list[tuple]) -> dict:
+    calls, backend = server.called, server.backend
+
+    def tensors(value):
+        is_array = lambda x: isinstance(x, np.ndarray)  # noqa: E731
+        return tree.replaced(value, is_array, lambda _, x: backend.array(x.copy()))
+
+    waiting: dict[str, list] = {}
+    for child, *given_and_made in answers:
+        waiting.setdefault(child, []).append(given_and_made)
+    known, asked = calls.known[name], set()
+    with contextlib.ExitStack() as stack:
+        for child, there in waiting.items():
+            found = found_by_name(child, calls.known)
+            told = Answers(calls, there, tensors, lambda child=child: asked.add(child))
+            stack.enter_context(answering(child, found, told))
+        me = () if known.me is None else (known.me,)
+        results = calls.plain(known.function(*me, *tensors(arguments)))
+    left = [child for child in waiting if child not in asked and found_by_name(child, calls.known)]
+    return {"results": results if is_simple(results) else None, "left out": left}
+
+
+@dataclass
+class Answers:
+    """What a function gave on the other side, by what it was given; asked() is told of every call."""
+
+    calls: Calls
+    known: list[list]  # arguments, results
+    tensors: Callable
+    asked: Callable
+
+    def instead_of(self, function: Callable, is_method: bool) -> Callable:
+        def answer(*given, **named):
+            self.asked()
+            bound = inspect.signature(function).bind(*given, **named)
+            bound.apply_defaults()
+            arguments = self.calls.plain(list(bound.arguments.values())[is_method:])
+            for wanted, results in self.known:
+                if same(wanted, arguments):
+                    return self.tensors(results)
+            return function(*given, **named)
+
+        return answer
+
+
+def same(a, b) -> bool:
+    """Whether two trees of arrays and plain values are one but for rounding."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        a, b = (x.reshape(1) if x.shape == () else x for x in (a, b))
+        return a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-12, equal_nan=True)
+    return a == b
+
+
+@contextlib.contextmanager
+def answering(name: str, found: Known | None, answers: Answers) -> Iterator[None]:
+    """Within the block the function of that name answers so."""
+    if found is None:
+        yield
+        return
+    instead = answers.instead_of(found.function, found.holder is not None)
+    homes = [found.holder] if found.holder else modules_with(found.function)
+    places = [(home, k) for home in homes for k, v in vars(home).items() if v is found.function]
+    for home, key in places:
+        setattr(home, key, instead)
+    try:
+        yield
+    finally:
+        for home, key in places:
+            setattr(home, key, found.function)
+
+
+def modules_with(function: Callable) -> list:
+    return [m for m in list(sys.modules.values()) if function in own_functions(m)]
+
+
+def own_functions(module) -> list:
+    named = getattr(module, "__dict__", {})
+    return [x for x in named.values() if isinstance(x, FunctionType)]
+
+
+def found_by_name(name: str, known: dict[str, Known]) -> Known | None:
+    """Of functions that this side has: those that ran, and those of the modules where such are."""
+    if name in known or "." in name:
+        return known.get(name)
+    homes = {k.function.__module__ for k in known.values()}
+    for home in homes & sys.modules.keys():
+        for sibling in siblings(home):
+            found = vars(sibling).get(name)
+            if isinstance(found, FunctionType) and found.__module__ == sibling.__name__:
+                return Known(found)
+    return None
+
+
+def siblings(home: str) -> list:
+    """The module and those of its package."""
+    package = home.partition(".")[0]
+    return [m for n, m in list(sys.modules.items()) if n.partition(".")[0] == package and m]

@@ -1,0 +1,41 @@
+"""What follows from other FAILs: boxes from the size of their image, containers from the names of what they hold."""
+
+from __future__ import annotations
+
+from parity.engine.judge import checks, kinds
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell.causes import causes_of
+
+
+def data(node: str, text: str) -> Verdict:
+    found = Verdict("pair: data", checks.BATCHES, node, Status.FAIL, message=text)
+    return found.but(kind=kinds.DATA)
+
+
+IMAGE = data("seed0/batch0[image]", "sizes 79 x 111 and 80 x 112: another resize, crop or padding")
+
+
+def test_boxes_that_are_scaled_as_their_image_follow_from_its_size():
+    boxes = data("seed0/batch0[boxes]", "times 1.00901 in x and 1.01266 in y")
+    (cause,) = causes_of([IMAGE, boxes])
+    assert cause.where == "seed0/batch0[image]" and cause.consequences == 1
+    for other in (
+        boxes.but(node="seed0/batch1[boxes]"),
+        boxes.but(message="times 1.1 in x and 1.01266 in y"),
+    ):
+        assert len(causes_of([IMAGE, other])) == 2
+
+
+def local(node: str, owner: str, kind: str) -> Verdict:
+    return Verdict("pair", checks.LOCAL_FORWARD_64, node, Status.FAIL, owner=owner, kind=kind)
+
+
+def test_what_holds_others_under_other_names_follows_from_these():
+    names = Verdict("pair", checks.NAMES, "names", Status.FAIL, kind=kinds.NAMES)
+    lost = Verdict("pair", "weights: b round trip", "mask.fcn1.weight", Status.FAIL)
+    missing = local("mask.fcn1", "mask.fcn1", kinds.MISSING)
+    whole = local("mask", "mask", kinds.BRANCH)
+    told = [names, lost.but(kind=kinds.MISSING), missing, whole]
+    assert [c.where for c in causes_of(told)] == ["names"]
+    forced = [v for v in told if v is not missing]  # what is inside has run on the same values
+    assert [c.where for c in causes_of(forced)] == ["names", "mask"]
