@@ -42,3 +42,23 @@ def test_kinds_are_told_by_numbers(other, kind, text):
 
 def test_a_turned_cube_is_a_wrong_axis():
     assert kinds.tell(CUBE, CUBE.transpose(2, 1, 0))[0] == kinds.AXIS
+
+
+def test_rows_that_both_have_are_counted():
+    boxes = np.random.default_rng(0).uniform(0, 9, (8, 4))
+    fewer = boxes[[0, 2, 3, 5, 7]]
+    kind, text = kinds.tell(boxes, fewer)
+    assert (
+        kind == kinds.SHAPE and "5 of 5 rows are among the reference's 8, in the same order" in text
+    )
+    other = np.concatenate([boxes[[5, 0, 6, 2]], boxes[:4] + 20])
+    kind, text = kinds.tell(boxes, other)
+    assert (kind, text) == (
+        kinds.ORDER,
+        "4 of 8 rows are among the reference's 8, in another order",
+    )
+    later = np.concatenate([boxes[1:6], boxes[:3] + 20])
+    assert kinds.tell(boxes, later)[0] == kinds.BRANCH
+    changed = boxes.copy()
+    changed[6, 1] += 3
+    assert "1 of 32 elements" in kinds.tell(boxes, changed)[1]

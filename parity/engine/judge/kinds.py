@@ -51,7 +51,7 @@ def tell(reference: np.ndarray | None, candidate: np.ndarray | None) -> tuple[st
     error = ratio(norm(a - b), norm(a))
     if reference.dtype.kind == "f" and error <= gates.ROUNDED:
         return PRECISION, f"by {error:.1e}: as if a constant had been rounded to float32"
-    for explain in (_zero, _scale, _permuted, _along, _few):
+    for explain in (_zero, _scale, _permuted, _along, _rows, _few):
         found = explain(a, b, error)
         if found:
             return found
@@ -60,6 +60,9 @@ def tell(reference: np.ndarray | None, candidate: np.ndarray | None) -> tuple[st
 
 def _shapes(a: np.ndarray, b: np.ndarray) -> tuple[str, str]:
     text = f"{a.shape} and {b.shape}"
+    shared = _rows(a, b, 0.0) if a.ndim == b.ndim == 2 and a.dtype.kind == "f" else None
+    if shared:
+        return SHAPE, f"{text}: {shared[1]}"
     if sorted(a.shape) != sorted(b.shape) or a.ndim < 2:
         return SHAPE, text
     for axes in permutations(range(a.ndim)) if a.ndim <= 5 and a.size <= MOST else ():
@@ -96,6 +99,7 @@ def _scale(a: np.ndarray, b: np.ndarray, error: float):
     return None
 
 
+MOST_ROWS = 2000  # that are compared with each other
 SIMPLE = 16  # of a simple factor the greatest numerator and denominator
 
 
@@ -146,6 +150,24 @@ def _permuted(a: np.ndarray, b: np.ndarray, error: float):
         ):
             return ORDER, f"the same along axis {axis}, in another order"
     return ORDER, "the same values at other places"
+
+
+def _rows(a: np.ndarray, b: np.ndarray, error: float):
+    """Sets of boxes or points: which rows both have, and whether in one order."""
+    if a.ndim != 2 or a.shape[1] != b.shape[1] or a.shape[1] < 2 or min(len(a), len(b)) < 3:
+        return None
+    if max(len(a), len(b)) > MOST_ROWS or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return None
+    near = np.abs(a[None] - b[:, None]).max(2) <= 1e-6 * max(np.abs(a).max(), 1e-30)  # (b, a)
+    if a.shape == b.shape and near.diagonal().any():
+        return None  # told better element by element
+    places = [int(k) for k in near.argmax(1)[near.any(1)]]
+    if len(places) < max(3, 0.2 * len(b)) or len(set(places)) < len(places):
+        return None
+    order = places == sorted(places)
+    words = "in the same order" if order else "in another order"
+    text = f"{len(places)} of {len(b)} rows are among the reference's {len(a)}, {words}"
+    return (BRANCH if order else ORDER), text
 
 
 def _few(a: np.ndarray, b: np.ndarray, error: float):
