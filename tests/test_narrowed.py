@@ -91,3 +91,41 @@ def test_widths_are_compared_by_value():
     assert 1e-9 < narrow.measured < 1e-7
     assert judge("c", "k", "n", 2 * x.astype("f4"), x, 1e-12).measured == pytest.approx(1, rel=1e-6)
     assert not is_narrowed(judge("c", "k", "n", x.astype("f2"), x, 1e-12))
+
+
+OWN_FLOAT32 = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.head, self.factor = nn.Linear(4, 3), factor
+
+    def forward(self, x):
+        table = torch.zeros(5, 3, dtype=torch.float32)
+        table[torch.arange(len(x))] = self.head(x) * self.factor
+        return table.float() * torch.arange(3.0).type("torch.FloatTensor")
+
+
+def half(factor=1.0):
+    return Net(factor)
+"""
+
+
+def test_a_reference_that_says_float32_itself_is_examined_in_float64(tmp_path, workers):
+    path = tmp_path / "own_float32.py"
+    path.write_text(OWN_FLOAT32)
+    inputs = (np.random.default_rng(0).standard_normal((5, 4)),)
+
+    def run(**wrong):
+        sides = [Side(f"{path}:half", "torch", arguments=a) for a in ({}, wrong)]
+        both = Workers(*sides)
+        with both:
+            return examine(Case("narrow", *sides, lambda: inputs), both)
+
+    right = run()
+    assert "reference says float32 itself" in str([v.message for v in right.verdicts])
+    causes = run(factor=1.0001).causes
+    assert [c.where for c in right.causes + causes] == ["(model)"], (right.causes, causes)

@@ -31,6 +31,9 @@ class Backend(Protocol):
     def configure(self, device: str, dtype: str) -> None:
         """Device ("cpu", "cuda"), default dtype ("float32", "float64"), TF32 off; InputError without the device."""
 
+    def widen(self, on: bool) -> None:
+        """From now on code that asks for float32 gets float64; no longer, unless `on`."""
+
     def describe(self) -> dict:
         """Versions, and the switches that change what numbers mean (see engine/ask/environment.py)."""
 

@@ -54,6 +54,10 @@ def configure(device: str, dtype: str) -> None:
         importlib.import_module("jittor_setup.float64").install()
 
 
+def widen(on: bool) -> None:
+    """Nothing: Jittor takes both widths together, and code that goes over to float32 is told as that."""
+
+
 def describe() -> dict:
     # -Ofast kernels turn flush-to-zero on for the thread that loads them, so this comes first
     products = (jt.array(np.full(64, 1e-40, dtype=np.float32)) * 1.5).numpy()

@@ -15,6 +15,7 @@ from door.threads import threads
 from parity.backends import torch_staying
 from parity.backends.torch_loading import answering, known_shapes  # noqa: F401 the contract's
 from parity.backends.torch_watching import watching, watching_branches  # noqa: F401 the contract's
+from parity.backends.torch_widening import widen
 from parity.errors import InputError
 
 NAME = "torch"
@@ -28,6 +29,7 @@ def configure(device: str, dtype: str) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: PyTorch finds no usable CUDA GPU; use cpu")
     torch_staying.stay(device == "cpu")
+    widen(False)
     torch.set_default_dtype(getattr(torch, dtype))
     # a default device makes every call of PyTorch's pass through Python: none for the CPU, the default anyway
     torch.set_default_device(None if device == "cpu" else device)

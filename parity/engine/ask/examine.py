@@ -5,6 +5,7 @@ Before: case.py. What the runs are stands in examination.py, what comes of them 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,10 @@ from parity.case import Case, FunctionCase, Side
 from parity.engine.ask.environment import examine_environment
 from parity.engine.ask.examination import Examination
 from parity.engine.ask.result import Result
+from parity.engine.judge import kinds
+from parity.engine.judge.checks import NOT_LOOKED_INTO
 from parity.engine.judge.floors import Floors
-from parity.engine.judge.verdicts import Status
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.workers import Workers
 
 
@@ -42,7 +45,33 @@ def examine(
             return Result(verdicts, environment)
         folder = Path(scripts) if scripts is not None else None
         with Examination(case, used, floors, folder) as examination:
-            return Result(verdicts + examination.run(told), environment)
+            found = examination.run(told)
+        narrow = refuses_float64(case, found)
+        if narrow is not None:
+            for label, half in zip(case.labels, (case.reference, case.candidate)):
+                used[label].call("widen", half)
+            with Examination(case, used, floors, folder) as again:
+                found = [narrow, *again.run(told)]
+        return Result(verdicts + found, environment)
+
+
+# of what PyTorch raises where it is given both
+WIDTHS = re.compile(r"(?i)(double|float64)\b.*\bfloat(32)?\b|\bfloat(32)?\b.*(double|float64)\b")
+
+
+def refuses_float64(case: Case, verdicts: list[Verdict]) -> Verdict | None:
+    """Of a reference whose own float32 cannot take float64 what is told of it; None where it can."""
+    first = case.labels[0]
+    for v in verdicts:
+        is_own = v.kind == kinds.CRASH and v.guilty == first and first != case.labels[1]
+        line = v.message.partition("\n")[0]
+        if is_own and WIDTHS.search(line):
+            place = f" ({v.code[0]})" if v.code and v.code[0] else ""
+            message = (
+                f"{first} says float32 itself{place}: in its float64 runs that is made float64"
+            )
+            return Verdict(case.name, NOT_LOOKED_INTO, "float32", Status.NOT_RUN, message=message)
+    return None
 
 
 @contextmanager

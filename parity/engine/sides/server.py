@@ -49,6 +49,7 @@ class Server:
         self.built: tuple | None = None
         self.label = backend
         self.environment: dict | None = None  # what records say of it
+        self.narrow: set[tuple] = set()  # builds of sides that say float32 themselves
         self.planted: list = []
 
     @property
@@ -83,11 +84,17 @@ class Server:
             return
         self.forget()
         self.backend.configure(device, dtype)
+        self.backend.widen(dtype == "float64" and wanted[:2] in self.narrow)
         target = loading.resolve(side.build)
         built = loading.call(target, **side.arguments, device=device, dtype=dtype)
         subject = built if isinstance(built, Subject) else Subject(built)
         self.runner = Runner(self.backend, subject, device, dtype, training)
         self.built = wanted
+
+    def widen(self, side: Side) -> None:
+        """From now on this side's code that says float32 computes in float64 in float64 runs."""
+        self.narrow.add((side.build, repr(dict(side.arguments))))
+        self.forget()
 
     def describe(self, device: str, dtype: str = "float32") -> dict:
         self.configure(device, dtype)
