@@ -12,10 +12,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from door.process import loaded_libraries, resident_memory
 from door.threads import threads
-from parity.backends import torch_staying
+from parity.backends import torch_staying, torch_widening
 from parity.backends.torch_loading import answering, known_shapes  # noqa: F401 the contract's
 from parity.backends.torch_watching import watching, watching_branches  # noqa: F401 the contract's
-from parity.backends.torch_widening import widen
 from parity.errors import InputError
 
 NAME = "torch"
@@ -40,6 +39,10 @@ def configure(device: str, dtype: str) -> None:
         torch.cuda.set_per_process_memory_fraction(float(os.environ.get(SHARE_VARIABLE, "1")))
     if count := threads():
         torch.set_num_threads(count)
+
+
+def widen(on: bool) -> None:
+    torch_widening.widen(on)
 
 
 def describe() -> dict:
