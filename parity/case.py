@@ -6,7 +6,7 @@ file with a pair may say is in pair_file.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,9 +72,20 @@ class Case:
                 "compared; keep one"
             )
 
-    def made_batches(self) -> Sequence | None:
-        """What the training steps are given, one tree each; None for the inputs over and over."""
-        return self.batches() if callable(self.batches) else self.batches
+    def made_batches(self, inputs, steps: int) -> list:
+        """What training steps are given, one tree each: the batches, or where there are none the inputs, over and
+        over. InputError for batches that are none."""
+        if self.batches is None:
+            return [inputs] * steps
+        found = self.batches() if callable(self.batches) else self.batches
+        if not isinstance(found, Iterable) or isinstance(found, (str, Mapping)):
+            kind = type(found).__name__
+            raise InputError(f"{self.name}: batches gives a {kind}; give a list, one tree per step")
+        if not (found := list(found)):
+            raise InputError(
+                f"{self.name}: batches is empty; give one tree per step, or leave it out"
+            )
+        return [found[step % len(found)] for step in range(steps)]
 
     @property
     def labels(self) -> tuple[str, str]:

@@ -1,13 +1,15 @@
-"""What a pair file says wrongly is told when it is read, before any process starts."""
+"""What a pair file says wrongly is told in a line that names it, as early as it can be known."""
 
 from __future__ import annotations
 
 import re
+import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from parity import Case, InputError
+from parity import Case, InputError, Workers, check_initial, check_steps, examine
 from parity.pair_file import NAMES
 from tests.commands import ROOT
 
@@ -58,3 +60,111 @@ def test_the_table_of_docs_pairs_has_every_name_that_may_be_left_out():
     rows = re.findall(r"^\| (`.*?) \| ", page.partition("A name that is nearly")[0], re.MULTILINE)
     told = {re.match(r"\w+", code)[0] for row in rows for code in re.findall(r"`([^`]+)`", row)}
     assert told == set(NAMES) - REQUIRED
+
+
+TORCH = """
+import numpy as np
+
+
+def both_sides():
+    from torch import nn
+
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+
+
+def inputs():
+    return (np.ones((2, 3)),)
+
+
+{}
+"""
+
+
+@pytest.fixture(scope="module")
+def workers():
+    """Two of PyTorch's, so that nothing is compiled."""
+    with Workers("torch", "torch") as both:
+        yield both
+
+
+def torch_case(folder: Path, says: str, **changes) -> Case:
+    """The pair with these lines at its end, both halves in PyTorch."""
+    path = folder / "torch_pair.py"
+    path.write_text(TORCH.format(textwrap.dedent(says)))
+    case = Case.from_file(path)
+    half = replace(case.reference, backend="torch")
+    return replace(case, reference=half, candidate=half, float32=False, **changes)
+
+
+@pytest.mark.parametrize(
+    ("says", "message"),
+    [
+        ("def inputs():\n    pass", r"inputs\(\) gives nothing"),
+        (
+            "def inputs():\n    import torch\n    return (1, torch.ones(2, 3))",
+            r"inputs\(\) gives a Tensor at \[1\]; give NumPy arrays",
+        ),
+        (
+            "def weights(shapes):\n    import torch\n    return {'0.bias': torch.ones(4)}",
+            r"weights\(\) gives a Tensor at \[0.bias\]",
+        ),
+    ],
+)
+def test_what_functions_of_a_pair_give_is_looked_at(tmp_path, workers, says, message):
+    with pytest.raises(InputError, match=message):
+        examine(torch_case(tmp_path, says), workers)
+
+
+def test_inputs_that_raise_are_one_failure_with_their_line(tmp_path, workers):
+    for says, told in (
+        ("def inputs():\n    return open('/no/such/file')", "FileNotFoundError"),
+        ("def inputs(seed):\n    return ()", "missing 1 required positional argument"),
+        ("def inputs():\n    return (lambda x: x,)", "cannot be handed over: give arrays"),
+    ):
+        case = torch_case(tmp_path, says)
+        (failed,) = examine(case, workers, scripts=tmp_path / "scripts").failures
+        assert told in failed.message and "no such record" not in failed.message
+
+
+def test_what_halves_are_told_is_looked_at_when_they_are_built(tmp_path, workers):
+    names = (
+        "def both_sides():\n    from torch import nn\n    from parity import Subject\n    return "
+    )
+    for says, told in (
+        ('OPTIMISER = {"learning_rate": 0.1}', "optimiser options: no learning_rate"),
+        (names + "Subject(nn.Linear(3, 4), name=lambda n: None)", "name of 'weight' is None"),
+        (
+            "from parity import transposed\n" + names + "Subject(nn.Linear(3, 4), "
+            "layout={'bias': transposed(1, 0)})",
+            r"layout of bias, shape \(4,\)",
+        ),
+    ):
+        with pytest.raises(InputError, match=told):
+            check_initial(torch_case(tmp_path, says), workers)
+
+
+def test_a_number_that_is_none_ends_no_run(tmp_path, workers):
+    case = torch_case(tmp_path, "def inputs():\n    return (np.full((2, 3), np.nan),)")
+    found = examine(case, workers)
+    assert any("not finite" in v.message for v in found.failures)
+
+
+def test_steps_are_given_the_batches(tmp_path, workers):
+    """Of the harness's own optimiser, too: losses are those of other inputs."""
+
+    def losses(says: str) -> list[float]:
+        found = check_steps(torch_case(tmp_path, says), workers, steps=3)
+        assert not found.failures
+        return [v.rms for v in found.verdicts if v.node.endswith("/loss")]
+
+    usual = losses("")
+    other = losses("def batches():\n    return [(np.full((2, 3), k),) for k in (1.0, 9.0)]")
+    assert len(usual) == len(other) == 3
+    assert other[0] == usual[0] and other[1] > 2 * usual[1] and other[2] < other[1]
+    for says, told in (
+        ("def batches():\n    pass", "batches gives a NoneType; give a list"),
+        ("def batches():\n    return {'x': 1}", "batches gives a dict"),
+        ("batches = ()", "batches is empty"),
+    ):
+        with pytest.raises(InputError, match=told):
+            losses(says)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -44,6 +45,14 @@ def test_round_trip(path):
     assert record["matches"][0][0][1].tolist() == [0, 1]
     assert record["total"].shape == ()
     assert record["errors"] == {"class_error": 50.0}
+
+
+def test_numbers_that_json_has_not_come_back(tmp_path):
+    trace = {"nodes": {}, "results": {"a": [math.nan, -math.inf, 1.5]}, "errors": {"e": math.inf}}
+    record = Record(write_record(tmp_path / "n.safetensors", trace, {}))
+    first, *others = record["results"]["a"]
+    assert math.isnan(first) and others == [-math.inf, 1.5]
+    assert type(first) is float and record["errors"]["e"] == math.inf
 
 
 def test_what_is_known_before_the_gradients_can_be_read_before(tmp_path):

@@ -114,10 +114,10 @@ class Examination:
                 raise
         verdicts = told_by_loss(self, inherited_crashes(verdicts, self.fine))
         verdicts = with_known(verdicts)
-        if self.scripts is None or not culprits(verdicts):
+        free = self.path(first, "free 64")  # not there where no inputs could be made
+        if self.scripts is None or not culprits(verdicts) or not free.exists():
             return verdicts
-        reference = self[f"{first} free 64"]
-        return with_scripts(self.case, reference, verdicts, self.weights, self.scripts)
+        return with_scripts(self.case, self[free.stem], verdicts, self.weights, self.scripts)
 
     def survived(self, found: list[Verdict], name: str, early: bool = False) -> list[Verdict]:
         """The verdicts of a stage, after what raised in its runs."""

@@ -61,7 +61,7 @@ def check_steps(
         if not case.gradients or not any(names.values()):
             message = "nothing is trained: each step would be the first again"
             return [Verdict(name, "steps", "(all)", Status.NOT_RUN, message=message)]
-        batches = [examination.inputs] * steps
+        batches = case.made_batches(examination.inputs, steps)
         found = used.both("train_steps", batches, examination.targets, sides=sides)
         answers = ((examination.weights, names[side], *found[side]) for side in sides)
         return compare_steps(name, *answers, sides)
@@ -74,10 +74,9 @@ def own_steps(case: Case, workers: Workers, steps: int, device: str) -> list[Ver
     found: list[Verdict] = []
 
     def ask(examination: Examination, used: Workers) -> list[Verdict]:
-        sides, batches = case.labels, list(case.made_batches() or [])
+        sides, batches = case.labels, case.made_batches(examination.inputs, steps)
         judged = OwnSteps(case.name, examination.weights, sides, case.float64)
-        for step in range(steps):
-            batch = batches[step % len(batches)] if batches else examination.inputs
+        for step, batch in enumerate(batches):
             try:
                 answers = used.run(f"{WATCH}:one_step", batch, step, sides=sides)
             except WorkerError as error:

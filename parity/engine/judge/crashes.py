@@ -28,11 +28,11 @@ from parity.engine.judge.checks import (
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values import places
 from parity.engine.values.nodes import OUTSIDE, ROOT, call_of, module_of
+from parity.engine.values.places import HARNESS
 from parity.errors import InputError, OutOfTime, WorkerError
 
 CHECK = "worker"
-# packages; the latter reads files and ends processes for whoever asks
-HARNESS, DOOR = "parity", "door"
+DOOR = "door"  # a package that reads files and ends processes for whoever asks
 FORWARD = (FORWARD_64, FORWARD_32, LOCAL_FORWARD_64, LOCAL_FORWARD_32)
 # as judging.py tells what the next computation may raise for
 BROKEN = re.compile(r"(NaN|[+-]inf) at \d+ places on one side only|shapes differ: ")
@@ -48,7 +48,7 @@ def describe(error: BaseException, above: FrameType | None = None) -> dict[str, 
     return {
         "error": f"{type(error).__name__}: {error}".strip().split("\n")[0][:400],
         "code": frames[-1].partition(",")[0] if frames else "",
-        "traceback": "\n".join((frames or places.all_frames(error))[-LINES:]),
+        "traceback": "\n".join((frames or places.other_frames(error))[-LINES:]),
     }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from parity.backends.base import Backend
 from parity.case import Subject
 from parity.engine.judge.weights import drawn_weights
+from parity.engine.sides.optimise import Options
 from parity.engine.sides.plain import Function
 from parity.engine.values.parts import cut, hidden_by, joined, visible, wholes_of
 from parity.errors import InputError
@@ -36,6 +37,7 @@ class Model:
         `take_over` weights, dtypes and what is trained stay as they are too."""
         self.backend, self.subject, self.device, self.dtype = backend, subject, device, dtype
         self.training = training
+        Options.from_mapping(subject.options)  # wrong ones are told before anything runs
         whole = {} if subject.model is None else {"": subject.model}
         found = subject.model if isinstance(subject.model, Mapping) else whole
         self.models = {
@@ -77,7 +79,10 @@ class Model:
 
     def name_of(self, name: str) -> str:
         """The reference's name of a parameter or module."""
-        return self.subject.name(name) if self.subject.name and name else name
+        found = self.subject.name(name) if self.subject.name and name else name
+        if not isinstance(found, str):
+            raise InputError(f"the reference's name of {name!r} is {found!r}; return a name")
+        return found
 
     def modules(self) -> dict[str, object]:
         """The models and their modules by canonical name; a single model is "" itself."""
@@ -119,7 +124,12 @@ class Model:
 
     def to_reference(self, name: str, array: np.ndarray | None) -> np.ndarray | None:
         layout = self.layout_of(name)
-        return array if layout is None or array is None else layout.to_reference(array)
+        if layout is None or array is None:
+            return array
+        try:
+            return layout.to_reference(array)
+        except ValueError as error:
+            raise InputError(f"the layout of {name}, shape {array.shape}: {error}") from None
 
     # weights
 

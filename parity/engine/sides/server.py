@@ -34,9 +34,11 @@ from parity.engine.sides import stepper
 from parity.engine.sides.runner import Runner
 from parity.engine.sides.whereabouts import module_of_error
 from parity.engine.sides.workers import PARENT, REPLY, REQUEST, WHERE
+from parity.engine.values import tree
 from parity.engine.values.places import watch_constructors
 from parity.engine.values.record import Record, write_in_two, write_record
 from parity.engine.values.transport import receive, send
+from parity.errors import InputError
 
 
 class Server:
@@ -114,8 +116,14 @@ class Server:
         return loading.resolve(target)(self, *arguments, **options)
 
     def call_target(self, target: str, *arguments):
-        """A target that wants no server: inputs(), weights(shapes)."""
-        return loading.resolve(target)(*arguments)
+        """A target that wants no server: inputs(), weights(shapes). InputError unless it gives arrays."""
+        name, found = target.rpartition(":")[2], loading.resolve(target)(*arguments)
+        if found is None:
+            raise InputError(f"{name}() gives nothing; return arrays, or a tree of them")
+        for path, leaf in tree.leaves(found, self.backend.is_tensor):
+            kind = type(leaf).__name__
+            raise InputError(f"{name}() gives a {kind} at {path or 'its top'}; give NumPy arrays")
+        return found
 
     def run_apart(self, target: str, *arguments) -> dict:
         """`run` in a copy of this process, which has imported the framework and done nothing else; {"crash": its
@@ -276,7 +284,11 @@ def serve(connection: Connection, handle: Callable, folder: Path) -> None:
             reply = ("error", f"{type(error).__name__}: {text}", traceback.format_exc(), told)
             if getattr(error, "exit_code", 0):
                 reply = ("input", text, {} if is_refusal(error) else told)
-        send(connection, reply, folder / REPLY)
+        try:
+            send(connection, reply, folder / REPLY)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            text = f"{method}: what comes of it cannot be handed over: give arrays, numbers, strings ({error})"
+            send(connection, ("error", text, "", {}), folder / REPLY)
 
 
 def main() -> None:

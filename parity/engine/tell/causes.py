@@ -39,6 +39,7 @@ from parity.engine.values.nodes import OUTSIDE
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
 STILL = ("still",)  # the group of what does not move or gets no gradient
+FRAMES = 4  # of what raised, on a terminal
 ONLY = re.compile(r"; (only \S+ has .*)$")  # of a branch that one side alone has
 # of data, what says no more than that something else is there
 UNEXPLAINED = re.compile(r"$|sizes |shapes |another |dtypes |\d+ (boxes )?instead|present on one")
@@ -70,7 +71,8 @@ class Cause:
         more = f" and {len(self.also)} more" if self.also else ""
         side = f" in {self.side}" if self.side else ""
         head = f"{self.where or self.case}{more}: {self.kind}{side} ({self.confidence})"
-        found = [head, f"    {self.summary}"]
+        summary, *frames = self.summary.split("\n")  # of what raised
+        found = [head, f"    {summary}", *(f"      {frame}" for frame in frames[-FRAMES:])]
         code = [x for x in (self.reference_code, self.candidate_code) if x]
         return found + ([f"    {' | '.join(code)}"] if code else [])
 

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 
+HARNESS = "parity"  # the package
 # packages whose frames are passed over: a place is in the code of whoever uses them
 FOREIGN = (
-    "parity",
+    HARNESS,
     "torch",
     "jittor",
     "torchvision",
@@ -153,9 +154,14 @@ def own_callers(frame: FrameType | None) -> list[str]:
     return found[::-1]
 
 
-def all_frames(error: BaseException) -> list[str]:
-    """The same of all frames."""
-    return [told(frame, line) for frame, line in frames_of(error)]
+def other_frames(error: BaseException) -> list[str]:
+    """The same of frameworks and libraries; of the harness where there are no others."""
+    frames = [(frame, told(frame, line)) for frame, line in frames_of(error)]
+    return [text for frame, text in frames if not is_harness(frame)] or [x for _, x in frames]
+
+
+def is_harness(frame: FrameType) -> bool:
+    return home(frame).partition(".")[0] == HARNESS
 
 
 def frames_of(error: BaseException) -> Iterator[tuple[FrameType, int]]:

@@ -13,6 +13,7 @@ Before: tree.py, mapped.py. sides/server.py writes them, ask/examination.py read
 from __future__ import annotations
 
 import json
+import math
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -30,6 +31,7 @@ from parity.errors import InputError
 SCHEMA = "detector-parity/trace/1"
 GRADIENTS = ("node_gradients", "gradients")
 CONTINUED = "continued in"  # of `about`
+NUMBER = " (number)"  # ends the key of an array that is a number of the trace
 
 
 def write_record(path: Path, trace: Mapping, about: dict) -> Path:
@@ -52,6 +54,8 @@ def _plan(value, key: str, items: list[Item]):
         }
     if isinstance(value, (tuple, list)):
         return [_plan(v, f"{key}/{i}", items) for i, v in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no such number
+        return _place(Item(key + NUMBER, "float64", (), lambda: np.array(value)), items)
     if not isinstance(value, np.ndarray):
         return value
     return _place(Item(key, str(value.dtype), value.shape, lambda: value), items)
@@ -152,5 +156,6 @@ def _load(tree, arrays: Mapping[str, np.ndarray]):
     if not isinstance(tree, dict):
         return tree
     if tree.keys() == {"array"}:
-        return arrays[tree["array"]]
+        array = arrays[tree["array"]]
+        return float(array) if tree["array"].endswith(NUMBER) else array
     return Branch(tree, arrays)
