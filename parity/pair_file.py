@@ -27,6 +27,7 @@ SUBJECT_FIELDS = {  # of its Subjects, where those say nothing
     "dropped": "DROPPED",
     "options": "OPTIMISER",
 }
+BY_HALF = ("PATHS", "STAND_INS", "WITHOUT_INIT")  # the same for both, or {half: its own}
 NEAR = 0.85  # of difflib: GRADIENT is nearly GRADIENTS
 
 
@@ -52,7 +53,7 @@ KINDS = (  # of what docs/pairs.md gives a meaning: names, whether a value may b
     (("TRAINING",), lambda x: x is None or is_switch(x), "True, False or None"),
     (("batches",), lambda x: callable(x) or is_many(x), "a function, or a list of trees"),
     (
-        ("PATHS", "STAND_INS", "WITHOUT_INIT"),
+        BY_HALF,
         lambda x: isinstance(x, (str, Path, Mapping)) or is_many(x),
         "a tuple of them, or a dictionary by half",
     ),
@@ -74,6 +75,13 @@ def check_kinds(path: Path, module: ModuleType) -> None:
             if name in vars(module) and not is_right(value):
                 what = f"{name} is of type {type(value).__name__}"
                 raise InputError(f"{path}: {what}; write {wanted.format(name)}")
+    for name in BY_HALF:
+        value = getattr(module, name, ())
+        for odd in value if isinstance(value, Mapping) else ():
+            if odd not in HALVES:
+                raise InputError(
+                    f"{path}: {name}: {odd!r} is no half; write {' and '.join(HALVES)}"
+                )
     for pattern, layout in getattr(module, "LAYOUT", {}).items():
         if not hasattr(layout, "to_own"):
             raise InputError(f"{path}: LAYOUT[{pattern!r}] is {layout!r}; write transposed(1, 0)")

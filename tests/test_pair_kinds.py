@@ -35,6 +35,7 @@ def write(folder: Path, says: str, name: str = "pair.py") -> Path:
         ("batches = 3", "batches is of type int"),
         ("STAND_INS = 5", "STAND_INS is of type int; write a tuple"),
         ("PRETRAINED = 5", "PRETRAINED is of type int"),
+        ('PATHS = {"reference": "."}', "PATHS: 'reference' is no half; write torch and jittor"),
         ('LAYOUT = {"a": (1, 0)}', r"LAYOUT\['a'\] is \(1, 0\); write transposed"),
         ('SPLIT = {"a": "b"}', r"SPLIT\['a'\] is 'b'; write a tuple of names"),
         ("CASE = {}", "CASE is a dict; write parity.Case"),
@@ -131,6 +132,9 @@ def test_what_halves_are_told_is_looked_at_when_they_are_built(tmp_path, workers
         "def both_sides():\n    from torch import nn\n    from parity import Subject\n    return "
     )
     for says, told in (
+        (names + "nn.ReLU", "torch's half is the class ReLU; build a module of torch"),
+        (names + "nn.ReLU(), nn.ReLU()", "torch's half is a tuple"),
+        (names + "Subject({'a': nn.ReLU(), 'b': 3})", "torch's half is a int"),
         ('OPTIMISER = {"learning_rate": 0.1}', "optimiser options: no learning_rate"),
         (names + "Subject(nn.Linear(3, 4), name=lambda n: None)", "name of 'weight' is None"),
         (

@@ -40,12 +40,7 @@ class Model:
         Options.from_mapping(subject.options)  # wrong ones are told before anything runs
         whole = {} if subject.model is None else {"": subject.model}
         found = subject.model if isinstance(subject.model, Mapping) else whole
-        self.models = {
-            part: model
-            if isinstance(model, backend.nn.Module) or not is_function(model)
-            else Function(model)
-            for part, model in found.items()
-        }
+        self.models = {part: as_module(backend, model) for part, model in found.items()}
         self.tensors: dict[str, object] = {}
         self.own_names: dict[str, str] = {}
         for part, model in self.models.items():
@@ -199,9 +194,16 @@ class Model:
         return joined(held, self.wholes)
 
 
-def is_function(model) -> bool:
-    """Whether it is no module, and can be called."""
-    return callable(model) and not hasattr(model, "named_parameters")
+def as_module(backend: Backend, model):
+    """The module, or the function as one; InputError for anything else."""
+    if isinstance(model, backend.nn.Module):
+        return model
+    if callable(model) and not hasattr(model, "named_parameters"):
+        return Function(model)
+    what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+    raise InputError(
+        f"{backend.NAME}'s half is {what}; build a module of {backend.NAME}, a function or a Subject"
+    )
 
 
 def check_names(shapes: Mapping[str, tuple], weights: Mapping[str, np.ndarray]) -> None:
