@@ -5,7 +5,8 @@ A Case is made of it in case.py; each half is built by engine/sides/half.py, in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from parity.errors import InputError
 BOTH = "both_sides"  # builds either half
 HALVES = {"torch": "torch_side", "jittor": "jittor_side"}  # by backend what builds the half
 DATA = ("torch_data", "jittor_data")
+STEPS = ("torch_step", "jittor_step")
 CASE_FIELDS = {  # of the Case, and what the file calls them
     "training": "TRAINING",
     "float64": "FLOAT64",
@@ -39,12 +41,16 @@ def is_switch(value) -> bool:
     return isinstance(value, int) and value in (0, 1)
 
 
+CALLS = {  # functions, and what they are called with
+    **dict.fromkeys((BOTH, *HALVES.values(), "inputs", "targets", "batches"), ()),
+    **dict.fromkeys(DATA, ("seed",)),
+    **dict.fromkeys(STEPS, ("model", "batch", "step")),
+    "weights": ("shapes",),
+    "jittor_name": ("name",),
+}
 KINDS = (  # of what docs/pairs.md gives a meaning: names, whether a value may be theirs, what to write
     (
-        (
-            *(BOTH, *HALVES.values(), *DATA, "torch_step", "jittor_step", "jittor_name"),
-            *("inputs", "targets", "weights"),
-        ),
+        tuple(name for name in CALLS if name != "batches"),
         callable,
         "def {}(...):",
     ),
@@ -67,6 +73,17 @@ def defines(module: ModuleType, name: str) -> bool:
     return callable(getattr(module, name, None))
 
 
+def takes(function: Callable, given: tuple[str, ...]) -> bool:
+    """Whether it can be called with as many arguments, as far as Python knows."""
+    try:
+        inspect.signature(function).bind(*given)
+    except TypeError:
+        return False
+    except ValueError:  # of what is not written in Python
+        return True
+    return True
+
+
 def check_kinds(path: Path, module: ModuleType) -> None:
     """InputError for what would be ignored, or trip much later: `targets = (...)`, `DROPPED = ["a"]`."""
     for names, is_right, wanted in KINDS:
@@ -75,6 +92,10 @@ def check_kinds(path: Path, module: ModuleType) -> None:
             if name in vars(module) and not is_right(value):
                 what = f"{name} is of type {type(value).__name__}"
                 raise InputError(f"{path}: {what}; write {wanted.format(name)}")
+    for name, given in CALLS.items():
+        if defines(module, name) and not takes(getattr(module, name), given):
+            wanted = f"{name}({', '.join(given)})"
+            raise InputError(f"{path}: {name} is called as {wanted}; give it these parameters")
     for name in BY_HALF:
         value = getattr(module, name, ())
         for odd in value if isinstance(value, Mapping) else ():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from parity import Case, InputError, Workers, check_initial, check_steps, examine
+from parity import Case, InputError, Status, Workers, check_initial, check_steps, examine
 from parity.pair_file import NAMES
 from tests.commands import ROOT
 
@@ -32,6 +32,11 @@ def write(folder: Path, says: str, name: str = "pair.py") -> Path:
         ('FLOAT64 = "no"', "FLOAT64 is of type str; write True or False"),
         ("GRADIENTS = None", "GRADIENTS is of type NoneType"),
         ("TRAINING = 2", "TRAINING is of type int; write True, False or None"),
+        ("def inputs(seed):\n    return ()", r"inputs is called as inputs\(\); give"),
+        ("def weights():\n    return {}", r"weights is called as weights\(shapes\)"),
+        ("def torch_step(a, b):\n    pass", r"called as torch_step\(model, batch, step\)"),
+        ("def jittor_data():\n    pass", r"called as jittor_data\(seed\)"),
+        ("def both_sides(config):\n    pass", r"called as both_sides\(\)"),
         ("batches = 3", "batches is of type int"),
         ("STAND_INS = 5", "STAND_INS is of type int; write a tuple"),
         ("PRETRAINED = 5", "PRETRAINED is of type int"),
@@ -119,7 +124,6 @@ def test_what_functions_of_a_pair_give_is_looked_at(tmp_path, workers, says, mes
 def test_inputs_that_raise_are_one_failure_with_their_line(tmp_path, workers):
     for says, told in (
         ("def inputs():\n    return open('/no/such/file')", "FileNotFoundError"),
-        ("def inputs(seed):\n    return ()", "missing 1 required positional argument"),
         ("def inputs():\n    return (lambda x: x,)", "cannot be handed over: give arrays"),
     ):
         case = torch_case(tmp_path, says)
@@ -151,6 +155,15 @@ def test_a_number_that_is_none_ends_no_run(tmp_path, workers):
     case = torch_case(tmp_path, "def inputs():\n    return (np.full((2, 3), np.nan),)")
     found = examine(case, workers)
     assert any("not finite" in v.message for v in found.failures)
+
+
+def test_a_step_of_one_side_alone_is_told(tmp_path, workers):
+    case = torch_case(tmp_path, "def torch_step(model, batch, step):\n    return {}")
+    other = replace(case.candidate, arguments=case.candidate.arguments | {"half": "jittor"})
+    (found,) = check_steps(replace(case, candidate=other), workers).verdicts
+    assert (
+        found.status is Status.NOT_RUN and "only reference has a step of its own" in found.message
+    )
 
 
 def test_steps_are_given_the_batches(tmp_path, workers):

@@ -54,12 +54,16 @@ def check_steps(
     nothing sets their modes (own_steps.py)."""
 
     def ask(examination: Examination, used: Workers) -> list[Verdict]:
-        sides = case.labels
-        if all(used.run(f"{WATCH}:has_own_step", sides=sides).values()):
+        sides, name, message = case.labels, f"{case.name}: training steps", ""
+        own = [s for s, has in used.run(f"{WATCH}:has_own_step", sides=sides).items() if has]
+        if len(own) == 2:
             return own_steps(case, used, steps, device)
-        names, name = used.both("trained_names", sides=sides), f"{case.name}: training steps"
-        if not case.gradients or not any(names.values()):
+        names = used.both("trained_names", sides=sides)
+        if own:
+            message = f"only {own[0]} has a step of its own (model, batch, step): give both one"
+        elif not case.gradients or not any(names.values()):
             message = "nothing is trained: each step would be the first again"
+        if message:
             return [Verdict(name, "steps", "(all)", Status.NOT_RUN, message=message)]
         batches = case.made_batches(examination.inputs, steps)
         found = used.both("train_steps", batches, examination.targets, sides=sides)
