@@ -242,13 +242,40 @@ def test_every_public_name_is_there():
         _ = parity.nothing
 
 
+EXTRAS = {  # imported by these files alone, each in what pyproject.toml calls an extra or is installed beside
+    "pytest": ("parity/pytest_plugin.py", "parity/report/live.py", "parity/report/screen.py"),
+    **dict.fromkeys(("torch", "torchvision"), ("parity/backends/",)),
+    **dict.fromkeys(
+        ("jittor", "jittor_utils"), ("parity/backends/", "parity/atlas/", "jittor_setup/")
+    ),
+}
+
+
+def test_what_the_wheel_imports_is_what_pip_installs_with_it():
+    """Every third package that a file of the wheel imports is one of the dependencies of pyproject.toml."""
+    tomllib = pytest.importorskip("tomllib")  # from Python 3.11 on
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    known = {re.match(r"\w+", name)[0] for name in project["dependencies"]}
+    known |= {*sys.stdlib_module_names, "parity", "door", "jittor_setup"}
+    leaves = [p for name in ("door", "jittor_setup") for p in (ROOT / name).rglob("*.py")]
+    for path in (*SOURCES, *leaves):
+        file = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            names += [imported_here(node)] if imported_here(node) else []
+            for top in {name.partition(".")[0] for name in names} - known:
+                assert file.startswith(EXTRAS.get(top, ())), f"{file} imports {top}"
+
+
 IN_A_WORKER = """
 import importlib
 import sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {missing}:
+        top = name.partition(".")[0]
+        if top not in (*sys.stdlib_module_names, *{there}) and not top.startswith("_"):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Missing())
@@ -259,11 +286,11 @@ for name in {modules}:
 
 def test_a_workers_interpreter_needs_little():
     """docs/pairs.md: NumPy, msgspec and typing_extensions beside the framework."""
-    missing = {"scipy", "matplotlib", "rich", "jinja2", "pytest", "hypothesis", "neutral"}
+    there = {"numpy", "msgspec", "typing_extensions", "parity", "door", "jittor_setup"}
     modules = (
         *("sides.server", "ask.functions", "ask.initial", "values.proposing", "sides.pretrained"),
         "sides.half",
     )
-    code = IN_A_WORKER.format(missing=missing, modules=modules)
+    code = IN_A_WORKER.format(there=there, modules=modules)
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from parity.backends import base
 from parity.engine.judge.weights import drawn_weights
+from parity.engine.values.mapped import MappedTensors
 from parity.errors import InputError
 
 # under which a file keeps its weights, the first that is there
@@ -51,7 +51,7 @@ def read(path: Path, backend: base.Backend | None = None) -> Mapping:
         raise InputError(f"{path}: no such file")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return dict(MappedTensors(path))
         if path.suffix == ".npz":
             return dict(np.load(path))
         if backend is None:
