@@ -38,7 +38,6 @@ from parity.engine.values import tree
 from parity.engine.values.places import watch_constructors
 from parity.engine.values.record import Record, write_in_two, write_record
 from parity.engine.values.transport import receive, send
-from parity.errors import InputError
 
 
 class Server:
@@ -117,13 +116,8 @@ class Server:
 
     def call_target(self, target: str, *arguments):
         """A target that wants no server: inputs(), weights(shapes). InputError unless it gives arrays."""
-        name, found = target.rpartition(":")[2], loading.resolve(target)(*arguments)
-        if found is None:
-            raise InputError(f"{name}() gives nothing; return arrays, or a tree of them")
-        for path, leaf in tree.leaves(found, self.backend.is_tensor):
-            kind = type(leaf).__name__
-            raise InputError(f"{name}() gives a {kind} at {path or 'its top'}; give NumPy arrays")
-        return found
+        found = loading.resolve(target)(*arguments)
+        return tree.without_tensors(found, target.rpartition(":")[2], self.backend.is_tensor)
 
     def run_apart(self, target: str, *arguments) -> dict:
         """`run` in a copy of this process, which has imported the framework and done nothing else; {"crash": its

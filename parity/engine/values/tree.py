@@ -2,8 +2,6 @@
 
 A part of a tree has a path: "[0]" of a tuple or list, "[key]" of a mapping, "[name]" of an object's attribute.
 
-tracer.py visits what is in them.
-
 Before: nothing. sides/tracer.py visits what is in them.
 """
 
@@ -11,6 +9,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+
+from parity.errors import InputError
 
 DEPTH = 8  # of objects inside of each other
 
@@ -41,6 +41,16 @@ def leaves(
         return
     for key, part in children(value, is_leaf, depth) or ():
         yield from leaves(part, is_leaf, depth + 1, f"{path}[{key}]")
+
+
+def without_tensors(found, name: str, is_tensor: Callable):
+    """What the function of that name gives; InputError for nothing, and for a framework's tensors."""
+    if found is None:
+        raise InputError(f"{name}() gives nothing; return arrays, or a tree of them")
+    for path, leaf in leaves(found, is_tensor):
+        kind, place = type(leaf).__name__, path or "its top"
+        raise InputError(f"{name}() gives a {kind} at {place}; give NumPy arrays")
+    return found
 
 
 def replaced(value, is_leaf: Callable, change: Callable, path: str = "", depth: int = 0):
