@@ -188,9 +188,10 @@ CASES = [
     ),
     (
         "plain-attribute",
-        "class M(nn.Module):\n    def __init__(self):\n        self.grid, self.n = jt.arange(3), 4",
+        "class M(nn.Module):\n    def __init__(self):\n        self.grid, self.n = jt.arange(3).float32(), 4",
         "class M(nn.Module):\n    def __init__(self):\n        self.n, self.m = 3, 4\n"
-        "        self.bias = jt.zeros(3)",
+        "        self.bias = jt.zeros(3)\n        self.grid = jt.arange(3).expand((1, 3))\n"
+        "        self.index = jt.array([1.0]).int()",
     ),
     (
         "plain-attribute",

@@ -12,6 +12,10 @@ SET = (
     "    def __getitem__(self, i):\n        path, label = self.pairs[i]\n"
     "        return path if self.{0} else label, {1}\n"
 )
+COUNTED = (
+    "def test(net, pairs):\n    for x, y in Pictures(pairs).set_attrs(batch_size=4):\n"
+    "        print((net(x).argmax(1)[0] == y).sum())\n"
+)
 DROPPING = (
     "class Net(nn.Module):\n    def __init__(self, p={0}):\n        self.drop = nn.Dropout(p)\n"
     "    def execute(self, x):\n        return self.drop(x)\n"
@@ -132,7 +136,65 @@ CASES = [
     ("init-of-data", "w = nn.init.xavier_gauss_([3, 3])", "w = nn.init.xavier_gauss([3, 3])"),
     ("init-of-data", "m.bias.data.zero_()", "m.bias.zero_()\nn = m.bias.data.copy()"),
     ("dataset-attribute", SET.format("shuffle", "label"), SET.format("shuffled", "label")),
-    ("item-of-one", SET.format("shuffled", "jt.int32(label)"), SET.format("shuffled", "label")),
+    (
+        "item-of-one",
+        SET.format("shuffled", "jt.int32(label)") + COUNTED,
+        SET.format("shuffled", "label") + COUNTED,
+    ),
+    (
+        "item-of-one",
+        SET.format("shuffled", "jt.array(label)") + COUNTED,
+        SET.format("shuffled", "jt.int32(label)") + COUNTED.replace("argmax", "topk"),
+    ),
+    (
+        "var-of-values",
+        "w = jt.var([[0.0, 1.0]])",
+        "w = jt.array([[0.0, 1.0]])\njt.var(w, dim=1, unbiased=True)",
+    ),
+    (
+        "var-of-values",
+        "def hot(n):\n    one = np.zeros((1, n))\n    one[0][1] = 1\n    return jt.var(one)",
+        "def spread(n):\n    one = np.zeros((1, n))\n    return np.var(one), one.var(1)",
+    ),
+    (
+        "to-word",
+        'y = jt.zeros(3)\ny = y.to(dtype="float16")',
+        'y = jt.zeros(3)\ny = y.to("cuda").to(jt.float16)',
+    ),
+    (
+        "to-word",
+        "class N(nn.Module):\n    def __init__(self):\n        self.kind = 'float16'\n"
+        "    def execute(self, x):\n        return x.to(self.kind)",
+        "class N(nn.Module):\n    def __init__(self, kind):\n        self.kind = kind\n"
+        "    def execute(self, x):\n        return x.to(self.kind)",
+    ),
+    (
+        "detach-inplace",
+        "table = jt.zeros(3)\ntable.stop_grad()\ntable.detach_inplace()",
+        "table = jt.zeros(3)\ntable.stop_grad()\ntable.detach()",
+    ),
+    (
+        "detach-inplace",
+        "class Waves(nn.Embedding):\n    @staticmethod\n    def fill(out):\n        out.detach_inplace()",
+        "class Waves(nn.Embedding):\n    def fill(self):\n        self.detach_inplace()",
+    ),
+    (
+        "forward-name",
+        "class Kept(nn.Conv2d):\n    def forward(self, x):\n        return x + super().forward(x)",
+        "class Kept(nn.Conv2d):\n    def execute(self, x):\n        return x + super().execute(x)\n"
+        "class Sum(Kept):\n    def forward(self, x):\n        return x",
+    ),
+    (
+        "argmax-pair",
+        "def next_(y, sampled, tokens):\n    if sampled:\n        best = jt.multinomial(y, 1)\n    else:\n"
+        "        best = jt.argmax(y, dim=-1)\n    return jt.cat((tokens, best), dim=1)",
+        "def both(y):\n    best = jt.argmax(y, dim=-1)\n    return dict((best, 1))",
+    ),
+    (
+        "embedding-padding",
+        "def made(config):\n    return nn.Embedding(9, 4, padding_idx=config.pad)",
+        "def made(config, pad=None):\n    return nn.Embedding(9, 4, padding_idx=None), nn.Embedding(9, 4, None or pad)",
+    ),
     (
         "argmax-pair",
         "def right(y, t):\n    found = y.argmax(1)\n    if isinstance(found, tuple):\n        labels = found[1]\n"

@@ -23,7 +23,7 @@ from parity.atlas.lint.rules_own import CALL, NAME
 from tests.commands import ROOT
 
 JUDGED = json.loads((Path(__file__).parent / "lint_judged.json").read_text())
-ROUNDS = (1, 2, 3, 4, 5, 6, 7, 8, 9)
+ROUNDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11)
 FIRST_BLIND = 4
 VERDICTS = {"true", "advice", "false", "missed"}
 READ_AFTER_THE_RULES = (
@@ -159,7 +159,7 @@ KINDS = [
     ),
     (
         "plain-attribute",
-        "class P(nn.Module):\n    def __init__(self):\n        self.a, self.n = jt.arange(3), 2",
+        "class P(nn.Module):\n    def __init__(self):\n        self.a, self.n = jt.arange(3.0), 2",
         True,
     ),
     ("mixed-precision-level", "jt.flags.auto_mixed_precision_level = 2", True),

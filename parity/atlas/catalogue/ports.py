@@ -100,6 +100,16 @@ ENTRIES = {
             effect="it is frozen for good, and no optimiser moves it",
             operators="assign stop_grad",
         ),
+        Entry(
+            "detach-inplace",
+            "detaching in place",
+            "v = x.clone().requires_grad_()\nv.detach_()\nv.requires_grad",
+            "v = x.clone()\nv.stop_grad()\nv.detach_inplace()\nv.requires_grad",
+            given=VECTOR,
+            safe="v = x.clone()\nv.stop_grad()\nv.requires_grad",
+            effect="detach_inplace() is start_grad(): what was frozen can be trained again",
+            operators="detach_ detach_inplace",
+        ),
     ),
     "optimisers": (
         Entry(
@@ -144,6 +154,15 @@ ENTRIES = {
             safe="w = x.clone()\ninit.constant_(w, 2.0)\nw",
             effect=".data is a NumPy array, without assign and without fill_",
             operators="init constant_ gauss_ data",
+        ),
+        Entry(
+            "var-of-values",
+            "jt.var of a list, where jt.Var was meant",
+            "torch.autograd.Variable(torch.tensor([1.0, 3.0]))",
+            "jt.var([1.0, 3.0])",
+            safe="jt.array([1.0, 3.0])",
+            effect="var is the variance; of a NumPy array it gives numbers, of a list an error",
+            operators="var Var Variable",
         ),
         Entry(
             "save-parameters",

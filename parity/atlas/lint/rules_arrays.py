@@ -17,10 +17,11 @@ from parity.atlas.lint.finding import (
     instead,
     renamed,
 )
-from parity.atlas.lint.kinds import NUMPY, VAR
+from parity.atlas.lint.kinds import LIST, NUMPY, TUPLE, VAR
 from parity.atlas.lint.source import constant, keyword, says
 
 MASKLIKE = re.compile(r"(^|_)(mask|masks|valid|not_mask)$")
+DTYPE = re.compile(r"(u?int|float|bfloat|bool)\d*$")
 
 
 def cumulative(code: Code) -> Iterator[Finding]:
@@ -46,7 +47,11 @@ def cumulative(code: Code) -> Iterator[Finding]:
 
 def statistics(code: Code) -> Iterator[Finding]:
     for o in code.named("var"):
-        if not says(o.call, "unbiased", "correction"):
+        written = isinstance(o.x, (ast.List, ast.Tuple, ast.ListComp))
+        if not o.is_method and (written or code.of(o.x).kind in (NUMPY, LIST, TUPLE)):
+            message = "jt.var is the variance: jt.array makes a Var of values"
+            yield code.found(o.call, "var-of-values", message)
+        elif not says(o.call, "unbiased", "correction"):
             message = "var divides by n, PyTorch's by n - 1: say unbiased="
             edit = argument(o.call, "unbiased=True")
             sure = o.sure or says(o.call, "dim", "keepdim")  # NumPy's has axis, keepdims
@@ -164,4 +169,29 @@ def made_uint8(code: Code, node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and "uint8" in ast.unparse(node)[-24:] and code.is_var(node)
 
 
-RULES = (cumulative, statistics, several_axes, extremes, clamping, axes, masks)
+def words(code: Code) -> Iterator[Finding]:
+    """x.to("float16"), x.to(dtype=self.dtype) where self.dtype = "float16": a word that to() overlooks."""
+    for o in code.named("to"):
+        given = o.at(0, "dtype") if o.is_method else None
+        if DTYPE.match(word_of(code, given)) and code.speaks_jittor(o.call):
+            message = (
+                f"to() overlooks {ast.unparse(given)}, a word: it takes jt.{word_of(code, given)}"
+            )
+            yield code.found(o.call, "to-word", message)
+
+
+def word_of(code: Code, node: ast.AST | None) -> str:
+    """A literal string, or the only one that this file gives an attribute."""
+    if isinstance(node, ast.Attribute):
+        text = ast.unparse(node)
+        values = [
+            n.value
+            for n in code.every(ast.Assign)
+            if any(isinstance(t, ast.Attribute) and ast.unparse(t) == text for t in n.targets)
+        ]
+        node = values[0] if len(values) == 1 else None
+    value = constant(node)
+    return value if isinstance(value, str) else ""
+
+
+RULES = (words, cumulative, statistics, several_axes, extremes, clamping, axes, masks)

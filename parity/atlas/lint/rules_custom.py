@@ -200,4 +200,27 @@ def initialisers(code: Code) -> Iterator[Finding]:
             yield code.found(call, "init-of-data", message)
 
 
-RULES = (saved, reused, gradients, no_layers, no_functions, misspelt, initialisers)
+def forwards(code: Code) -> Iterator[Finding]:
+    """forward() of a module, or of a layer made more of, which has execute() already."""
+    for owner in code.module_classes():
+        names = {n.name: n for n in owner.body if isinstance(n, ast.FunctionDef)}
+        aliased = any(
+            isinstance(n, ast.Assign)
+            and any(isinstance(t, ast.Name) and t.id == "execute" for t in n.targets)
+            for n in owner.body
+        )
+        own = all(code.source.dotted(b).startswith("jittor.") for b in owner.bases)
+        called = any(
+            isinstance(n, ast.Attribute) and n.attr == "forward" and not is_super(n.value)
+            for n in code.nodes
+        )
+        if "forward" in names and "execute" not in names and own and not (aliased or called):
+            message = "a module's method is execute: forward is never called"
+            yield code.found(names["forward"], "forward-name", message)
+
+
+def is_super(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and name_of(node.func) == "super"
+
+
+RULES = (saved, reused, gradients, no_layers, no_functions, misspelt, initialisers, forwards)

@@ -115,4 +115,11 @@ def kept_stopped(code: Code, node: ast.AST) -> bool:
     return bool(told) and all(is_stopped(v) for v in told)
 
 
-RULES = (under_no_grad, of_stopped)
+def restarted(code: Code) -> Iterator[Finding]:
+    """x.detach_inplace(), which is start_grad()."""
+    for o in code.named("detach_inplace"):
+        message = "detach_inplace() is start_grad(): it makes trainable; say stop_grad()"
+        yield code.found(o.call, "detach-inplace", message)
+
+
+RULES = (under_no_grad, of_stopped, restarted)

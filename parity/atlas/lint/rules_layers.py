@@ -47,7 +47,8 @@ def constructors(code: Code) -> Iterator[Finding]:
         name = path.rpartition(".")[2]
         if name in ("Conv2d", "Conv1d", "Conv") and same_padding(call):
             yield code.found(call, "conv-same", "padding='same' is not supported")
-        if name == "Embedding" and constant(value_of(call, 2, "padding_idx")) is not None:
+        padding = value_of(call, 2, "padding_idx") if name == "Embedding" else None
+        if isinstance(padding, ast.Attribute) or constant(padding) is not None:
             message = "the row of padding_idx gets gradients: zero them, or the row after each step"
             yield code.found(call, "embedding-padding", message)
         if name in INSTANCE_NORMS and not says(call, "affine") and len(call.args) < 4:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding, after, instead
+from parity.atlas.lint.integers import is_integer
 from parity.atlas.lint.kinds import MODULE, VAR
 from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
@@ -148,7 +149,7 @@ def attribute(
     made = maker in CONSTANT_MAKERS and not LEARNT.search(name)
     if building and maker not in ("Parameter", "init") and (tablelike or made):
         learnt = is_scalar(value) and not tablelike
-        frozen = without_gradients(code, node)  # and saved
+        frozen = is_integer(code, value) or without_gradients(code, node)  # and saved
         level = HINT if learnt or frozen else WARNING
         yield code.found(node, "plain-attribute", message, *edits, level=level)
     elif building and maker in FILLED:
@@ -245,18 +246,6 @@ def loading(code: Code) -> Iterator[Finding]:
 
 
 def methods(code: Code) -> Iterator[Finding]:
-    for owner in code.module_classes():
-        names = {n.name: n for n in owner.body if isinstance(n, ast.FunctionDef)}
-        aliased = any(
-            isinstance(n, ast.Assign)
-            and any(isinstance(t, ast.Name) and t.id == "execute" for t in n.targets)
-            for n in owner.body
-        )
-        own = all(code.source.dotted(b).startswith("jittor.") for b in owner.bases)
-        called = any(isinstance(n, ast.Attribute) and n.attr == "forward" for n in code.nodes)
-        if "forward" in names and "execute" not in names and own and not (aliased or called):
-            message = "a module's method is execute: forward is never called"
-            yield code.found(names["forward"], "forward-name", message)
     for call in code.every(ast.Call):
         named = isinstance(call.func, ast.Attribute) and call.func.attr == "train" and call.args
         given = constant(call.args[0]) if named else None

@@ -11,6 +11,7 @@ from parity.atlas.lint.finding import Finding, after, instead
 from parity.atlas.lint.source import constant
 
 INDEX_FUNCTIONS = ("argmax", "argmin", "argsort")
+JOINED = {"jittor.cat", "jittor.concat", "jittor.stack"}
 VALUELIKE = re.compile(r"^_+$|val|max|min|score|conf|prob|(^|_)(v|s|sorted\w*)$", re.IGNORECASE)
 INDEXLIKE = re.compile(
     r"(^|_)(i|ids?|idx\w*|inds?|ix|order|perm|rank\w*|pos|class\w*|cls|cats?|labels?|"
@@ -116,6 +117,8 @@ def reads_of(code: Code, name: ast.Name) -> list[ast.Name]:
 def used_as_array(code: Code, node: ast.AST) -> bool:
     """Compared, calculated with, a method of an array called, or an index: what a pair cannot do."""
     parent = code.parent(node)
+    if isinstance(parent, (ast.List, ast.Tuple)) and isinstance(code.parent(parent), ast.Call):
+        return code.source.dotted(code.parent(parent).func) in JOINED
     if isinstance(parent, ast.Compare):
         return not any(isinstance(op, (ast.Is, ast.IsNot, ast.In)) for op in parent.ops)
     if isinstance(parent, ast.Attribute):

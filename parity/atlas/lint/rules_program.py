@@ -86,6 +86,21 @@ def drops(code: Code) -> bool:
             given = call.args[0] if call.args else found.value if found else None
             if given is None or (number(code, given) or 0) > 0:
                 return True
+            if isinstance(given, ast.Attribute) and any(
+                defaults(c, given.attr) for c in code.files
+            ):
+                return True
+    return False
+
+
+def defaults(code: Code, name: str) -> bool:
+    """Whether a function of this file takes `name`, and more than 0 where nobody says it: a config's rate."""
+    for function in code.every(ast.FunctionDef):
+        given = function.args.args[::-1]
+        for argument, default in zip(given, function.args.defaults[::-1], strict=False):
+            value = constant(default)
+            if argument.arg == name and isinstance(value, (int, float)) and value > 0:
+                return True
     return False
 
 

@@ -52,15 +52,26 @@ def is_own(node: ast.AST, context: type) -> bool:
 
 
 def items(code: Code) -> Iterator[Finding]:
-    """return image, jt.int32(label): an array of one axis, of which a batch is [n, 1]."""
-    for _, methods in own_sets(code):
-        method = methods.get("__getitem__")
+    """return image, jt.int32(label): an array of one axis, of which a batch is [n, 1]. Losses flatten it; what argmax
+    found is [n], and compared with it gives [n, n]."""
+    for owner, methods in own_sets(code):
+        method = methods.get("__getitem__") if is_compared(code, owner.name) else None
         for node in ast.walk(method) if method else ():
             parts = node.value if isinstance(node, ast.Return) else None
             for part in parts.elts if isinstance(parts, ast.Tuple) else [parts]:
                 if isinstance(part, ast.Call) and makes_one(code, part, method):
                     message = f"{ast.unparse(part)} has an axis: a batch is [n, 1], PyTorch's [n]"
                     yield code.found(part, "item-of-one", message)
+
+
+def is_compared(code: Code, name: str) -> bool:
+    """Whether a file of the program that names this set makes batches and takes argmax."""
+    for other in code.files:
+        names = {name_of(n) for n in other.every(ast.Name, ast.Attribute)}
+        sizes = any(k.arg == "batch_size" for c in other.every(ast.Call) for k in c.keywords)
+        if sizes and "argmax" in names and (other is code or name in names):
+            return True
+    return False
 
 
 def makes_one(code: Code, call: ast.Call, method: ast.FunctionDef) -> bool:

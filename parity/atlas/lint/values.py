@@ -33,7 +33,7 @@ from parity.atlas.lint.kinds import (
     VAR,
     Value,
 )
-from parity.atlas.lint.source import FUNCTIONS, Source, constant
+from parity.atlas.lint.source import FUNCTIONS, Source, constant, name_of
 
 ANNOTATIONS = {
     **{"int": NUMBER, "float": NUMBER, "bool": NUMBER, "str": STR, "list": LIST, "List": LIST},
@@ -73,9 +73,8 @@ class Flow(Expressions):
                 for base in node.bases:
                     path = self.source.dotted(base)
                     known = self.classes.get(base.id) if isinstance(base, ast.Name) else None
-                    if path.startswith("jittor.") and path.endswith(
-                        ("Module", "Sequential", "ModuleList")
-                    ):
+                    layer = path.startswith(("jittor.nn.", "jittor.models."))
+                    if layer or path == "jittor.Module":
                         known = Value(MODULE)
                     elif path.startswith("torch"):
                         known = Value(TORCH_MODULE)
@@ -209,7 +208,8 @@ class Flow(Expressions):
             self.evaluate(default, scope)
         inner = scope.copy()
         given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        method = isinstance(self.source.parents.get(node), ast.ClassDef) and bool(given)
+        static = any(name_of(d) == "staticmethod" for d in node.decorator_list)
+        method = isinstance(self.source.parents.get(node), ast.ClassDef) and given and not static
         inner.self_name = given[0].arg if method else scope.self_name
         for argument in given:
             inner.names[argument.arg] = self.annotated(argument.annotation)
