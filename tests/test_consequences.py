@@ -39,3 +39,11 @@ def test_what_holds_others_under_other_names_follows_from_these():
     assert [c.where for c in causes_of(told)] == ["names"]
     forced = [v for v in told if v is not missing]  # what is inside has run on the same values
     assert [c.where for c in causes_of(forced)] == ["names", "mask"]
+
+
+def test_what_the_whole_model_is_given_in_another_form_is_no_cause():
+    wrong = local("head", "head", kinds.FORMULA)
+    given = local("(model)/in[0][tensors]", "", kinds.MISSING)
+    assert [c.where for c in causes_of([given, wrong])] == ["head"]
+    lost = local("head/in[0][tensors]", "head", kinds.MISSING)
+    assert len(causes_of([lost, local("neck", "neck", kinds.FORMULA)])) == 2

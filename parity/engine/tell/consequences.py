@@ -87,6 +87,7 @@ class Followers:
             or self.is_misshapen(verdict)
             or self.is_behind_crash(verdict)
             or self.is_of_caller(verdict)
+            or is_given_otherwise(verdict)
             or is_of_resized(verdict, self.failed)
             or is_of_frozen(verdict, self.failed)
             or is_crash_again(verdict, self.failed)
@@ -165,6 +166,15 @@ def is_inherited(verdict: Verdict) -> bool:
     """Whether it looks at a whole run; an optimiser, a schedule are looked at by themselves."""
     _, _, part = verdict.case.partition(": ")
     return verdict.check in INHERITED and part in ("", "training steps", "own training step")
+
+
+def is_given_otherwise(verdict: Verdict) -> bool:
+    """Whether it is an argument that one side's whole model alone is given: the pair gives it, not the port."""
+    return (
+        verdict.check in LOCAL
+        and verdict.kind == kinds.MISSING
+        and verdict.node.startswith(f"{ROOT}/in")
+    )
 
 
 def is_of_resized(verdict: Verdict, failed: list[Verdict]) -> bool:
