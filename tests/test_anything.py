@@ -95,6 +95,17 @@ def normed():
     for parameter in layers.parameters():
         parameter.requires_grad_(False)
     return layers
+
+
+def gained(factor=1.0):
+    def loss(x, targets):
+        gain, total = targets.new_ones(3), 0
+        for level in (1.0, 2.0):
+            gain[:2] = level
+            total = total + (x * (targets * gain).detach()).sum() + (targets * gain).sum() * 0
+        return {"all": total * factor}
+
+    return loss
 """
 
 
@@ -145,6 +156,16 @@ def test_functions_agree_or_are_told_apart(compare, name, inputs, wrong):
     assert cause.candidate_code.partition(":")[0].endswith("halves.py"), cause
     if name == "in_place":
         assert cause.kind == kinds.IN_PLACE and cause.side == "candidate"
+
+
+def test_targets_that_are_written_to_are_constants(compare):
+    inputs = rng().standard_normal((4, 3)), rng().standard_normal((4, 3))
+    right = compare("gained", inputs)
+    right.raise_for_failures()
+    told = {v.node for v in right.verdicts if "gradients" in v.check and v.status is Status.PASS}
+    assert "(model)/in[0]" in told
+    cause = compare("gained", inputs, factor=1.5).causes[0]
+    assert cause.kind == kinds.CONSTANT and not cause.side
 
 
 def test_nothing_is_stepped_where_nothing_is_trained(tmp_path, workers):

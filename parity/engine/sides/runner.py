@@ -14,6 +14,7 @@ import numpy as np
 
 from parity.engine.judge.outcomes import changed_inputs
 from parity.engine.sides.choices import Choices
+from parity.engine.sides.constants import refused
 from parity.engine.sides.makers import Makers
 from parity.engine.sides.model import Model
 from parity.engine.sides.tracer import Tracer
@@ -47,7 +48,9 @@ class Came:
 
 
 class Runner(Model):
-    """What is asked of one half."""
+    """What is asked of one half. constant: paths of float inputs of a function that are not differentiated."""
+
+    constant: frozenset[str] = frozenset()
 
     def prepare(self, inputs, differentiable: bool = False):
         """What forward is given for these inputs."""
@@ -60,7 +63,9 @@ class Runner(Model):
         if self.subject.prepare is not None:
             return self.subject.prepare(inputs)
         return tree.replaced(
-            inputs, lambda x: isinstance(x, np.ndarray), lambda _, x: self.tensor(x, differentiable)
+            inputs,
+            lambda x: isinstance(x, np.ndarray),
+            lambda path, x: self.tensor(x, differentiable and path not in self.constant),
         )
 
     def tensor(self, values: np.ndarray, differentiable: bool = False):
@@ -182,7 +187,13 @@ class Runner(Model):
         if record is not None and came.outputs is not None:
             result |= record(came.outputs)
         if gradients and came.total is not None and backend.is_differentiable(came.total):
-            result |= self.differentiated(tracer, came.total)
+            found = self.differentiated(tracer, came.total)
+            if not (found or self.trained or self.constant):  # it raised
+                self.constant = refused(self, inputs, targets)
+                if self.constant:
+                    rest = (entered, replay, reference, rounded, survive)
+                    return self.trace(inputs, targets, step, gradients, *rest)
+            result |= found
         return result
 
     def watched_run(self, tracer: Tracer, run: Run, inputs, targets, gradients: bool) -> Came:
