@@ -139,7 +139,7 @@ def test_quick_and_limits_say_what_is_left_out(tmp_path, capsys):
     out = str(tmp_path / "out")
     assert main(["run", str(path), "--quick", "--out", out, "--table"]) == 0
     told = capsys.readouterr().out
-    assert "left out by --quick" in told and "3 NOT_RUN" in told
+    assert "left out by --quick" in told and "4 NOT_RUN" in told
     assert main(["run", str(path), "--limit", "0.01", "--out", out, "--table"]) == 1
     assert "time limit" in capsys.readouterr().out
     with pytest.raises(SystemExit):

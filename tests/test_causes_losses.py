@@ -66,3 +66,10 @@ def test_losses_with_two_explanations_are_two(text):
     kind = kinds.CONSTANT if "times" in text else kinds.FORMULA
     two = [loss("bbox", "4 for 2: 2 times", kinds.CONSTANT), loss("giou", text, kind)]
     assert len(causes_of(two)) == 2
+
+
+def test_what_is_less_precise_comes_behind_what_is_wrong():
+    narrow = checks.LOCAL_FORWARD_32
+    norm = Verdict("pair", narrow, "norm", Status.FAIL, owner="norm", kind=kinds.PRECISION)
+    up = Verdict("pair", narrow, "up", Status.FAIL, owner="up", kind=kinds.FORMULA)
+    assert [c.where for c in causes_of([norm, up])] == ["up", "norm"]

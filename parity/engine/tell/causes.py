@@ -123,7 +123,8 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
         groups["weights",].sort(key=lambda v: v.kind != kinds.NAMES)
     for key in (k for k in groups if k[0] == "module"):
         groups[key] = _greatest_first(groups[key])
-    ranked = sorted(groups.values(), key=lambda found: _rank(found[0], renamed))
+    rank = lambda found: (_rank(found[0], renamed), found[0].kind == kinds.PRECISION)  # noqa: E731
+    ranked = sorted(groups.values(), key=rank)
     merged: dict[tuple, list[list[Verdict]]] = {}
     for found in ranked:
         merged.setdefault(_same(found[0]), []).append(found)
