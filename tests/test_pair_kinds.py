@@ -114,6 +114,12 @@ def torch_case(folder: Path, says: str, **changes) -> Case:
             "def weights(shapes):\n    import torch\n    return {'0.bias': torch.ones(4)}",
             r"weights\(\) gives a Tensor at \[0.bias\]",
         ),
+        ("def weights(shapes):\n    return list(shapes)", r"weights\(shapes\) gives a list"),
+        ("def weights(shapes):\n    return {}", r"weights\(shapes\) lacks 0.weight, lacks 0.bias"),
+        (
+            "def weights(shapes):\n    return {n: np.ones(7) for n in shapes}",
+            r"gives 0.weight as \(7,\), not \(4, 3\), gives 0.bias as \(7,\), not \(4,\)",
+        ),
     ],
 )
 def test_what_functions_of_a_pair_give_is_looked_at(tmp_path, workers, says, message):

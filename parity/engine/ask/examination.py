@@ -134,16 +134,10 @@ class Examination:
         """The reference, and what both sides are given."""
         self.build(self.sides[:1], "float64")
         worker, case = self.workers[self.sides[0]], self.case
-
-        def made(source, *arguments):
-            if isinstance(source, str):
-                return worker.call("call_target", source, *arguments)
-            return source(*arguments) if callable(source) else source
-
         if self.inputs is None:
-            self.inputs, self.targets = made(case.inputs), made(case.targets)
+            self.inputs, self.targets = worker.made(case.inputs), worker.made(case.targets)
         tables = worker.call("tables") if case.weights == DRAWN else {}
-        self.weights = self.weights or made(case.weights, worker.call("shapes")) | tables
+        self.weights = self.weights or worker.weights(case) | tables
 
     def build(self, sides: tuple[str, ...], dtype: str) -> None:
         for side in sides:

@@ -53,20 +53,14 @@ def record(
     worker = Worker(half)
     try:
         worker.call("build", half, device, dtype, case.training, label)
-
-        def made(source, *arguments):
-            if isinstance(source, str):
-                return worker.call("call_target", source, *arguments)
-            return source(*arguments) if callable(source) else source
-
-        weights = made(case.weights, worker.call("shapes"))
+        weights = worker.weights(case)
         worker.call("load", weights, strict=False)
         if case.weights != DRAWN:  # drawn ones are drawn again where they are wanted
             options["weights"] = weights
         about = {"subject": case.name, "place": place}
-        targets = made(case.targets)
+        targets = worker.made(case.targets)
         return Record(
-            worker.call("trace", made(case.inputs), targets=targets, about=about, **options)
+            worker.call("trace", worker.made(case.inputs), targets=targets, about=about, **options)
         )
     finally:
         worker.close()

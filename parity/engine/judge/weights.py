@@ -20,6 +20,7 @@ from parity.engine.judge.judging import (
 )
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values.proposing import Parameter, normal, propose
+from parity.errors import InputError
 
 
 def compare_weights(
@@ -145,6 +146,27 @@ def listed(names: list[str]) -> str:
 
 
 DRAWN_AT_ONCE = 1 << 20
+
+
+def fits(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether they are one, but for that of one element: Jittor has no scalars."""
+    return found == shape or math.prod(found) == math.prod(shape) == 1
+
+
+def check_given(weights, shapes: Mapping[str, tuple[int, ...]]) -> dict:
+    """What `weights(shapes)` of a case gave; InputError unless it has an array of its shape for every name."""
+    if not isinstance(weights, Mapping):
+        kind = type(weights).__name__
+        raise InputError(f"weights(shapes) gives a {kind}; return a dictionary of arrays by name")
+    wrong = [f"lacks {name}" for name in shapes if name not in weights]
+    wrong += [
+        f"gives {name} as {found}, not {tuple(shape)}"
+        for name, shape in shapes.items()
+        if name in weights and not fits(found := np.shape(weights[name]), tuple(shape))
+    ]
+    if wrong:
+        raise InputError(f"weights(shapes) {listed(wrong)}")
+    return dict(weights)
 
 
 def drawn_weights(shapes: dict[str, tuple[int, ...]], salt: str = "") -> dict[str, np.ndarray]:

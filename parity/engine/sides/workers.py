@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from parity.backends import base
-from parity.case import ROLES, Side
+from parity.case import ROLES, Case, Side
+from parity.engine.judge.weights import check_given
 from parity.engine.values.places import last_frames
 from parity.engine.values.scratch import discard, scratch
 from parity.engine.values.transport import receive, send
@@ -157,6 +158,17 @@ class Worker:
     def run(self, target: str, *args, **options):
         """function(server, *args) of that name, "package.module:function", in the worker's process."""
         return self.call("run", target, *args, **options)
+
+    def made(self, source, *arguments):
+        """What a target gives in this process, or a function in ours; anything else is what it is."""
+        if isinstance(source, str):
+            return self.call("call_target", source, *arguments)
+        return source(*arguments) if callable(source) else source
+
+    def weights(self, case: Case) -> dict:
+        """The case's weights for what was built here; InputError unless all of them are there."""
+        shapes = self.call("shapes")
+        return check_given(self.made(case.weights, shapes), shapes)
 
     def obituary(self, what: str, kind: type[WorkerDied] = WorkerDied) -> WorkerDied:
         """Ends the process for good and tells what is known of its last moments."""
