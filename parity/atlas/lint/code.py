@@ -62,6 +62,8 @@ class Code:
         self.sets = dict(self._sets())
         self.program = Program({path: text}, {path: self.source.tree})
         self.files = [self]
+        self._within: dict[ast.AST, list[ast.AST]] = {}
+        self._taken: dict[ast.AST, set[str]] = {}
 
     def _sets(self) -> Iterator[tuple[str, bool]]:
         for node in self.every(ast.ClassDef):
@@ -110,6 +112,18 @@ class Code:
     def nodes(self) -> list[ast.AST]:
         return list(ast.walk(self.source.tree))
 
+    def within(self, scope: ast.AST) -> list[ast.AST]:
+        if scope not in self._within:
+            self._within[scope] = list(ast.walk(scope))
+        return self._within[scope]
+
+    def taken(self, function: ast.AST) -> set[str]:
+        """Names of arguments, variables, imports and of what else is defined within a function."""
+        if function not in self._taken:
+            parts = (names_of(n) for n in self.within(function) if n is not function)
+            self._taken[function] = set().union(*parts)
+        return self._taken[function]
+
     def every(self, *kinds: type) -> Iterator:
         return (node for node in self.nodes if isinstance(node, kinds))
 
@@ -148,7 +162,7 @@ class Code:
             return [path] if path else []
         held = [
             n.value
-            for n in ast.walk(self.source.scope(call))
+            for n in self.within(self.source.scope(call))
             if isinstance(n, ast.Assign)
             and any(isinstance(t, ast.Name) and t.id == func.id for t in n.targets)
         ]
@@ -202,6 +216,18 @@ class Code:
         for node in self.every(ast.ClassDef):
             if self.flow.classes.get(node.name, NOTHING).kind == "module":
                 yield node
+
+
+def names_of(node: ast.AST) -> set[str]:
+    """What a node gives a name to."""
+    if isinstance(node, ast.arg):
+        return {node.arg}
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return {node.id}
+    if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+        return {getattr(node, "name", "")}
+    imported = isinstance(node, (ast.Import, ast.ImportFrom))
+    return {a.asname or a.name for a in node.names} if imported else set()
 
 
 def hands_on(length: ast.FunctionDef) -> bool:

@@ -124,7 +124,7 @@ def made_by(code: Code, program: Program, name: ast.Name, steps: int = 2) -> Pla
     scope = code.source.scope(name)
     if not steps:
         return None
-    stores = [n for n in ast.walk(scope) if is_store(n) and n.id == name.id]
+    stores = [n for n in code.within(scope) if is_store(n) and n.id == name.id]
     if not stores and isinstance(scope, ast.FunctionDef):
         callers = [c for c in code.every(ast.Call) if getattr(c.func, "id", "") == scope.name]
         given = [handed(scope, c).get(name.id) for c in callers]
@@ -195,16 +195,8 @@ def is_shadowed(code: Code, name: ast.Name) -> bool:
     """Whether a function around it has an argument, a variable or a function of this name."""
     scope = code.source.enclosing(name, FUNCTIONS)
     while scope is not None:
-        for node in ast.walk(scope):
-            taken = getattr(node, "arg", "") if isinstance(node, ast.arg) else ""
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                taken = node.id
-            elif isinstance(node, (*FUNCTIONS, ast.ClassDef)) and node is not scope:
-                taken = getattr(node, "name", "")
-            imported = isinstance(node, (ast.Import, ast.ImportFrom))
-            held = {a.asname or a.name for a in node.names} if imported else {taken}
-            if name.id in held:
-                return True
+        if name.id in code.taken(scope):
+            return True
         scope = code.source.enclosing(scope, FUNCTIONS)
     return False
 
