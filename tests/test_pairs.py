@@ -96,7 +96,7 @@ def test_its_script_shows_the_difference(faulty):
     [
         ("", "defines no function torch_side, jittor_side, inputs"),
         ("import nothing_like_it", "cannot be run: ModuleNotFoundError"),
-        ("torch_side = jittor_side = print\ninputs = 3", "defines no function inputs"),
+        ("torch_side = jittor_side = print\ninputs = 3", "inputs is of type int"),
     ],
 )
 def test_bad_files_are_told(tmp_path, source, message):
