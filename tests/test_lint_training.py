@@ -1,4 +1,4 @@
-"""The linter on programs of several files: who imports whom, who calls train(), who steps which optimiser."""
+"""The linter on programs of several files: who calls train(), who steps which optimiser, who gives it its rates."""
 
 from __future__ import annotations
 
@@ -101,3 +101,10 @@ def test_a_wrapper_hands_the_length_on(tmp_path):
     assert told(tmp_path, files, "loader-own-length") == ["main.py:2"]
     files["sets.py"] = sets.replace("len(self.inner)", "self.batches")
     assert told(tmp_path, files, "loader-own-length") == []
+
+
+@pytest.mark.parametrize(("schedule", "expected"), [("LambdaLR", []), ("StepLR", ["fit.py:3"])])
+def test_lambda_lr_gives_groups_their_rates(tmp_path, schedule, expected):
+    made = f"import jittor as jt\ndef made(opt, f):\n    return jt.optim.{schedule}(opt, f)\n"
+    read = "import jittor as jt\nfrom rates import made\nrate = opt.param_groups[0]['lr']\n"
+    assert told(tmp_path, {"rates.py": made, "fit.py": read}, "group-lr-missing") == expected

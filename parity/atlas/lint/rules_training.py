@@ -58,9 +58,10 @@ def is_asked(code: Code, node: ast.Subscript) -> bool:
 
 def groups_with_rates(code: Code) -> float:
     """The first line that makes groups {"params": ..., "lr": ...} or writes the key; infinite if none does."""
+    names = (name_of(n) for other in code.files for n in other.every(ast.Name, ast.Attribute))
+    if "LambdaLR" in names:  # which writes it, whichever file makes it
+        return 0
     lines = [float("inf")]
-    if any(name_of(n) == "LambdaLR" for n in code.every(ast.Name, ast.Attribute)):
-        return 0  # which writes it
     for node in code.every(ast.Dict):
         keys = {constant(k) for k in node.keys if k is not None}
         if {"params", "lr"} <= keys:
