@@ -224,7 +224,8 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except WorkerError as error:  # of the user's own code: where
         frames = error.told.get("traceback", "").splitlines()[-FRAMES:]
-        say("\n  ".join([f"error: {error}", *frames]), error=True)
+        for line in (f"error: {error}", *(f"  {frame}" for frame in frames)):
+            say(line, error=True)
         return 2
     except (WorkerDied, OSError, json.JSONDecodeError) as error:
         say(f"error: {error}", error=True)

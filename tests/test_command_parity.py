@@ -73,6 +73,7 @@ def refused(capsys, *arguments) -> str:
     assert cli.main([str(a) for a in arguments]) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ") and "Traceback" not in told
+    assert "\\n" not in told, "places have lines of their own"
     return told
 
 

@@ -7,16 +7,20 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 
 from neutral.config import preset, to_dict
+from parity.backends import base
 from parity.engine.sides.workers import Worker
 from parity.engine.values import places
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.suite.ask import ask
+from tests.commands import ROOT
 
 
 @pytest.fixture
@@ -92,6 +96,15 @@ def test_bad_input_that_the_users_code_refuses_tells_where(worker):
         worker.run("tests.test_workers:refusing")
     assert caught.value.told["code"].startswith(f"{__file__}:")
     assert caught.value.told["node"] == "(outside) refusing"
+
+
+@pytest.mark.parametrize("name", base.NAMES)
+def test_a_framework_that_is_not_there_is_named_with_its_interpreter(name):
+    code = f"import sys; sys.modules[{name!r}] = None; from parity.backends import base; base.load"
+    command = [sys.executable, "-c", f"{code}({name!r})"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr
+    last = told.splitlines()[-1]
+    assert f"{name} is not installed for {sys.executable}: pip install {name}" in last
 
 
 def test_frames_of_a_stack_are_the_users_innermost_first():

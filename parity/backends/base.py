@@ -137,7 +137,13 @@ def load(name: str) -> Backend:
     """The backend of that name; imports its framework."""
     if name not in NAMES:
         raise InputError(f"backend {name!r}: there are {' and '.join(NAMES)}")
-    return importlib.import_module(f"parity.backends.{name}")
+    try:
+        return importlib.import_module(f"parity.backends.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        told = f"{name} is not installed for {sys.executable}: pip install {name}"
+        raise ModuleNotFoundError(told, name=name) from None
 
 
 def loaded() -> list[Backend]:

@@ -156,8 +156,9 @@ def own_callers(frame: FrameType | None) -> list[str]:
 
 def other_frames(error: BaseException) -> list[str]:
     """The same of frameworks and libraries; of the harness where there are no others."""
-    frames = [(frame, told(frame, line)) for frame, line in frames_of(error)]
-    return [text for frame, text in frames if not is_harness(frame)] or [x for _, x in frames]
+    frames = [(f, n) for f, n in frames_of(error) if not f.f_code.co_filename.startswith("<")]
+    others = [(frame, line) for frame, line in frames if not is_harness(frame)]
+    return [told(frame, line) for frame, line in others or frames]
 
 
 def is_harness(frame: FrameType) -> bool:
