@@ -70,8 +70,14 @@ CASES = [
     ),
     (
         "underscore-attribute",
+        "class M(nn.Module):\n    def __init__(self):\n        self._scale = jt.ones(2)",
+        "class M(nn.Module):\n    def __init__(self):\n        self._fc1 = nn.Linear(2, 2)\n        self._size = 3\n"
+        "        self._waves = jt.array(np.cos(np.arange(3)))",
+    ),
+    (
+        "underscore-attribute",
+        "class M(nn.Module):\n    def __init__(self):\n        self._p = nn.Parameter(jt.array([1.0]))",
         "class M(nn.Module):\n    def __init__(self):\n        self._mean = jt.zeros(2)",
-        "class M(nn.Module):\n    def __init__(self):\n        self._fc1 = nn.Linear(2, 2)\n        self._size = 3",
     ),
     (
         "load-missing",

@@ -134,7 +134,10 @@ def attribute(
     if name.startswith("_") and not name.startswith("__"):
         if kind == VAR and is_made(code, value):  # a layer's own parameters are found all the same
             message = f"{name} begins with an underscore: neither trained nor saved"
-            yield code.found(node, "underscore-attribute", message)
+            maker = maker_of(code, value)  # of a constant, that is what PyTorch's attribute is too
+            learnt = maker in ("Parameter", "init") or (maker in FILLED and LEARNT.search(name))
+            level = WARNING if learnt else HINT
+            yield code.found(node, "underscore-attribute", message, level=level)
         return
     function = code.source.enclosing(node, (ast.FunctionDef,))
     building = function is None or bool(BUILDING.search(function.name))
