@@ -159,6 +159,14 @@ def test_offline_forced_float32_runs_are_judged_as_well(pair, tmp_path, eps, wei
     exact = record(case, "reference", tmp_path / "exact.safetensors", **forced).path
     forced |= {"dtype": "float32", "replay": exact}
     records = [record(case, s, tmp_path / f"{s}.safetensors", **forced).path for s in ROLES]
+    with pytest.raises(InputError, match=r"free\.safetensors free, reference\.safetensors forced"):
+        compare(free, *records)
+    with pytest.raises(InputError, match=r"exact\.safetensors: was forced itself"):
+        compare(exact, exact)
+    unrounded = {"reference": free, "dtype": "float32"}
+    made = record(case, "candidate", tmp_path / "unrounded.safetensors", **unrounded).path
+    with pytest.raises(InputError, match=r"unrounded\.safetensors: was forced with float64"):
+        compare(exact, records[0], made)
     result = compare(exact, *records)
     assert {v.check for v in result.verdicts} == {
         checks.LOCAL_FORWARD_32,

@@ -81,7 +81,7 @@ def compare(*records: Record | Path | str, floors: Floors | None = None) -> Resu
     floors = floors or Floors()
     floors.check_device(device)
     gate = PrecisionGate(case, floors, sides)
-    dtypes, forced = tuple(a["dtype"] for a in about), about[-1]["forced"]
+    dtypes, forced = tuple(a["dtype"] for a in about), _forced(opened)
     if dtypes == ("float64", "float64"):
         if not forced:
             return Result(compare_semantics(case, *opened, sides), environment)
@@ -114,6 +114,26 @@ def _common(about: list[Mapping], field: str) -> str:
         listed = ", ".join(sorted(map(str, values)))
         raise InputError(f"records of different {field}s: {listed}; compare those of one")
     return values.pop()
+
+
+def _forced(records: list[Record]) -> bool:
+    """Whether these are forced runs; InputError for such beside free ones, and for float32 runs forced with float64
+    values, which no float32 run could have had."""
+    first, *others = records
+    forced = [r.about["forced"] for r in others]
+    if len(records) == 2 and first.about["forced"]:
+        raise InputError(
+            f"{first.path}: was forced itself; give the free run that forced the other"
+        )
+    if len(records) == 3 and len({first.about["forced"], *forced}) > 1:
+        kinds = ", ".join(
+            f"{r.path.name} {'forced' if r.about['forced'] else 'free'}" for r in records
+        )
+        raise InputError(f"forced and free runs together ({kinds}): give three of one kind")
+    odd = [r.path for r in records if r.about["forced"] and not r.about.get("rounded")]
+    if len(records) == 3 and odd:
+        raise InputError(f"{odd[0]}: was forced with float64 values; make it anew with --rounded")
+    return forced[-1]
 
 
 def _sides(about: list[Mapping]) -> tuple[str, str]:
