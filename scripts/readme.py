@@ -166,7 +166,8 @@ def causes_in(name: str) -> str:
     lines = (TUTORIAL / name).read_text().splitlines()
     answer = next(line for line in lines if "wrong" in line)
     begin = next(k for k, line in enumerate(lines) if line.startswith("1. "))
-    return "\n".join([answer, *(x for x in lines[begin:] if not x.startswith("verdicts: "))])
+    end = next(k for k, line in enumerate(lines) if line.startswith(STATUSES[1:]) and k > begin)
+    return "\n".join([answer, *lines[begin:end]])
 
 
 def speed(peers: Mapping) -> list[dict]:
