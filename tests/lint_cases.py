@@ -223,6 +223,30 @@ CASES = [
     ),
     ("train-false", "m = nn.Linear(2, 2)\nm.train(False)", "m = nn.Linear(2, 2)\nm.eval()"),
     ("sequential-modules", "n = len(net._modules)", "n = len(net.layers)"),
+    (
+        "module-list-generator",
+        "m = nn.ModuleList(nn.ReLU() for _ in range(2))",
+        "m = nn.ModuleList([nn.ReLU() for _ in range(2)])",
+    ),
+    ("module-list-generator", "m = nn.Sequential(map(f, x))", "m = nn.Sequential(*map(f, x))"),
+    (
+        "mixed-precision-level",
+        "jt.flags.amp_level = 3 if fast else 0",
+        "jt.flags.amp_level = 5 if fast else 0",
+    ),
+    (
+        "mixed-precision-level",
+        "fast = True\njt.flags.amp_level = 3 if fast else 0",
+        "fast = False\njt.flags.amp_level = 3 if fast else 0",
+    ),
+    ("keyword-unknown", "d.set_attrs(collate_fn=f)", "d.set_attrs(shuffle=True)"),
+    (
+        "keyword-unknown",
+        "v = y.var(dim=1, keepdim=True, unbiased=False)",
+        "v = y.mean(dim=1, keepdim=True)",
+    ),
+    ("name-missing", "n = y.shape[2:].numel()", "n = y.numel()"),
+    ("scheduler-state", "s = lr_scheduler.state_dict()", "s = net.state_dict()"),
     ("embedding-padding", "e = nn.Embedding(9, 2, padding_idx=0)", "e = nn.Embedding(9, 2)"),
     ("instance-norm-affine", "n = nn.InstanceNorm2d(3)", "n = nn.InstanceNorm2d(3, affine=False)"),
     (

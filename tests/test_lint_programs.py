@@ -151,3 +151,121 @@ def test_files_know_of_each_other(tmp_path):
         "net.py:11 cached-attribute",
         "net.py:12 bool-invert",
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("y = torch.zeros(3)", True),
+        ("def f():\n    return helper(1)", True),
+        ("def f(a, *b, **c):\n    return a, b, c, print, __file__", False),
+        ("try:\n    f = unicode\nexcept NameError:\n    f = str", False),
+        ("def f():\n    global late\n    late = 1\nprint(late)", False),
+        ("from elsewhere import *\nhelper(1)", False),
+        ("from net import *\nNet()", False),
+        ("from net import *\nHeavy()", True),
+        ("try:\n    1\nexcept ValueError as e:\n    print(e)", False),
+        ("y = [i for i in range(3)]", False),
+        ("def f(x: Tensor):\n    return x", True),
+        ("from __future__ import annotations\ndef f(x: Tensor):\n    return x", False),
+    ],
+)
+def test_names_that_nothing_binds(tmp_path, body, told):
+    first, rest = body.partition("\n")[::2] if body.startswith("from __f") else ("", body)
+    files = {"net.py": NET, "train.py": f"{first}\n{HEAD}{rest}\n"}
+    found = [f for f in linted(tmp_path, files) if f.startswith("train")]
+    assert any(NAME in f for f in found) is told
+
+
+OWNED = """
+class Base(nn.Module):
+    size = 3
+    def __init__(self):
+        super().__init__()
+        self.base = 1
+    def execute(self, x):
+        return x
+class Net(Base):
+    def __init__(self):
+        super().__init__()
+        {0}
+    def execute(self, x):
+        return self.{1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "told"),
+    [
+        ("pass", "config", True),
+        ("config = 1", "config", True),
+        ("self.config = 1", "config", False),
+        ("self.register_buffer('config', jt.ones(3))", "config", False),
+        ("setattr(self, 'config', 1)", "config", False),
+        ("setattr(self, name, 1)", "config", False),
+        ("copy_attributes(self, other)", "config", False),
+        ("self.__dict__.update(a=1)", "config", False),
+        ("pass", "base", False),
+        ("pass", "size", False),
+        ("pass", "parameters", False),
+        ("pass", "execute", False),
+    ],
+)
+def test_attributes_that_nothing_sets(tmp_path, line, name, told):
+    files = {"net.py": HEAD + OWNED.format(line, name)}
+    assert any(f.endswith(NAME) and ":16" in f for f in linted(tmp_path, files)) is told
+
+
+def test_an_attribute_set_from_outside(tmp_path):
+    files = {
+        "net.py": HEAD + OWNED.format("pass", "config"),
+        "train.py": HEAD + "from net import Net\nnet = Net()\nnet.config = 1\n",
+    }
+    assert not linted(tmp_path, files)
+
+
+def test_forward_called_from_another_file(tmp_path):
+    forward = HEAD + "class Net(nn.Module):\n    def forward(self, x):\n        return x\n"
+    use = HEAD + "from net import Net\nself_net = Net()\ny = self_net.{0}(jt.ones(3))\n"
+    assert linted(tmp_path, {"net.py": forward, "use.py": use.format("execute")})
+    assert not linted(tmp_path, {"net.py": forward, "use.py": use.format("forward")})
+
+
+def test_no_grad_where_nothing_trains(tmp_path):
+    code = (
+        HEAD
+        + "net = nn.Linear(2, 2)\nwith jt.no_grad():\n    net.load_state_dict(jt.load('a.pkl'))\n"
+    )
+    assert linted(tmp_path, {"a.py": code}) == ["a.py:5 no-grad-load"]
+    assert not linted(tmp_path, {"a.py": code + "    net.eval()\n"})
+    trained = {"a.py": code + "    net.eval()\n", "b.py": HEAD + "o = jt.optim.SGD([], lr=1)\n"}
+    assert linted(tmp_path, trained) == ["a.py:5 no-grad-load"]
+
+
+def test_names_asked_for_before(tmp_path):
+    code = HEAD + "NEW = hasattr(jt, 'amp')\nif NEW:\n    jt.amp.autocast()\n"
+    assert not linted(tmp_path, {"a.py": code})
+
+
+def test_a_set_without_its_init(tmp_path):
+    code = HEAD + (
+        "from jittor.dataset import Dataset\nclass D(Dataset):\n    def __init__(self):\n"
+        "        super(D, self){0}\n"
+    )
+    assert linted(tmp_path, {"a.py": code.format("")}) == ["a.py:6 own-call"]
+    assert not linted(tmp_path, {"a.py": code.format(".__init__()")})
+
+
+@pytest.mark.parametrize(("n", "told"), [("if i % 2 == 0:", True), ("if i == 0:", False)])
+def test_two_optimisers_in_turn(tmp_path, n, told):
+    """Each branch has its own backward and step; only a step now and then is an accumulation."""
+    code = HEAD + (
+        "def train(a, b, loss):\n    optimizer = jt.optim.Adam([], lr=1)\n    for i in range(9):\n"
+        "        {0}\n        {1}\n"
+    )
+    steps = "optimizer.backward(loss)\n            optimizer.step()"
+    turns = f"if i % 2:\n            a.step()\n        else:\n            {steps}"
+    assert not linted(tmp_path, {"a.py": code.format("pass", turns)})
+    now = f"{n}\n            optimizer.step()"
+    found = linted(tmp_path, {"a.py": code.format("optimizer.backward(loss)", now)})
+    assert any("accumulation" in f for f in found) is told

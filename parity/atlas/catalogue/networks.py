@@ -238,6 +238,13 @@ ENTRIES = {
             effect="empty: layers looked up by name are not found",
         ),
         Entry(
+            "module-list-generator",
+            "a ModuleList of what a generator makes",
+            "len(nn.ModuleList(nn.ReLU() for _ in range(2)))",
+            safe="len(nn.ModuleList([nn.ReLU() for _ in range(2)]))",
+            effect="a list or an OrderedDict only",
+        ),
+        Entry(
             "attention-batch-first",
             "MultiheadAttention(batch_first=True)",
             "list(nn.MultiheadAttention(4, 2, batch_first=True)(x, x, x)[0].shape)",

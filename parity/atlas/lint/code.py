@@ -11,7 +11,7 @@ from pathlib import Path
 
 from parity.atlas.lint.finding import WARNING, Edit, Finding
 from parity.atlas.lint.kinds import NOTHING, PARAMETER, VAR, Value
-from parity.atlas.lint.program import Program
+from parity.atlas.lint.program import Program, bound
 from parity.atlas.lint.source import FUNCTIONS, Source, keyword
 from parity.atlas.lint.values import Flow
 
@@ -109,6 +109,22 @@ class Code:
         return {name.rpartition(".")[2] for name in names}
 
     @cached_property
+    def attributes_set(self) -> set[str]:
+        """Attributes that the file sets on anything, and names that its classes bind."""
+        names = {n.attr for n in self.every(ast.Attribute) if not isinstance(n.ctx, ast.Load)}
+        bodies = (n for owner in self.every(ast.ClassDef) for n in owner.body)
+        return names | {name for name, _ in bound(list(bodies))}
+
+    @cached_property
+    def sets_outside(self) -> set[str]:
+        """Attributes that the file sets on what is not called self."""
+        return {
+            node.attr
+            for node in self.every(ast.Attribute)
+            if not isinstance(node.ctx, ast.Load) and not is_self(node.value)
+        }
+
+    @cached_property
     def nodes(self) -> list[ast.AST]:
         return list(ast.walk(self.source.tree))
 
@@ -177,6 +193,8 @@ class Code:
         value = self.of(node)
         if value.kind or value.is_pair:
             return value.kind in (VAR, PARAMETER)
+        if root_of(node) in ("torch", "torchvision"):
+            return False  # imported or not
         return node is not None and self.speaks_jittor(node)
 
     def speaks_jittor(self, node: ast.AST) -> bool:
@@ -228,6 +246,17 @@ def names_of(node: ast.AST) -> set[str]:
         return {getattr(node, "name", "")}
     imported = isinstance(node, (ast.Import, ast.ImportFrom))
     return {a.asname or a.name for a in node.names} if imported else set()
+
+
+def is_self(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def root_of(node: ast.AST | None) -> str:
+    """ "torch" of torch.nn.functional."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def hands_on(length: ast.FunctionDef) -> bool:

@@ -42,7 +42,13 @@ COVERED = {
                 "no-grad-build",
             ),
             *("no-grad-load", "optimizer-lr-attribute", "permute-negative", "permute-two"),
-            *("scheduler-state", "sequential-modules", "set-chained", "sgd-argument-order"),
+            *(
+                "scheduler-state",
+                "sequential-modules",
+                "module-list-generator",
+                "set-chained",
+                "sgd-argument-order",
+            ),
             *("class-name", "module-dict", "view-slice"),
             *(
                 "accumulation",

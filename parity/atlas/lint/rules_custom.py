@@ -214,13 +214,28 @@ def forwards(code: Code) -> Iterator[Finding]:
             isinstance(n, ast.Attribute) and n.attr == "forward" and not is_super(n.value)
             for n in code.nodes
         )
-        if "forward" in names and "execute" not in names and own and not (aliased or called):
+        bare = "forward" in names and "execute" not in names and own
+        if bare and not (aliased or called or is_called_elsewhere(code, owner.name)):
             message = "a module's method is execute: forward is never called"
             yield code.found(names["forward"], "forward-name", message)
 
 
 def is_super(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and name_of(node.func) == "super"
+
+
+def is_called_elsewhere(code: Code, name: str) -> bool:
+    """self.net = Net(...), then self.net.forward(x), in another file of the program."""
+    for other in code.files:
+        owners = {
+            name_of(n.func.value)
+            for n in other.every(ast.Call)
+            if isinstance(n.func, ast.Attribute) and n.func.attr == "forward"
+        }
+        made = (n for n in other.every(ast.Assign) if owners and isinstance(n.value, ast.Call))
+        if any(name_of(n.value.func) == name and name_of(n.targets[0]) in owners for n in made):
+            return True
+    return False
 
 
 RULES = (saved, reused, gradients, no_layers, no_functions, misspelt, initialisers, forwards)

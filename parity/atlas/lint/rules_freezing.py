@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
+from parity.atlas.lint.evaluating import only_evaluates
 from parity.atlas.lint.finding import Finding
 from parity.atlas.lint.rules_training import is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, name_of
@@ -27,7 +28,7 @@ def under_no_grad(code: Code) -> Iterator[Finding]:
         if target is None or not in_no_grad(code, call) or is_untrained(code, target):
             continue
         place = (code.source.scope(call), ast.unparse(target))
-        if not is_freed(code, target) and place not in told:
+        if not is_freed(code, target) and place not in told and not only_evaluates(code, call):
             told.add(place)
             entry = "update-under-no-grad" if assigned(call) else "init-under-no-grad"
             message = f"{ast.unparse(target)}, given its values under no_grad, is frozen for good"

@@ -128,8 +128,52 @@ def missing_attributes(code: Code) -> Iterator[Finding]:
     for node in code.every(ast.Attribute):
         lacking = node.attr in ATTRIBUTES - set(known()["names"]["jittor.Var"])
         read = lacking and isinstance(node.ctx, ast.Load) and not is_patched(code, node.attr)
-        if read and code.is_var(node.value) and not code.source.is_guarded(node):
+        owned = read and (code.is_var(node.value) or is_input(code, node.value))
+        if owned and not code.source.is_guarded(node):
             yield code.found(node, "name-missing", f"a Var has no {node.attr}")
+
+
+def is_input(code: Code, node: ast.AST) -> bool:
+    """An argument of a module's execute(), of which it asks but what tensors have: its shape, say."""
+    function = code.source.enclosing(node, (ast.FunctionDef,))
+    if not isinstance(node, ast.Name) or getattr(function, "name", "") not in (
+        "execute",
+        "forward",
+    ):
+        return False
+    owner = code.source.enclosing(function, (ast.ClassDef,))
+    given = {a.arg for a in function.args.args[1:]}
+    if node.id not in given or owner not in list(code.module_classes()):
+        return False
+    of_tensors = set(known()["names"]["jittor.Var"]) | ATTRIBUTES
+    asked = {
+        n.attr
+        for n in ast.walk(function)
+        if isinstance(n, ast.Attribute) and name_of(n.value) == node.id
+    }
+    return asked <= of_tensors and bool(asked & {"shape", "ndim", "dtype", "reshape", "view"})
+
+
+def is_asked_of_var(code: Code, call: ast.Call) -> bool:
+    """x.var(dim=1) of a Var, or x.var(1, keepdim=True) of what NumPy would not take that from."""
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    of_tensors = any(k.arg in ("keepdim", "unbiased") for k in call.keywords)
+    owner = call.func.value
+    return code.is_var(owner) or (of_tensors and code.may_be_var(owner))
+
+
+def shapes(code: Code) -> Iterator[Finding]:
+    """x.shape[2:].numel(): a shape is no torch.Size."""
+    for call in code.every(ast.Call):
+        if not isinstance(call.func, ast.Attribute) or call.func.attr != "numel":
+            continue
+        owner = call.func.value
+        owner = owner.value if isinstance(owner, ast.Subscript) else owner
+        sized = isinstance(owner, ast.Call) and name_of(owner.func) == "size" and not owner.args
+        if (sized or name_of(owner) == "shape") and code.speaks_jittor(call):
+            message = "a shape has no numel(): math.prod(...)"
+            yield code.found(call, "name-missing", message)
 
 
 def unknown_keywords(code: Code) -> Iterator[Finding]:
@@ -140,7 +184,7 @@ def unknown_keywords(code: Code) -> Iterator[Finding]:
         signature = signature_of(path) if path.startswith("jittor.") else None
         if name_of(call.func) in elsewhere or code.source.is_guarded(call):
             continue
-        if not path and isinstance(call.func, ast.Attribute) and code.is_var(call.func.value):
+        if not path and is_asked_of_var(code, call):
             signature = signature_of(f"jittor.Var.{call.func.attr}")
         if signature is None or any(
             kind in ("any keyword", "declared") for _, kind, _ in signature
@@ -228,6 +272,7 @@ RULES = (
     missing_methods,
     missing_of_modules,
     missing_attributes,
+    shapes,
     unknown_keywords,
     misplaced,
 )

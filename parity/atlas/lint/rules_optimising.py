@@ -56,7 +56,7 @@ def is_accumulated(code: Code, call: ast.Call, calls: list[ast.Call]) -> bool:
             within = (
                 guard is not None and code.source.enclosing(guard, (ast.For, ast.While)) is loop
             )
-            if "%" in asked and within and not holds(guard.body, call):
+            if "%" in asked and within and not holds([guard], call):
                 return True
     return False
 
@@ -149,9 +149,29 @@ def mixed_precision(code: Code) -> Iterator[Finding]:
                 [(call, call.args[2])] if flags == "jittor.flags" and level in PRECISION else []
             )
     for node, value in asked:
-        if constant(value) in IDLE_LEVELS:
-            message = f"level {constant(value)} does nothing: 4 to 6 compute in half precision"
+        levels = [constant(v) for v in arms(code, value)]
+        idle = [level for level in levels if level in IDLE_LEVELS]
+        if idle and all(level in (0, *IDLE_LEVELS) for level in levels):
+            message = f"level {idle[0]} does nothing: 4 to 6 compute in half precision"
             yield code.found(node, "mixed-precision-level", message)
+
+
+def arms(code: Code, node: ast.AST, steps: int = 3) -> list[ast.AST]:
+    """What a value may be: both of `3 if use_amp else 0`, and all that the file assigns to a name."""
+    if isinstance(node, ast.IfExp):
+        asked = {constant(t) for t in arms(code, node.test, steps - 1)}
+        never, always = asked == {False}, asked == {True}
+        taken = [] if never else [node.body]
+        taken += [] if always else [node.orelse]
+        return [v for arm in taken for v in arms(code, arm, steps)]
+    if not isinstance(node, ast.Name) or not steps:
+        return [node]
+    held = [
+        n.value
+        for n in code.every(ast.Assign)
+        if node.id in {t.id for t in n.targets if isinstance(t, ast.Name)}
+    ]
+    return [v for value in held for v in arms(code, value, steps - 1)] or [node]
 
 
 RULES = (several_passes, second_backward, copied_attributes, mixed_precision)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from parity.atlas.lint.code import Code
+from parity.atlas.lint.evaluating import OPTIMISERS
 from parity.atlas.lint.finding import Finding
 from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
 from parity.atlas.lint.rules_training import is_step
 from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
 
-OPTIMISERS = {"SGD", "Adam", "AdamW", "RMSprop", "Adan"}
 OF_NO_STEP = {"zero_grad", "state_dict", "load_state_dict", "param_groups", "lr", "defaults"}
 
 

@@ -137,4 +137,23 @@ def is_set_of_jittor(code: Code, name: str) -> bool:
     return bool(made) and all(p.startswith("jittor.dataset.") and p[-6:] != "Loader" for p in made)
 
 
-RULES = (attributes, items, squares, counted)
+KNOWN = {  # what set_attrs() sets
+    *("batch_size", "buffer_size", "drop_last", "endless", "epoch_id", "keep_numpy_array"),
+    *("num_workers", "sampler", "shuffle", "stop_grad", "total_len", "dataset"),
+}
+
+
+def attrs(code: Code) -> Iterator[Finding]:
+    """set_attrs(collate_fn=...), DataLoader(data, pin_memory=True): it sets what a data set has, nothing else."""
+    own = set().union(*(other.attributes_set for other in code.files))
+    for call in code.every(ast.Call):
+        path, name = code.source.dotted(call.func), name_of(call.func)
+        loads = path == "jittor.dataset.DataLoader" or path == "jittor.dataset.dataset.DataLoader"
+        sets = name == "set_attrs" and code.speaks_jittor(call)
+        unknown = [k.arg for k in call.keywords if k.arg and k.arg not in KNOWN | own]
+        if (sets or loads) and unknown and not code.source.is_guarded(call):
+            message = f"a data set has no attribute {unknown[0]}: {name} raises"
+            yield code.found(call, "keyword-unknown", message)
+
+
+RULES = (attrs, attributes, items, squares, counted)

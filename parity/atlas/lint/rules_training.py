@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
+from parity.atlas.lint.evaluating import is_scheduler, only_evaluates
 from parity.atlas.lint.finding import WARNING, Finding, argument, instead
 from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
 from parity.atlas.lint.source import constant, name_of, says, value_of
@@ -233,9 +234,11 @@ def backward(code: Code) -> Iterator[Finding]:
         if not isinstance(call.func, ast.Attribute) or call.func.attr != "backward":
             continue
         owner = ast.unparse(call.func.value)
-        if call.args or not code.may_be_var(call.func.value) or OPTIMISERLIKE.search(owner):
+        if call.args or OPTIMISERLIKE.search(owner) or code.source.uses_torch:
             continue
-        if code.is_var(call.func.value) or LOSSLIKE.search(owner):
+        value = code.of(call.func.value)
+        known = value.kind or value.is_pair
+        if code.is_var(call.func.value) or (not known and LOSSLIKE.search(owner)):
             message = "a Var has no backward(): optimizer.step(loss), or optimizer.backward(loss)"
             yield code.found(call, "backward-method", message)
 
@@ -247,7 +250,7 @@ def without_gradients(code: Code) -> Iterator[Finding]:
         for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
             name, owner = name_of(call.func), ast.unparse(call.func)
             loads = name in ("load_state_dict", "load_parameters")
-            if loads and not OPTIMISERLIKE.search(owner):
+            if loads and not OPTIMISERLIKE.search(owner) and not only_evaluates(code, call):
                 message = "weights loaded under no_grad are frozen for good"
                 yield code.found(call, "no-grad-load", message)
             elif code.of(call).kind == "module" and isinstance(code.parent(call), ast.Assign):
@@ -268,7 +271,7 @@ def schedulers(code: Code) -> Iterator[Finding]:
                 "state_dict",
                 "load_state_dict",
             )
-            and code.of(call.func.value).kind == "scheduler"
+            and is_scheduler(code, call)
         ):
             message = "schedulers have no state_dict: keep last_epoch yourself"
             yield code.found(call, "scheduler-state", message)

@@ -26,6 +26,7 @@ from parity.atlas.lint import (
     rules_sets,
     rules_steps,
     rules_training,
+    rules_unset,
     rules_views,
 )
 from parity.atlas.lint.code import Code
@@ -54,6 +55,7 @@ _AREAS = (
     rules_steps,
     rules_sets,
     rules_program,
+    rules_unset,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import io
 import re
 import tokenize
 import warnings
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 SILENT = re.compile(
@@ -17,7 +19,19 @@ WHOLE_FILE = re.compile(r"#\s*(?:atlas|ruff|flake8):\s*noqa\s*$", re.I)
 MOST_BYTES = 20_000_000  # of a file; its tree takes fifty times as much memory
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 HANDED_ON = {"jt": "jittor", "nn": "jittor.nn", "init": "jittor.init", "optim": "jittor.optim"}
-GUARDS = {"AttributeError", "ImportError", "ModuleNotFoundError", "TypeError", "Exception", ""}
+OF_MODULES = {  # what a file or a notebook has without a word
+    *("__file__", "__path__", "__class__", "__annotations__", "get_ipython", "display", "profile"),
+    *("WindowsError", "__IPYTHON__", "reveal_type"),
+}
+GUARDS = {
+    "NameError",
+    "AttributeError",
+    "ImportError",
+    "ModuleNotFoundError",
+    "TypeError",
+    "Exception",
+    "",
+}
 
 
 def read_source(path: Path) -> str:
@@ -172,10 +186,53 @@ class Source:
                 caught = {name for handler in parent.handlers for name in names_in(handler.type)}
                 if caught & GUARDS or any(h.type is None for h in parent.handlers):
                     return True
-            if isinstance(parent, (ast.If, ast.IfExp)) and "hasattr" in ast.dump(parent.test):
+            if isinstance(parent, (ast.If, ast.IfExp)) and self.asks(parent.test):
                 return True
             child = parent
         return False
+
+    def asks(self, test: ast.AST) -> bool:
+        """Whether a condition asks hasattr, itself or by a name that holds the answer."""
+        names = names_in(test)
+        return "hasattr" in names or bool(names & self.answers)
+
+    @cached_property
+    def answers(self) -> set[str]:
+        """Names that hold what hasattr said: HAS_AMP = hasattr(jt, "amp")."""
+        return {
+            target.id
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Assign) and "hasattr" in names_in(node.value)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+
+    @cached_property
+    def unbound(self) -> dict[str, ast.Name]:
+        """Names that are read and that nothing in this file binds, each with its first place; names that only a
+        decorator or an annotation says are left out."""
+        held = set(dir(builtins)) | self.imports.keys() | OF_MODULES
+        reads: dict[str, ast.Name] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                held |= {alias.asname or alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, (ast.Global, ast.Nonlocal)):
+                held |= set(node.names)
+            elif isinstance(node, (ast.MatchAs, ast.MatchStar, ast.ExceptHandler)):
+                held.add(node.name or "")
+            elif isinstance(node, ast.MatchMapping):
+                held.add(node.rest or "")
+            elif isinstance(node, ast.arg):
+                held.add(node.arg)
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                held.add(node.name)
+            elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                held.add(node.id)
+            elif isinstance(node, ast.Name):
+                first = reads.setdefault(node.id, node)
+                if (node.lineno, node.col_offset) < (first.lineno, first.col_offset):
+                    reads[node.id] = node
+        return {name: node for name, node in reads.items() if name not in held}
 
 
 def names_in(node: ast.AST | None) -> set[str]:

@@ -1,0 +1,197 @@
+"""Names that nothing binds, attributes that nothing sets: what a port has left in the original.
+
+Before: a file, and the program that it is of. After: findings that no atlas has: Python raises, whatever the framework.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from parity.atlas.lint.code import Code, is_self
+from parity.atlas.lint.finding import Finding
+from parity.atlas.lint.program import bound
+from parity.atlas.lint.rules_own import CALL, NAME, Place
+from parity.atlas.lint.source import constant, name_of
+
+OF_MODULES = {  # what a module of Jittor's or of PyTorch's has
+    *("add_module", "apply", "bfloat16", "buffers", "children", "compile", "cpu", "cuda", "dfs"),
+    *("double", "eval", "execute", "extra_repr", "float", "float16", "float32", "float64"),
+    *("float_auto", "forward", "get_buffer", "get_parameter", "get_submodule", "half", "is_train"),
+    *("is_training", "load", "load_parameters", "load_state_dict", "modules", "named_buffers"),
+    *("mpi_param_broadcast", "named_children", "named_modules", "named_parameters", "parameters"),
+    *("register_backward_hook", "register_buffer", "register_forward_hook", "register_module"),
+    *("register_forward_pre_hook", "register_full_backward_hook", "register_parameter"),
+    *("register_input_backward_hook", "register_output_backward_hook", "remove_backward_hook"),
+    *("register_pre_forward_hook", "remove_forward_hook", "remove_pre_forward_hook", "type"),
+    *("remove_input_backward_hook", "remove_output_backward_hook", "requires_grad_", "save"),
+    *("share_memory", "state_dict", "to", "to_empty", "train", "training", "zero_grad"),
+    *("_apply", "_buffers", "_get_name", "_load_from_state_dict", "_modules", "_parameters"),
+    *("_save_to_state_dict", "_version", "backup_grad_state"),
+}
+NAMED = {"register_buffer", "register_parameter", "add_module", "setattr", "create_parameter"}
+LOOSE = {"__getattr__", "__getattribute__", "__setattr__", "__dict__", "__slots__", "vars"}
+
+
+def names(code: Code) -> Iterator[Finding]:
+    """torch.zeros(3) in a file that no longer imports torch: told once a name."""
+    if code.path == Path("<text>") or code.program.is_open(code.path):
+        return  # a fragment; or a file that may hold more names than it says
+    for name, node in sorted(code.source.unbound.items()):
+        given = (len(name) == 1 and name.islower()) or code.program.holds(code.path, name)
+        if not given and not code.source.is_guarded(node) and not is_only_said(code, node):
+            yield code.found(node, NAME, f"nothing in this file binds {name}")
+
+
+def is_only_said(code: Code, node: ast.AST) -> bool:
+    """Whether a name stands in an annotation that Python need not evaluate, or is a decorator."""
+    late = any(
+        n.module == "__future__" and any(a.name == "annotations" for a in n.names)
+        for n in code.every(ast.ImportFrom)
+    )
+    child, parent = node, code.parent(node)
+    while parent is not None and not isinstance(parent, ast.stmt):
+        if isinstance(parent, ast.arg):
+            return late
+        child, parent = parent, code.parent(parent)
+    return late and child in (getattr(parent, "annotation", None), getattr(parent, "returns", None))
+
+
+def attributes(code: Code) -> Iterator[Finding]:
+    """self.config of a class that never sets it: told once a class and attribute."""
+    if code.path == Path("<text>"):
+        return
+    for owner in code.every(ast.ClassDef):
+        family = lineage(code, (code.path, owner))
+        if family is None or is_inherited_with_others(code, owner):
+            continue
+        held = set().union(*(held_by(place[1]) for place in family))
+        held |= OF_MODULES | set().union(*(other.sets_outside for other in code.files))
+        heirs = heirs_of(code, owner.name)
+        if heirs is None:
+            continue
+        held |= set().union(*(held_by(heir) for heir in heirs))
+        told = set()
+        for node in ast.walk(owner):
+            missing = is_read(node) and node.attr not in held | told and nearest(code, node, owner)
+            if missing and not node.attr.startswith("__") and not code.source.is_guarded(node):
+                told.add(node.attr)
+                yield code.found(node, NAME, f"nothing sets self.{node.attr} of {owner.name}")
+
+
+def is_read(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Attribute) and is_self(node.value) and isinstance(node.ctx, ast.Load)
+    )
+
+
+def nearest(code: Code, node: ast.AST, owner: ast.ClassDef) -> bool:
+    """Whether a node is of this class, not of one within it."""
+    return code.source.enclosing(node, (ast.ClassDef,)) is owner
+
+
+def lineage(code: Code, place: Place, steps: int = 6) -> list[Place] | None:
+    """A class and its bases, up to Jittor's Module or to none; None where it may have attributes from elsewhere."""
+    file, owner = place
+    if owner.decorator_list or owner.keywords or is_loose(owner) or not steps:
+        return None
+    if not owner.bases:
+        return [place]
+    if len(owner.bases) > 1:
+        return None
+    base = owner.bases[0]
+    near = next((other for other in code.files if other.path == file), None)
+    path = near.source.dotted(base) if near else ""
+    if path in ("jittor.Module", "jittor.nn.Module") or name_of(base) == "object":
+        return [place]
+    found = code.program.definition(file, base.id) if isinstance(base, ast.Name) else None
+    if found is None or not isinstance(found[1], ast.ClassDef) or found[1] is owner:
+        return None
+    rest = lineage(code, found, steps - 1)
+    return rest and [place, *rest]
+
+
+def is_loose(owner: ast.ClassDef) -> bool:
+    """Whether a class sets attributes whose names cannot be read off it."""
+    for node in ast.walk(owner):
+        if {name_of(node), getattr(node, "name", "")} & LOOSE:
+            return True
+        hands = isinstance(node, ast.Call) and any(is_self(a) for a in node.args)
+        if hands and re.search(r"(?<!get)(?<!has)attr|update|inject|register", name_of(node.func)):
+            return True  # copy_attr(self, model)
+        if isinstance(node, ast.Call) and name_of(node.func) in NAMED:
+            place = 1 if name_of(node.func) == "setattr" else 0
+            if place and not is_self(node.args[0] if node.args else None):
+                continue
+            known = len(node.args) > place and isinstance(constant(node.args[place]), str)
+            if not known and not any(k.arg == "name" for k in node.keywords):
+                return True
+    return False
+
+
+def held_by(owner: ast.ClassDef) -> set[str]:
+    """Names that a class binds, and those that it sets on self or registers."""
+    held = {name for name, _ in bound(owner.body)}
+    for node in ast.walk(owner):
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            held.add(node.attr)
+        elif isinstance(node, ast.Call) and name_of(node.func) in NAMED:
+            given = [*node.args, *(k.value for k in node.keywords)]
+            held |= {constant(a) for a in given if isinstance(constant(a), str)}
+    return held
+
+
+def heirs_of(code: Code, name: str, steps: int = 4) -> list[ast.ClassDef] | None:
+    """The classes of the program that inherit from a class of this name, at any distance; None if one is loose."""
+    heirs = [
+        owner
+        for other in code.files
+        for owner in other.every(ast.ClassDef)
+        if name in {name_of(base) for base in owner.bases}
+    ]
+    if any(is_loose(heir) or len(heir.bases) > 1 for heir in heirs):
+        return None
+    for heir in list(heirs) if steps else ():
+        more = heirs_of(code, heir.name, steps - 1)
+        if more is None:
+            return None
+        heirs += more
+    return heirs
+
+
+def is_inherited_with_others(code: Code, owner: ast.ClassDef) -> bool:
+    """Whether a class is mixed into others, whose attributes it reads."""
+    return any(
+        owner.name in {name_of(base) for base in other.bases} and len(other.bases) > 1
+        for file in code.files
+        for other in file.every(ast.ClassDef)
+    )
+
+
+def supers(code: Code) -> Iterator[Finding]:
+    """super(Data, self) alone: Jittor's Dataset and Module need what their __init__() sets."""
+    for node in code.every(ast.Expr):
+        call, owner = node.value, code.source.enclosing(node, (ast.ClassDef,))
+        bare = isinstance(call, ast.Call) and name_of(call.func) == "super" and owner is not None
+        if bare and any(code.source.dotted(b).startswith("jittor.dataset") for b in owner.bases):
+            yield code.found(call, CALL, "super() calls nothing: super().__init__()")
+
+
+def generated(code: Code) -> Iterator[Finding]:
+    """nn.ModuleList(Block() for _ in range(2)), and of map(), values() or a tuple: it takes lists."""
+    for call in code.every(ast.Call):
+        path = code.source.dotted(call.func)
+        if path not in ("jittor.nn.ModuleList", "jittor.nn.Sequential") or len(call.args) != 1:
+            continue
+        given = call.args[0]
+        made = name_of(given.func) if isinstance(given, ast.Call) else ""
+        lazy = isinstance(given, (ast.GeneratorExp, ast.Tuple, ast.Set, ast.SetComp))
+        of_dict = made in ("values", "children", "modules") and not given.args
+        if lazy or of_dict or made in ("map", "filter", "tuple", "reversed"):
+            message = f"{name_of(call.func)} takes a list, not what makes one: [...]"
+            yield code.found(call, "module-list-generator", message)
+
+
+RULES = (names, attributes, supers, generated)
