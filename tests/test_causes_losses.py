@@ -73,3 +73,9 @@ def test_what_is_less_precise_comes_behind_what_is_wrong():
     norm = Verdict("pair", narrow, "norm", Status.FAIL, owner="norm", kind=kinds.PRECISION)
     up = Verdict("pair", narrow, "up", Status.FAIL, owner="up", kind=kinds.FORMULA)
     assert [c.where for c in causes_of([norm, up])] == ["up", "norm"]
+
+
+def test_of_results_only_those_follow_that_a_wrong_function_explains():
+    made = BOX.but(case="pair: functions", node="box_loss()", owner="box_loss()")
+    found = causes_of([BOX, MASK, TOTAL, GRADIENT, made])
+    assert [c.summary.partition(":")[0] for c in found] == ["(model)[mask]", "box_loss()"]

@@ -98,7 +98,7 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
         else:
             key = losses.result_of(verdict, criteria) or _group(verdict)
             groups.setdefault(key, []).append(verdict)
-    inherited += losses.followers(groups)
+    inherited += losses.followers(groups, failed)
     if any(found[0].check == checks.TRAINABLE for found in groups.values()):
         inherited += groups.pop(STILL, [])
     own = [k for k in groups if k[-1].startswith("loss/") and k[-1] != TOTAL]

@@ -33,6 +33,7 @@ INHERITED = (  # of whole runs: what differs there was made somewhere
     *(checks.FORWARD_32, checks.LOSSES_32, checks.CHOICES_32, checks.DETECTIONS_32),
     *(checks.GRADIENTS_32, *checks.OWN_VALUES, checks.DISPLACEMENT),
 )
+TWO_NUMBERS = re.compile(r"-?\d\S*(?: \(\S+\))? for -?\d[-+.e\d]*")
 RESIZED = re.compile(r"sizes (\d+) x (\d+) and (\d+) x (\d+)")  # of two images
 SCALED = re.compile(r"times ([\d.]+) in x and ([\d.]+) in y$")  # of boxes
 TOTAL = "loss/total"
@@ -74,7 +75,7 @@ class Followers:
         self.given_others = {module_of(v.node) for v in shapes if "/in" in v.node}
         self.misshaping = {v.owner for v in shapes if v.owner} - {OUTSIDE}
         self.failed = failed
-        self.by_function = any(is_of_function(v) for v in failed)
+        self.by_function = [v for v in failed if is_of_function(v)]
         self.raised = {module_of(v.node) for v in failed if v.kind == kinds.CRASH}
 
     def __call__(self, verdict: Verdict) -> bool:
@@ -134,7 +135,10 @@ class Followers:
     def is_of_caller(self, verdict: Verdict) -> bool:
         """Whether it is what the whole makes, where functions that it calls are wrong by themselves."""
         whole = verdict.check in LOCAL and verdict.owner in (ROOT, OUTSIDE)
-        return whole and self.by_function and verdict.kind != kinds.MISSING
+        if not whole or not self.by_function or verdict.kind == kinds.MISSING:
+            return False
+        numbers = TWO_NUMBERS.match(verdict.message)  # of a criterion that gives several
+        return not numbers or any(numbers[0] in v.message for v in self.by_function)
 
     def is_behind_crash(self, verdict: Verdict) -> bool:
         """Whether it is a gradient that a module lacks in which something raised."""

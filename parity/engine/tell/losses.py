@@ -40,11 +40,12 @@ def result_of(verdict: Verdict, owners: set[str]) -> tuple | None:
     return (RESULT, verdict.owner, named[1])
 
 
-def followers(groups: dict[tuple, list[Verdict]]) -> list[Verdict]:
-    """Takes from the groups what follows from results of criteria: sums of them, gradients of what they are made of."""
+def followers(groups: dict[tuple, list[Verdict]], failed: list[Verdict]) -> list[Verdict]:
+    """Takes from the groups what follows from results of criteria: sums of them, gradients of what they are made of.
+    failed: whatever follows from something else, too."""
     named = [key for key in groups if key[0] == RESULT]
     found: list[Verdict] = []
-    for key in [key for key in named if is_sum(key, named, groups)]:
+    for key in [key for key in named if is_sum(groups[key][0], failed)]:
         found += groups.pop(key)
     for owner in dict.fromkeys(key[1] for key in named):
         rest = groups.get(("module", owner), [])
@@ -53,14 +54,18 @@ def followers(groups: dict[tuple, list[Verdict]]) -> list[Verdict]:
     return found
 
 
-def is_sum(key: tuple, named: list[tuple], groups: dict[tuple, list[Verdict]]) -> bool:
+def is_sum(verdict: Verdict, failed: list[Verdict]) -> bool:
     """Whether a result is off by as much as those before it together."""
-    before = [away(groups[k][0]) for k in named[: named.index(key)] if k[1] == key[1]]
-    own = away(groups[key][0])
+    before = []
+    for other in failed:
+        if other is verdict:
+            break
+        if NAMED.match(other.node) and (other.check, other.owner) == (verdict.check, verdict.owner):
+            before.append(away(other))
+    own = away(verdict)
     if own is None or not before or None in before:
         return False
-    size = sum(map(abs, before))
-    return abs(own - sum(before)) <= DIGITS * size
+    return abs(own - sum(before)) <= DIGITS * sum(map(abs, before))
 
 
 def away(verdict: Verdict) -> float | None:
