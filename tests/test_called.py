@@ -26,6 +26,10 @@ def ranked(boxes, scores):
     return boxes[order]
 
 
+def below(scores):
+    return (scores < 0.3).long()
+
+
 def shuffled(boxes):
     return boxes[torch.randperm(len(boxes))]
 
@@ -43,7 +47,7 @@ class Head:
         self.coder = Coder(2.0)
 
     def chosen(self, boxes, scores, least):
-        shuffled(boxes)
+        shuffled(boxes), below(scores)
         return self.coder.encode(wide(ranked(boxes, scores), least))
 """
 PAIR = """
@@ -58,6 +62,8 @@ CHANGES = {
     "order": ("descending=True", "descending=False"),
     "left out": ("wide(ranked(boxes, scores), least)", "ranked(boxes, scores)"),
     "factor": ("boxes * self.factor", "boxes * self.factor * 1.5"),
+    "narrow": ("scores < 0.3", "scores < 0.30000001192092896"),
+    "otherwise": ("ranked(boxes, scores), least", "ranked(boxes, 2 * scores), least"),
     "more": ("def ranked(boxes, scores)", "def ranked(boxes, scores, limit=None)"),
 }
 
@@ -68,7 +74,7 @@ def compare(tmp_path_factory):
     (folder / "pair.py").write_text(PAIR)
     draw = np.random.default_rng(0)
     low = draw.uniform(0, 1, 9)
-    inputs = np.stack([low, low + draw.uniform(0, 1, 9)], 1), draw.uniform(0, 1, 9)
+    inputs = np.stack([low, low + draw.uniform(0, 1, 9)], 1), np.append(draw.uniform(0, 1, 8), 0.3)
 
     def run(*wrong):
         sides = []
@@ -93,11 +99,14 @@ def compare(tmp_path_factory):
 def test_right_functions_agree_and_random_ones_are_left_out(compare):
     called, causes = compare("more")
     assert not causes and {v.status for v in called} == {Status.PASS}
-    assert {v.owner for v in called} == {"wide()", "ranked()", "Coder.encode()", "Head.chosen()"}
+    owners = {"wide()", "ranked()", "Coder.encode()", "Head.chosen()"}
+    assert {v.owner for v in called} == owners | {"below()"}
+    narrow, causes = compare("narrow")
+    assert not causes and {v.owner for v in narrow} == owners, "0.3 in float32 is above 0.3"
 
 
 def test_each_wrong_function_is_a_cause_and_its_caller_is_none(compare):
-    _, causes = compare("order", "factor")
+    _, causes = compare("order", "factor", "otherwise")
     assert {c.where for c in causes} == {"ranked()", "Coder.encode()"}
     assert causes[0].candidate_code.rpartition("/")[2] == "ported.py:9"
     assert {c.kind for c in causes} == {kinds.ORDER, kinds.CONSTANT}

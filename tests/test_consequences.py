@@ -45,5 +45,7 @@ def test_what_the_whole_model_is_given_in_another_form_is_no_cause():
     wrong = local("head", "head", kinds.FORMULA)
     given = local("(model)/in[0][tensors]", "", kinds.MISSING)
     assert [c.where for c in causes_of([given, wrong])] == ["head"]
-    lost = local("head/in[0][tensors]", "head", kinds.MISSING)
-    assert len(causes_of([lost, local("neck", "neck", kinds.FORMULA)])) == 2
+    inside = local("neck/in[0][tensors]", "neck", kinds.MISSING).but(message="a has it, b has not")
+    other = local("neck/in[0]", "neck", kinds.MISSING).but(message="b has it, a has not")
+    assert [c.where for c in causes_of([inside, other, wrong])] == ["head"]  # another form on each
+    assert len(causes_of([inside, wrong])) == 2

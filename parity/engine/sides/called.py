@@ -159,8 +159,8 @@ def observe(server, inputs, targets, passed: list[str]) -> list[dict]:
 
 
 def call_again(server, jobs: list[tuple]) -> list[dict | None]:
-    """In a worker: of each (name, arguments, answers) {"results", "left out": what of the answers nobody asked for};
-    None where that raises."""
+    """In a worker: of each (name, arguments, answers) {"results", "left out": what of the answers nobody asked for,
+    "own": what was asked otherwise than there, and computed here}; None where that raises."""
     found = []
     for job in jobs:
         try:
@@ -180,36 +180,41 @@ def one_again(server, name: str, arguments: list, answers: list[tuple]) -> dict:
     waiting: dict[str, list] = {}
     for child, *given_and_made in answers:
         waiting.setdefault(child, []).append(given_and_made)
-    known, asked = calls.known[name], set()
+    known, asked, own = calls.known[name], set(), set()
     with contextlib.ExitStack() as stack:
         for child, there in waiting.items():
             found = found_by_name(child, calls.known)
-            told = Answers(calls, there, tensors, lambda child=child: asked.add(child))
+            told = Answers(calls, child, there, tensors, asked, own)
             stack.enter_context(answering(child, found, told))
         me = () if known.me is None else (known.me,)
         results = calls.plain(known.function(*me, *tensors(arguments)))
     left = [child for child in waiting if child not in asked and found_by_name(child, calls.known)]
-    return {"results": results if is_simple(results) else None, "left out": left}
+    results = results if is_simple(results) else None
+    return {"results": results, "left out": left, "own": sorted(own)}
 
 
 @dataclass
 class Answers:
-    """What a function gave on the other side, by what it was given; asked() is told of every call."""
+    """What the function `name` gave on the other side, by what it was given. asked: names of what is called, own: of
+    what is given something else."""
 
     calls: Calls
+    name: str
     known: list[list]  # arguments, results
     tensors: Callable
-    asked: Callable
+    asked: set[str]
+    own: set[str]
 
     def instead_of(self, function: Callable, is_method: bool) -> Callable:
         def answer(*given, **named):
-            self.asked()
+            self.asked.add(self.name)
             bound = inspect.signature(function).bind(*given, **named)
             bound.apply_defaults()
             arguments = self.calls.plain(list(bound.arguments.values())[is_method:])
             for wanted, results in self.known:
                 if same(wanted, arguments):
                     return self.tensors(results)
+            self.own.add(self.name)
             return function(*given, **named)
 
         return answer

@@ -75,6 +75,12 @@ class Followers:
         self.given_others = {module_of(v.node) for v in shapes if "/in" in v.node}
         self.misshaping = {v.owner for v in shapes if v.owner} - {OUTSIDE}
         self.failed = failed
+        lacks: dict[str, set[str]] = {}  # by module, who lacks an argument of it
+        for v in failed:
+            if v.check in LOCAL and v.kind == kinds.MISSING and "/in" in v.node:
+                lacks.setdefault(module_of(v.node.partition("/in")[0]), set()).add(v.message)
+        # given on both sides, in another form on each
+        self.given_otherwise = {ROOT} | {name for name, texts in lacks.items() if len(texts) > 1}
         self.by_function = [v for v in failed if is_of_function(v)]
         self.raised = {module_of(v.node) for v in failed if v.kind == kinds.CRASH}
 
@@ -88,7 +94,7 @@ class Followers:
             or self.is_misshapen(verdict)
             or self.is_behind_crash(verdict)
             or self.is_of_caller(verdict)
-            or is_given_otherwise(verdict)
+            or self.is_given_otherwise(verdict)
             or is_of_resized(verdict, self.failed)
             or is_of_frozen(verdict, self.failed)
             or is_crash_again(verdict, self.failed)
@@ -132,6 +138,13 @@ class Followers:
         inside = {name for name in self.unfed if parent_of(name) == owner}
         return bool(owner and inside) and inside & alone != set()
 
+    def is_given_otherwise(self, verdict: Verdict) -> bool:
+        """Whether it is a part of an argument that has another form on each side; or of the whole model's, which the
+        pair gives and not the port."""
+        home, given, _ = verdict.node.partition("/in")
+        is_missing = verdict.check in LOCAL and verdict.kind == kinds.MISSING and given
+        return bool(is_missing) and module_of(home) in self.given_otherwise
+
     def is_of_caller(self, verdict: Verdict) -> bool:
         """Whether it is what the whole makes, where functions that it calls are wrong by themselves."""
         whole = verdict.check in LOCAL and verdict.owner in (ROOT, OUTSIDE)
@@ -170,15 +183,6 @@ def is_inherited(verdict: Verdict) -> bool:
     """Whether it looks at a whole run; an optimiser, a schedule are looked at by themselves."""
     _, _, part = verdict.case.partition(": ")
     return verdict.check in INHERITED and part in ("", "training steps", "own training step")
-
-
-def is_given_otherwise(verdict: Verdict) -> bool:
-    """Whether it is an argument that one side's whole model alone is given: the pair gives it, not the port."""
-    return (
-        verdict.check in LOCAL
-        and verdict.kind == kinds.MISSING
-        and verdict.node.startswith(f"{ROOT}/in")
-    )
 
 
 def is_of_resized(verdict: Verdict, failed: list[Verdict]) -> bool:
