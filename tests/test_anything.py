@@ -172,7 +172,8 @@ def test_nothing_is_stepped_where_nothing_is_trained(tmp_path, workers):
     path = tmp_path / "halves.py"
     path.write_text(HALVES)
     sides = [Side(f"{path}:focal", "torch", arguments=a) for a in ({}, {"wrong": True})]
-    (verdict,) = check_steps(Case("focal", *sides, lambda: LOGITS), workers, steps=2).verdicts
+    case = Case("focal", *sides, lambda: LOGITS)
+    (verdict,) = check_steps(case, workers, steps=2, idle=False).verdicts
     assert verdict.status is Status.NOT_RUN and "nothing is trained" in verdict.message
 
 

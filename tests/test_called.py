@@ -108,6 +108,7 @@ def test_right_functions_agree_and_random_ones_are_left_out(compare):
 def test_each_wrong_function_is_a_cause_and_its_caller_is_none(compare):
     _, causes = compare("order", "factor", "otherwise")
     assert {c.where for c in causes} == {"ranked()", "Coder.encode()"}
+    assert any("so Head.chosen() gives" in c.summary for c in causes)
     assert causes[0].candidate_code.rpartition("/")[2] == "ported.py:9"
     assert {c.kind for c in causes} == {kinds.ORDER, kinds.CONSTANT}
 

@@ -44,13 +44,21 @@ def check_called(case: Case, workers: Workers | None = None, *, device: str = "c
             found += [(verdict, call, other)] if verdict else []
         wrong = {c["name"] for v, c, _ in found if v.status is Status.FAIL}
         told: dict[str, Verdict] = {}
+        following: list[tuple[str, str]] = []
         for verdict, call, other in found:
             name, fails = call["name"], verdict.status is Status.FAIL
-            follows = bool(wrong & set(other["own"]) - {name})  # of what it calls
-            if fails and (follows or agrees_in_float32(call, used, sides)):
+            made_by = wrong & set(other["own"]) - {name}  # what it calls
+            if fails and made_by:
+                text = verdict.message.partition(": ")[2]
+                following.append((min(made_by), f"; so {name}() gives {text}"))
+                continue
+            if fails and agrees_in_float32(call, used, sides):
                 continue
             if name not in told or (fails and told[name].status is not Status.FAIL):
                 told[name] = verdict
+        for name, text in following:
+            if name in told:
+                told[name] = told[name].but(message=told[name].message + text)
         return list(told.values())
 
     return prepared(case, workers, device, ask, "float64", FUNCTIONS)

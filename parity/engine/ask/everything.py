@@ -8,6 +8,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from parity.case import Case
@@ -92,9 +93,8 @@ def _more(case: Case, workers: Workers, wanted: Wanted, told: Callable) -> list[
     if wanted.branches:
         found += kept(case, "branches", lambda: check_branches(case, workers, told=told))
     if wanted.steps:
-        found += kept(
-            case, "training steps", lambda: check_steps(case, workers, steps=wanted.steps)
-        )
+        ask = partial(check_steps, case, workers, steps=wanted.steps, idle=False)
+        found += kept(case, "training steps", ask)
     return found
 
 

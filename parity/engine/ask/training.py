@@ -47,10 +47,15 @@ def prepared(
 
 
 def check_steps(
-    case: Case, workers: Workers | None = None, *, steps: int = 8, device: str = "cpu"
+    case: Case,
+    workers: Workers | None = None,
+    *,
+    steps: int = 8,
+    device: str = "cpu",
+    idle: bool = True,
 ) -> Result:
     """Coupled float64 training steps of both sides from the same weights, on the case's batches or its inputs, over
-    and over. Subjects whose train_step takes the model (model, batch, step) are looked at after every step, and
+    and over; not `idle`: only where something is trained. Subjects whose train_step takes the model (model, batch, step) are looked at after every step, and
     nothing sets their modes (own_steps.py)."""
 
     def ask(examination: Examination, used: Workers) -> list[Verdict]:

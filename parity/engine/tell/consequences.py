@@ -33,6 +33,7 @@ INHERITED = (  # of whole runs: what differs there was made somewhere
     *(checks.FORWARD_32, checks.LOSSES_32, checks.CHOICES_32, checks.DETECTIONS_32),
     *(checks.GRADIENTS_32, *checks.OWN_VALUES, checks.DISPLACEMENT),
 )
+RESULT = re.compile(re.escape(ROOT) + r"\[\w+\]")
 TWO_NUMBERS = re.compile(r"-?\d\S*(?: \(\S+\))? for -?\d[-+.e\d]*")
 RESIZED = re.compile(r"sizes (\d+) x (\d+) and (\d+) x (\d+)")  # of two images
 SCALED = re.compile(r"times ([\d.]+) in x and ([\d.]+) in y$")  # of boxes
@@ -150,7 +151,8 @@ class Followers:
         whole = verdict.check in LOCAL and verdict.owner in (ROOT, OUTSIDE)
         if not whole or not self.by_function or verdict.kind == kinds.MISSING:
             return False
-        numbers = TWO_NUMBERS.match(verdict.message)  # of a criterion that gives several
+        is_one = RESULT.fullmatch(verdict.node)  # of a criterion that gives several
+        numbers = TWO_NUMBERS.match(verdict.message) if is_one else None
         return not numbers or any(numbers[0] in v.message for v in self.by_function)
 
     def is_behind_crash(self, verdict: Verdict) -> bool:
