@@ -55,8 +55,8 @@ def check_steps(
     idle: bool = True,
 ) -> Result:
     """Coupled float64 training steps of both sides from the same weights, on the case's batches or its inputs, over
-    and over; not `idle`: only where something is trained. Subjects whose train_step takes the model (model, batch, step) are looked at after every step, and
-    nothing sets their modes (own_steps.py)."""
+    and over; not `idle`: only where something is trained. Subjects whose train_step takes the model (model, batch,
+    step) are looked at after every step, and nothing sets their modes (own_steps.py)."""
 
     def ask(examination: Examination, used: Workers) -> list[Verdict]:
         sides, name, message = case.labels, f"{case.name}: training steps", ""
@@ -66,7 +66,7 @@ def check_steps(
         names = used.both("trained_names", sides=sides)
         if own:
             message = f"only {own[0]} has a step of its own (model, batch, step): give both one"
-        elif not case.gradients or not any(names.values()):
+        elif not idle and not (case.gradients and any(names.values())):
             message = "nothing is trained: each step would be the first again"
         if message:
             return [Verdict(name, "steps", "(all)", Status.NOT_RUN, message=message)]
