@@ -12,7 +12,7 @@ from pathlib import Path
 from parity.atlas.lint.finding import WARNING, Edit, Finding
 from parity.atlas.lint.kinds import NOTHING, PARAMETER, VAR, Value
 from parity.atlas.lint.program import Program, bound
-from parity.atlas.lint.source import FUNCTIONS, Source, keyword
+from parity.atlas.lint.source import FUNCTIONS, Source, keyword, name_of
 from parity.atlas.lint.values import Flow
 
 FUNCTION_SPACES = {
@@ -97,6 +97,11 @@ class Code:
 
     def of(self, node: ast.AST | None) -> Value:
         return self.flow.of(node)
+
+    @cached_property
+    def names(self) -> set[str]:
+        """The last words of all names and attributes in the file."""
+        return {name_of(node) for node in self.every(ast.Name, ast.Attribute)}
 
     @cached_property
     def imported(self) -> set[str]:

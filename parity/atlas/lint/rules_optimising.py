@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding, argument, instead
 from parity.atlas.lint.rules_training import is_step, loss_of
-from parity.atlas.lint.source import constant, keyword, name_of
+from parity.atlas.lint.source import constant, keyword
 
 
 def several_passes(code: Code) -> Iterator[Finding]:
     """More than one backward pass for a step, of which Adam counts each; a hint where the file does not say that it is
     Adam."""
-    names = {name_of(n) for n in code.every(ast.Name, ast.Attribute)}
+    names = code.names
     level = WARNING if names & {"Adam", "AdamW", "Adan"} else HINT
     for body in code.bodies:
         calls = [n for n in body if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]

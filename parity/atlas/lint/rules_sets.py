@@ -67,7 +67,7 @@ def items(code: Code) -> Iterator[Finding]:
 def is_compared(code: Code, name: str) -> bool:
     """Whether a file of the program that names this set makes batches and takes argmax."""
     for other in code.files:
-        names = {name_of(n) for n in other.every(ast.Name, ast.Attribute)}
+        names = other.names
         sizes = any(k.arg == "batch_size" for c in other.every(ast.Call) for k in c.keywords)
         if sizes and "argmax" in names and (other is code or name in names):
             return True

@@ -68,7 +68,7 @@ ADAPTIVE = {"Adam", "AdamW", "Adan"}
 
 def accumulated(code: Code) -> Iterator[Finding]:
     """Several backward(loss) of one Adam for one step(): it counts them all as steps."""
-    if not ADAPTIVE & {name_of(n) for n in code.every(ast.Name, ast.Attribute)}:
+    if not ADAPTIVE & code.names:
         return
     for function in code.every(ast.FunctionDef):
         before: dict[str, ast.Call] = {}

@@ -59,8 +59,9 @@ def is_asked(code: Code, node: ast.Subscript) -> bool:
 
 def groups_with_rates(code: Code) -> float:
     """The first line that makes groups {"params": ..., "lr": ...} or writes the key; infinite if none does."""
-    names = (name_of(n) for other in code.files for n in other.every(ast.Name, ast.Attribute))
-    if "LambdaLR" in names:  # which writes it, whichever file makes it
+    if any(
+        "LambdaLR" in other.names for other in code.files
+    ):  # which writes it, whichever file makes it
         return 0
     lines = [float("inf")]
     for node in code.every(ast.Dict):
