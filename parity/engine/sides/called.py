@@ -19,8 +19,9 @@ import numpy as np
 from parity.engine.values import tree
 from parity.engine.values.places import is_own
 
-CALLS, MOST = 2, 2000  # of one function that are called again; of all that are noted
-ELEMENTS = 1 << 20  # of the arrays of one call
+CALLS, EACH, MOST = 2, 200, 2000  # of one function: called again, noted; of all: noted
+ELEMENTS, ROOM = 1 << 20, 1 << 26  # of the arrays of one call, of all that are noted
+ALIKE = 8  # functions of one name, or objects with a method
 WATCHED = ("forward", "execute", "__init__", "__new__", "__setattr__")  # as modules, or no results
 VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR
 
@@ -28,11 +29,12 @@ VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR
 @dataclass
 class Call:
     """name: of the function, "Class.name" of a method; arguments and results: trees of arrays and plain values.
-    answers: the same three of what it calls itself."""
+    answers: the same three of what it calls itself. which: of the functions or objects of that name."""
 
     name: str
     code: str
     arguments: list
+    which: int = 0
     results: object = None
     answers: list[tuple] = field(default_factory=list)
 
@@ -52,7 +54,9 @@ class Calls:
     def __init__(self, is_tensor: Callable, to_numpy: Callable, passed: list[str]):
         self.is_tensor, self.to_numpy, self.passed = is_tensor, to_numpy, passed
         self.noted: list[Call] = []
-        self.known: dict[str, Known] = {}
+        self.known: dict[str, list[Known]] = {}
+        self.begun_by: Counter = Counter()
+        self.room = ROOM
         self.open: list[tuple[FrameType, Call | None]] = []
 
     def __enter__(self) -> Calls:
@@ -83,14 +87,31 @@ class Calls:
         names = code.co_varnames[: code.co_argcount]
         me = frame.f_locals["self"] if names[:1] == ("self",) else None
         name, known = where(frame, me)
-        if known is None:
-            return None
-        self.known.setdefault(name, known)
         values = [frame.f_locals[n] for n in names[me is not None :]]
-        return Call(name, f"{code.co_filename}:{code.co_firstlineno}", self.plain(values))
+        if known is None or self.begun_by[name] >= EACH or not self.has_room(values):
+            return None
+        self.begun_by[name] += 1
+        place = f"{code.co_filename}:{code.co_firstlineno}"
+        return Call(name, place, self.plain(values), self.number_of(name, known))
+
+    def number_of(self, name: str, known: Known) -> int:
+        """Which of that name it is; one more where it is none of them."""
+        alike = self.known.setdefault(name, [])
+        for number, other in enumerate(alike):
+            if other.me is known.me and other.function is known.function:
+                return number
+        alike.append(known)
+        return len(alike) - 1
+
+    def has_room(self, value) -> bool:
+        """Whether arrays of that size may be copied, which is then counted."""
+        sizes = [int(np.prod(x.shape)) for _, x in tree.leaves(value, self.is_array)]
+        fits = sum(sizes) <= min(ELEMENTS, self.room)
+        self.room -= sum(sizes) if fits else 0
+        return fits
 
     def ended(self, call: Call | None, value) -> None:
-        if call is None or value is None:
+        if call is None or value is None or not self.has_room(value):
             return
         call.results = self.plain(value)
         self.noted.append(call)
@@ -99,7 +120,11 @@ class Calls:
             above.answers.append((call.name, call.arguments, call.results))
 
     def plain(self, value):
-        return tree.replaced(value, self.is_tensor, lambda _, x: np.array(self.to_numpy(x)))
+        read = lambda _, x: np.array(self.to_numpy(x) if self.is_tensor(x) else x)  # noqa: E731
+        return tree.replaced(value, self.is_array, read)
+
+    def is_array(self, value) -> bool:
+        return isinstance(value, np.ndarray) or self.is_tensor(value)
 
 
 def where(frame: FrameType, me) -> tuple[str, Known | None]:
@@ -125,15 +150,12 @@ def is_simple(value) -> bool:
     return value is None or isinstance(value, (bool, int, float, str, np.ndarray))
 
 
-def arrays_of(value) -> list[np.ndarray]:
-    return [x for _, x in tree.leaves(value, lambda v: isinstance(v, np.ndarray))]
-
-
 def is_of_arrays(call: Call) -> bool:
-    """Whether it makes arrays of arrays, few enough, and of nothing else that only this process has."""
-    given, made = arrays_of(call.arguments), arrays_of(call.results)
-    small = sum(x.size for x in given + made) <= ELEMENTS
-    return bool(given and made and small and is_simple([call.arguments, call.results]))
+    """Whether it makes arrays of arrays, and of nothing else that only this process has."""
+    is_leaf = lambda v: isinstance(v, np.ndarray)  # noqa: E731
+    given, made = (list(tree.leaves(x, is_leaf)) for x in (call.arguments, call.results))
+    is_plain = is_simple([call.arguments, call.results])
+    return bool(given and made and is_plain and call.which < ALIKE)
 
 
 def observe(server, inputs, targets, passed: list[str]) -> list[dict]:
@@ -159,8 +181,8 @@ def observe(server, inputs, targets, passed: list[str]) -> list[dict]:
 
 
 def call_again(server, jobs: list[tuple]) -> list[dict | None]:
-    """In a worker: of each (name, arguments, answers) {"results", "left out": what of the answers nobody asked for,
-    "own": what was asked otherwise than there, and computed here}; None where that raises."""
+    """In a worker: of each (name, arguments, answers, which) {"results", "left out": what of the answers nobody asked
+    for, "own": what was asked otherwise than there, and computed here}; None where that raises."""
     found = []
     for job in jobs:
         try:
@@ -170,7 +192,7 @@ def call_again(server, jobs: list[tuple]) -> list[dict | None]:
     return found
 
 
-def one_again(server, name: str, arguments: list, answers: list[tuple]) -> dict:
+def one_again(server, name: str, arguments: list, answers: list[tuple], which: int) -> dict:
     calls, backend = server.called, server.backend
 
     def tensors(value):
@@ -180,7 +202,7 @@ def one_again(server, name: str, arguments: list, answers: list[tuple]) -> dict:
     waiting: dict[str, list] = {}
     for child, *given_and_made in answers:
         waiting.setdefault(child, []).append(given_and_made)
-    known, asked, own = calls.known[name], set(), set()
+    known, asked, own = calls.known[name][which], set(), set()
     with contextlib.ExitStack() as stack:
         for child, there in waiting.items():
             found = found_by_name(child, calls.known)
@@ -211,8 +233,9 @@ class Answers:
             bound = inspect.signature(function).bind(*given, **named)
             bound.apply_defaults()
             arguments = self.calls.plain(list(bound.arguments.values())[is_method:])
-            for wanted, results in self.known:
+            for number, (wanted, results) in enumerate(self.known):
                 if same(wanted, arguments):
+                    self.known = self.known[number + 1 :] + self.known[: number + 1]
                     return self.tensors(results)
             self.own.add(self.name)
             return function(*given, **named)
@@ -251,19 +274,17 @@ def answering(name: str, found: Known | None, answers: Answers) -> Iterator[None
 
 
 def modules_with(function: Callable) -> list:
-    return [m for m in list(sys.modules.values()) if function in own_functions(m)]
+    def named(module) -> list:
+        return [x for x in getattr(module, "__dict__", {}).values() if isinstance(x, FunctionType)]
 
-
-def own_functions(module) -> list:
-    named = getattr(module, "__dict__", {})
-    return [x for x in named.values() if isinstance(x, FunctionType)]
+    return [m for m in list(sys.modules.values()) if function in named(m)]
 
 
 def found_by_name(name: str, known: dict[str, Known]) -> Known | None:
     """Of functions that this side has: those that ran, and those of the modules where such are."""
     if name in known or "." in name:
-        return known.get(name)
-    homes = {k.function.__module__ for k in known.values()}
+        return known.get(name, [None])[0]
+    homes = {k.function.__module__ for alike in known.values() for k in alike}
     for home in homes & sys.modules.keys():
         for sibling in siblings(home):
             found = vars(sibling).get(name)
