@@ -56,7 +56,7 @@ def check_called(case: Case, workers: Workers | None = None, *, device: str = "c
                 text = verdict.message.partition(": ")[2]
                 following.append((min(made_by), f"; so {name}() gives {text}"))
                 continue
-            if fails and agrees_in_float32(call, used, sides):
+            if fails and agrees_in_float32(call, other, used, sides):
                 continue
             if name not in told or (fails and told[name].status is not Status.FAIL):
                 told[name] = verdict
@@ -68,9 +68,11 @@ def check_called(case: Case, workers: Workers | None = None, *, device: str = "c
     return prepared(case, workers, device, ask, "float64", FUNCTIONS)
 
 
-def agrees_in_float32(call: dict, workers: Workers, sides: tuple[str, str]) -> bool:
-    """Whether what is chosen by numbers differs in float64 alone, where a side has its thresholds in float32."""
-    if any(x.dtype.kind == "f" for x in numbers(call["results"]).values()):
+def agrees_in_float32(call: dict, other: dict, workers: Workers, sides: tuple[str, str]) -> bool:
+    """Whether what is chosen by numbers, integers or how many, differs in float64 alone, where a side has its
+    thresholds in float32."""
+    wanted, given = numbers(call["results"]), numbers(other["results"])
+    if any(x.dtype.kind == "f" and x.shape == given[k].shape for k, x in wanted.items()):
         return False
     is_array = lambda x: isinstance(x, np.ndarray)  # noqa: E731
     job = [call["name"], call["arguments"], call["answers"], call["which"]]

@@ -1,7 +1,7 @@
 """The user's own functions by name, in their framework's process: what each was given and gave in a run, and the same
 functions called again with the other side's arguments, while what they call answers as on that side.
 
-Before: runner.py, values/places.py. ask/called.py asks.
+Before: runner.py, values/places.py, values/plain.py. ask/called.py asks.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from parity.engine.values import tree
 from parity.engine.values.places import is_own
+from parity.engine.values.plain import is_simple, same
 
 CALLS, EACH, MOST = 2, 200, 2000  # of one function: called again, noted; of all: noted
 ELEMENTS, ROOM = 1 << 20, 1 << 26  # of the arrays of one call, of all that are noted
@@ -141,15 +142,6 @@ def where(frame: FrameType, me) -> tuple[str, Known | None]:
     return name, None
 
 
-def is_simple(value) -> bool:
-    """Whether it can be given to another process and means the same there."""
-    if isinstance(value, dict):
-        return all(isinstance(k, (str, int)) and is_simple(v) for k, v in value.items())
-    if type(value) in (list, tuple):
-        return all(map(is_simple, value))
-    return value is None or isinstance(value, (bool, int, float, str, np.ndarray))
-
-
 def is_of_arrays(call: Call) -> bool:
     """Whether it makes arrays of arrays, and of nothing else that only this process has."""
     is_leaf = lambda v: isinstance(v, np.ndarray)  # noqa: E731
@@ -209,10 +201,23 @@ def one_again(server, name: str, arguments: list, answers: list[tuple], which: i
             told = Answers(calls, child, there, tensors, asked, own)
             stack.enter_context(answering(child, found, told))
         me = () if known.me is None else (known.me,)
-        results = calls.plain(known.function(*me, *tensors(arguments)))
-    left = [child for child in waiting if child not in asked and found_by_name(child, calls.known)]
+        with names_that_run() as ran:
+            results = calls.plain(known.function(*me, *tensors(arguments)))
+    away = [c for c in waiting if c not in asked and c.rpartition(".")[2] not in ran]
+    left = [c for c in away if found_by_name(c, calls.known)]
     results = results if is_simple(results) else None
     return {"results": results, "left out": left, "own": sorted(own)}
+
+
+@contextlib.contextmanager
+def names_that_run() -> Iterator[set[str]]:
+    """Also of functions that are reached by another name: in a table, a partial, through super()."""
+    ran, before = set(), sys.getprofile()
+    sys.setprofile(lambda frame, *_: ran.add(frame.f_code.co_name))
+    try:
+        yield ran
+    finally:
+        sys.setprofile(before)
 
 
 @dataclass
@@ -243,18 +248,6 @@ class Answers:
         return answer
 
 
-def same(a, b) -> bool:
-    """Whether two trees of arrays and plain values are one but for rounding."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        a, b = (x.reshape(1) if x.shape == () else x for x in (a, b))
-        return a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-12, equal_nan=True)
-    return a == b
-
-
 @contextlib.contextmanager
 def answering(name: str, found: Known | None, answers: Answers) -> Iterator[None]:
     """Within the block the function of that name answers so."""
@@ -264,9 +257,9 @@ def answering(name: str, found: Known | None, answers: Answers) -> Iterator[None
     instead = answers.instead_of(found.function, found.holder is not None)
     homes = [found.holder] if found.holder else modules_with(found.function)
     places = [(home, k) for home in homes for k, v in vars(home).items() if v is found.function]
-    for home, key in places:
-        setattr(home, key, instead)
     try:
+        for home, key in places:
+            setattr(home, key, instead)
         yield
     finally:
         for home, key in places:
@@ -284,16 +277,10 @@ def found_by_name(name: str, known: dict[str, Known]) -> Known | None:
     """Of functions that this side has: those that ran, and those of the modules where such are."""
     if name in known or "." in name:
         return known.get(name, [None])[0]
-    homes = {k.function.__module__ for alike in known.values() for k in alike}
-    for home in homes & sys.modules.keys():
-        for sibling in siblings(home):
-            found = vars(sibling).get(name)
-            if isinstance(found, FunctionType) and found.__module__ == sibling.__name__:
+    packages = {k.function.__module__.partition(".")[0] for alike in known.values() for k in alike}
+    for home, module in list(sys.modules.items()):
+        if home.partition(".")[0] in packages and module:
+            found = vars(module).get(name)
+            if isinstance(found, FunctionType) and found.__module__ == home:
                 return Known(found)
     return None
-
-
-def siblings(home: str) -> list:
-    """The module and those of its package."""
-    package = home.partition(".")[0]
-    return [m for n, m in list(sys.modules.items()) if n.partition(".")[0] == package and m]
