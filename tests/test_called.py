@@ -305,3 +305,33 @@ def test_what_is_called_through_a_table_is_not_said_to_be_left_out(told):
     assert (
         "doubled() is never called" in told(CHOICE, {"doubled(x) + 1": "x + 1"})["called()"].message
     )
+
+
+TOP = """
+class Head:
+    def chosen(self, boxes, scores, least):
+        return [total(boxes), *even(boxes, 3)]
+
+
+def total(x):
+    return x.mean()
+
+
+def even(x, n):
+    return (x * 2, x) if n == 0 else odd(x, n - 1)
+
+
+def odd(x, n):
+    return (x, x * 3) if n == 0 else even(x * 1.5, n - 1)
+"""
+
+
+def test_nothing_is_a_cause_where_the_whole_run_agrees(told, monkeypatch):
+    monkeypatch.setattr("parity.engine.ask.called.right_together", lambda *_: set())
+    assert {v.status for v in told(SHARED, OTHERWISE["another form"]).values()} == {Status.PASS}
+    assert told(TOP, {"x.mean()": "x.sum()"})["total()"].status is Status.FAIL
+
+
+def test_of_two_that_call_each_other_a_wrong_one_is_told(told):
+    found = told(TOP, {"x * 1.5": "x * 1.6"})
+    assert Status.FAIL in {found[n].status for n in ("even()", "odd()") if n in found}

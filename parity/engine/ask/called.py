@@ -32,7 +32,7 @@ def check_called(case: Case, workers: Workers | None = None, *, device: str = "c
         passed = [file_of(half) for half in (case.reference, case.candidate)]
         options = (examination.inputs, examination.targets, passed)
         seen = used.run(f"{HERE}:observe", *options, sides=sides)
-        ours, theirs = (seen[side] for side in sides)
+        (ours, whole), (theirs, other_whole) = (seen[side] for side in sides)
         others = {}
         for call in theirs:
             others.setdefault(call["name"], call)
@@ -44,25 +44,32 @@ def check_called(case: Case, workers: Workers | None = None, *, device: str = "c
             verdict = judge(case, call, own, other, others[call["name"]]["code"])
             found += [(verdict, call, other)] if verdict else []
         wrong = {c["name"] for v, c, _ in found if v.status is Status.FAIL}
-        right = right_together(shared, others, wrong, used, sides) if wrong else set()
+        if numbers(whole["results"]) and agree(whole, other_whole):
+            right = wrong  # whatever they do is made good
+        else:
+            right = right_together(shared, others, wrong, used, sides) if wrong else set()
         found = [x for x in found if x[0].status is not Status.FAIL or x[1]["name"] not in right]
         wrong -= right
         told: dict[str, Verdict] = {}
-        following: list[tuple[str, str]] = []
+        narrow: set[str] = set()
+        following: list[tuple[str, Verdict]] = []
         for verdict, call, other in found:
             name, fails = call["name"], verdict.status is Status.FAIL
             made_by = wrong & set(other["own"]) - {name}  # what it calls
             if fails and made_by:
-                text = verdict.message.partition(": ")[2]
-                following.append((min(made_by), f"; so {name}() gives {text}"))
+                following.append((min(made_by), verdict))
                 continue
             if fails and agrees_in_float32(call, other, used, sides):
+                narrow.add(name)
                 continue
             if name not in told or (fails and told[name].status is not Status.FAIL):
                 told[name] = verdict
-        for name, text in following:
+        for name, verdict in following:
             if name in told:
+                text = f"; so {verdict.owner} gives {verdict.message.partition(': ')[2]}"
                 told[name] = told[name].but(message=told[name].message + text)
+            elif name not in narrow:  # as where two call each other
+                told[verdict.owner.removesuffix("()")] = verdict
         return list(told.values())
 
     return prepared(case, workers, device, ask, "float64", FUNCTIONS)

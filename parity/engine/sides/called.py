@@ -150,18 +150,21 @@ def is_of_arrays(call: Call) -> bool:
     return bool(given and made and is_plain and call.which < ALIKE)
 
 
-def observe(server, inputs, targets, passed: list[str]) -> list[dict]:
+def observe(server, inputs, targets, passed: list[str]) -> tuple[list[dict], dict]:
     """In a worker: the calls of one run of forward, losses and post-processing; those of CALLS that can be made again,
-    as dictionaries of a Call's fields. `passed`: files whose functions are none of the port's."""
+    as dictionaries of a Call's fields; and {"results": what the whole run gives, [] where it raises or is not plain}.
+    `passed`: files whose functions are none of the port's."""
     runner, backend = server.runner, server.backend
     calls = Calls(backend.is_tensor, backend.to_numpy, passed)
-    run = runner.plain_run()
+    run, made, whole = runner.plain_run(), [], []
     with calls, contextlib.suppress(Exception):  # which is told elsewhere
         outputs = runner.forward(runner.prepare(inputs), run)
+        made.append(outputs)
         if runner.subject.losses is not None:
-            runner.losses(outputs, targets, run)
+            made.append(runner.losses(outputs, targets, run))
         if runner.subject.postprocess is not None:
-            runner.subject.postprocess(outputs, inputs, run)
+            made.append(runner.subject.postprocess(outputs, inputs, run))
+        whole = calls.plain(made)
     server.called = calls
     count: Counter = Counter()
     found = []
@@ -169,7 +172,7 @@ def observe(server, inputs, targets, passed: list[str]) -> list[dict]:
         count[call.name] += 1
         if count[call.name] <= CALLS:
             found.append(vars(call))
-    return found
+    return found, {"results": whole if is_simple(whole) else []}
 
 
 def call_again(server, jobs: list[tuple]) -> list[dict | None]:
