@@ -50,29 +50,37 @@ def check_called(case: Case, workers: Workers | None = None, *, device: str = "c
             right = right_together(shared, others, wrong, used, sides) if wrong else set()
         found = [x for x in found if x[0].status is not Status.FAIL or x[1]["name"] not in right]
         wrong -= right
-        told: dict[str, Verdict] = {}
-        narrow: set[str] = set()
-        following: list[tuple[str, Verdict]] = []
-        for verdict, call, other in found:
-            name, fails = call["name"], verdict.status is Status.FAIL
-            made_by = wrong & set(other["own"]) - {name}  # what it calls
-            if fails and made_by:
-                following.append((min(made_by), verdict))
-                continue
-            if fails and agrees_in_float32(call, other, used, sides):
-                narrow.add(name)
-                continue
-            if name not in told or (fails and told[name].status is not Status.FAIL):
-                told[name] = verdict
-        for name, verdict in following:
-            if name in told:
-                text = f"; so {verdict.owner} gives {verdict.message.partition(': ')[2]}"
-                told[name] = told[name].but(message=told[name].message + text)
-            elif name not in narrow:  # as where two call each other
-                told[verdict.owner.removesuffix("()")] = verdict
-        return list(told.values())
+        return told_of(found, wrong, used, sides)
 
     return prepared(case, workers, device, ask, "float64", FUNCTIONS)
+
+
+def told_of(
+    found: list[tuple], wrong: set[str], used: Workers, sides: tuple[str, str]
+) -> list[Verdict]:
+    """One verdict of each function; what comes of a wrong one that it calls is told with that. `found`: (verdict, the
+    reference's call, the candidate's)."""
+    told: dict[str, Verdict] = {}
+    narrow: set[str] = set()
+    following: list[tuple[str, Verdict]] = []
+    for verdict, call, other in found:
+        name, fails = call["name"], verdict.status is Status.FAIL
+        made_by = wrong & set(other["own"]) - {name}  # what it calls
+        if fails and made_by:
+            following.append((min(made_by), verdict))
+            continue
+        if fails and agrees_in_float32(call, other, used, sides):
+            narrow.add(name)
+            continue
+        if name not in told or (fails and told[name].status is not Status.FAIL):
+            told[name] = verdict
+    for name, verdict in following:
+        if name in told:
+            text = f"; so {verdict.owner} gives {verdict.message.partition(': ')[2]}"
+            told[name] = told[name].but(message=told[name].message + text)
+        elif name not in narrow:  # as where two call each other
+            told[verdict.owner.removesuffix("()")] = verdict
+    return list(told.values())
 
 
 def agrees_in_float32(call: dict, other: dict, workers: Workers, sides: tuple[str, str]) -> bool:
