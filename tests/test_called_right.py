@@ -231,5 +231,5 @@ def test_nothing_is_a_cause_where_the_whole_run_agrees(told, monkeypatch):
 
 
 def test_of_two_that_call_each_other_a_wrong_one_is_told(told):
-    found = told(TOP, {"x * 1.5": "x * 1.6"})
+    found = told(TOP, {"x * 1.5": "x * 1.6", "odd(x, n - 1)": "odd(x * 2, n - 1)"})
     assert Status.FAIL in {found[n].status for n in ("even()", "odd()") if n in found}
