@@ -44,6 +44,7 @@ OF_CHECK = {
     checks.PLAIN_64: "forward64",
     checks.LOCAL_PLAIN_64: "local64",
     checks.BRANCHES: "forward64",
+    checks.FUNCTIONS: "local64",
     checks.LOCAL_DETECTIONS_64: "local64",
     checks.FORWARD_64: "forward64",
     checks.CHOICES_64: "choices64",
