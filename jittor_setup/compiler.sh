@@ -7,9 +7,12 @@
 cxx=${JITTOR_SETUP_CXX:-g++}
 folder=${JITTOR_SETUP_HEADERS:-0}
 [ "$folder" != 0 ] && [ -d "$folder" ] || exec "$cxx" "$@"
+linker= # gold takes a third of the time, and binutils has it on most machines
+command -v ld.gold >/dev/null && linker=-fuse-ld=gold
 case "$*" in
     *\ -include\ * | *\ -x\ *) exec "$cxx" "$@" ;;
     */jit/*_op.cc*) ;;
+    */jit/*_op.s*) exec "$cxx" $linker "$@" ;; # what the tuner has rewritten
     */jittor/src/*.cc* | */gen/*.cc*) exec "$JITTOR_SETUP_PYTHON" -IS "${0%/*}/build.py" "$folder" "$cxx" "$@" ;;
     *) exec "$cxx" "$@" ;;
 esac
@@ -29,4 +32,4 @@ number=$(printf %s "$flags" | cksum)
 home=$folder/kernel-${number%% *}
 [ -d "$home" ] || "$JITTOR_SETUP_PYTHON" -IS "${0%/*}/build.py" "$home" "$cxx" "$@"
 [ -f "$home/kernel.h.gch" ] || exec "$cxx" "$@"
-exec "$cxx" -include "$home/kernel.h" "$@"
+exec "$cxx" $linker -include "$home/kernel.h" "$@"

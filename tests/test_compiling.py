@@ -87,6 +87,22 @@ def test_a_header_is_built_once_and_used(bench):
     assert bench.value() == 1
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_gold_links_where_there_is_one(bench, there, tmp_path):
+    if there and not shutil.which("ld.gold"):
+        pytest.skip("binutils without gold")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for folder in os.environ["PATH"].split(os.pathsep):
+        for tool in Path(folder).glob("*"):
+            if (there or not tool.name.endswith("gold")) and not (tools / tool.name).exists():
+                (tools / tool.name).symlink_to(tool)
+    chosen = bench.prepare()
+    assert bench.run(chosen, PATH=str(tools)).returncode == 0
+    assert bench.value() == 1
+    assert (b".note.gnu.gold-version" in bench.kernel.with_suffix(".so").read_bytes()) == there
+
+
 def test_the_switch_turns_it_off(bench, monkeypatch):
     monkeypatch.setenv(compiling.SWITCH, "0")
     chosen = bench.prepare()
