@@ -67,11 +67,16 @@ def compiled(source: Path, folder: Path, **variables: str) -> dict[str, str]:
     command = command.replace(str(source.with_suffix("")), str(work / source.stem))
     assert str(work) in command
     subprocess.run(command, shell=True, check=True, capture_output=True, env=os.environ | variables)
-    dump = ["objdump", "-d", "--no-addresses", "--no-show-raw-insn", work / f"{source.stem}.so"]
+    # what the linker adds of its own, stubs to call others by, is in other sections
+    dump = ["objdump", "-d", "-j.text", "--no-addresses", "--no-show-raw-insn"]
+    dump += [work / f"{source.stem}.so"]
     text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
     found = dict(re.findall(r"^<(.+)>:\n((?:.+\n)*)", text, re.M))
     distance = re.compile(r"-?0x[0-9a-f]+\(%rip\).*")  # from the instruction to its constant
-    found = {name: distance.sub("(%rip)", code) for name, code in found.items()}
+    between = re.compile(
+        r"(\t(nop|xchg   %ax,%ax|data16|cs nop|\.\.\.|add    %al,\(%rax\)).*\n)+$"
+    )  # functions
+    found = {k: between.sub("", distance.sub("(%rip)", code)) for k, code in found.items()}
     assert any("jit_run" in name for name in found)
     return found
 
