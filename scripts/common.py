@@ -28,7 +28,7 @@ from neutral.data.images import ImageCache
 from neutral.errors import Ended, InputError
 from neutral.notes import Note
 from neutral.processes import Terminated, end_politely, tie_to_parent
-from neutral.ranks import Seat
+from neutral.ranks import VARIABLES, Seat
 from neutral.undefined import shown
 from parity.suite.subjects import runner_of
 
@@ -153,9 +153,9 @@ def run_main(main: Callable[[], int | None]) -> None:
     with contextlib.suppress(OSError):  # whoever read them has gone
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(code) if "jittor" in sys.modules else sys.exit(
-        code
-    )  # Jittor's own exit handlers print
+    # at an exit Jittor prints, and PyTorch's threads of several ranks may abort the process, when all is done
+    ended_by_force = "jittor" in sys.modules or any(x in os.environ for x in VARIABLES["torchrun"])
+    os._exit(code) if ended_by_force else sys.exit(code)
 
 
 def told(message: str, code: int, details: Sequence[str] = ()) -> int:

@@ -192,3 +192,14 @@ def test_a_rank_whose_launcher_has_gone_goes_too(alive, tmp_path):
         check=False,
     )
     assert done.stdout.strip() == ("alive" if alive else ""), done.stderr
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+def test_a_rank_that_is_done_does_not_wait_for_threads_of_its_framework(ranked):
+    """PyTorch's abort the process at an exit now and then, when everything is written."""
+    code = "import atexit; from scripts.common import run_main; atexit.register(print, 'late'); run_main(lambda: 3)"
+    environment = os.environ | ({"RANK": "1", "WORLD_SIZE": "2"} if ranked else {})
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout) == (3, "" if ranked else "late\n"), ended.stderr
