@@ -24,9 +24,6 @@ from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.causes import Cause
 from parity.engine.values.arrays import sizes
 from parity.errors import InputError
-from parity.report.page import bred, render
-from parity.report.report import Report
-from parity.suite.breeding.table import counted
 from torch_impl import runtime
 from torch_impl.dropout import Dropout
 from torch_impl.ops import regions, training
@@ -266,18 +263,3 @@ def test_what_a_crash_kept_from_being_made_is_no_less(node):
     assert returned_less(a_missing("body"), {"jittor": trace}).kind == kinds.LESS
     outside = crashed("(outside) losses", "(model)")
     assert returned_less(a_missing("(model)[1]"), {"jittor": outside}).kind == kinds.LESS
-
-
-def test_the_report_shows_rates_and_all_that_is_not_simply_caught(tmp_path):
-    row = {"side": "torch", "name": "a.py:1:0:constant:0", "change": "`1` became `2`"}
-    row |= {"check": "ops", "node": "x", "right": True, "reason": ""}
-    rows = [row | {"outcome": o} for o in ("caught", "SURVIVED", "equivalent")]
-    rows[2]["reason"] = "<both> are alike"
-    found = {"seed": 0, "created": "2026-11-27", "text": "3 of 3 tried", "unexplained": 1}
-    found |= {"counts": {"mutants": counted([])}, "outcomes": {"mutants": rows}}
-    table = bred(found)
-    assert table["status"] == "FAIL" and bred(found | {"unexplained": 0})["status"] == "PASS"
-    assert [r["outcome"] for r in table["rows"]] == ["SURVIVED", "equivalent"]
-    text = render(Report(tmp_path, bred=found).to_dict())
-    assert "3 of 3 tried (seed 0, 2026-11-27)" in text and "&lt;both&gt; are alike" in text
-    assert bred(None)["rows"] == [] and "make breed" in render(Report(tmp_path).to_dict())

@@ -233,7 +233,10 @@ def test_what_a_campaign_did_not_come_to_is_told_of_the_one_before():
     found = {"seed": 2, "counts": counts(), "before": older | {"before": oldest}}
     assert latest(found, "judges")["seed"] == 1
     assert latest(found, "judges")["mended"] == {"survived": 0}
-    assert latest(found, "together") == {"seed": 0, "counts": {"tried": 69}, "mended": {}}
+    assert latest(found, "together") == {
+        **{"seed": 0, "counts": {"tried": 69}},
+        **{"mended": {}, "survivors": {}},
+    }
     assert latest(older, "together")["counts"] == {"tried": 0}
 
 

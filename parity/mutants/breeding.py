@@ -59,6 +59,11 @@ class Bred:
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     @property
+    def lines(self) -> range:
+        """Of its statement."""
+        return range(self.first, self.last + 1)
+
+    @property
     def text(self) -> str:
         return f"`{self.old}` became `{self.new}`"
 

@@ -15,6 +15,7 @@ from parity.atlas.page import told
 from parity.engine.judge import checks
 from parity.pages import render as render_page
 from parity.report import gist
+from parity.report.bred import bred
 from parity.report.gist import FAIL, INCONCLUSIVE, KINDS, NAMES, NOT_RUN, PASS, Cell
 from parity.report.payload import payload
 
@@ -169,22 +170,6 @@ def mutants(found: Mapping | None) -> dict:
     columns = sorted(used, key=lambda c: list(KINDS).index(gist.kind_of(c)))
     sound = named == len(rows) and not alarms
     return {"status": PASS if sound else FAIL, "text": text, "rows": rows, "checks": columns}
-
-
-def bred(found: Mapping | None) -> dict:
-    """Rates of every part of a campaign (parity/suite/breeding), and all that is not simply caught."""
-    if not found:
-        return {"status": NOT_RUN, "text": "not run", "parts": {}, "rows": []}
-    rows = [
-        {"part": part} | row
-        for part, outcomes in found["outcomes"].items()
-        for row in outcomes
-        if row["outcome"] in ("SURVIVED", "equivalent", "ALARM")
-        or (row["outcome"] == "caught" and row["check"] != "unit tests" and not row["right"])
-    ]
-    status = FAIL if found["unexplained"] else PASS
-    text = f"{found['text']} (seed {found['seed']}, {found['created']})"
-    return {"status": status, "text": text, "parts": found["counts"], "rows": rows}
 
 
 def atlas(verdicts: list[Mapping]) -> dict:

@@ -28,31 +28,34 @@ def check_called(case: Case, workers: Workers | None = None, *, device: str = "c
     other things on the two sides."""
 
     def ask(examination: Examination, used: Workers) -> list[Verdict]:
-        sides = case.labels
-        passed = [file_of(half) for half in (case.reference, case.candidate)]
-        options = (examination.inputs, examination.targets, passed)
-        seen = used.run(f"{HERE}:observe", *options, sides=sides)
-        (ours, whole), (theirs, other_whole) = (seen[side] for side in sides)
-        others = {}
-        for call in theirs:
-            others.setdefault(call["name"], call)
-        shared = [c for c in ours if c["name"] in others and is_alike(c, others[c["name"]])]
-        jobs = [(c["name"], c["arguments"], c["answers"], c["which"]) for c in shared]
-        again = used.run(f"{HERE}:call_again", jobs, sides=sides)
-        found = []
-        for call, own, other in zip(shared, *(again[side] for side in sides), strict=True):
-            verdict = judge(case, call, own, other, others[call["name"]]["code"])
-            found += [(verdict, call, other)] if verdict else []
-        wrong = {c["name"] for v, c, _ in found if v.status is Status.FAIL}
-        if numbers(whole["results"]) and agree(whole, other_whole):
-            right = wrong  # whatever they do is made good
-        else:
-            right = right_together(shared, others, wrong, used, sides) if wrong else set()
-        found = [x for x in found if x[0].status is not Status.FAIL or x[1]["name"] not in right]
-        wrong -= right
-        return told_of(found, wrong, used, sides)
+        return compared(case, used, examination.inputs, examination.targets)
 
     return prepared(case, workers, device, ask, "float64", FUNCTIONS)
+
+
+def compared(case: Case, workers: Workers, inputs, targets) -> list[Verdict]:
+    """The verdicts, of sides that are built."""
+    sides = case.labels
+    passed = [file_of(half) for half in (case.reference, case.candidate)]
+    seen = workers.run(f"{HERE}:observe", inputs, targets, passed, sides=sides)
+    (ours, whole), (theirs, other_whole) = (seen[side] for side in sides)
+    others = {}
+    for call in theirs:
+        others.setdefault(call["name"], call)
+    shared = [c for c in ours if c["name"] in others and is_alike(c, others[c["name"]])]
+    jobs = [(c["name"], c["arguments"], c["answers"], c["which"]) for c in shared]
+    again = workers.run(f"{HERE}:call_again", jobs, sides=sides)
+    found = []
+    for call, own, other in zip(shared, *(again[side] for side in sides), strict=True):
+        verdict = judge(case, call, own, other, others[call["name"]]["code"])
+        found += [(verdict, call, other)] if verdict else []
+    wrong = {c["name"] for v, c, _ in found if v.status is Status.FAIL}
+    if numbers(whole["results"]) and agree(whole, other_whole):
+        right = wrong  # whatever they do is made good
+    else:
+        right = right_together(shared, others, wrong, workers, sides) if wrong else set()
+    found = [x for x in found if x[0].status is not Status.FAIL or x[1]["name"] not in right]
+    return told_of(found, wrong - right, workers, sides)
 
 
 def told_of(

@@ -17,7 +17,7 @@ from parity.mutants.breeding import PLANTING, TOGETHER, Bred, bred, draw
 from parity.mutants.covered import Coverage
 from parity.mutants.proof import INPUTS
 from parity.suite.breeding.checks import Check, Examined, Nursery
-from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
+from parity.suite.breeding.progress import CAUGHT, PROOF, SURVIVED, Outcome
 from parity.suite.breeding.right import is_right
 
 WATCHED = ("torch_impl", "jittor_impl", "neutral")
@@ -50,21 +50,25 @@ class Campaign:
         self.nursery, self.checks, self.folder = nursery, checks, folder
         self.learned: dict[str, dict[str, dict]] = {}  # by check and side
         self.seconds: dict[str, float] = {}
+        self.known: dict = {}  # both, and of which sources
 
-    def learn(self) -> None:
-        """Sound answers, lines and seconds of every check; lines are kept until a source changes."""
+    def learn(self, names: Iterable[str] | None = None) -> None:
+        """Sound answers, lines and seconds of these checks, or of all; lines are kept until a source changes."""
+        wanted = self.checks if names is None else names
+        if all(name in self.learned for name in wanted):
+            return
         path = self.folder / "coverage.json"
-        digest = sources_digest()
-        known = read_json(path) if path.is_file() else {}
-        if known.get("sources") != digest:
-            known = {"sources": digest, "checks": {}, "seconds": {}}
-        self.learned, self.seconds = known["checks"], known["seconds"]
-        for name, check in self.checks.items():
-            if name in self.learned:
-                continue
+        if not self.learned:
+            digest = sources_digest()
+            known = read_json(path) if path.is_file() else {}
+            if known.get("sources") != digest:
+                known = {"sources": digest, "checks": {}, "seconds": {}}
+            self.known, self.learned, self.seconds = known, known["checks"], known["seconds"]
+        for name in (n for n in wanted if n not in self.learned):
+            check = self.checks[name]
             self.learned[name] = {side: self.lines_of(check, side) for side in FRAMEWORKS}
             self.seconds[name] = round(self.nursery.seconds[name], 2)
-            write_json(path, known)
+            write_json(path, self.known)
 
     def lines_of(self, check: Check, side: str) -> dict:
         self.nursery.sound(check, side)
@@ -78,6 +82,7 @@ class Campaign:
 
     def checks_of(self, mutants: Iterable[Bred]) -> list[Check]:
         """Those that run a line of any of them, the cheapest first."""
+        self.learn()
         mutants = list(mutants)
         seeing = [n for n in self.checks if any(self.sees(n, m) for m in mutants)]
         return [self.checks[n] for n in sorted(seeing, key=self.rank)]
@@ -93,7 +98,7 @@ class Campaign:
         if self.checks[check].elsewhere:
             return mutant.path.name in self.checks[check].elsewhere
         lines = self.learned[check][mutant.side]["lines"].get(mutant.file, ())
-        return any(mutant.first <= line <= mutant.last for line in lines)
+        return any(line in mutant.lines for line in lines)
 
     def attempt(self, *mutants: Bred) -> Outcome:
         """All of them planted at once, until a check turns red."""
@@ -145,7 +150,7 @@ class Campaign:
             self.nursery.path(checks[0], mutant.side, "proof").unlink(missing_ok=True)
         if found["inputs"] < INPUTS or found["different"]:
             return ""
-        return f"{mutant.function} gives the same on {INPUTS} random inputs, bit for bit"
+        return f"{mutant.function} gives the same on {INPUTS} {PROOF}"
 
     def explain(self, outcome: Outcome, check: Check, verdicts: list, mutants: tuple) -> None:
         found = first_divergence(verdicts)

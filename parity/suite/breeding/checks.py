@@ -93,7 +93,8 @@ class Check:
 
     def attempt(self, nursery: Nursery, copies: Mapping[str, Worker]) -> list[Verdict]:
         """Verdicts with mutants on the sides that have a copy."""
-        answers = {s: nursery.sound(self, s) for s in FRAMEWORKS if s not in copies}
+        # of all sides, mutants or not: kernels are loaded then, and weights drawn by a side without any
+        answers = {side: nursery.sound(self, side) for side in FRAMEWORKS}
         for side, worker in copies.items():
             path = nursery.path(self, side, "mutant")
             path.unlink(missing_ok=True)

@@ -4,27 +4,29 @@ the regrets of choices. Whoever weakens one of these lets a wrong port pass; the
 
 from __future__ import annotations
 
-import re
 import time
 from functools import cache
-from pathlib import Path
 
 from parity.mutants import ROOT
 from parity.mutants.breeding import Bred, bred, draw
 from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome
+from parity.suite.breeding.tested import asked_of
 from parity.suite.breeding.unit_tests import CHECK, imported, is_apt, run_tests
 from parity.suite.breeding.verdict import reason_for
 
 SIDE = "harness"
 COUNT = 60
 ENGINE = (
-    *("ask/initial", "judge/blame", "judge/crashes", "judge/detections", "judge/floors"),
-    *("judge/gradients", "judge/judging", "judge/ledger", "judge/less_precise"),
-    *("judge/norms", "judge/oracle", "judge/outcomes", "judge/precision"),
-    *("judge/rounding", "judge/semantic", "judge/statistics", "judge/steps"),
-    *("judge/tube", "judge/ulps", "judge/verdicts", "sides/choices", "sides/makers"),
-    *("sides/whereabouts", "tell/causes", "tell/known"),
-    *("values/aligned", "values/arrays", "values/places"),
+    *("ask/by_loss", "ask/called", "ask/initial"),
+    *("judge/blame", "judge/branching", "judge/crashes", "judge/detections", "judge/floors"),
+    *("judge/gradients", "judge/judging", "judge/kinds", "judge/ledger", "judge/less_precise"),
+    *("judge/localise", "judge/noise", "judge/norms", "judge/oracle", "judge/outcomes"),
+    *("judge/pipelines", "judge/precision", "judge/rounding", "judge/semantic"),
+    *("judge/statistics", "judge/steps", "judge/tube", "judge/ulps", "judge/verdicts"),
+    *("judge/weights", "sides/branches", "sides/called", "sides/choices", "sides/makers"),
+    *("sides/whereabouts", "tell/causes", "tell/consequences", "tell/known", "tell/losses"),
+    *("tell/own_steps", "values/aligned", "values/arrays", "values/places", "values/plain"),
+    "values/renaming",
 )
 FILES = (
     *(f"parity/engine/{name}.py" for name in ENGINE),
@@ -49,23 +51,13 @@ def importers(module: str) -> frozenset[str]:
 
 
 @cache
-def tests_of(module: str) -> tuple[list[str], ...]:
-    """Test files that import the module themselves, those that import what imports it, and of both those that work
-    with processes kept warm, which take longest."""
+def tests_of(module: str) -> list[str]:
+    """Test files that import the module, or what imports it."""
+    names = importers(module) | {module}
     own = [p for p in sorted((ROOT / "tests").glob("test_*.py")) if p.name != "test_breeding.py"]
-    own = [p for p in own if is_apt(p, module)]
-    direct = [p for p in own if module in imported(p)]
-    behind = [p for p in own if p not in direct and importers(module) & imported(p)]
-    slow = [p for p in direct + behind if is_slow(p)]
-    quick = ([p for p in found if p not in slow] for found in (direct, behind))
-    return tuple(
-        [p.relative_to(ROOT).as_posix() for p in found] for found in (*quick, slow) if found
-    )
-
-
-@cache
-def is_slow(path: Path) -> bool:
-    return re.search(r"warm_workers|import warm|commands import", path.read_text()) is not None
+    return [
+        p.relative_to(ROOT).as_posix() for p in own if is_apt(p, module) and names & imported(p)
+    ]
 
 
 def attempt(mutant: Bred) -> Outcome:
@@ -78,10 +70,10 @@ def attempt(mutant: Bred) -> Outcome:
     if reason:
         outcome.outcome, outcome.reason = EQUIVALENT, reason
         return outcome
-    for files in tests_of(mutant.module):
-        if files and outcome.outcome == SURVIVED:
-            outcome.tried += files
-            test, why = run_tests(files, mutant.name)
+    for tests in asked_of(mutant, tests_of(mutant.module), FILES):
+        if tests and outcome.outcome == SURVIVED:
+            outcome.tried += tests
+            test, why = run_tests(tests, mutant.name)
             if test:
                 outcome.outcome, outcome.check = CAUGHT, CHECK
                 outcome.node, outcome.reason = test, why

@@ -40,9 +40,7 @@ class Ground:
     @cached_property
     def campaign(self) -> Campaign:
         self.nursery = Nursery()
-        campaign = Campaign(self.nursery, all_checks(), self.folder)
-        campaign.learn()
-        return campaign
+        return Campaign(self.nursery, all_checks(), self.folder)
 
 
 def go_through(work: list[Callable[[], Outcome]], progress: Progress, minutes: float) -> None:

@@ -11,6 +11,7 @@ from door.files import read_json
 from parity.mutants.breeding import Bred
 
 CAUGHT, EQUIVALENT, SURVIVED = "caught", "equivalent", "SURVIVED"
+PROOF = "random inputs, bit for bit"  # how the reason of a proven one ends
 SILENT, ALARM = "silent", "ALARM"  # of sound variations
 
 
@@ -34,6 +35,11 @@ class Outcome:
     reason: str = ""
     tried: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is equivalent by proof, and not by somebody's word."""
+        return self.outcome == EQUIVALENT and self.reason.endswith(PROOF)
 
 
 class Progress:

@@ -11,6 +11,7 @@ from jinja2 import Environment
 
 from door.files import read_json, replacing, write_json
 from parity.mutants import ROOT
+from parity.suite.breeding import judges, together, variations
 from parity.suite.breeding.again import mended
 from parity.suite.breeding.progress import (
     ALARM,
@@ -38,6 +39,7 @@ def counted(outcomes: list[Outcome]) -> dict:
         "caught": len(caught),
         "by_suite": len(suite),
         "equivalent": sum(o.outcome == EQUIVALENT for o in outcomes),
+        "proven": sum(o.is_proven for o in outcomes),
         "survived": sum(o.outcome == SURVIVED for o in outcomes),
         "right": sum(o.right for o in suite),
         "right_first": sum(o.right_first for o in suite),
@@ -53,10 +55,17 @@ def summary(found: Mapping[str, Progress], options) -> dict:
     """All parts: outcomes, counts, how many are unexplained, and a line that tells it."""
     outcomes = {part: list(progress.found.values()) for part, progress in found.items()}
     counts = {part: counted(rows) for part, rows in outcomes.items()}
-    counts["mended"] = counted(mended(outcomes["mutants"], outcomes["again"]))
-    counts["judges mended"] = counted(mended(outcomes["judges"], outcomes["again"]))
+    for part, name in (("mutants", "mended"), ("judges", "judges mended")):
+        later = mended(outcomes[part], outcomes["again"])
+        counts[name] = counted(later)
+        survived = [new for old, new in zip(outcomes[part], later) if old.outcome == SURVIVED]
+        counts[f"survivors of {part}"] = counted(survived)
     counts["mutants"]["wanted"] = 2 * options.count
-    counts["judges"]["wanted"] = options.judges
+    # code has changed since some were drawn
+    left = [m for m in judges.drawn(options.judges, options.seed) if not found["judges"].has(m)]
+    counts["judges"]["wanted"] = len(outcomes["judges"]) + len(left)
+    counts["together"]["wanted"] = sum(together.COUNTS.values())
+    counts["sound"]["wanted"] = variations.ALL
     left = ("mended", "judges mended", *LATER[1:])
     unexplained = sum(counts[part]["survived"] + counts[part]["alarms"] for part in left)
     text = (
@@ -92,8 +101,12 @@ def latest(found: Mapping, part: str) -> dict:
     """Seed and counts of the last campaign that tried something of a part."""
     while not found["counts"][part]["tried"] and found.get("before"):
         found = found["before"]
-    mended = found["counts"].get(f"{part} mended", {})
-    return {"seed": found["seed"], "counts": found["counts"][part], "mended": mended}
+    counts = found["counts"]
+    since = {
+        name: counts.get(key, {})
+        for name, key in (("mended", f"{part} mended"), ("survivors", f"survivors of {part}"))
+    }
+    return {"seed": found["seed"], "counts": counts[part]} | since
 
 
 def shortly(outcome: Outcome) -> dict:

@@ -39,10 +39,13 @@ def groups(outcomes: Iterable[Outcome], seed: int) -> list[tuple[str, list[Bred]
             apart = {(o.file.removeprefix(f"{o.side}_impl/"), o.function) for o in chosen}
             sides = {o.side for o in chosen}
             key = frozenset((o.side, o.name) for o in chosen)
-            if len(apart) == size and key not in drawn and (attempt % 2 or len(sides) == 2):
+            if len(apart) < size or key in drawn or not (attempt % 2 or len(sides) == 2):
+                continue
+            mutants = [present(o) for o in chosen]
+            if all(mutants):  # code may have changed
                 drawn.add(key)
-                found.append((check, [present(o) for o in chosen]))
-    return [(check, mutants) for check, mutants in found if all(mutants)]  # code may have changed
+                found.append((check, mutants))
+    return found
 
 
 def key(mutants: list[Bred]) -> tuple[str, str]:
@@ -54,6 +57,7 @@ def attempt(campaign: Campaign, check: str, mutants: list[Bred]) -> Outcome:
     """All planted; those that are named are mended, until none is left or none is named."""
     started, left, rounds = time.monotonic(), list(mutants), 0
     first = mutants[0]
+    campaign.learn([check])
     outcome = Outcome(
         *reversed(key(mutants)),
         *(first.file, first.function, "; ".join(m.text for m in mutants), "together", SURVIVED),

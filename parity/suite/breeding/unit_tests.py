@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from importlib import import_module
@@ -23,6 +23,8 @@ from parity.mutants.breeding import TOGETHER, Bred
 CHECK = "unit tests"
 SECONDS = 1200  # by the clock; a busy machine is no proof
 READY = ("pytest", "numpy", "scipy.optimize", "scipy.stats", "hypothesis", "torch", "safetensors")
+# rewritten asserts would be those of the files as they are: pytest's importer comes first
+OPTIONS = ("-q", "--assert=plain", "-p", "no:cacheprovider", "--no-header", "--tb=line")
 OWN = ("parity", "neutral", "door", "torch_impl", "jittor_impl")
 # start processes, which have no mutant, or take minutes; docs and pages
 ELSEWHERE = re.compile(r"\bWorkers\(|\bWorker\(|subprocess|playwright|scripts|launch|ranks")
@@ -98,25 +100,14 @@ def ready():
     return found
 
 
-def run_tests(files: list[str], names: str) -> tuple[str, str]:
-    """(test, why) of the first that fails in these files while the mutants of these names are planted."""
-    context = ready()
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=in_a_copy, args=(files, names, there), daemon=False)
-    process.start()
-    there.close()
-    try:
-        if not here.poll(SECONDS):
-            return "", ""
-        code, text = here.recv()
-    except EOFError:
-        process.join()
+def run_tests(tests: list[str], names: str) -> tuple[str, str]:
+    """(test, why) of the first that fails of these files or tests while the mutants of these names are planted."""
+    answer, ended = asked(in_a_copy, tests, names)
+    if answer is None:
         # who takes all memory is killed from outside: no proof either
-        killed = process.exitcode == -signal.SIGKILL
-        return ("", "") if killed else (files[0], f"the tests' process ended: {process.exitcode}")
-    finally:
-        process.kill()
-        process.join()
+        killed = ended in (None, -signal.SIGKILL)
+        return ("", "") if killed else (tests[0], f"the tests' process ended: {ended}")
+    code, text = answer
     if code in (0, 5):
         return "", ""
     lines = [x for x in text.splitlines() if x.startswith(("FAILED", "ERROR"))]
@@ -124,29 +115,41 @@ def run_tests(files: list[str], names: str) -> tuple[str, str]:
     return re.sub(r"^(FAILED|ERROR) ", "", head)[:200], why[:300]
 
 
-def in_a_copy(files: list[str], names: str, answer) -> None:
+def asked(target: Callable, *arguments) -> tuple:
+    """(what target(*arguments, answer) sends from a copy, its exit code); (None, None) where it takes too long."""
+    context = ready()
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=target, args=(*arguments, there), daemon=False)
+    process.start()
+    there.close()
+    try:
+        return (here.recv(), 0) if here.poll(SECONDS) else (None, None)
+    except EOFError:
+        process.join()
+        return None, process.exitcode
+    finally:
+        process.kill()
+        process.join()
+
+
+def in_a_copy(tests: list[str], names: str, answer) -> None:
     """Sends (pytest's exit code, what it printed)."""
-    os.chdir(ROOT)
-    for name in list(sys.modules):
-        if name.partition(".")[0] in OWN:
-            del sys.modules[name]
+    forget()
     text = io.StringIO()
     with redirect_stdout(text), redirect_stderr(text):
         try:
             if names:
                 import_module("parity.mutants.breeding").plant(names)
-            # rewritten asserts would be those of the files as they are: pytest's importer comes first
-            options = [
-                "-x",
-                "-q",
-                "--assert=plain",
-                "-p",
-                "no:cacheprovider",
-                "--no-header",
-                "--tb=line",
-            ]
-            code = int(import_module("pytest").main([*options, *files]))
+            code = int(import_module("pytest").main(["-x", *OPTIONS, *tests]))
         except BaseException as error:  # what cannot even be imported is caught, too
             code = 1
-            print(f"ERROR {files[0]} - {type(error).__name__}: {error}")
+            print(f"ERROR {tests[0]} - {type(error).__name__}: {error}")
     answer.send((code, text.getvalue()))
+
+
+def forget() -> None:
+    """Nothing of this project is imported any more."""
+    os.chdir(ROOT)
+    for name in list(sys.modules):
+        if name.partition(".")[0] in OWN:
+            del sys.modules[name]

@@ -21,6 +21,7 @@ from parity.suite.cases import DetectorCase
 from parity.suite.mutants import experiments
 
 REWRITTEN, WEIGHTS, PICTURES = 30, 20, 20  # rewritings a side; the others
+ALL = 2 * REWRITTEN + WEIGHTS + PICTURES
 ASKED = 2  # checks of a rewriting, those that say where first
 VARIED = (experiments.DETR, experiments.RCNN, experiments.SEGMENTING, experiments.LIKE_TF)
 NUMBERS = 40  # images to choose from

@@ -1,0 +1,113 @@
+"""Which tests run which lines of what judges, learned once from a run of each test file in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
+from importlib import import_module
+
+from door.files import read_json, write_json
+from parity.mutants import ROOT
+from parity.mutants.breeding import Bred
+from parity.suite.breeding.unit_tests import OPTIONS, asked, forget
+
+KEPT = ROOT / "logs" / "breeding" / "tested.json"
+MOST = 60.0  # seconds of tests that are asked before whole files
+
+
+class Lines:
+    """A plugin of pytest: the lines of `files` that each test runs, and those that run between tests, as "": while
+    modules are imported."""
+
+    def __init__(self, files: Iterable[str]):
+        self.files = {str(ROOT / file): file for file in files}
+        self.lines: dict[str, dict[str, set[int]]] = {}
+        self.seconds: dict[str, float] = {}
+        self.test = ""
+
+    def __call__(self, frame, event, _):
+        file = self.files.get(frame.f_code.co_filename)
+        if file is None:
+            return None
+        found = self.lines.setdefault(self.test, {}).setdefault(file, set())
+        found.add(frame.f_lineno)
+
+        def line(frame, event, _):
+            found.add(frame.f_lineno)
+            return line
+
+        return line
+
+    def pytest_runtest_logstart(self, nodeid, location):
+        self.test, self.started = nodeid, time.monotonic()
+
+    def pytest_runtest_logfinish(self, nodeid, location):
+        self.seconds[nodeid] = round(time.monotonic() - self.started, 3)
+        self.test = ""
+
+    def told(self) -> dict:
+        """As JSON has it: {test: {"seconds", "lines": {file: [...]}}}."""
+        return {
+            test: {
+                "seconds": self.seconds.get(test, 0.0),
+                "lines": {file: sorted(lines) for file, lines in found.items()},
+            }
+            for test, found in self.lines.items()
+        }
+
+
+def lines_of(test_file: str, files: tuple[str, ...], answer) -> None:
+    """In a copy: sends what a test file runs."""
+    forget()
+    plugin = Lines(files)
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        sys.settrace(plugin)
+        import_module("pytest").main([*OPTIONS, test_file], plugins=[plugin])
+        sys.settrace(None)
+    answer.send(plugin.told())
+
+
+@cache
+def digest(files: tuple[str, ...]) -> str:
+    """Of a test file, of what tests share, and of what is watched."""
+    shared = sorted(p for p in (ROOT / "tests").glob("*.py") if not p.name.startswith("test_"))
+    paths = [*(ROOT / file for file in files), *shared]
+    return hashlib.sha256(b"".join(p.read_bytes() for p in paths)).hexdigest()[:16]
+
+
+def learned(test_file: str, files: tuple[str, ...]) -> dict:
+    """What each test of a file runs; kept until one of the files changes. {} where its process ended."""
+    known = read_json(KEPT) if KEPT.is_file() else {}
+    of = digest((test_file, *files))
+    if known.get(test_file, {}).get("of") != of:
+        found, _ = asked(lines_of, test_file, files)
+        known[test_file] = {"of": of, "tests": found or {}}
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        write_json(KEPT, known)
+    return known[test_file]["tests"]
+
+
+def asked_of(mutant: Bred, test_files: Iterable[str], files: tuple[str, ...]) -> list[list[str]]:
+    """Tests that run the mutant's lines, the quickest first, as long as these take MOST together; then whole files of
+    which something runs them, as what a fixture or a cache keeps of one test is used by others."""
+    single, whole = [], []
+    for test_file in test_files:
+        tests = learned(test_file, files)
+        runs = {
+            test: about["seconds"]
+            for test, about in tests.items()
+            if any(line in mutant.lines for line in about["lines"].get(mutant.file, ()))
+        }
+        single += [(seconds, test) for test, seconds in runs.items() if test]
+        whole += [(sum(a["seconds"] for a in tests.values()), test_file)] if runs else []
+    chosen, taken = [], 0.0
+    for seconds, test in sorted(single):
+        taken += seconds
+        if taken <= MOST:
+            chosen.append(test)
+    return [chosen, [file for _, file in sorted(whole)]]

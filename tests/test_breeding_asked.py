@@ -1,0 +1,121 @@
+"""Which tests a mutant of what judges is asked of."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from neutral import choices
+from parity.suite.breeding import campaign, tested
+from parity.suite.breeding.checks import Check
+from parity.suite.breeding.tested import Lines, asked_of
+from tests.bred_outcomes import a_mutant, line_of
+
+FILE = "neutral/choices.py"
+FIRST, SECOND = "tests/test_a.py", "tests/test_b.py"
+
+
+def test_lines_are_noted_of_the_test_that_runs_them():
+    plugin, before = Lines([FILE]), sys.gettrace()
+    try:
+        sys.settrace(plugin)
+        plugin.pytest_runtest_logstart("one", None)
+        choices.relative(np.ones(3), np.ones(3))
+        plugin.pytest_runtest_logfinish("one", None)
+        plugin.pytest_runtest_logstart("other", None)
+        np.ones(3).sum()
+        plugin.pytest_runtest_logfinish("other", None)
+    finally:
+        sys.settrace(before)
+    told = plugin.told()
+    assert set(told) == {"one"} and told["one"]["seconds"] >= 0
+    assert list(told["one"]["lines"]) == [FILE]
+    begin = line_of(FILE, "def relative")
+    assert {begin, line_of(FILE, "np.finfo(np.float32).tiny")} <= set(told["one"]["lines"][FILE])
+
+
+def test_tests_that_run_the_line_come_first_then_their_whole_files(monkeypatch):
+    def runs(seconds: float, *lines: int) -> dict:
+        return {"seconds": seconds, "lines": {FILE: list(lines)}}
+
+    learned = {
+        FIRST: {f"{FIRST}::slow": runs(50.0, 5), f"{FIRST}::quick": runs(2.0, 5, 6)},
+        SECOND: {
+            f"{SECOND}::slow": runs(20.0, 6),
+            f"{SECOND}::other": runs(1.0, 7),
+            "": runs(0.0, 9),
+        },
+    }
+    monkeypatch.setattr(tested, "learned", lambda test_file, files: learned[test_file])
+    places = {"side": "harness", "file": FILE, "function": "relative"}
+
+    def of(first: int, last: int) -> list[list[str]]:
+        mutant = a_mutant(**places, line=first, first=first, last=last)
+        return asked_of(mutant, [FIRST, SECOND], (FILE,))
+
+    assert of(5, 5) == [[f"{FIRST}::quick", f"{FIRST}::slow"], [FIRST]]
+    # the slowest would take all of them past the limit
+    single = [f"{FIRST}::quick", f"{SECOND}::slow"]
+    assert of(5, 6) == [single, [SECOND, FIRST]]
+    assert of(7, 8) == [[f"{SECOND}::other"], [SECOND]]
+    assert of(9, 9) == [[], [SECOND]], "while a module is imported"
+    assert of(10, 12) == [[], []]
+
+
+def test_lines_are_learned_of_the_checks_that_are_asked_for_and_kept(tmp_path, monkeypatch):
+    """A group of mutants needs one check, a single mutant all of them."""
+    asked: list[str] = []
+
+    def lines_of(self, check, side):
+        asked.append(check.name)
+        return {"lines": {"a.py": [5]}}
+
+    def new() -> campaign.Campaign:
+        checks = {name: Check() for name in ("one", "two", "three")}
+        for name, check in checks.items():
+            check.name = name
+        nursery = SimpleNamespace(seconds={"one": 3.0, "two": 2.0, "three": 1.0})
+        return campaign.Campaign(nursery, checks, tmp_path)
+
+    monkeypatch.setattr(campaign.Campaign, "lines_of", lines_of)
+    monkeypatch.setattr(campaign, "sources_digest", lambda: "first")
+    found = new()
+    found.learn(["two"])
+    found.learn(["two"])
+    assert asked == ["two", "two"], "both sides, once"
+    found = new()
+    mutant = a_mutant(file="a.py", first=5, last=5)
+    assert [c.name for c in found.checks_of([mutant])] == ["three", "two", "one"]
+    assert asked[2:] == ["one", "one", "three", "three"]
+    monkeypatch.setattr(campaign, "sources_digest", lambda: "changed")
+    new().learn(["one"])
+    assert asked[6:] == ["one", "one"]
+
+
+def test_sound_sides_are_asked_before_mutants_even_where_both_sides_have_one():
+    """A side without a mutant draws the weights, and kernels are loaded where copies find them."""
+    asked: list[str] = []
+
+    class Question(Check):
+        name = "question"
+
+        def collect(self, worker, path):
+            asked.append(worker)
+            return worker
+
+        def judge(self, nursery, copies, answers):
+            return answers
+
+    def sound(check, side):
+        asked.append(f"sound {side}")
+        return f"sound {side}"
+
+    nursery = SimpleNamespace(sound=sound, path=lambda check, side, what: Path("nothing"))
+    copies = {"torch": "first", "jittor": "second"}
+    assert Question().attempt(nursery, copies) == copies
+    assert asked == ["sound torch", "sound jittor", "first", "second"]
+    del copies["torch"]
+    assert Question().attempt(nursery, copies) == {"torch": "sound torch", "jittor": "second"}
