@@ -222,6 +222,8 @@ def test_groups_are_of_the_code_as_it_is():
     for outcome in gone:
         outcome.change = "`a` became `b`"
     assert together.groups(gone, 0) == []
+    names = [again.under(o, f"{o.name}0") for o in gone]
+    assert len(together.groups([*rows, *names], 0)) == len(drawn) == sum(together.COUNTS.values())
 
 
 def test_what_a_campaign_did_not_come_to_is_told_of_the_one_before():
