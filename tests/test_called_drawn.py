@@ -139,3 +139,20 @@ def test_what_the_whole_run_makes_good_is_no_cause(told):
     text = "def f0(x):\n    return {} * g(x)\n\n\ndef g(x):\n    return {} * x\n"
     assert not failed(told(text.format(2.0, 3.0), text.format(3.0, 2.0)))
     assert failed(told(text.format(2.0, 3.0), text.format(3.0, 2.5))) == {"f0", "g"}
+
+
+def test_a_function_whose_port_calls_with_a_list_for_an_array_is_still_compared(told):
+    text = "def f0(x):\n    return {} * g({}) + x[:, 0]\n\n\ndef g(x):\n    return 2 * sum(x)\n"
+    reference = text.format(3.0, "x[:, 0]")
+    for factor, wrong in ((3.0, set()), (3.5, {"f0"})):
+        found = told(reference, text.format(factor, "x[:, 0].tolist()"))
+        assert set(found) == {"f0()"} and failed(found) == wrong
+
+
+def test_numbers_that_differ_by_rounding_are_the_same_arguments(told):
+    """What is called with them answers as the reference's did, though it is wrong itself."""
+    text = "def f0(x):\n    return g({}, x)\n\n\ndef g(scale, x):\n    return {} * scale * x\n"
+    mean, other = "float(x.sum())", "float((x * 0.1).sum() * 10.0 * (1 + 1e-15))"
+    assert eval(mean, {"x": X}) != eval(other, {"x": X})
+    found = told(text.format(mean, 2.0), text.format(other, 3.0))
+    assert failed(found) == {"g"} and found["f0()"].status is Status.PASS

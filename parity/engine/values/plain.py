@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+NUMBERS = (bool, int, float, np.ndarray)
+NUMERIC = "biufc"  # kinds of dtypes that have distances
+
 
 def is_simple(value) -> bool:
     """Whether it can be given to another process and means the same there."""
@@ -23,7 +26,9 @@ def same(a, b) -> bool:
         return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        a, b = (x.reshape(1) if x.shape == () else x for x in (a, b))
+    if isinstance(a, NUMBERS) and isinstance(b, NUMBERS):
+        a, b = (np.atleast_1d(x) for x in (a, b))
+        if not {a.dtype.kind, b.dtype.kind} <= set(NUMERIC):
+            return np.array_equal(a, b)
         return a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-12, equal_nan=True)
-    return a == b
+    return not isinstance(a, np.ndarray) and not isinstance(b, np.ndarray) and a == b

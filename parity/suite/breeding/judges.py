@@ -4,6 +4,7 @@ the regrets of choices. Whoever weakens one of these lets a wrong port pass; the
 
 from __future__ import annotations
 
+import re
 import time
 from functools import cache
 
@@ -11,7 +12,7 @@ from parity.mutants import ROOT
 from parity.mutants.breeding import Bred, bred, draw
 from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome
 from parity.suite.breeding.tested import asked_of
-from parity.suite.breeding.unit_tests import CHECK, imported, is_apt, run_tests
+from parity.suite.breeding.unit_tests import CHECK, OTHERS, imported, is_apt, run_tests
 from parity.suite.breeding.verdict import reason_for
 
 SIDE = "harness"
@@ -28,6 +29,7 @@ ENGINE = (
     *("tell/own_steps", "values/aligned", "values/arrays", "values/places", "values/plain"),
     "values/renaming",
 )
+WORKERS_TOO = re.compile(OTHERS)
 FILES = (
     *(f"parity/engine/{name}.py" for name in ENGINE),
     *("parity/suite/regrets.py", "parity/suite/average_precision.py"),
@@ -52,12 +54,18 @@ def importers(module: str) -> frozenset[str]:
 
 @cache
 def tests_of(module: str) -> list[str]:
-    """Test files that import the module, or what imports it."""
+    """Test files that import the module, or what imports it. Its own may ask workers: these have no mutant, but what
+    they answer is judged here."""
     names = importers(module) | {module}
-    own = [p for p in sorted((ROOT / "tests").glob("test_*.py")) if p.name != "test_breeding.py"]
-    return [
-        p.relative_to(ROOT).as_posix() for p in own if is_apt(p, module) and names & imported(p)
-    ]
+    files = [p for p in sorted((ROOT / "tests").glob("test_*.py")) if p.name != "test_breeding.py"]
+    direct = [p for p in files if module in imported(p) or p.stem == f"test_{stem(module)}"]
+    found = [p for p in direct if is_apt(p, module, WORKERS_TOO)]
+    found += [p for p in files if p not in found and is_apt(p, module) and names & imported(p)]
+    return [p.relative_to(ROOT).as_posix() for p in found]
+
+
+def stem(module: str) -> str:
+    return module.rpartition(".")[2]
 
 
 def attempt(mutant: Bred) -> Outcome:

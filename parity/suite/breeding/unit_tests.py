@@ -27,7 +27,8 @@ READY = ("pytest", "numpy", "scipy.optimize", "scipy.stats", "hypothesis", "torc
 OPTIONS = ("-q", "--assert=plain", "-p", "no:cacheprovider", "--no-header", "--tb=line")
 OWN = ("parity", "neutral", "door", "torch_impl", "jittor_impl")
 # start processes, which have no mutant, or take minutes; docs and pages
-ELSEWHERE = re.compile(r"\bWorkers\(|\bWorker\(|subprocess|playwright|scripts|launch|ranks")
+OTHERS = r"subprocess|playwright|scripts|launch|ranks"
+ELSEWHERE = re.compile(rf"\bWorkers\(|\bWorker\(|{OTHERS}")
 
 
 @cache
@@ -41,13 +42,13 @@ def imported(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def is_apt(path: Path, module: str) -> bool:
+def is_apt(path: Path, module: str, elsewhere: re.Pattern = ELSEWHERE) -> bool:
     """Whether a test file starts nothing, and is not of checkpoints or of compiled programs, which take minutes, unless
     they are what is changed."""
     heavy = (
         path.name.startswith("test_conversion") and not module.startswith("neutral.weights")
     ) or (path.name.startswith("test_emulated") and "kernel" not in module)
-    return not heavy and not ELSEWHERE.search(path.read_text())
+    return not heavy and not elsewhere.search(path.read_text())
 
 
 @cache

@@ -1,0 +1,109 @@
+"""Trees of arrays and plain values: which are the same, which another process understands."""
+
+from __future__ import annotations
+
+import copy
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from parity.engine.ask.called import form, is_alike, numbers
+from parity.engine.values.plain import is_simple, same
+
+LEAVES = (
+    *(None, True, 3, 2.5, "name", float("nan")),
+    *(np.arange(4), np.array(1.5), np.array([[1.0, np.nan], [np.inf, 0.0]]), np.zeros((0, 4))),
+)
+
+
+def drawn(random: np.random.Generator, depth: int = 3):
+    """A tree: lists, tuples and dictionaries with up to three parts, and leaves."""
+    kind = random.integers(4) if depth else 3
+    if kind == 3:
+        leaf = LEAVES[int(random.integers(len(LEAVES)))]
+        return copy.deepcopy(leaf)
+    parts = [drawn(random, depth - 1) for _ in range(int(random.integers(1, 4)))]
+    if kind == 2:
+        return {f"k{n}": part for n, part in enumerate(parts)}
+    return parts if kind == 0 else tuple(parts)
+
+
+def paths(tree, path=()):
+    """Of all leaves."""
+    if not isinstance(tree, (dict, list, tuple)):
+        return [path]
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return [p for key, part in items for p in paths(part, (*path, key))]
+
+
+def put(tree, path, change):
+    """A copy with change(leaf) at one path."""
+    if not path:
+        return change(tree)
+    if isinstance(tree, dict):
+        return {k: put(v, path[1:], change) if k == path[0] else v for k, v in tree.items()}
+    parts = [put(v, path[1:], change) if k == path[0] else v for k, v in enumerate(tree)]
+    return type(tree)(parts)
+
+
+def another(leaf):
+    if isinstance(leaf, np.ndarray):
+        return np.ones((1, *leaf.shape)) if leaf.dtype.kind != "f" or not leaf.size else leaf + 1e-3
+    return "another"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_one_other_leaf_makes_another_tree(seed):
+    random = np.random.default_rng(seed)
+    tree = drawn(random)
+    assert same(tree, copy.deepcopy(tree)) and is_simple(tree)
+    for path in paths(tree):
+        other = put(tree, path, another)
+        whole = put(tree, path, lambda leaf: [leaf])
+        assert not same(tree, other) and not same(other, tree)
+        assert not same(tree, whole) and not same(whole, tree)
+        for odd in (object(), SimpleNamespace(a=np.ones(2)), {2.5: 1}, {1, 2}, np.float32):
+            assert not is_simple(put(tree, path, lambda leaf, odd=odd: odd))
+
+
+def test_trees_are_the_same_but_for_rounding_and_for_lists_and_tuples():
+    x = np.array([1.0, 1e-13, np.nan])
+    assert same([x], (x * (1 + 1e-9),)) and not same(x, x * (1 + 1e-5))
+    assert same(x, x + 1e-13) and not same(x, x + 1e-11)
+    assert same(np.array(2.0), np.array([2.0])) and not same(np.array(2.0), np.array([[2.0]]))
+    assert not same({"a": 1}, {"a": 1, "b": 2}) and not same([1], [1, 2]) and not same(x, 1)
+    assert not same({"a": 1}, [1]) and not same(x, [1.0, 2.0, 3.0]) and not same(x, None)
+    assert same(2.5, 2.5 * (1 + 1e-9)) and same(np.array(2.5), 2.5) and not same(2.5, 2.6)
+    names = np.array(["a", "b"])
+    assert same(names, names.copy()) and not same(names, names[::-1])
+    assert is_simple({1: [np.ones(2)], "a": None}) and not is_simple({(1, 2): 3})
+
+    class Pair(tuple):
+        """Another process need not have this class."""
+
+    assert not is_simple([Pair((1, 2))])
+
+
+def test_calls_are_alike_in_form():
+    x, whole = np.ones((2, 3)), np.arange(3)
+    assert form({"a": [x, whole]}) == {"a": [(2, True), (1, False)]}
+    assert form(np.ones(1)) == form(np.array(2.0)) == (0, True)
+    assert form(True) == form(2) == form(2.5) == "number" and form("a") == "str"
+    assert form(None) == "NoneType" and form((1,)) == form([1])
+    call = {"arguments": [x, 1], "results": x}
+    more = {"arguments": [x, 2, None], "results": 2 * x}
+    assert is_alike(call, more) and not is_alike(more, call)
+    for other in ({"results": whole}, {"arguments": [whole, 1]}, {"arguments": [x, "1"]}):
+        assert not is_alike(call, call | other)
+
+
+def test_numbers_are_told_by_path_and_whole_ones_are_of_one_kind():
+    narrow = np.array([1, 2], np.int32)
+    found = numbers({"a": [narrow, 2.5], "b": (True, "text", None)})
+    assert {k: (v.dtype.name, v.tolist()) for k, v in found.items()} == {
+        "[a][0]": ("int64", [1, 2]),
+        "[a][1]": ("float64", 2.5),
+        "[b][0]": ("int64", 1),
+    }
+    assert numbers(np.ones(2, np.float32))[""].dtype == np.float32
