@@ -139,7 +139,9 @@ def _shifted(a: np.ndarray, b: np.ndarray) -> str:
     """The same picture at another place, as a crop or a border leaves it."""
     x, y = (v.reshape(-1, *v.shape[-2:]).sum(0) for v in (a, b))
     x, y = (v - v.mean() for v in (x, y))
-    correlation = np.fft.ifft2(np.fft.fft2(y) * np.conj(np.fft.fft2(x))).real
+    common = np.fft.fft2(y) * np.conj(np.fft.fft2(x))
+    # phases alone: a picture's broad bright and dark parts look alike wherever they are
+    correlation = np.fft.ifft2(common / np.maximum(np.abs(common), 1e-30)).real
     peak = np.unravel_index(correlation.argmax(), x.shape)
     down, across = (int(p) - n if p > n // 2 else int(p) for p, n in zip(peak, x.shape))
     cut = [
