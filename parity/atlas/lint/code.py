@@ -52,6 +52,7 @@ class Code:
     def __init__(self, text: str, path: Path = Path("<text>"), stars: dict | None = None):
         """stars: names that `import *` of the program's own files brings, with what they mean."""
         self.source = Source(text, stars or {})
+        self._every: dict[tuple[type, ...], list] = {}
         self.path = path
         self.flow = Flow(self.source)
         self.patched = {
@@ -59,10 +60,11 @@ class Code:
             for node in self.every(ast.Attribute)
             if isinstance(node.ctx, ast.Store) and self.source.dotted(node)
         }
+        self._within: dict[ast.AST, list[ast.AST]] = {}
         self.sets = dict(self._sets())
         self.program = Program({path: text}, {path: self.source.tree})
         self.files = [self]
-        self._within: dict[ast.AST, list[ast.AST]] = {}
+        self._stores: dict[ast.AST, list[ast.Name]] = {}
         self._taken: dict[ast.AST, set[str]] = {}
 
     def _sets(self) -> Iterator[tuple[str, bool]]:
@@ -129,13 +131,13 @@ class Code:
             if not isinstance(node.ctx, ast.Load) and not is_self(node.value)
         }
 
-    @cached_property
+    @property
     def nodes(self) -> list[ast.AST]:
-        return list(ast.walk(self.source.tree))
+        return self.source.nodes
 
     def within(self, scope: ast.AST) -> list[ast.AST]:
         if scope not in self._within:
-            self._within[scope] = list(ast.walk(scope))
+            self._within[scope] = self.source.walk(scope)
         return self._within[scope]
 
     def taken(self, function: ast.AST) -> set[str]:
@@ -145,14 +147,23 @@ class Code:
             self._taken[function] = set().union(*parts)
         return self._taken[function]
 
-    def every(self, *kinds: type) -> Iterator:
-        return (node for node in self.nodes if isinstance(node, kinds))
+    def stores(self, scope: ast.AST) -> list[ast.Name]:
+        """Names that something within a node assigns or deletes."""
+        if scope not in self._stores:
+            names = (n for n in self.within(scope) if isinstance(n, ast.Name))
+            self._stores[scope] = [n for n in names if not isinstance(n.ctx, ast.Load)]
+        return self._stores[scope]
+
+    def every(self, *kinds: type) -> list:
+        if kinds not in self._every:
+            self._every[kinds] = [node for node in self.nodes if isinstance(node, kinds)]
+        return self._every[kinds]
 
     @cached_property
     def bodies(self) -> list[list[ast.AST]]:
         """What stands in each function, and what stands in none."""
         loose = [n for n in self.nodes if self.source.scope(n) is self.source.tree]
-        return [loose, *(list(ast.walk(n)) for n in self.every(ast.FunctionDef))]
+        return [loose, *(self.within(n) for n in self.every(ast.FunctionDef))]
 
     @cached_property
     def operations(self) -> list[Operation]:
@@ -226,7 +237,7 @@ class Code:
         """Where a name is read behind a line, in order."""
         reads = (
             n
-            for n in ast.walk(scope)
+            for n in self.within(scope)
             if isinstance(n, ast.Name)
             and n.id == name
             and isinstance(n.ctx, ast.Load)

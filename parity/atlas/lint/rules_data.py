@@ -52,7 +52,7 @@ def channels_first(code: Code, node: ast.AST) -> bool:
     if isinstance(node, ast.Name):
         before = [
             n
-            for n in ast.walk(code.source.scope(node))
+            for n in code.within(code.source.scope(node))
             if isinstance(n, ast.Assign)
             and n.lineno < node.lineno
             and any(isinstance(t, ast.Name) and t.id == node.id for t in n.targets)

@@ -74,7 +74,7 @@ def is_freed(code: Code, target: ast.AST) -> bool:
     text = ast.unparse(target)
     return any(
         isinstance(n, ast.Attribute) and n.attr in FREED and ast.unparse(n.value) == text
-        for n in ast.walk(code.source.scope(target))
+        for n in code.within(code.source.scope(target))
     )
 
 
@@ -107,7 +107,7 @@ def kept_stopped(code: Code, node: ast.AST) -> bool:
     text = ast.unparse(holder)
     values = [
         n.value
-        for n in ast.walk(scope)
+        for n in code.within(scope)
         if isinstance(n, ast.Assign)
         for t in n.targets
         if ast.unparse(t.value if isinstance(t, ast.Subscript) else t) == text

@@ -59,20 +59,21 @@ def buffers(code: Code) -> Iterator[Finding]:
 def stops(code: Code, node: ast.AST) -> bool:
     """Whether stop_grad or detach is in the expression, or was called on the name before or after."""
     if any(
-        isinstance(n, ast.Attribute) and n.attr in ("stop_grad", "detach") for n in ast.walk(node)
+        isinstance(n, ast.Attribute) and n.attr in ("stop_grad", "detach")
+        for n in code.within(node)
     ):
         return True
     if isinstance(node, (ast.Name, ast.Attribute)):
         text = ast.unparse(node)
         scope = code.source.enclosing(node, (ast.ClassDef,)) or code.source.scope(node)
-        return any(stops_name(other, text) for other in ast.walk(scope))
+        return any(stops_name(other, text) for other in code.within(scope))
     return False
 
 
 def stops_named(code: Code, call: ast.Call, name: object) -> bool:
     """Whether self.NAME is stopped somewhere in the class."""
     owner = code.source.enclosing(call, (ast.ClassDef,))
-    return owner is not None and any(stops_name(n, f"self.{name}") for n in ast.walk(owner))
+    return owner is not None and any(stops_name(n, f"self.{name}") for n in code.within(owner))
 
 
 def stops_name(node: ast.AST, name: str) -> bool:
@@ -87,7 +88,7 @@ def stops_name(node: ast.AST, name: str) -> bool:
 def attributes(code: Code) -> Iterator[Finding]:
     """self.x = a Var: a parameter, trained and saved, unless its name begins with an underscore."""
     for owner in code.module_classes():
-        for node in ast.walk(owner):
+        for node in code.within(owner):
             if isinstance(node, ast.Assign):
                 for target, value in assignments(node):
                     if is_self(target):
@@ -188,7 +189,7 @@ def is_kept_output(code: Code, node: ast.AST, value: ast.AST) -> bool:
     if function is None or not layer or not runs(code, function):
         return False
     owner = code.source.enclosing(node, (ast.ClassDef,))
-    made = [n for n in ast.walk(owner) if is_self(n) and n.attr == layer]
+    made = [n for n in code.within(owner) if is_self(n) and n.attr == layer]
     stored = any(isinstance(n.ctx, ast.Store) for n in made)
     methods = {n.name for n in owner.body if isinstance(n, ast.FunctionDef)}
     return stored and layer not in methods

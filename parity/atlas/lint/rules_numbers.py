@@ -18,7 +18,7 @@ def is_number_somewhere(code: Code, node: ast.AST) -> bool:
         isinstance(other, ast.Assign)
         and any(isinstance(t, ast.Name) and t.id == node.id for t in other.targets)
         and code.of(other.value).kind == NUMBER
-        for other in ast.walk(code.source.scope(node))
+        for other in code.within(code.source.scope(node))
     )
 
 

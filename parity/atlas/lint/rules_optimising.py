@@ -117,7 +117,7 @@ def copied_attributes(code: Code) -> Iterator[Finding]:
         source = ast.unparse(loop.iter)
         sets = any(
             isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "setattr"
-            for n in ast.walk(loop)
+            for n in code.within(loop)
         )
         if (
             sets

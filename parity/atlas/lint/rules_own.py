@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import WARNING, Finding
 from parity.atlas.lint.program import Definition, Program
-from parity.atlas.lint.source import FUNCTIONS, GUARDS, names_in
+from parity.atlas.lint.source import FUNCTIONS, GUARDS, name_of, names_in
 
 NAME, CALL = "own-name", "own-call"
 OTHERS = {  # packages that a folder of the program's may be named like
@@ -124,7 +125,7 @@ def made_by(code: Code, program: Program, name: ast.Name, steps: int = 2) -> Pla
     scope = code.source.scope(name)
     if not steps:
         return None
-    stores = [n for n in code.within(scope) if is_store(n) and n.id == name.id]
+    stores = [n for n in code.stores(scope) if n.id == name.id]
     if not stores and isinstance(scope, ast.FunctionDef):
         callers = [c for c in code.every(ast.Call) if getattr(c.func, "id", "") == scope.name]
         given = [handed(scope, c).get(name.id) for c in callers]
@@ -140,10 +141,6 @@ def made_by(code: Code, program: Program, name: ast.Name, steps: int = 2) -> Pla
         return None
     place = program.definition(code.path, makers[0].func.id)
     return place if place and isinstance(place[1], ast.ClassDef) else None
-
-
-def is_store(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
 
 
 def handed(function: ast.FunctionDef, call: ast.Call) -> dict[str, ast.AST]:
@@ -173,12 +170,16 @@ def method_of(
 
 def is_stored(owner: ast.ClassDef, name: str) -> bool:
     """Whether a class gives an attribute of this name to itself or to its instances."""
-    return any(
-        isinstance(n, (ast.Attribute, ast.Name))
-        and isinstance(n.ctx, ast.Store)
-        and name in (getattr(n, "attr", ""), getattr(n, "id", ""))
+    return name in stored(owner)
+
+
+@lru_cache(maxsize=10_000)
+def stored(owner: ast.ClassDef) -> set[str]:
+    return {
+        name_of(n)
         for n in ast.walk(owner)
-    )
+        if isinstance(n, (ast.Attribute, ast.Name)) and isinstance(n.ctx, ast.Store)
+    }
 
 
 def is_plain(node: ast.AST) -> bool:

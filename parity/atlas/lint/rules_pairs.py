@@ -104,7 +104,7 @@ def reads_of(code: Code, name: ast.Name) -> list[ast.Name]:
     scope = code.source.scope(name)
     stores = [
         n.lineno
-        for n in ast.walk(scope)
+        for n in code.within(scope)
         if isinstance(n, ast.Name)
         and n.id == name.id
         and isinstance(n.ctx, ast.Store)

@@ -13,10 +13,12 @@ from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_step, loss_of
 from parity.atlas.lint.source import constant, name_of, says
 
 
-def methods_called(scope: ast.AST) -> list[tuple[str, str, ast.Call]]:
+def methods_called(code: Code, scope: ast.AST) -> list[tuple[str, str, ast.Call]]:
     """(owner, method, call) in the order of the text."""
     calls = [
-        n for n in ast.walk(scope) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+        n
+        for n in code.within(scope)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
     ]
     calls.sort(key=lambda n: (n.lineno, n.col_offset))
     return [(ast.unparse(n.func.value), n.func.attr, n) for n in calls]
@@ -25,7 +27,7 @@ def methods_called(scope: ast.AST) -> list[tuple[str, str, ast.Call]]:
 def clipping(code: Code) -> Iterator[Finding]:
     """clip_grad_norm() behind step(loss), or before it with no backward(loss): there is nothing to clip."""
     for function in code.every(ast.FunctionDef):
-        calls = methods_called(function)
+        calls = methods_called(code, function)
         for owner, method, call in calls:
             if method not in ("clip_grad_norm", "clip_grad_norm_") or not code.speaks_jittor(call):
                 continue
@@ -45,7 +47,7 @@ def moved(code: Code) -> Iterator[Finding]:
     without zero_grad() between them the gradients add up."""
     for owner in code.every(ast.ClassDef):
         methods = [n for n in owner.body if isinstance(n, ast.FunctionDef)]
-        called = {m: methods_called(m) for m in methods}
+        called = {m: methods_called(code, m) for m in methods}
         asking = [
             (m, o, call)
             for m in methods
@@ -73,7 +75,7 @@ def accumulated(code: Code) -> Iterator[Finding]:
     for function in code.every(ast.FunctionDef):
         before: dict[str, ast.Call] = {}
         told = set()
-        for owner, name, call in methods_called(function):
+        for owner, name, call in methods_called(code, function):
             if name in ("step", "zero_grad"):
                 before.pop(owner, None)
             elif name == "backward" and is_step(name, owner, call) and code.speaks_jittor(call):
@@ -104,7 +106,7 @@ def apart(code: Code, one: ast.AST, other: ast.AST) -> bool:
 def freed(code: Code) -> Iterator[Finding]:
     """jt.grad(scores, x) behind backward(loss) of a loss made of these scores: the graph is gone by then."""
     for function in code.every(ast.FunctionDef):
-        calls = [n for n in ast.walk(function) if isinstance(n, ast.Call)]
+        calls = [n for n in code.within(function) if isinstance(n, ast.Call)]
         calls.sort(key=lambda n: (n.lineno, n.col_offset))
         gone: dict[str, ast.Call] = {}  # names whose graph a backward() has freed
         for call in calls:
@@ -162,7 +164,7 @@ def default_decay(code: Code) -> Iterator[Finding]:
             continue
         makers = [
             call
-            for call in ast.walk(code.source.scope(node))
+            for call in code.within(code.source.scope(node))
             if isinstance(call, ast.Call)
             and call.lineno > node.lineno
             and name.id in {n.id for n in [call.func, *call.args] if isinstance(n, ast.Name)}

@@ -144,7 +144,7 @@ def evaluation(code: Code) -> Iterator[Finding]:
     """eval() before gradients in one function."""
     for function in code.every(ast.FunctionDef):
         events = []
-        for node in ast.walk(function):
+        for node in code.within(function):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
             name, owner = node.func.attr, ast.unparse(node.func.value)
@@ -173,6 +173,8 @@ def trained_by(function: ast.AST) -> dict[str, str]:
 
 
 def stopped_by_eval(code: Code, events: list[tuple], function: ast.AST) -> Iterator[Finding]:
+    if not any(name == "eval" for _, name, _, _ in events):
+        return
     evaluated: dict[str, ast.AST] = {}
     made = trained_by(function)
     for line, name, owner, node in events:
@@ -248,7 +250,7 @@ def without_gradients(code: Code) -> Iterator[Finding]:
     for node in code.every(ast.With):
         if not any(is_no_grad(code, item.context_expr) for item in node.items):
             continue
-        for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
+        for call in (n for n in code.within(node) if isinstance(n, ast.Call)):
             name, owner = name_of(call.func), ast.unparse(call.func)
             loads = name in ("load_state_dict", "load_parameters")
             if loads and not OPTIMISERLIKE.search(owner) and not only_evaluates(code, call):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from parity.atlas.lint.code import Code, is_self
@@ -74,7 +75,7 @@ def attributes(code: Code) -> Iterator[Finding]:
             continue
         held |= set().union(*(held_by(heir) for heir in heirs))
         told = set()
-        for node in ast.walk(owner):
+        for node in code.within(owner):
             missing = is_read(node) and node.attr not in held | told and nearest(code, node, owner)
             if missing and not node.attr.startswith("__") and not code.source.is_guarded(node):
                 told.add(node.attr)
@@ -113,6 +114,7 @@ def lineage(code: Code, place: Place, steps: int = 6) -> list[Place] | None:
     return rest and [place, *rest]
 
 
+@lru_cache(maxsize=10_000)
 def is_loose(owner: ast.ClassDef) -> bool:
     """Whether a class sets attributes whose names cannot be read off it."""
     for node in ast.walk(owner):
@@ -131,6 +133,7 @@ def is_loose(owner: ast.ClassDef) -> bool:
     return False
 
 
+@lru_cache(maxsize=10_000)
 def held_by(owner: ast.ClassDef) -> set[str]:
     """Names that a class binds, and those that it sets on self or registers."""
     held = {name for name, _ in bound(owner.body)}

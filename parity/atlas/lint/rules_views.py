@@ -82,7 +82,7 @@ def is_lost(code: Code, name: ast.Name) -> bool:
     scope = code.source.scope(name)
     made = [
         n.value
-        for n in ast.walk(scope)
+        for n in code.within(scope)
         if isinstance(n, ast.Assign)
         and n.lineno < name.lineno
         and any(isinstance(t, ast.Name) and t.id == name.id for t in n.targets)
@@ -207,7 +207,7 @@ def is_callers(code: Code, name: ast.Name) -> bool:
     given = {a.arg for a in [*function.args.posonlyargs, *function.args.args]}
     before = (
         n.lineno
-        for n in ast.walk(function)
+        for n in code.within(function)
         if isinstance(n, ast.Name) and n.id == name.id and isinstance(n.ctx, ast.Store)
     )
     return name.id in given and name.lineno <= min(before, default=name.lineno)
@@ -230,7 +230,7 @@ def only_kept(code: Code, name: ast.Name) -> bool:
     """Whether it was made from constants, which have no gradients to lose."""
     return any(
         makes_constant(code, node, name.id)
-        for node in ast.walk(code.source.scope(name))
+        for node in code.within(code.source.scope(name))
         if isinstance(node, ast.Assign) and node.lineno < name.lineno
     )
 

@@ -67,7 +67,7 @@ class Flow(Expressions):
 
     def _find_classes(self) -> None:
         """Classes of the file that are modules of Jittor or of PyTorch, by inheritance within the file."""
-        nodes = [n for n in ast.walk(self.source.tree) if isinstance(n, ast.ClassDef)]
+        nodes = [n for n in self.source.nodes if isinstance(n, ast.ClassDef)]
         for _ in range(3):
             for node in nodes:
                 for base in node.bases:
@@ -222,7 +222,7 @@ class Flow(Expressions):
         scope.names[node.name] = NOTHING
         around = self.source.parents.get(node)
         if isinstance(around, (ast.Module, ast.ClassDef)):
-            results = [self.of(n.value) for n in own_returns(node)]
+            results = [self.of(n.value) for n in own_returns(self.source, node)]
             told = self.annotated(node.returns)
             result = told if told.kind or not results else joined_all(results)
             if isinstance(around, ast.Module):
@@ -275,7 +275,7 @@ class Flow(Expressions):
         self.values[target] = value
 
 
-def own_returns(node: ast.FunctionDef) -> list[ast.Return]:
+def own_returns(source: Source, node: ast.FunctionDef) -> list[ast.Return]:
     """Returns of a function, without those of functions within it."""
     found, waiting = [], list(node.body)
     while waiting:
@@ -283,7 +283,7 @@ def own_returns(node: ast.FunctionDef) -> list[ast.Return]:
         if isinstance(child, ast.Return):
             found.append(child)
         elif not isinstance(child, (*FUNCTIONS, ast.ClassDef)):
-            waiting += ast.iter_child_nodes(child)
+            waiting += source.children(child)
     return found
 
 
