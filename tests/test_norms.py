@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from parity import Case, Side, Workers, examine
+from parity.engine.ask.again import look_again, look_at_whole
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.localise import compare_local_32
 from parity.engine.judge.precision import PrecisionGate
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.known import strictly, with_known
+from parity.errors import OutOfTime
 
 EPS, BIAS = 1e-5, 0.1
 NORM = {"leaf": True, "eps": EPS, "framework": "jittor"}
@@ -173,6 +177,51 @@ def test_over_few_elements_jittors_own_are_no_cause_forward_and_backward(
     assert {v.check for v in known} == local, "both are beyond the plain limits"
     assert not [v for v in result.failures if v.check in (*local, checks.LOCAL_FORWARD_64)]
     assert not result.causes
+
+
+class Asked:
+    """An examination whose candidate's whole float32 run, with norms that do not cancel, gives `found`."""
+
+    sides = ("torch", "jittor")
+
+    def __init__(self, found: list[Verdict]):
+        self.options: dict = {}
+        self.gate = type("Gate", (), {"compare": lambda self, *three: found})()
+        self.workers = {"jittor": type("Worker", (), {"call": lambda self, *asked: True})()}
+        self.inputs, self.records = None, []
+
+    def path(self, side: str, name: str) -> Path:
+        return Path(f"{side} {name}.safetensors")
+
+    def __getitem__(self, name: str) -> str:
+        self.records.append(name)
+        return name
+
+
+def test_what_cancels_in_norms_alone_is_known_in_the_whole_run_however_much_it_becomes():
+    norm = judged(BATCH)
+    grown = Verdict("pair", checks.GRADIENTS_32, "conv", Status.FAIL, 5e-3, 4e-5, guilty="jittor")
+    wrong = grown.but(check=checks.FORWARD_32, node="head")
+    ours = wrong.but(node="stem", guilty="torch")
+    asked = Asked([grown.but(status=Status.PASS), wrong, ours.but(status=Status.PASS)])
+    found = look_at_whole(asked, [norm, grown, wrong, ours])
+    assert [v.status for v in found[1:]] == [Status.KNOWN, Status.FAIL, Status.FAIL]
+    assert asked.records == ["torch free 64", "torch free 32", "jittor free steady"]
+    alone = Asked([])
+    assert look_at_whole(alone, [grown]) == [grown] and not alone.records, "no norm cancels"
+
+
+def test_there_is_no_verdict_on_rounding_that_nobody_had_the_time_to_look_into():
+    class Late:
+        sides = ("torch", "jittor")
+
+        def __getattr__(self, name):
+            raise OutOfTime("the time limit is over", "run")
+
+    norm = Verdict("pair", checks.LOCAL_FORWARD_32, "bn", Status.FAIL, 2e-5, 1e-6, guilty="jittor")
+    grave = norm.but(measured=1e-2)
+    late, still = look_again(Late(), [norm, grave])
+    assert late.status is Status.INCONCLUSIVE and still is grave
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A second look at local float32 FAILs: whether the framework's norms make them, or noise.
+"""A second look at float32 FAILs: whether the framework's norms make them, or noise.
 
 examination.py asks once both sides' forced float32 runs are judged; further runs are made only where something fails.
 
@@ -8,12 +8,17 @@ Before: judge/noise.py, sides/forcing.py.
 from __future__ import annotations
 
 from parity.engine.judge import gates
+from parity.engine.judge.checks import FORWARD_32, GRADIENTS_32, LOSSES_32
 from parity.engine.judge.localise import compare_local_32
 from parity.engine.judge.noise import is_doubtful, with_noise, with_steady
-from parity.engine.judge.verdicts import Verdict
-from parity.errors import WorkerDied, WorkerError
+from parity.engine.judge.norms import NORM
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell.known import is_known
+from parity.engine.values.record import Record
+from parity.errors import OutOfTime, WorkerDied, WorkerError
 
 HERE = "parity.engine.sides.forcing"
+WHOLE = (FORWARD_32, LOSSES_32, GRADIENTS_32)
 
 
 def look_again(examination, verdicts: list[Verdict]) -> list[Verdict]:
@@ -24,23 +29,63 @@ def look_again(examination, verdicts: list[Verdict]) -> list[Verdict]:
             break
         try:
             verdicts = look(examination, verdicts)
+        except OutOfTime as error:
+            side = examination.sides[1]
+            return [undecided(v, error) if is_doubtful(v, side) else v for v in verdicts]
         except (WorkerError, WorkerDied):
             continue
     return verdicts
 
 
+def undecided(verdict: Verdict, error: OutOfTime) -> Verdict:
+    """A local FAIL that may be rounding, which nobody had the time to look into."""
+    if not verdict.measured < gates.COARSE:
+        return verdict
+    message = f"may be rounding, but {error}; {verdict.message}"
+    return verdict.but(status=Status.INCONCLUSIVE, message=message)
+
+
 def without_cancelling(examination, verdicts: list[Verdict]) -> list[Verdict]:
-    first, second = examination.sides
-    out = examination.path(second, "steady 32")
-    options = examination.options | examination.forced
-    options["replay"] = examination.path(first, "forced 64")
-    worker = examination.workers[second]
-    if not worker.call("run", f"{HERE}:steady", examination.inputs, out, options):
+    second = examination.sides[1]
+    three = steady(examination, "forced", **examination.forced)
+    if three is None:
         return verdicts
-    three = [examination[n] for n in (f"{first} forced 64", f"{first} forced 32", out.stem)]
     found = compare_local_32(examination.gate, *three, examination.weights)
     by_node = {(v.check, v.node): v for v in found}
-    return [with_steady(v, by_node, second) for v in verdicts]
+    return [with_steady(v, by_node) if is_doubtful(v, second) else v for v in verdicts]
+
+
+def look_at_whole(examination, verdicts: list[Verdict]) -> list[Verdict]:
+    """All verdicts of an examination, FAILs of the whole float32 run as KNOWN that are none as soon as the framework's
+    norms do not cancel; where those are known to do so in some layer."""
+    side = examination.sides[1]
+    if not any(is_known(v, NORM) for v in verdicts) or not any(map(is_whole, verdicts)):
+        return verdicts
+    try:
+        three = steady(examination, "free")
+    except (WorkerError, WorkerDied):
+        return verdicts
+    if three is None:
+        return verdicts
+    by_node = {(v.check, v.node): v for v in examination.gate.compare(*three)}
+    guilty = lambda v: is_whole(v) and v.guilty == side  # noqa: E731
+    return [with_steady(v, by_node) if guilty(v) else v for v in verdicts]
+
+
+def is_whole(verdict: Verdict) -> bool:
+    return verdict.status is Status.FAIL and verdict.check in WHOLE
+
+
+def steady(examination, kind: str, **options) -> list[Record] | None:
+    """The three records of the free or the forced float32 run, the candidate's with norms that do not cancel; None
+    where it calls none."""
+    first, second = examination.sides
+    out = examination.path(second, f"{kind} steady")
+    options |= examination.options | {"replay": examination.path(first, f"{kind} 64")}
+    worker = examination.workers[second]
+    if not worker.call("run", f"{HERE}:steady", examination.inputs, out, options):
+        return None
+    return [examination[n] for n in (f"{first} {kind} 64", f"{first} {kind} 32", out.stem)]
 
 
 def beside_neighbours(examination, verdicts: list[Verdict]) -> list[Verdict]:

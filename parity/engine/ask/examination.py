@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from parity.case import DRAWN, Case, Side
-from parity.engine.ask.again import look_again
+from parity.engine.ask.again import look_again, look_at_whole
 from parity.engine.ask.by_loss import told_by_loss
 from parity.engine.judge.checks import GRADIENTS_64, NOT_LOOKED_INTO
 from parity.engine.judge.crashes import fine_calls, inherited_crashes, judge_crashes, unfinished
@@ -104,8 +104,9 @@ class Examination:
                     verdicts += found
                     self.judged.add(name)
                     told(f"{name}, backward" if name == "free 64" else name, found)
-                    done = (second, first) if name == "free 32" else (second,)
-                    self.forget(*(f"{side} {name}" for side in done))
+                    self.forget(f"{second} {name}")
+                verdicts = look_at_whole(self, verdicts)
+                self.forget(f"{first} free 32")
             except (WorkerDied, WorkerError) as error:
                 left = [n for n, _ in stages if n not in self.judged]
                 verdicts += unfinished(self.case.name, error, left, first)

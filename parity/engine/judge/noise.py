@@ -62,10 +62,10 @@ def error_at(verdict: Verdict, exact: Mapping, narrow: Mapping) -> float:
     return relative(two[1] - two[0], two[0], floor, verdict)
 
 
-def with_steady(verdict: Verdict, steady: Mapping[tuple, Verdict], side: str) -> Verdict:
-    """A local float32 FAIL of `side` as KNOWN where it passes as soon as that framework's norms do not cancel;
-    `steady`: verdicts of that run by check and node."""
+def with_steady(verdict: Verdict, steady: Mapping[tuple, Verdict]) -> Verdict:
+    """A float32 FAIL as KNOWN where it passes as soon as that framework's norms do not cancel; `steady`: verdicts of
+    that run by check and node."""
     other = steady.get((verdict.check, verdict.node))
-    if not is_doubtful(verdict, side) or other is None or other.status is not Status.PASS:
+    if other is None or other.status is not Status.PASS:
         return verdict
     return verdict.but(status=Status.KNOWN, message=f"{NORM}; {verdict.message}")
