@@ -35,6 +35,7 @@ from parity.errors import InputError, WorkerDied, WorkerError
 from parity.report.changes import BAD, changes
 from parity.report.difference import tell as tell_difference
 from parity.report.difference import write_page
+from parity.report.reading import read
 from parity.report.report import Report, Timing
 from parity.report.terminal import conclude as tell
 from parity.report.terminal import on_terminal, print_table, shown
@@ -59,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
     verdicts = (strictly if options.strict else with_known)(found.verdicts)
     report.add(verdicts)
     report.timings.append(watch.of(case.name))
+    report.read = read(found.code, case.labels)
     return conclude(report, Result(verdicts, report.environment), console, options.table)
 
 

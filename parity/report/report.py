@@ -78,6 +78,7 @@ class Report:
     mutants: dict | None = None  # a kill matrix to show
     bred: dict | None = None  # what became of mutants that nobody wrote
     timings: list[dict] = field(default_factory=list)  # by case, see Timing
+    read: list[dict] = field(default_factory=list)  # in the code that ran, see reading.py
     due: float = 0.0  # when it may be written again, by time.monotonic
 
     def add(self, verdicts: list[Verdict]) -> list[Verdict]:
@@ -116,7 +117,7 @@ class Report:
         causes = [cause.to_dict() for cause in causes_of(verdicts)]
         more = {"curves": self.curves, "floors": self.floors, "mutants": self.mutants}
         more["bred"] = self.bred
-        more |= {"timings": self.timings, "causes": causes}
+        more |= {"timings": self.timings, "causes": causes, "read": self.read}
         return self.heading() | more | {"verdicts": [v.to_dict() for v in verdicts]}
 
     def write(self) -> tuple[Path, Path]:

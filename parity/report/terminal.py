@@ -8,7 +8,7 @@ Read gist.py first.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.style import Style
@@ -83,16 +83,9 @@ def conclude(report: Mapping, folder: str, console: Console, whole: bool) -> Non
     console.print(
         Text(plain(f"{found.text}."), style=f"bold {OF_STATUS[found.status]}"), soft_wrap=True
     )
-    causes = [Cause(**c | {"also": tuple(c["also"])}) for c in report.get("causes", ())]
-    for line in told(causes[:LISTED], report["counts"].get(KNOWN, 0)):
-        style = "red" if line[:1].isdigit() and "cause" not in line else ""
-        console.print(Text(plain(line), style=style), soft_wrap=True)
-    if len(causes) > LISTED:
-        console.print(f"... and {len(causes) - LISTED} more causes")
-    for cause in causes[:LISTED]:
-        if cause.script:
-            path = f"{folder}/reproduce/{cause.script}" if folder else cause.script
-            console.print(Text(plain(f"shown by: python {path}")), soft_wrap=True)
+    print_causes(report, folder, console)
+    for line in read_lines(report.get("read", ())):
+        console.print(Text(plain(line)), soft_wrap=True)
     if whole:
         console.print()
         for line in blocks(report, console):
@@ -109,6 +102,29 @@ def conclude(report: Mapping, folder: str, console: Console, whole: bool) -> Non
     counts = ", ".join(f"{count} {status}" for status, count in report["counts"].items())
     where = f"; report: {plain(folder)}/report.html and report.json" if folder else ""
     console.print(Text(f"verdicts: {counts}{where}"), soft_wrap=True)
+
+
+def print_causes(report: Mapping, folder: str, console: Console) -> None:
+    causes = [Cause(**c | {"also": tuple(c["also"])}) for c in report.get("causes", ())]
+    for line in told(causes[:LISTED], report["counts"].get(KNOWN, 0)):
+        style = "red" if line[:1].isdigit() and "cause" not in line else ""
+        console.print(Text(plain(line), style=style), soft_wrap=True)
+    if len(causes) > LISTED:
+        console.print(f"... and {len(causes) - LISTED} more causes")
+    for cause in causes[:LISTED]:
+        if cause.script:
+            path = f"{folder}/reproduce/{cause.script}" if folder else cause.script
+            console.print(Text(plain(f"shown by: python {path}")), soft_wrap=True)
+
+
+def read_lines(found: Sequence[Mapping]) -> Iterable[str]:
+    """What is told of code that was read: no cause, as nothing was measured."""
+    if found:
+        yield f"read in the code that ran, not measured: {len(found)}"
+    for one in found[:LISTED]:
+        yield f"    {one['place']}: {one['message']} [{one['entry']}]"
+    if len(found) > LISTED:
+        yield f"    ... and {len(found) - LISTED} more: in report.json, or by parity lint"
 
 
 def print_table(report: Mapping, console: Console) -> None:

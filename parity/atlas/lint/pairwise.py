@@ -27,12 +27,20 @@ def compare(reference: Path, port: Path, hints: bool = False) -> tuple[list[Find
     for path, parts in zip((reference, port), sides, strict=True):
         if not parts and not broken:
             raise InputError(f"{path}: no functions in Python files there")
+    found, count = compare_parts(*sides, hints)
+    return sorted({*broken, *found}), count
+
+
+def compare_parts(
+    reference: list[Part], port: list[Part], hints: bool = False
+) -> tuple[list[Finding], int]:
+    """The same of two lists of functions."""
+    sides = reference, port
     pairs = aligned(*sides)
     wholes = [whole(parts) for parts in sides]
     found = [finding for a, b in pairs for finding in differences(a, b, *wholes)]
     found += absent(sides[0], pairs)
-    wanted = [f for f in found if hints or f.level != HINT]
-    return sorted({*broken, *wanted}), len(pairs)
+    return sorted({f for f in found if hints or f.level != HINT}), len(pairs)
 
 
 def aligned(reference: list[Part], port: list[Part]) -> list[tuple[Part, Part]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,7 +95,11 @@ def frozen(node: ast.AST) -> set[str]:
 def parts_of(path: Path, broken: list[Finding]) -> Iterator[Part]:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    for file in [path] if path.is_file() else python_files(path):
+    yield from parts_in([path] if path.is_file() else python_files(path), broken)
+
+
+def parts_in(files: Iterable[Path], broken: list[Finding]) -> Iterator[Part]:
+    for file in files:
         try:
             tree = ast.parse(read_source(file))
         except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:

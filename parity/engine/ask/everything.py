@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from parity.case import Case
 from parity.engine.ask.called import check_called
+from parity.engine.ask.coverage import look_at_code
 from parity.engine.ask.data import check_data
 from parity.engine.ask.environment import examine_environment
 from parity.engine.ask.examine import examine, workers_of
@@ -25,7 +27,7 @@ from parity.engine.judge.checks import FUNCTIONS, NOT_LOOKED_INTO
 from parity.engine.judge.floors import Floors
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.workers import Workers
-from parity.errors import InputError, OutOfTime
+from parity.errors import InputError, OutOfTime, WorkerDied, WorkerError
 
 # what quick leaves out
 QUICK = ("float64 of the candidate", FUNCTIONS, "other branches", "training steps")
@@ -49,6 +51,7 @@ def examine_all(
     """Every verdict; told(stage, verdicts) hears of each part. What was not done in time is NOT_RUN."""
     verdicts: list[Verdict] = []
     environment: dict = {}
+    code: dict = {}
     left_out, why = QUICK if wanted.quick else (), "left out by --quick"
     case = replace(case, float64=False) if wanted.quick else case
     with workers_of(case, None, wanted.device) as workers:
@@ -74,8 +77,11 @@ def examine_all(
                     verdicts += _more(case, workers, wanted, told)
         except OutOfTime as error:
             verdicts.append(_not_run(case, "(all)", str(error)))
+        with suppress(WorkerError, WorkerDied):  # which was told
+            found, code = look_at_code(case, workers)
+            verdicts += found
     verdicts += [_not_run(case, part, why) for part in left_out]
-    return Result(verdicts, environment)
+    return Result(verdicts, environment, code)
 
 
 def _not_run(case: Case, part: str, why: str) -> Verdict:

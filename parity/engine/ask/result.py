@@ -25,10 +25,12 @@ class Culprit:
 
 @dataclass
 class Result:
-    """Verdicts in the order of execution, and what ran where."""
+    """Verdicts in the order of execution, and what ran where; code: of `parity run`, by side what coverage.py knows of
+    the user's files."""
 
     verdicts: list[Verdict] = field(default_factory=list)
     environment: dict = field(default_factory=dict)
+    code: dict[str, list[dict]] = field(default_factory=dict)
 
     @property
     def first(self) -> Verdict | None:

@@ -31,6 +31,7 @@ from parity.backends import base
 from parity.case import Side, Subject
 from parity.engine.judge.crashes import describe, is_refusal
 from parity.engine.sides import stepper
+from parity.engine.sides.ran import Ran
 from parity.engine.sides.runner import Runner
 from parity.engine.sides.whereabouts import module_of_error
 from parity.engine.sides.workers import PARENT, REPLY, REQUEST, WHERE
@@ -52,6 +53,7 @@ class Server:
         self.environment: dict | None = None  # what records say of it
         self.narrow: set[tuple] = set()  # builds of sides that say float32 themselves
         self.planted: list = []
+        self.ran = Ran()  # of the user's functions
 
     @property
     def backend(self) -> base.Backend:
@@ -175,9 +177,7 @@ class Server:
             return as_arrays(found)
         self.environment = self.environment or self.backend.describe()
         told = {
-            "side": self.label,
-            "device": self.runner.device,
-            "dtype": self.runner.dtype,
+            **{"side": self.label, "device": self.runner.device, "dtype": self.runner.dtype},
             "forced": reference is not None,
             "rounded": options.get("rounded", False),
             "shapes": self.runner.shapes(),
@@ -195,7 +195,8 @@ class Server:
         if own is None or method in ("handle", "entered"):
             own = getattr(self.runner, method)
         try:
-            return left_alone(own, *args, **options)
+            with self.ran.noting(str(args[0]) if method == "run" else method):
+                return left_alone(own, *args, **options)
         except Exception as error:
             modules = self.runner.modules() if self.runner is not None else {}
             error.parity_told = describe(error) | {"node": module_of_error(error, modules)}
@@ -261,8 +262,8 @@ def print_where() -> None:
 def serve(connection: Connection, handle: Callable, folder: Path) -> None:
     """Answers requests with handle(method, arguments, options) until nobody asks any more.
 
-    folder: where large arrays of requests and answers lie (transport.py). An error that has an `exit_code` is the
-    user's input; what `handle` knows of it comes along, see WorkerError, unless the harness itself refused that.
+    folder: of large arrays (transport.py). An error that has an `exit_code` is the user's input; what `handle` knows of
+    it comes along, see WorkerError, unless the harness itself refused that.
     """
     follow_parent()
     while True:

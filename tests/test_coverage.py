@@ -1,0 +1,124 @@
+"""What of a port ran, what nothing looked at, and what the linter reads in what ran."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from door.terminal import Console
+from parity import Case, Side, Workers, examine
+from parity.engine.ask.coverage import look_at_code, never
+from parity.engine.judge.verdicts import Status
+from parity.report.reading import read
+from parity.report.report import Report
+from parity.report.terminal import conclude
+
+NET = """
+from torch import nn
+
+from {package}.boxes import clipped
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return clipped(self.layer(x))
+
+    def exported(self, x):
+        return x
+
+    def __repr__(self):
+        return "Net"
+
+
+class Head:
+    def chosen(self, x):
+        return x
+"""
+BOXES = """
+def decorated(function):
+    return function
+
+
+@decorated
+def clipped(x):
+    return x.clamp(min=0)
+
+
+def area(x):
+    return x
+"""
+
+
+@pytest.fixture
+def case(tmp_path):
+    for side in ("torch", "jittor"):
+        folder = tmp_path / side / "nets"
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("")
+        (folder / "net.py").write_text(NET.format(package="nets"))
+        (folder / "boxes.py").write_text(BOXES)
+        (tmp_path / side / "train.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "pair.py").write_text(
+        "def half():\n    from nets.net import Net\n    return Net()\n"
+    )
+    sides = [
+        Side(f"{tmp_path}/pair.py:half", "torch", label=side, path=(str(tmp_path / side),))
+        for side in ("torch", "jittor")
+    ]
+    inputs = lambda: (np.random.default_rng(0).standard_normal((2, 4)),)  # noqa: E731
+    return Case("pair", *sides, inputs, float32=False)
+
+
+@pytest.mark.usefixtures("warm_workers")
+def test_what_nothing_ran_is_named_and_the_files_that_ran_are_known(case, tmp_path):
+    with Workers(case.reference, case.candidate) as workers:
+        assert not examine(case, workers).failures
+        (verdict,), code = look_at_code(case, workers)
+    assert verdict.status is Status.NOT_RUN and verdict.case == "pair"
+    assert verdict.message == (
+        "jittor: 4 of 7 functions ran; never: nets/boxes.py: area; "
+        "nets/net.py: Net.exported, Head; not imported: train.py"
+    )
+    ran = {f["path"] for f in code["jittor"] if f["ran"]}
+    assert ran == {str(tmp_path / "jittor/nets" / name) for name in ("net.py", "boxes.py")}
+
+
+def test_nothing_is_told_where_all_of_it_ran_or_nothing_is_the_users_own():
+    whole = {"path": "/port/net.py", "root": "/port", "ran": ["Net.forward"], "never": []}
+    assert never([whole]) == "" == never([])
+    silent = whole | {"never": ["Net.__repr__"]}
+    assert never([silent]) == ""
+    assert never([whole | {"ran": [], "never": ["area"]}]) == "", "nothing of the port is compared"
+
+
+def test_what_the_linter_reads_in_files_that_ran_stands_apart_from_the_causes(tmp_path, capsys):
+    text = "from jittor import nn\n\n\ndef up(x, eps=1e-3):\n    return nn.interpolate(x, size=(4, 4))\n"
+    texts = {
+        "torch/up.py": text.replace("jittor", "torch").replace("1e-3", "1e-5"),
+        "jittor/up.py": text,
+        "jittor/away.py": text.replace("up(", "away("),
+    }
+    code: dict[str, list[dict]] = {"torch": [], "jittor": []}
+    for name, text in texts.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        ran = ["up"] if path.name == "up.py" else []
+        file = {"path": str(path), "root": str(path.parent), "ran": ran, "never": []}
+        code[path.parent.name].append(file)
+    found = read(code, ("torch", "jittor"))
+    assert {(Path(f["place"]).name, f["entry"]) for f in found} == {
+        ("up.py:4", "pair-default"),
+        ("up.py:5", "interpolate-default"),
+    }
+    report = Report(tmp_path, read=found)
+    assert not report.to_dict()["causes"] and report.to_dict()["read"] == found
+    conclude(report.to_dict(), "", Console(width=200), False)
+    told = capsys.readouterr().out
+    assert "read in the code that ran, not measured: 2" in told and "[interpolate-default]" in told
