@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from parity.engine.judge import checks, kinds
+from parity.engine.judge.judging import NOTHING
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.causes import causes_of
 
@@ -49,3 +50,15 @@ def test_what_the_whole_model_is_given_in_another_form_is_no_cause():
     other = local("neck/in[0]", "neck", kinds.MISSING).but(message="b has it, a has not")
     assert [c.where for c in causes_of([inside, other, wrong])] == ["head"]  # another form on each
     assert len(causes_of([inside, wrong])) == 2
+
+
+def test_where_a_side_raises_before_anything_was_made_that_is_the_cause():
+    raised = Verdict("pair", "worker", "(outside) forward", Status.FAIL, kind=kinds.CRASH)
+    raised = raised.but(message="jittor raised AttributeError: _calc_ious")
+    nothing = [
+        Verdict("pair", check, "(all)", Status.FAIL, message=NOTHING)
+        for check in (checks.LOCAL_FORWARD_64, checks.FORWARD_32, checks.LOCAL_FORWARD_32)
+    ]
+    (cause,) = causes_of([raised, *nothing])
+    assert cause.kind == kinds.CRASH and cause.consequences == 3
+    assert causes_of(nothing), "without it nothing explains that"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from parity.engine.ask.by_loss import compare_by_loss
 from parity.engine.judge import checks, kinds
 from parity.engine.judge.blame import name_the_guilty
 from parity.engine.judge.detections import array_at
@@ -218,3 +219,18 @@ def test_rounding_adds_up_in_whole_runs():
     assert statuses(with_known([local, free(2.1e-6)])) == ["PASS", "FAIL"]
     wrong = local.but(status=Status.FAIL, measured=1.1e-6)
     assert statuses(with_known([wrong, free(1.1e-6)])) == ["FAIL", "FAIL"]
+
+
+def test_a_gradient_that_is_no_number_on_both_sides_is_judged_by_nobody():
+    labels = np.array([[np.nan, 1.0], [2.0, np.inf]])
+    found = judge("pair", checks.LOCAL_GRADIENTS_64, "(model)/in[1]", labels, labels, 1e-11)
+    assert found.status is Status.FAIL
+    assert with_known([found])[0].status is Status.INCONCLUSIVE
+    forward = found.but(check=checks.LOCAL_FORWARD_64)
+    assert with_known([forward])[0].status is Status.FAIL, "what is made is wanted"
+    one = judge("pair", checks.LOCAL_GRADIENTS_64, "w", labels, np.nan_to_num(labels), 1e-11)
+    assert with_known([one])[0].status is Status.FAIL
+    whole = found.but(owner="(model)", node="(model)")
+    assert not compare_by_loss(whole, {"loss/a": {"x": labels}}, {"loss/a": {"x": labels}})
+    (wrong,) = compare_by_loss(whole, {"loss/a": {"x": labels}}, {"loss/a": {"x": np.ones((2, 2))}})
+    assert wrong.kind == kinds.NOT_FINITE

@@ -17,6 +17,7 @@ import numpy as np
 from parity.engine.judge import gates, kinds
 from parity.engine.judge.checks import LOCAL_GRADIENTS_64
 from parity.engine.judge.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
+from parity.engine.judge.judging import UNFIT
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.choices import Choices
 from parity.engine.sides.tracer import Tracer
@@ -69,7 +70,7 @@ def compare_by_loss(odd: Verdict, reference: Mapping, candidate: Mapping) -> lis
                 *(odd.case, LOCAL_GRADIENTS_64, loss),
                 *(pair[1], pair[0], gates.SEMANTIC_GRADIENT, floor),
             )
-            if told.status is Status.FAIL:
+            if told.status is Status.FAIL and UNFIT not in told.message:
                 kind, text = kinds.tell(*pair)
                 if pair[1] is None:
                     kind, text = kinds.DETACHED, "the candidate's is absent: detached, or in place"

@@ -49,13 +49,17 @@ def structural_difference(values: np.ndarray | None, reference: np.ndarray | Non
     return found or (None if values is None else not_finite(values, reference))
 
 
+UNFIT = "values are not finite on both sides: agreement means nothing there"
+NOTHING = "nothing to compare: no nodes on either side"
+
+
 def not_finite(a: np.ndarray, b: np.ndarray) -> str | None:
     """What NaN and infinities there are in two arrays of one shape, or None."""
     if a.dtype.kind == "f" and not (np.isfinite(a).all() and np.isfinite(b).all()):
         for what, test in (("NaN", np.isnan), ("+inf", np.isposinf), ("-inf", np.isneginf)):
             if (test(a) != test(b)).any():
                 return f"{what} at {int((test(a) != test(b)).sum())} places on one side only"
-        return f"{int((~np.isfinite(a)).sum())} values are not finite on both sides: agreement means nothing there"
+        return f"{int((~np.isfinite(a)).sum())} {UNFIT}"
     return None
 
 
@@ -186,8 +190,7 @@ def judge_nodes(
     Nodes of one side only are FAILs, an empty comparison too.
     """
     if not reference and not candidate:
-        message = "nothing to compare: no nodes on either side"
-        return [Verdict(case, check, "(all)", Status.FAIL, message=message)]
+        return [Verdict(case, check, "(all)", Status.FAIL, message=NOTHING)]
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is looked at and told
         verdicts = [
             judge_one(node, a, candidate[node])

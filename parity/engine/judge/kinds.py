@@ -47,7 +47,8 @@ def tell(reference: np.ndarray | None, candidate: np.ndarray | None) -> tuple[st
         return FORMULA, ""
     a, b = (np.asarray(x, dtype=np.float64) for x in (reference, candidate))
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return NOT_FINITE, "NaN or infinity on one side"
+        alike = np.array_equal(np.isfinite(a), np.isfinite(b))
+        return NOT_FINITE, f"NaN or infinity on {'both sides' if alike else 'one side'}"
     error = ratio(norm(a - b), norm(a))
     if reference.dtype.kind == "f" and error <= gates.ROUNDED:
         return PRECISION, f"by {error:.1e}: as if a constant had been rounded to float32"

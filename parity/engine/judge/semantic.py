@@ -13,6 +13,7 @@ from parity.engine.judge import checks, gates
 from parity.engine.judge.detections import compare_detections
 from parity.engine.judge.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
 from parity.engine.judge.judging import (
+    NOTHING,
     SIDES,
     are_of_two_widths,
     judge,
@@ -64,8 +65,7 @@ def compare_execution(
     """Nodes and choices: what is chosen lies between the nodes that it was chosen from and those behind it."""
     verdicts = []
     if not reference["nodes"] and not candidate["nodes"]:
-        message = "nothing to compare: no nodes on either side"
-        return [Verdict(case, checks.FORWARD_64, "(all)", Status.FAIL, message=message)]
+        return [Verdict(case, checks.FORWARD_64, "(all)", Status.FAIL, message=NOTHING)]
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is looked at and told
         for entry in dict.fromkeys([*reference["order"], *candidate["order"]]):
             is_choice = entry.startswith(CHOICE)

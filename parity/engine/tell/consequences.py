@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from parity.engine.judge import checks, kinds
-from parity.engine.judge.judging import ONE_SIDE
+from parity.engine.judge.judging import NOTHING, ONE_SIDE
 from parity.engine.judge.verdicts import Verdict
 from parity.engine.values.aligned import APART
 from parity.engine.values.nodes import OUTSIDE, ROOT, module_of
@@ -94,6 +94,7 @@ class Followers:
             or self.is_held(verdict)
             or self.is_misshapen(verdict)
             or self.is_behind_crash(verdict)
+            or (NOTHING in verdict.message and bool(self.raised))
             or self.is_of_caller(verdict)
             or self.is_given_otherwise(verdict)
             or is_of_resized(verdict, self.failed)

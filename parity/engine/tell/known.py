@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.gradients import NO_GRADIENT
-from parity.engine.judge.judging import SHAPES, is_narrowed
+from parity.engine.judge.judging import SHAPES, UNFIT, is_narrowed
 from parity.engine.judge.noise import NOISE
 from parity.engine.judge.norms import NORM
 from parity.engine.judge.verdicts import Status, Verdict
@@ -39,6 +39,10 @@ STRUCTURE = (  # where one side alone may have something without a defect
     *(checks.LOCAL_FORWARD_64, checks.LOCAL_GRADIENTS_64),
     *(checks.FORWARD_32, checks.CHOICES_32, checks.LOCAL_FORWARD_32, checks.LOCAL_GRADIENTS_32),
 )
+GRADIENTS = (
+    *(checks.GRADIENTS_64, checks.NODE_GRADIENTS_64, checks.LOCAL_GRADIENTS_64),
+    *(checks.GRADIENTS_32, checks.LOCAL_GRADIENTS_32),
+)
 AS_ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
 SUMMED = "rounding of all that comes before it; given the same values nothing fails"
 RENAMED = "on one side only; all that both sides have agrees"
@@ -54,7 +58,7 @@ FURTHER = re.compile(r"\[[1-9]\d*\]$")  # an output behind the first
 
 def with_known(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """The same verdicts, FAILs that are none as KNOWN; to be asked of a whole examination."""
-    verdicts = list(verdicts)
+    verdicts = [without_standard(v) for v in verdicts]
     by_run: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         by_run.setdefault(run_of(verdict.case), []).append(verdict)
@@ -63,6 +67,15 @@ def with_known(verdicts: Iterable[Verdict]) -> list[Verdict]:
         if any(v.status is Status.FAIL for v in found):
             changed |= _known_of(found)
     return [changed.get(id(v), v) for v in verdicts]
+
+
+def without_standard(verdict: Verdict) -> Verdict:
+    """INCONCLUSIVE in the place of a FAIL on a gradient that is infinite or no number at the same places on both sides:
+    it may not be wanted at all, as one of labels is not."""
+    fails = verdict.status is Status.FAIL and UNFIT in verdict.message
+    if not fails or verdict.check not in GRADIENTS:
+        return verdict
+    return verdict.but(status=Status.INCONCLUSIVE)
 
 
 def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
