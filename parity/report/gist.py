@@ -38,6 +38,7 @@ OF_CHECK = {
     checks.NAMES: "weights",
     "initial weights": "weights",
     checks.INPUTS: "weights",
+    checks.LEFT: "weights",
     **dict.fromkeys((checks.BATCHES, checks.CATEGORIES, checks.FLIPS), "data"),
     checks.BEHIND: "local64",
     checks.INITIAL: "weights",

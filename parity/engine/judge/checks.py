@@ -7,6 +7,7 @@ from __future__ import annotations
 
 NAMES = "trained parameters"
 INPUTS = "inputs"
+LEFT = "what forward leaves"  # in buffers
 INITIAL = "initial values"
 PLAIN_64 = "float64 plain results"
 LOCAL_PLAIN_64 = "float64 local plain results"

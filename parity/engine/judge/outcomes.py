@@ -83,6 +83,26 @@ def compare_changed(
     return verdicts
 
 
+def compare_moved(
+    case: str, reference: Mapping, candidate: Mapping, sides: tuple[str, str] = SIDES
+) -> list[Verdict]:
+    """Buffers that forward changes in training mode, as running statistics: on both sides, or on none."""
+    ours, theirs = (t.get("moved", {}) for t in (reference, candidate))
+    verdicts = []
+    for name in ours:
+        if name not in theirs:
+            continue
+        owner = name.rpartition(".")[0] or ROOT
+        codes = (t["modules"].get(owner, {}).get("code", "") for t in (reference, candidate))
+        found = Verdict(case, checks.LEFT, name, Status.PASS, owner=owner, code=tuple(codes))
+        if ours[name] != theirs[name]:
+            moving, still = sides if ours[name] else sides[::-1]
+            text = f"{moving}'s forward changes it, {still}'s leaves it as it is"
+            found = found.but(status=Status.FAIL, message=text, kind=kinds.STILL)
+        verdicts.append(found)
+    return verdicts
+
+
 def changed_inputs(tracer, prepared: Mapping[str, object], before: Mapping) -> list[str]:
     """In a worker: the inputs that were written into, by the node or path that they have."""
     backend = tracer.backend

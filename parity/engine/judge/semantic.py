@@ -22,7 +22,7 @@ from parity.engine.judge.judging import (
     narrowed,
     only_on_one_side,
 )
-from parity.engine.judge.outcomes import compare_changed, compare_plain
+from parity.engine.judge.outcomes import compare_changed, compare_moved, compare_plain
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values.aligned import aligned
 from parity.engine.values.arrays import Selection
@@ -45,6 +45,7 @@ def compare_forward_64(
     """Nodes and choices, losses, what post-processing gives."""
     candidate = aligned(reference, candidate)
     verdicts = compare_changed(case, reference, candidate, sides)
+    verdicts += compare_moved(case, reference, candidate, sides)
     verdicts += compare_execution(case, reference, candidate, sides)
     verdicts += compare_plain(case, checks.PLAIN_64, reference, candidate, sides)
     verdicts += compare_losses(case, checks.LOSSES_64, reference, candidate, gates.LOSS_64, sides)

@@ -68,6 +68,7 @@ class Model:
             backend.update(tensor, backend.array(np.zeros(shape, dtype=dtype)))
         if take_over:
             backend.set_trainable(self.tensors, set(self.trained))
+        self.kept: dict[str, np.ndarray] | None = None  # buffers before the first run
         self.optimiser = None  # of the training steps since the weights were loaded
 
     # names
@@ -91,6 +92,35 @@ class Model:
 
     def is_skipped(self, own: str) -> bool:
         return any(fnmatch.fnmatchcase(own, pattern) for pattern in self.subject.skip)
+
+    def buffers(self) -> dict[str, object]:
+        """Small tensors of floats that are not trained, live."""
+        found = {}
+        for part, model in self.models.items():
+            for name, tensor in self.backend.named_tensors(model).items():
+                name = self.name_of(f"{part}.{name}" if part else name)
+                is_buffer = name in self.tensors and name not in self.trained
+                if is_buffer and math.prod(tensor.shape) <= SMALL:
+                    found[name] = tensor
+        return found
+
+    def rewind(self) -> None:
+        """Puts into buffers what they held before the first run, in the place of what runs have left: each is to begin
+        with the same."""
+        live = self.buffers()
+        if self.kept is None:
+            self.kept = {name: self.backend.to_numpy(x).copy() for name, x in live.items()}
+        for name in (n for n, moved in self.moved().items() if moved):
+            self.backend.update(live[name], self.backend.array(self.kept[name]))
+
+    def moved(self) -> dict[str, bool]:
+        """Whether each of these holds something else than before."""
+        kept, live = self.kept or {}, self.buffers()
+        return {
+            name: not np.array_equal(self.backend.to_numpy(live[name]), x, equal_nan=True)
+            for name, x in kept.items()
+            if name in live
+        }
 
     def left_out(self) -> dict[str, str]:
         """Why by own name: modules that are not looked into, parameters and buffers that are not compared."""
@@ -158,7 +188,7 @@ class Model:
     def load(self, weights: Mapping[str, np.ndarray], strict: bool = True) -> None:
         """InputError names what is missing, unexpected or of another shape; not `strict`: what fits is loaded, what
         this side has alone is as it was made, as a table is, or drawn by its name, and so is what has another shape."""
-        self.optimiser = None
+        self.optimiser = self.kept = None
         if self.subject.load is not None:
             return self.subject.load(weights if strict else self.fitting(weights))
         if strict:

@@ -41,6 +41,7 @@ class Came:
 
     outputs: object = None
     changed: list[str] = field(default_factory=list)
+    moved: dict[str, bool] = field(default_factory=dict)  # buffers, see Model.moved
     total: object = None
     losses: dict = field(default_factory=dict)
     makers: dict = field(default_factory=dict)  # of losses and their total, see Makers
@@ -210,8 +211,11 @@ class Runner(Model):
                 stack.enter_context(makers)
             prepared = attempt(self.prepare, inputs, differentiable=not self.trained)
             if not tracer.crashes:
+                if self.training:
+                    self.rewind()
                 forward = attempt(self.watched_forward, tracer, prepared, run)
                 came.outputs, came.changed = forward or (None, [])
+                came.moved = self.moved() if self.training else {}
             if came.outputs is None:
                 return came
             if gradients or subject.losses is not None:
@@ -235,8 +239,7 @@ class Runner(Model):
             "written": {"losses": places.of_function(subject.losses)},
             "makers": came.makers,
             "crashes": tracer.crashes,
-            "changed": came.changed,
-            "weighted": subject.losses is None,
+            **{"changed": came.changed, "moved": came.moved, "weighted": subject.losses is None},
             "modules": tracer.describe(),
             "evidence": list(subject.evidence),
             "losses": {name: backend.to_numpy(loss) for name, loss in came.losses.items()},

@@ -166,7 +166,8 @@ def _group(verdict: Verdict) -> tuple:
         return (checks.BRANCHES, only[1] if only else verdict.owner)
     if verdict.check in (checks.BATCHES, checks.FLIPS):
         return (verdict.case, _of_data(verdict))
-    return (verdict.case, verdict.check, verdict.kind, verdict.node.partition("/")[0])
+    what = verdict.message if verdict.check == checks.LEFT else verdict.node.partition("/")[0]
+    return (verdict.case, verdict.check, verdict.kind, what)
 
 
 def _of_data(verdict: Verdict) -> str:
@@ -230,9 +231,8 @@ def _cause(parts: list[list[Verdict]], consequences: int) -> Cause:
     kind = first.kind or (kinds.FORMULA if first.check in LOCAL else "")
     if first.check in BACKWARD and not forward and kind not in (kinds.DETACHED, kinds.MISSING):
         kind = kinds.BACKWARD
-    width = first.check.partition(" ")[
-        0
-    ]  # float32 names the less precise side, which may be the right one
+    # float32 names the less precise side, which may be the right one
+    width = first.check.partition(" ")[0]
     guilty = next((v.guilty for v in parts[0] if v.guilty and v.check.startswith(width)), "")
     return Cause(
         case=first.case,

@@ -77,6 +77,7 @@ class TraceTree(TypedDict):
     makers: NotRequired[dict[str, dict[str, str]]]
     weights: NotRequired[dict[str, StoredArray]]
     changed: NotRequired[list[str]]
+    moved: NotRequired[dict[str, bool]]
     weighted: NotRequired[bool]
     modules: NotRequired[dict[str, dict[str, Any]]]
     choices: NotRequired[dict[str, Any]]
