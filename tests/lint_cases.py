@@ -327,8 +327,9 @@ CASES = [
     ("data-attribute", "x = jt.rand(3)\ny = x.data.numpy()", "x = jt.rand(3)\ny = x.data.copy()"),
     (
         "to-pil-tensor",
-        "from jittor import transform\nx = jt.rand(3, 4, 5)\ny = transform.ToPILImage()(x)",
-        "from jittor import transform\ny = transform.ToPILImage()(image.numpy())",
+        "from jittor import transform\nx = jt.rand(3, 4, 5)\ny = transform.ToPILImage()(x.transpose(2, 0, 1))",
+        "from jittor import transform\ny = transform.ToPILImage()(image.numpy())\n"
+        "x = jt.rand(3, 4, 5)\ny = transform.ToPILImage()(x)",
     ),
     (
         "loader-own-length",

@@ -211,6 +211,8 @@ class Code:
             return value.kind in (VAR, PARAMETER)
         if root_of(node) in ("torch", "torchvision"):
             return False  # imported or not
+        if isinstance(node, ast.Attribute) and node.attr == "data":
+            return False  # NumPy's, of a Var
         return node is not None and self.speaks_jittor(node)
 
     def speaks_jittor(self, node: ast.AST) -> bool:

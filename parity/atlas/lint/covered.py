@@ -49,7 +49,7 @@ COVERED = {
                 "set-chained",
                 "sgd-argument-order",
             ),
-            *("class-name", "module-dict", "view-slice"),
+            *("class-name", "max-pool-whole", "module-dict", "view-slice"),
             *(
                 "accumulation",
                 "assign-stopped",

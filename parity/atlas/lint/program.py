@@ -136,6 +136,8 @@ class Program:
             return file, node
         if not isinstance(node, ast.ImportFrom):
             return None
+        if not (self.is_own(file, node.module or "", node.level) or "sys.path" in self.texts[file]):
+            return None
         files = self.modules(file, node.module or "", node.level)
         alias = next(a for a in node.names if (a.asname or a.name) == name)
         return self.definition(files[0], alias.name, steps - 1) if len(files) == 1 else None

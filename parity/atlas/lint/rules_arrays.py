@@ -139,7 +139,7 @@ def axes(code: Code) -> Iterator[Finding]:
 def masks(code: Code) -> Iterator[Finding]:
     for node in code.every(ast.UnaryOp):
         mask = node.operand
-        if isinstance(node.op, ast.Invert) and code.is_var(mask) and code.is_boolean(mask):
+        if isinstance(node.op, ast.Invert) and is_mask(code, mask) and not patched(code):
             text = ast.unparse(mask)
             if not isinstance(mask, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)):
                 text = f"({text})"
@@ -157,6 +157,20 @@ def masks(code: Code) -> Iterator[Finding]:
         elif code.is_var(node.slice) and made_uint8(code, node.slice):
             message = "uint8 is an index, no mask: convert to bool"
             yield code.found(node, "index-mask-uint8", message)
+
+
+def is_mask(code: Code, node: ast.AST) -> bool:
+    """A Var; or what may be one and is called a mask, or is made by comparing; or `&` and `|` of such."""
+    if code.is_var(node):
+        return True
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitAnd, ast.BitOr)):
+        return is_mask(code, node.left) or is_mask(code, node.right)
+    named = isinstance(node, (ast.Name, ast.Subscript)) and "mask" in ast.unparse(node).lower()
+    return code.may_be_var(node) and (named or code.of(node).dtype == "bool")
+
+
+def patched(code: Code) -> bool:
+    return "jittor.Var.__invert__" in code.patched
 
 
 def booleans(node: ast.List) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
-from parity.atlas.lint.finding import Finding
+from parity.atlas.lint.finding import HINT, WARNING, Finding
 from parity.atlas.lint.kinds import NUMPY, VAR
 from parity.atlas.lint.source import constant, name_of
 
@@ -44,7 +44,8 @@ def pictures(code: Code) -> Iterator[Finding]:
             continue
         if code.of(call.args[0]).kind == VAR or channels_first(code, call.args[0]):
             message = "ToPILImage takes [H, W, C] here, of a Var as well: transpose(1, 2, 0) first"
-            yield code.found(call, "to-pil-tensor", message)
+            level = WARNING if channels_first(code, call.args[0]) else HINT
+            yield code.found(call, "to-pil-tensor", message, level=level)
 
 
 def channels_first(code: Code, node: ast.AST) -> bool:
@@ -85,11 +86,24 @@ def lengths(code: Code) -> Iterator[Finding]:
             and isinstance(around.op, (ast.Div, ast.FloorDiv, ast.Mod))
             and "batch" in ast.unparse(around.right)
         )
-        loader = LOADERLIKE.search(name_of(call.args[0])) and not divided
+        named = LOADERLIKE.search(name_of(call.args[0])) or gives_batches(code, call)
+        loader = named and not divided
         if loader and code.speaks_jittor(call):
             message = f"counts items, not batches: {names} has a __len__; say set_attrs(total_len=)"
             yield code.found(call, "loader-own-length", message)
             return
+
+
+def gives_batches(code: Code, call: ast.Call) -> bool:
+    """len(data) in a function that loops over `data` itself, which gives batches."""
+    loops = (n for n in code.within(code.source.scope(call)) if isinstance(n, ast.For))
+    name = re.escape(ast.unparse(call.args[0]))
+    if not re.search(r"data|(^|_)set$", name, re.IGNORECASE):
+        return False
+    return any(
+        re.fullmatch(rf"(?:tqdm\()?enumerate\((?:tqdm\()?{name}\)*.*", ast.unparse(n.iter))
+        for n in loops
+    )
 
 
 RULES = (arrays, pictures, lengths)

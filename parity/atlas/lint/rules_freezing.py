@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
-from parity.atlas.lint.evaluating import only_evaluates
-from parity.atlas.lint.finding import Finding
+from parity.atlas.lint.evaluating import only_evaluates, trains
+from parity.atlas.lint.finding import HINT, WARNING, Finding
 from parity.atlas.lint.rules_training import is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, name_of
 
@@ -31,8 +31,9 @@ def under_no_grad(code: Code) -> Iterator[Finding]:
         if not is_freed(code, target) and place not in told and not only_evaluates(code, call):
             told.add(place)
             entry = "update-under-no-grad" if assigned(call) else "init-under-no-grad"
+            trained = entry[:4] == "init" or any(trains(other) for other in code.files)
             message = f"{ast.unparse(target)}, given its values under no_grad, is frozen for good"
-            yield code.found(call, entry, message)
+            yield code.found(call, entry, message, level=WARNING if trained else HINT)
 
 
 def assigned(call: ast.Call) -> ast.AST | None:

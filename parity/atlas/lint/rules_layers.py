@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
@@ -119,6 +120,20 @@ def squeezed(code: Code) -> Iterator[Finding]:
             yield code.found(o.call, "squeeze-not-one", message)
 
 
+def whole_pools(code: Code) -> Iterator[Finding]:
+    """nn.avg_pool2d(x, x.shape[2:]): a window as large as the picture."""
+    for o in code.named("pool", "pool2d", "avg_pool2d", "max_pool2d"):
+        window = o.at(0, "kernel_size")
+        if o.is_method or window is None or o.x is None or says(o.call, "padding"):
+            continue
+        x, text = re.escape(ast.unparse(o.x)), ast.unparse(window)
+        if re.fullmatch(
+            rf"{x}\.(shape|size\(\))\[(2|3|-1|-2|2:|-2:)\]|{x}\.size\((2|3|-1|-2)\)", text
+        ):
+            message = f"a window as large as the picture is refused: {ast.unparse(o.x)}.mean((2, 3), keepdims=True)"
+            yield code.found(o.call, "max-pool-whole", message)
+
+
 HOOKS = {"register_forward_hook", "register_pre_forward_hook", "register_backward_hook"}
 
 
@@ -138,4 +153,14 @@ def same_padding(call: ast.Call) -> bool:
     return constant(value_of(call, 4, "padding")) == "same"
 
 
-RULES = (resizing, softmax, suppression, constructors, corners, windows, squeezed, hooks)
+RULES = (
+    resizing,
+    softmax,
+    suppression,
+    constructors,
+    corners,
+    windows,
+    whole_pools,
+    squeezed,
+    hooks,
+)

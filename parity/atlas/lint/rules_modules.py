@@ -12,6 +12,7 @@ from parity.atlas.lint.integers import is_integer
 from parity.atlas.lint.kinds import MODULE, VAR
 from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
+from parity.atlas.lint.stopping import stops, stops_named
 
 TABLELIKE = re.compile(
     r"running_|(^|_)(mean|var|std|anchors?|grid|index|indices|mask|buffer|stride|table|kernel|"
@@ -54,35 +55,6 @@ def buffers(code: Code) -> Iterator[Finding]:
         simple = isinstance(given, (ast.Call, ast.Attribute, ast.Subscript))
         edits = [after(given, ".stop_grad()")] if simple else []
         yield code.found(call, "buffer-is-parameter", message, *edits)
-
-
-def stops(code: Code, node: ast.AST) -> bool:
-    """Whether stop_grad or detach is in the expression, or was called on the name before or after."""
-    if any(
-        isinstance(n, ast.Attribute) and n.attr in ("stop_grad", "detach")
-        for n in code.within(node)
-    ):
-        return True
-    if isinstance(node, (ast.Name, ast.Attribute)):
-        text = ast.unparse(node)
-        scope = code.source.enclosing(node, (ast.ClassDef,)) or code.source.scope(node)
-        return any(stops_name(other, text) for other in code.within(scope))
-    return False
-
-
-def stops_named(code: Code, call: ast.Call, name: object) -> bool:
-    """Whether self.NAME is stopped somewhere in the class."""
-    owner = code.source.enclosing(call, (ast.ClassDef,))
-    return owner is not None and any(stops_name(n, f"self.{name}") for n in code.within(owner))
-
-
-def stops_name(node: ast.AST, name: str) -> bool:
-    """name.stop_grad(...), name.requires_grad = ..., name = ....stop_grad()"""
-    if isinstance(node, ast.Attribute) and node.attr in ("stop_grad", "requires_grad"):
-        return ast.unparse(node.value) == name
-    if isinstance(node, ast.Assign) and any(ast.unparse(t) == name for t in node.targets):
-        return ".stop_grad()" in ast.unparse(node.value)
-    return False
 
 
 def attributes(code: Code) -> Iterator[Finding]:

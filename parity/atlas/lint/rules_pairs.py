@@ -60,10 +60,26 @@ def swapped(code: Code, o: Operation, names: ast.Tuple | ast.List) -> Iterator[F
         selects(code, n) for n in reads_of(code, first)
     )
     named = INDEXLIKE.search(second.id) and not VALUELIKE.search(second.id)
-    if used or (named and VALUELIKE.search(first.id)):
+    unnamed = first.id.strip("_") == "" and o.name != "argsort" and is_class(code, second, reads)
+    if used or unnamed or (named and VALUELIKE.search(first.id)):
         message = f"{o.name} returns (index, value): {second.id} is the value here"
         edit = instead(names, f"{second.id}, {first.id}")
         yield code.found(o.call, f"{o.name}-pair", message, edit)
+
+
+def is_class(code: Code, name: ast.Name, reads: list[ast.Name]) -> bool:
+    """Whether what is kept of a pair is handed back or compared, as classes are, and nothing is calculated of it."""
+    around = [code.parent(n) for n in reads]
+    kept = [
+        isinstance(a, ast.Return | ast.Tuple)
+        or (isinstance(a, ast.Compare) and isinstance(a.ops[0], ast.Eq))
+        for a in around
+    ]
+    return (
+        any(kept)
+        and not VALUELIKE.search(name.id)
+        and not any(isinstance(a, ast.BinOp) for a in around)
+    )
 
 
 def taken_for_index(code: Code, o: Operation, name: ast.Name) -> Iterator[Finding]:

@@ -76,7 +76,8 @@ def attributes(code: Code) -> Iterator[Finding]:
         held |= set().union(*(held_by(heir) for heir in heirs))
         told = set()
         for node in code.within(owner):
-            missing = is_read(node) and node.attr not in held | told and nearest(code, node, owner)
+            unset = is_read(node) and node.attr not in told and not is_held(node.attr, held)
+            missing = unset and nearest(code, node, owner)
             if missing and not node.attr.startswith("__") and not code.source.is_guarded(node):
                 told.add(node.attr)
                 yield code.found(node, NAME, f"nothing sets self.{node.attr} of {owner.name}")
@@ -121,13 +122,14 @@ def is_loose(owner: ast.ClassDef) -> bool:
         if {name_of(node), getattr(node, "name", "")} & LOOSE:
             return True
         hands = isinstance(node, ast.Call) and any(is_self(a) for a in node.args)
+        hands = hands and name_of(node.func) != "setattr"
         if hands and re.search(r"(?<!get)(?<!has)attr|update|inject|register", name_of(node.func)):
             return True  # copy_attr(self, model)
         if isinstance(node, ast.Call) and name_of(node.func) in NAMED:
             place = 1 if name_of(node.func) == "setattr" else 0
             if place and not is_self(node.args[0] if node.args else None):
                 continue
-            known = len(node.args) > place and isinstance(constant(node.args[place]), str)
+            known = len(node.args) > place and bool(beginning(node.args[place]))
             if not known and not any(k.arg == "name" for k in node.keywords):
                 return True
     return False
@@ -143,7 +145,24 @@ def held_by(owner: ast.ClassDef) -> set[str]:
         elif isinstance(node, ast.Call) and name_of(node.func) in NAMED:
             given = [*node.args, *(k.value for k in node.keywords)]
             held |= {constant(a) for a in given if isinstance(constant(a), str)}
-    return held
+            held |= {f"{beginning(a)}*" for a in given if beginning(a) != constant(a)}
+    return held - {"*"}
+
+
+def beginning(node: ast.AST) -> str:
+    """Of a name that is made: "layer" of "layer%d" % i, f"layer{i}", "layer" + str(i); a literal's whole; or ""."""
+    if isinstance(node, ast.BinOp):
+        node = node.left
+    if isinstance(node, ast.Call) and name_of(node.func) == "format":
+        node = node.func.value
+    if isinstance(node, ast.JoinedStr):
+        node = node.values[0]
+    value = constant(node)
+    return re.split("[%{]", value)[0] if isinstance(value, str) else ""
+
+
+def is_held(name: str, held: set[str]) -> bool:
+    return name in held or any(name.startswith(h[:-1]) for h in held if h.endswith("*"))
 
 
 def heirs_of(code: Code, name: str, steps: int = 4) -> list[ast.ClassDef] | None:

@@ -10,7 +10,7 @@ from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding, after, before, instead
 from parity.atlas.lint.kinds import VAR
 from parity.atlas.lint.rules_modules import maker_of
-from parity.atlas.lint.source import constant, name_of
+from parity.atlas.lint.source import constant, name_of, names_in
 
 IN_PLACE = re.compile(r"^[a-z]\w*[a-z0-9]_$")
 NOT_IN_PLACE = {"requires_grad_", "register_"}
@@ -176,6 +176,13 @@ def stopped(code: Code) -> Iterator[Finding]:
         x = o.x
         if x is None or not o.is_method or is_statement(code, o.call):
             continue
+        around = code.parent(o.call)
+        if isinstance(around, ast.Return) and isinstance(x, ast.Name) and not is_callers(code, x):
+            continue  # nothing comes after it
+        loop = code.source.enclosing(o.call, (ast.For,))
+        renewed = isinstance(around, ast.Assign) and ast.unparse(around.targets[0]) == name_of(x)
+        if renewed and loop is not None and name_of(x) in names_in(loop.target):
+            continue  # for w in net.parameters(): w = w.stop_grad()
         value = code.of(x)
         message = "stop_grad works in place and for good: use detach() for a copy without gradients"
         edit = instead(o.call, f"{ast.unparse(x)}.detach()")
@@ -183,7 +190,9 @@ def stopped(code: Code) -> Iterator[Finding]:
             yield code.found(o.call, "stop-grad-in-place", message, edit)
         elif isinstance(x, ast.Name) and is_callers(code, x) and not leaves(code, o.call):
             text = f"{message}; {x.id} is the caller's"
-            yield code.found(o.call, "stop-grad-in-place", text, edit, level=WARNING)
+            handed = isinstance(around, ast.Return)  # what a function is for, mostly
+            level = HINT if handed else WARNING
+            yield code.found(o.call, "stop-grad-in-place", text, edit, level=level)
         elif isinstance(x, ast.Name) and not (reassigned(code, x, o.call) or leaves(code, o.call)):
             later = next(code.loads(code.source.scope(x), x.id, o.call.end_lineno), None)
             if later is not None and not only_kept(code, x):

@@ -20,9 +20,11 @@ from parity.atlas.lint import (
     rules_names,
     rules_numbers,
     rules_optimising,
+    rules_options,
     rules_own,
     rules_pairs,
     rules_program,
+    rules_python,
     rules_sets,
     rules_steps,
     rules_training,
@@ -56,6 +58,8 @@ _AREAS = (
     rules_sets,
     rules_program,
     rules_unset,
+    rules_python,
+    rules_options,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")
@@ -91,11 +95,12 @@ def lint_text(text: str, path: Path = Path("<text>"), hints: bool = False) -> li
 
 def sift(code: Code, hints: bool) -> list[Finding]:
     source = code.source
-    if not source.uses_jittor or source.silent:
+    left_out = not source.uses_jittor and {"jt", "jittor"} & source.unbound.keys()
+    if source.silent or not (source.uses_jittor or left_out):
         return []
     places = {(n.lineno, n.col_offset + 1): n for n in reversed(code.nodes) if hasattr(n, "lineno")}
     found: dict[tuple, Finding] = {}
-    for rule in RULES:
+    for rule in (rules_unset.names,) if left_out else RULES:
         for finding in rule(code):
             node = places[finding.line, finding.column]
             wanted = hints or finding.level != HINT

@@ -1,0 +1,139 @@
+"""What Python itself refuses, whatever the framework: names that a module lacks, functions taken for data.
+
+Before: a file, and the program that it is of. After: findings that no atlas has.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from parity.atlas.lint.code import Code, is_self
+from parity.atlas.lint.finding import Finding
+from parity.atlas.lint.kinds import VAR
+from parity.atlas.lint.rules_own import CALL, NAME, OTHERS, is_shadowed
+from parity.atlas.lint.source import constant, name_of
+from parity.atlas.lint.values import own_returns
+
+FUNCTIONS_OF_PYTHON = {"input", "filter", "iter", "id", "hash", "next", "map", "len", "sum", "vars"}
+
+
+def of_modules(code: Code) -> Iterator[Finding]:
+    """utils.rotate(x), where the program's utils has no rotate."""
+    modules = {k: v for k, v in imported_modules(code) if not code.program.is_open(v)}
+    told = set()
+    for node in code.every(ast.Attribute):
+        owner = node.value
+        if not isinstance(owner, ast.Name) or owner.id not in modules or node.attr in told:
+            continue
+        file = modules[owner.id]
+        given = code.program.holds(file, node.attr) or any(
+            node.attr in other.sets_outside for other in code.files
+        )
+        read = isinstance(node.ctx, ast.Load) and not given and not is_shadowed(code, owner)
+        if read and not code.source.is_guarded(node):
+            told.add(node.attr)
+            yield code.found(node, NAME, f"{owner.id} has no {node.attr}")
+
+
+def imported_modules(code: Code) -> Iterator[tuple[str, Path]]:
+    """The program's own modules by the one name that this file gives each."""
+    names = code.program.names(code.path)
+    for name, nodes in names.items():
+        node = nodes[0]
+        if len(nodes) > 1 or not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        alias = next((a for a in node.names if (a.asname or a.name) == name), None)
+        if alias is None:
+            continue
+        module, level = getattr(node, "module", None), getattr(node, "level", 0)
+        dotted = f"{module}.{alias.name}" if module else alias.name
+        first = dotted.split(".")[0]
+        if not code.program.is_own(code.path, dotted, level) or (not level and first in OTHERS):
+            continue
+        if module and code.program.definition(code.path, name):
+            continue
+        files = code.program.modules(code.path, dotted, level)
+        if len(files) == 1 and files[0] != code.path:
+            yield name, files[0]
+
+
+def functions_as_data(code: Code) -> Iterator[Finding]:
+    """input["image"], input.shape where nothing is called input: Python's own function."""
+    if code.program.is_open(code.path):
+        return
+    told = set()
+    for node in code.every(ast.Name):
+        if node.id not in FUNCTIONS_OF_PYTHON or not isinstance(node.ctx, ast.Load):
+            continue
+        scope = code.source.scope(node)
+        bound = is_shadowed(code, node) or code.program.holds(code.path, node.id)
+        if not bound and (scope, node.id) not in told and is_data(code, node):
+            told.add((scope, node.id))
+            yield code.found(node, NAME, f"{node.id} is Python's own function here")
+
+
+def is_data(code: Code, node: ast.Name) -> bool:
+    """Subscripted, asked for an attribute, calculated with, or given to Jittor."""
+    parent = code.parent(node)
+    if isinstance(parent, ast.Subscript):
+        return parent.value is node
+    if isinstance(parent, ast.Attribute):
+        return not parent.attr.startswith("__")
+    if isinstance(parent, ast.BinOp):
+        return True
+    if isinstance(parent, (ast.List, ast.Tuple)):
+        parent = code.parent(parent)
+    given = isinstance(parent, ast.Call) and parent.func is not node
+    return given and code.source.dotted(parent.func).startswith("jittor.")
+
+
+def shapes(code: Code) -> Iterator[Finding]:
+    """x.shape(0), which is no function."""
+    for call in code.every(ast.Call):
+        func, axis = call.func, constant(call.args[0]) if len(call.args) == 1 else None
+        asked = isinstance(func, ast.Attribute) and func.attr == "shape"
+        if asked and isinstance(axis, int) and code.may_be_var(func.value):
+            yield code.found(call, CALL, "a shape is no function: shape[...]")
+
+
+def foreign(code: Code) -> Iterator[Finding]:
+    """torchvision.utils.make_grid(x) of a Var."""
+    for call in code.every(ast.Call):
+        path = code.source.dotted(call.func)
+        if path.split(".")[0] not in ("torch", "torchvision"):
+            continue
+        given = [g for g in call.args if code.of(g).kind == VAR]
+        if given and not code.source.is_guarded(call):
+            message = f"{path} takes tensors, and {ast.unparse(given[0])[:40]} is a Var"
+            yield code.found(call, CALL, message)
+
+
+def fruitless(code: Code) -> Iterator[Finding]:
+    """execute() that returns nothing and leaves nothing behind."""
+    for owner in code.module_classes():
+        main = [n for n in owner.body if getattr(n, "name", "") == "execute"]
+        if len(main) != 1 or not isinstance(main[0], ast.FunctionDef) or len(main[0].body) < 3:
+            continue
+        nodes = code.within(main[0])
+        returns = own_returns(code.source, main[0])
+        kept = any(isinstance(n, (ast.Yield, ast.YieldFrom, ast.Raise)) for n in nodes)
+        kept = kept or any(
+            isinstance(n, ast.Attribute) and is_self(n.value) and isinstance(n.ctx, ast.Store)
+            for n in nodes
+        )
+        steps = any(
+            isinstance(n, ast.Expr) and isinstance(n.value, ast.Call) and acts(n.value)
+            for n in nodes
+        )
+        if not kept and not steps and all(r.value is None for r in returns):
+            yield code.found(main[0], CALL, f"execute of {owner.name} returns nothing")
+
+
+def acts(call: ast.Call) -> bool:
+    """A call for what it does: optimizer.step(loss), list.append(x); train() and print() are none."""
+    return name_of(call.func) not in ("print", "eval", "train", "super", "__init__")
+
+
+RULES = (of_modules, functions_as_data, shapes, foreign, fruitless)

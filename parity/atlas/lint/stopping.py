@@ -1,0 +1,53 @@
+"""Whether gradients of a value are stopped somewhere: in its expression, by its name, or with its whole class.
+
+Before: a file and an expression. After: yes or no, for the rules of what becomes a parameter.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from parity.atlas.lint.code import Code
+from parity.atlas.lint.source import name_of
+
+
+def stops(code: Code, node: ast.AST) -> bool:
+    """Whether stop_grad or detach is in the expression, or was called on the name before or after."""
+    if stops_all(code, node):
+        return True
+    if any(
+        isinstance(n, ast.Attribute) and n.attr in ("stop_grad", "detach")
+        for n in code.within(node)
+    ):
+        return True
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        text = ast.unparse(node)
+        scope = code.source.enclosing(node, (ast.ClassDef,)) or code.source.scope(node)
+        return any(stops_name(other, text) for other in code.within(scope))
+    return False
+
+
+def stops_all(code: Code, node: ast.AST) -> bool:
+    """Whether the class stops all its parameters: for p in self.parameters(): p.stop_grad()"""
+    owner = code.source.enclosing(node, (ast.ClassDef,))
+    return owner is not None and any(
+        isinstance(n, ast.For)
+        and ast.unparse(n.iter) in ("self.parameters()", "self.named_parameters()")
+        and any(name_of(m) == "stop_grad" for m in code.within(n))
+        for n in code.within(owner)
+    )
+
+
+def stops_named(code: Code, call: ast.Call, name: object) -> bool:
+    """Whether self.NAME is stopped somewhere in the class."""
+    owner = code.source.enclosing(call, (ast.ClassDef,))
+    return owner is not None and any(stops_name(n, f"self.{name}") for n in code.within(owner))
+
+
+def stops_name(node: ast.AST, name: str) -> bool:
+    """name.stop_grad(...), name.requires_grad = ..., name = ....stop_grad()"""
+    if isinstance(node, ast.Attribute) and node.attr in ("stop_grad", "requires_grad"):
+        return ast.unparse(node.value) == name
+    if isinstance(node, ast.Assign) and any(ast.unparse(t) == name for t in node.targets):
+        return ".stop_grad()" in ast.unparse(node.value)
+    return False
