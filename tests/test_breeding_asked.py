@@ -49,7 +49,7 @@ def test_tests_that_run_the_line_come_first_then_their_whole_files(monkeypatch):
             "": runs(0.0, 9),
         },
     }
-    monkeypatch.setattr(tested, "learned", lambda test_file, files: learned[test_file])
+    monkeypatch.setattr(tested, "learned", lambda test_file, files, file: learned[test_file])
     places = {"side": "harness", "file": FILE, "function": "relative"}
 
     def of(first: int, last: int) -> list[list[str]]:
@@ -119,3 +119,32 @@ def test_sound_sides_are_asked_before_mutants_even_where_both_sides_have_one():
     assert asked == ["sound torch", "sound jittor", "first", "second"]
     del copies["torch"]
     assert Question().attempt(nursery, copies) == {"torch": "sound torch", "jittor": "second"}
+
+
+def test_what_tests_run_is_learned_again_when_they_or_the_mutants_file_change(
+    tmp_path, monkeypatch
+):
+    asked: list[str] = []
+
+    def learn(target, test_file, files):
+        asked.append(test_file)
+        return {"one": {"seconds": 1.0, "lines": {}}}, 0
+
+    texts = {FIRST: "1", SECOND: "1", FILE: "1", "neutral/regret.py": "1"}
+    monkeypatch.setattr(tested, "KEPT", tmp_path / "tested.json")
+    monkeypatch.setattr(tested, "asked", learn)
+    monkeypatch.setattr(tested, "shared", list)
+    monkeypatch.setattr(tested, "digest", lambda *files: "".join(texts[f] for f in files))
+    files = (FILE, "neutral/regret.py")
+    for test_file, changed, times in (
+        (FIRST, None, 1),
+        (FIRST, None, 1),
+        (SECOND, None, 2),
+        (FIRST, "neutral/regret.py", 2),  # another file, whose lines nobody asks for
+        (FIRST, FIRST, 3),
+        (FIRST, FILE, 4),
+        (SECOND, None, 5),
+    ):
+        if changed:
+            texts[changed] += "2"
+        assert set(tested.learned(test_file, files, FILE)) == {"one"} and len(asked) == times

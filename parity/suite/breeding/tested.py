@@ -73,23 +73,31 @@ def lines_of(test_file: str, files: tuple[str, ...], answer) -> None:
 
 
 @cache
-def digest(files: tuple[str, ...]) -> str:
-    """Of a test file, of what tests share, and of what is watched."""
-    shared = sorted(p for p in (ROOT / "tests").glob("*.py") if not p.name.startswith("test_"))
-    paths = [*(ROOT / file for file in files), *shared]
-    return hashlib.sha256(b"".join(p.read_bytes() for p in paths)).hexdigest()[:16]
+def digest(*files: str) -> str:
+    return hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in files)).hexdigest()[:16]
 
 
-def learned(test_file: str, files: tuple[str, ...]) -> dict:
-    """What each test of a file runs; kept until one of the files changes. {} where its process ended."""
+@cache
+def shared() -> list[str]:
+    """What tests share."""
+    found = (p for p in (ROOT / "tests").glob("*.py") if not p.name.startswith("test_"))
+    return sorted(p.relative_to(ROOT).as_posix() for p in found)
+
+
+def learned(test_file: str, files: tuple[str, ...], file: str) -> dict:
+    """What each test of a test file runs, known as long as that and the watched `file` stay what they are. {} where its
+    process ended."""
     known = read_json(KEPT) if KEPT.is_file() else {}
-    of = digest((test_file, *files))
-    if known.get(test_file, {}).get("of") != of:
+    of, now = digest(test_file, *shared()), digest(file)
+    entry = known.get(test_file, {})
+    if entry.get("of") != of or entry["files"].get(file) != now:
         found, _ = asked(lines_of, test_file, files)
-        known[test_file] = {"of": of, "tests": found or {}}
+        entry = {"of": of, "files": {f: digest(f) for f in files}, "tests": found or {}}
+        known = read_json(KEPT) if KEPT.is_file() else {}
+        known[test_file] = entry
         KEPT.parent.mkdir(parents=True, exist_ok=True)
         write_json(KEPT, known)
-    return known[test_file]["tests"]
+    return entry["tests"]
 
 
 def asked_of(mutant: Bred, test_files: Iterable[str], files: tuple[str, ...]) -> list[list[str]]:
@@ -97,7 +105,7 @@ def asked_of(mutant: Bred, test_files: Iterable[str], files: tuple[str, ...]) ->
     which something runs them, as what a fixture or a cache keeps of one test is used by others."""
     single, whole = [], []
     for test_file in test_files:
-        tests = learned(test_file, files)
+        tests = learned(test_file, files, mutant.file)
         runs = {
             test: about["seconds"]
             for test, about in tests.items()
