@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from neutral import choices
 from parity.suite.breeding import campaign, tested
@@ -148,3 +149,7 @@ def test_what_tests_run_is_learned_again_when_they_or_the_mutants_file_change(
         if changed:
             texts[changed] += "2"
         assert set(tested.learned(test_file, files, FILE)) == {"one"} and len(asked) == times
+    monkeypatch.setattr(tested, "asked", lambda *rest: (None, -9))
+    texts[FIRST] += "3"
+    with pytest.raises(RuntimeError, match="its process: -9"):
+        tested.learned(FIRST, files, FILE)

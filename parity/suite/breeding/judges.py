@@ -85,5 +85,7 @@ def attempt(mutant: Bred) -> Outcome:
             if test:
                 outcome.outcome, outcome.check = CAUGHT, CHECK
                 outcome.node, outcome.reason = test, why
+    if not outcome.tried:
+        outcome.reason = "no test runs this line"
     outcome.seconds = round(time.monotonic() - started, 1)
     return outcome

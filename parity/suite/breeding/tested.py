@@ -85,14 +85,15 @@ def shared() -> list[str]:
 
 
 def learned(test_file: str, files: tuple[str, ...], file: str) -> dict:
-    """What each test of a test file runs, known as long as that and the watched `file` stay what they are. {} where its
-    process ended."""
+    """What each test of a test file runs, known as long as that and the watched `file` stay what they are."""
     known = read_json(KEPT) if KEPT.is_file() else {}
     of, now = digest(test_file, *shared()), digest(file)
     entry = known.get(test_file, {})
     if entry.get("of") != of or entry["files"].get(file) != now:
-        found, _ = asked(lines_of, test_file, files)
-        entry = {"of": of, "files": {f: digest(f) for f in files}, "tests": found or {}}
+        found, ended = asked(lines_of, test_file, files)
+        if not found:
+            raise RuntimeError(f"{test_file}: it runs nothing of what judges; its process: {ended}")
+        entry = {"of": of, "files": {f: digest(f) for f in files}, "tests": found}
         known = read_json(KEPT) if KEPT.is_file() else {}
         known[test_file] = entry
         KEPT.parent.mkdir(parents=True, exist_ok=True)
