@@ -62,3 +62,30 @@ def test_rows_that_both_have_are_counted():
     changed = boxes.copy()
     changed[6, 1] += 3
     assert "1 of 32 elements" in kinds.tell(boxes, changed)[1]
+
+
+def test_rows_are_the_same_in_all_their_numbers_and_not_looked_for_among_thousands():
+    boxes = np.random.default_rng(0).uniform(0, 9, (8, 4))
+    shared = boxes[[1, 2, 3, 4]] + 20
+    shared[:, 2] = boxes[[5, 6, 7, 0], 2]
+    assert kinds.tell(boxes, shared) == (kinds.SHAPE, "(8, 4) and (4, 4)")
+    many = np.random.default_rng(0).uniform(0, 9, (kinds.MOST_ROWS, 2))
+    few = many[[3, 5, 7, 9]]
+    assert "4 of 4 rows" in kinds.tell(many, few)[1] and "4 of 2000" not in kinds.tell(few, many)[1]
+    more = np.concatenate([many, [[1.0, 2.0]]])
+    for pair in ((more, few), (few, more)):
+        assert kinds.tell(*pair)[1] == f"{pair[0].shape} and {pair[1].shape}"
+    assert kinds.tell(boxes, boxes[:2]) == (kinds.SHAPE, "(8, 4) and (2, 4)"), "two are too few"
+    assert "rows" not in kinds.tell(boxes, boxes[[1, 1, 2, 3]])[1], "one row twice"
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_term_and_a_factor_by_any_axis(axis):
+    shape = [1, 1, 1]
+    shape[axis] = A.shape[axis]
+    by = np.linspace(0.5, 2, A.shape[axis]).reshape(shape)
+    kind, text = kinds.tell(A, A + by)
+    assert (kind, text) == (kinds.TERM, f"a term by axis {axis}, as of a bias, is on one side only")
+    assert kinds.tell(A, A * by) == (kinds.CONSTANT, f"a factor by axis {axis}")
+    column = A[:, :1, 0]
+    assert kinds.tell(column, column + np.arange(4)[:, None])[0] != kinds.TERM, "any has one"
