@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 
 from neutral import choices
-from parity.suite.breeding import campaign, tested
-from parity.suite.breeding.checks import Check
+from parity.engine.values.transport import pack
+from parity.errors import InputError
+from parity.mutants.breeding import bred
+from parity.mutants.kill import Experiment
+from parity.suite.breeding import again, campaign, parts, tested, together
+from parity.suite.breeding.checks import Check, Tried
+from parity.suite.breeding.progress import CAUGHT, Progress
 from parity.suite.breeding.tested import Lines, asked_of
-from tests.bred_outcomes import a_mutant, line_of
+from tests.bred_outcomes import a_mutant, an_outcome, line_of
 
 FILE = "neutral/choices.py"
 FIRST, SECOND = "tests/test_a.py", "tests/test_b.py"
@@ -153,3 +158,47 @@ def test_what_tests_run_is_learned_again_when_they_or_the_mutants_file_change(
     texts[FIRST] += "3"
     with pytest.raises(RuntimeError, match="its process: -9"):
         tested.learned(FIRST, files, FILE)
+
+
+def test_what_a_mutants_side_refuses_is_told_by_where_it_was_raised(tmp_path):
+    """And not by its text alone, of which nobody could tell what is wrong."""
+    check = Tried("data", Experiment(None, lambda *answers: ["compared"]))
+    nursery, refused = None, InputError("the box has no area")
+    refused.told = {
+        **{"node": "(outside) with_area", "error": "InputError: the box has no area"},
+        **{"traceback": "@", "code": "neutral/data/annotations.py:134"},
+    }
+    answers = {"torch": {"x": np.ones(2)}, "jittor": refused}
+    packed = {s: (pack(a, tmp_path / s), tmp_path / s) for s, a in answers.items()}
+    (verdict,) = check.judge(nursery, {"jittor": None}, packed)
+    assert (verdict.node, verdict.guilty) == ("(outside) with_area", "jittor")
+    assert verdict.code == ("", "neutral/data/annotations.py:134")
+    packed["jittor"] = packed["torch"]
+    assert check.judge(nursery, {"jittor": None}, packed) == ["compared"]
+
+
+def test_groups_of_which_one_was_not_named_are_asked_again(tmp_path, monkeypatch):
+    mutants = bred("neutral/geometry.py", "torch")[:60:20]
+    found = {part: Progress(tmp_path / f"{part}-0.jsonl", False) for part in parts.PARTS}
+    for m in mutants:
+        row = {"name": m.name, "side": m.side, "file": m.file, "function": m.function}
+        row |= {"change": m.text, "operator": m.operator, "outcome": CAUGHT, "right_first": True}
+        found["mutants"].add(an_outcome(**row))
+    for pair, right in ((mutants[:2], True), (mutants[1:], False)):
+        side, name = together.key(pair)
+        row = {"name": name, "side": side, "outcome": CAUGHT, "right": right, "tried": ["data"]}
+        found["together"].add(an_outcome(**row, operator=again.TOGETHER))
+    asked = []
+
+    def attempt(ground, check, group):
+        asked.append((check, group))
+        return an_outcome(side="torch torch", name="another", outcome=CAUGHT, right=True)
+
+    monkeypatch.setattr(together, "attempt", attempt)
+    ground = SimpleNamespace(campaign=None)
+    parts.try_again(SimpleNamespace(minutes=0), found, ground)
+    assert asked == [("data", mutants[1:])]
+    ((_, name),) = found["again"].found
+    assert name == together.key(mutants[1:])[1]
+    parts.try_again(SimpleNamespace(minutes=0), found, ground)
+    assert len(asked) == 1

@@ -12,7 +12,8 @@ PARTS = {
     "mended": "the same, with what they showed mended",
     "judges": "mutants of what judges, as it came out",
     "judges mended": "the same, with what they showed mended",
-    "together": "two or three at once",
+    "together": "two or three at once, as it came out",
+    "together mended": "the same, with what they showed mended",
     "sound": "sound variations",
 }
 NAMES = {"mutants": "of a side", "judges": "of what judges", "together": "at once"}

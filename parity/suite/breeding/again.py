@@ -11,9 +11,13 @@ from parity.mutants.breeding import Bred, bred
 from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
 from parity.suite.breeding.unit_tests import CHECK
 
+TOGETHER = "together"  # operator of several at once
+
 
 def is_open(outcome: Outcome) -> bool:
-    """Whether it survived, or the suite named another place first."""
+    """Whether it survived, or the suite named another place first; of several at once, whether one was not named."""
+    if outcome.operator == TOGETHER:
+        return not outcome.right
     named = outcome.check == CHECK or outcome.right_first
     return outcome.outcome == SURVIVED or (outcome.outcome == CAUGHT and not named)
 

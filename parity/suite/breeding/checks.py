@@ -193,7 +193,11 @@ class Tried(Check):
         return pack(self.experiment.collect(worker), path), path
 
     def judge(self, nursery: Nursery, copies: Mapping[str, Worker], answers: Mapping) -> list:
-        return self.experiment.compare(*(unpack(*answers[side]) for side in FRAMEWORKS))
+        found = {side: unpack(*answers[side]) for side in FRAMEWORKS}
+        for side in copies:  # no sound side refuses what it is given
+            if isinstance(found[side], InputError):
+                return [ended(self.name, found[side], side).but(guilty=side)]
+        return self.experiment.compare(*found.values())
 
 
 class Ranked(Tried):

@@ -107,9 +107,9 @@ def try_sound(options, found: dict[str, Progress], ground: Ground) -> None:
 
 
 def try_again(options, found: dict[str, Progress], ground: Ground) -> None:
-    """Mutants of implementations and of what judges that are open, on the code as it is now."""
-    progress = found["again"]
-    rows = [*found["judges"].found.values(), *found["mutants"].found.values()]
+    """What is open of mutants of implementations and of what judges, and of groups, on the code as it is now."""
+    progress, mutants = found["again"], found["mutants"].found
+    rows = [o for part in ("judges", "mutants", "together") for o in found[part].found.values()]
     rows = [o for o in rows if again.is_open(o) and (o.side, o.name) not in progress.found]
 
     def settled(mutant: Bred, name: str) -> Outcome:
@@ -118,12 +118,17 @@ def try_again(options, found: dict[str, Progress], ground: Ground) -> None:
         campaign = ground.campaign
         return again.under(settle(campaign.attempt(mutant), mutant, campaign.proven), name)
 
-    places = [(o, again.present(o)) for o in rows]
-    go_through(
-        [partial(settled, m, o.name) for o, m in places if m is not None],
-        progress,
-        options.minutes,
-    )
+    def in_a_group(check: str, group: list[Bred], name: str) -> Outcome:
+        return again.under(together.attempt(ground.campaign, check, group), name)
+
+    work = []
+    for outcome in rows:
+        if outcome.operator == again.TOGETHER:
+            group = together.members(outcome, mutants)
+            work += [partial(in_a_group, outcome.tried[-1], group, outcome.name)] if group else []
+        elif (mutant := again.present(outcome)) is not None:
+            work.append(partial(settled, mutant, outcome.name))
+    go_through(work, progress, options.minutes)
 
 
 PARTS = {

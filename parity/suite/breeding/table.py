@@ -55,7 +55,8 @@ def summary(found: Mapping[str, Progress], options) -> dict:
     """All parts: outcomes, counts, how many are unexplained, and a line that tells it."""
     outcomes = {part: list(progress.found.values()) for part, progress in found.items()}
     counts = {part: counted(rows) for part, rows in outcomes.items()}
-    for part, name in (("mutants", "mended"), ("judges", "judges mended")):
+    names = {"mutants": "mended", "judges": "judges mended", "together": "together mended"}
+    for part, name in names.items():
         later = mended(outcomes[part], outcomes["again"])
         counts[name] = counted(later)
         survived = [new for old, new in zip(outcomes[part], later) if old.outcome == SURVIVED]

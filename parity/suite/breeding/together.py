@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from parity.engine.tell.causes import causes_of
 from parity.mutants.breeding import TOGETHER, Bred
-from parity.suite.breeding.again import present
+from parity.suite.breeding import again
 from parity.suite.breeding.campaign import Campaign
 from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
 from parity.suite.breeding.right import is_right
@@ -41,7 +41,7 @@ def groups(outcomes: Iterable[Outcome], seed: int) -> list[tuple[str, list[Bred]
             key = frozenset((o.side, o.name) for o in chosen)
             if len(apart) < size or key in drawn or not (attempt % 2 or len(sides) == 2):
                 continue
-            mutants = [present(o) for o in chosen]
+            mutants = [again.present(o) for o in chosen]
             if all(mutants):  # code may have changed
                 drawn.add(key)
                 found.append((check, mutants))
@@ -53,6 +53,13 @@ def key(mutants: list[Bred]) -> tuple[str, str]:
     return " ".join(m.side for m in mutants), TOGETHER.join(m.name for m in mutants)
 
 
+def members(outcome: Outcome, found: Mapping[tuple[str, str], Outcome]) -> list[Bred] | None:
+    """The mutants of a group's outcome, of the code as it is now; None where one is gone."""
+    names = zip(outcome.side.split(), outcome.name.split(TOGETHER), strict=True)
+    mutants = [again.present(found[key]) for key in names]
+    return mutants if all(mutants) else None
+
+
 def attempt(campaign: Campaign, check: str, mutants: list[Bred]) -> Outcome:
     """All planted; those that are named are mended, until none is left or none is named."""
     started, left, rounds = time.monotonic(), list(mutants), 0
@@ -60,7 +67,7 @@ def attempt(campaign: Campaign, check: str, mutants: list[Bred]) -> Outcome:
     campaign.learn([check])
     outcome = Outcome(
         *reversed(key(mutants)),
-        *(first.file, first.function, "; ".join(m.text for m in mutants), "together", SURVIVED),
+        *(first.file, first.function, "; ".join(m.text for m in mutants), again.TOGETHER, SURVIVED),
         tried=[check],
     )
     while left:
