@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from parity.errors import InputError
-from parity.loading import load_file
+from parity.loading import importing, load_file
 from parity.pair_file import CASE_FIELDS, HALVES, check_pair, defines
 
 ROLES = ("reference", "candidate")
@@ -98,7 +98,14 @@ class Case:
     def from_file(cls, path: Path | str) -> Case:
         """A file with a pair (docs/pairs.md); InputError when it is missing, fails, or lacks a required name."""
         path = Path(path).expanduser().resolve()
-        module = load_file(path)
+        try:
+            module = load_file(path)
+        except InputError as error:
+            name = error.__cause__ and importing(error.__cause__)
+            if name not in HALVES:
+                raise
+            hint = f"import {name} inside of {HALVES[name]}() alone, which has a process of its own"
+            raise InputError(f"{error}; {hint}") from error
         if isinstance(given := getattr(module, "CASE", None), cls):
             return given
         if given is not None:

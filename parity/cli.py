@@ -26,15 +26,15 @@ from parity.engine.ask.examine import workers_of
 from parity.engine.ask.mapping import propose_names
 from parity.engine.ask.measure import measure, nearby
 from parity.engine.ask.offline import comparable, compare, record
-from parity.engine.ask.result import Result
 from parity.engine.judge.floors import SCHEMA, given_floors, read_floors
-from parity.engine.judge.verdicts import Status, is_nothing
+from parity.engine.judge.verdicts import Status
 from parity.engine.tell.known import strictly, with_known
 from parity.engine.values.shapes import ReportFile
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.report.changes import BAD, changes
 from parity.report.difference import tell as tell_difference
 from parity.report.difference import write_page
+from parity.report.gist import answer
 from parity.report.reading import read
 from parity.report.report import Report, Timing
 from parity.report.terminal import conclude as tell
@@ -61,17 +61,17 @@ def run(options: argparse.Namespace) -> int:
     report.add(verdicts)
     report.timings.append(watch.of(case.name))
     report.read = read(found.code, case.labels)
-    return conclude(report, Result(verdicts, report.environment), console, options.table)
+    return conclude(report, console, options.table)
 
 
-def conclude(report: Report, result: Result, console: Console, table: bool = False) -> int:
+def conclude(report: Report, console: Console, table: bool = False) -> int:
     """What it came to, and where the report is; 1 when anything failed or nothing was compared."""
     report.write()
     found = report.to_dict()
     if table:
         print_table(found, console)
     tell(found, shown(report.folder), console, on_terminal(console))
-    return int(bool(result.failures) or is_nothing(result.verdicts))
+    return int(answer(found).status != Status.PASS)
 
 
 def map_names(options: argparse.Namespace) -> int:
@@ -110,7 +110,7 @@ def compare_records(options: argparse.Namespace) -> int:
     result = compare(*records, floors=floors)
     report = Report(options.out, environment=result.environment)
     report.add(result.verdicts)
-    return conclude(report, result, Console())
+    return conclude(report, Console())
 
 
 def compare_reports(options: argparse.Namespace) -> int:

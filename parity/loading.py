@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -63,6 +64,17 @@ def load_file(path: Path | str) -> ModuleType:
         told = "it calls sys.exit" if isinstance(error, SystemExit) else type(error).__name__
         raise InputError(f"{path}: cannot be run: {told}: {error}") from error
     return module
+
+
+def importing(error: BaseException) -> str:
+    """The package whose import an error ended, the outermost one that is no file of the user's; "" for none."""
+    if isinstance(error, ModuleNotFoundError):
+        return (error.name or "").partition(".")[0]
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        name = frame.f_globals.get("__name__") or ""
+        if frame.f_code.co_name == "<module>" and Path(frame.f_code.co_filename).stem == "__init__":
+            return name.partition(".")[0]
+    return ""
 
 
 def call(function: Callable, **offered):

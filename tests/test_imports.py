@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
-from parity import Side, Workers
+from parity import Case, InputError, Side, Workers, check_initial
 from parity.engine.sides.imports import StandIn
 from parity.errors import WorkerError
 
@@ -40,3 +41,53 @@ def test_code_that_ends_the_process_is_an_error_and_the_process_goes_on(warm_wor
         with pytest.raises(WorkerError, match=r"sys.exit\(2\) was called"):
             workers.run(f"{__file__}:leave")
         assert workers.run(f"{__file__}:goes_on") == {"torch": "on"}
+
+
+PAIR = """
+def torch_side():
+    {inside}
+    from torch import nn
+
+    return nn.ReLU()
+
+
+jittor_side = torch_side
+PATHS = "packages"
+
+
+def inputs():
+    return ()
+"""
+
+
+@pytest.mark.parametrize("package", ['raise OSError("libcudart.so: cannot open")', None])
+def test_the_other_halfs_framework_is_told_with_what_to_do(tmp_path, package):
+    """One that dies while it is imported, and one that is not there; stand-ins are for this half alone."""
+    (tmp_path / "packages" / "jittor").mkdir(parents=True)
+    (tmp_path / "packages" / "jittor" / "__init__.py").write_text(
+        package or "raise ModuleNotFoundError(\"No module named 'jittor'\", name='jittor')"
+    )
+    path = tmp_path / "pair.py"
+    path.write_text(PAIR.format(inside="import jittor"))
+    case = Case.from_file(path)
+    case = replace(case, candidate=case.reference)
+    with Workers(*[Side("", "torch")] * 2) as workers:
+        failed, *_ = check_initial(case, workers).failures
+    assert (
+        "this half runs in torch's process: import jittor in jittor's half alone" in failed.message
+    )
+    assert "STAND_INS = {'torch': ('jittor',)}" in failed.message
+    assert (
+        failed.message.count("STAND_INS") == 1 and "in torch_side: import jittor" in failed.message
+    )
+    assert ("libcudart" if package else "No module named 'jittor'") in failed.message
+
+
+def test_a_framework_at_the_top_of_a_pair_file_is_told_with_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "jittor").mkdir()
+    (tmp_path / "jittor" / "__init__.py").write_text('raise OSError("libcudart.so")')
+    monkeypatch.delitem(sys.modules, "jittor", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "pair.py").write_text("import jittor\n" + PAIR.format(inside=""))
+    with pytest.raises(InputError, match=r"libcudart.so; import jittor inside of jittor_side\(\)"):
+        Case.from_file(tmp_path / "pair.py")

@@ -7,6 +7,7 @@ import pytest
 
 from parity import Case, Side, Workers, check_steps
 from parity.engine.judge import kinds
+from parity.engine.judge.verdicts import Status
 from parity.engine.tell.causes import causes_of
 from parity.engine.tell.own_steps import OwnSteps
 
@@ -136,6 +137,7 @@ def test_right_steps_are_silent_and_modes_are_the_users(compare, same):
 
 def test_a_step_that_raises_keeps_what_was_found(compare):
     found = compare("", "broken")
+    assert not any("nothing" in v.message for v in found.verdicts)
     assert any(c.kind == kinds.CRASH and "no second step" in c.summary for c in found.causes)
     assert any(v.node.startswith("modes/step0") for v in found.verdicts)
     assert causes_of(found.verdicts)[0].kind == kinds.CRASH
@@ -162,3 +164,29 @@ def test_the_variance_that_jittor_keeps_is_known():
     answers[1]["state"]["bn.running_var"] = after[1] * np.array([1.0, 1.1])
     found = OwnSteps("case", before).judge(0, answers)
     assert next(v.node for v in found if v.status == "FAIL") == "statistics/step0/bn.running_var"
+
+
+def test_steps_that_return_nothing_are_told_and_what_moved_is_judged():
+    """Both sides alike, a side that moves otherwise, and steps that do nothing at all."""
+    weights = {"w": np.zeros(2)}
+
+    def judged(first: float, second: float, **more) -> dict[str, Status]:
+        rest = {"gradients": {}, "trainable": ["w"], "modes": {}, "classes": {}}
+        rest |= {"rates": {}, "numbers": {}, "held": {}} | more
+        answers = [{"state": {"w": np.full(2, x)}} | rest for x in (first, second)]
+        steps = OwnSteps("case", weights)
+        found = [*steps.judge(0, answers), *steps.conclude(1)]
+        for verdict in found:
+            assert "Jittor" not in verdict.message
+        return {v.node: v.status for v in found} | {"told": " ".join(v.message for v in found)}
+
+    alike = judged(1.0, 1.0)
+    assert alike["returned"] is Status.NOT_RUN and alike["moved/step0/w"] is Status.PASS
+    assert "the steps return nothing: losses, rates and EMA are not compared" in alike["told"]
+    apart = judged(1.0, 2.0)
+    assert apart["returned"] is Status.NOT_RUN and apart["moved/step0/w"] is Status.FAIL
+    nothing = judged(0.0, 0.0)
+    assert nothing["all"] is Status.FAIL and "nothing to compare" in nothing["told"]
+    still = judged(0.0, 0.0, numbers={"loss": 2.0})
+    assert still["all"] is Status.INCONCLUSIVE and "returned" not in still
+    assert "nothing moves on either side in 1 steps" in still["told"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from parity import Case, Workers, check_data
+from parity import Case, Side, Workers, check_data
 from parity.engine.ask.data import compare_batches, compare_categories
+from parity.engine.judge import kinds
 from parity.engine.judge.pipelines import explain
 from parity.engine.judge.verdicts import Status
 
@@ -135,3 +138,27 @@ def test_a_pair_file_may_have_data(tmp_path):
     assert len(result.failures) == 6  # the labels of four batches, a category, a score
     assert "labels off by one" in told and "out as 6" in told
     assert "torch 1, jittor 0.5 for ground truth" in told
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ("return 3", "torch_data(0) gives a int; yield batches"),
+        ("pass", "torch_data(0) gives a NoneType"),
+        ("return {'x': np.ones(3)}", "torch_data(0) gives a dict"),
+        ("return np.ones((2, 3))", "torch_data(0) gives a ndarray"),
+        ("return []", "torch_data(0) gives no batch"),
+        ("yield np.ones(3)\n    yield object()", "batch 1 is a object without any; yield batches"),
+    ],
+)
+def test_pipelines_that_give_no_batches_are_told(tmp_path, says, told):
+    path = tmp_path / "pair.py"
+    path.write_text(
+        f"import numpy as np\n\n\ndef torch_data(seed):\n    {says}\n\n\njittor_data = torch_data\n"
+    )
+    case = Case.from_file(path)
+    with Workers(Side("", "torch"), Side("", "torch")) as workers:
+        half = replace(case.reference, backend="torch")
+        (verdict,) = check_data(replace(case, reference=half, candidate=half), workers).verdicts
+    assert verdict.status is Status.FAIL and verdict.kind == kinds.DATA
+    assert verdict.message.count(told) == 2, verdict.message  # of both sides

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from parity.engine.judge import checks
-from parity.engine.judge.verdicts import Status
+from parity.engine.judge.verdicts import ALL_EMPTY, EMPTY, ENVIRONMENT, Status, Verdict, is_hollow
 
 PASS, FAIL, INCONCLUSIVE, NOT_RUN, KNOWN = (status.value for status in Status)
 STATUSES = (PASS, FAIL, INCONCLUSIVE, NOT_RUN, KNOWN)
@@ -189,22 +189,37 @@ def sides_of(report: Mapping) -> list[str]:
 
 def answer(report: Mapping) -> Answer:
     """The whole report in a sentence."""
-    whole = Cell()
-    for verdict in report["verdicts"]:
+    whole, verdicts = Cell(), report["verdicts"]
+    for verdict in verdicts:
         whole.add(verdict)
     reference, candidate = sides_of(report)
     total = sum(whole.counts.values())
     unsure = [f"{whole.counts[s]:,} {s.replace('_', ' ')}" for s in STATUSES[2:] if whole.counts[s]]
     rest = f"; {', '.join(unsure)}" if unsure else ""
-    if not whole.counts[PASS] + whole.counts[FAIL]:
-        return Answer(whole.status, f"Nothing was compared{rest}" if total else "Nothing yet")
     if not whole.counts[FAIL]:
+        if not any(v["status"] in (PASS, KNOWN) and v["case"] != ENVIRONMENT for v in verdicts):
+            status = INCONCLUSIVE if whole.counts[INCONCLUSIVE] else NOT_RUN
+            return Answer(status, f"Nothing was compared{rest}" if total else "Nothing yet")
+        hollow = hollow_cases(verdicts)
+        if None in hollow:
+            return Answer(INCONCLUSIVE, f"Nothing of what they compute was compared: {ALL_EMPTY}")
+        rest += "".join(f"; nothing of {case}: {ALL_EMPTY}" for case in hollow)
+        count = sum(v["status"] == PASS and v.get("message") != EMPTY for v in verdicts)
         near = "" if whole.share is None else f", worst at {nearness(whole.share)}"
-        text = (
-            f"{candidate} agrees with {reference}: {whole.counts[PASS]:,} comparisons{near}{rest}"
-        )
+        text = f"{candidate} agrees with {reference}: {count:,} comparisons{near}{rest}"
         return Answer(PASS, text[0].upper() + text[1:])
     return Answer(FAIL, failing(report, whole) + rest)
+
+
+def hollow_cases(verdicts: Iterable[Mapping]) -> list[str | None]:
+    """Cases of which all that was computed is empty on both sides; None where that goes for the whole report."""
+    found: dict[str, list[Verdict]] = {}
+    for v in verdicts:
+        one = Verdict(v["case"], v["check"], v["node"], Status(v["status"]))
+        found.setdefault(v["case"], []).append(one.but(message=v.get("message", "")))
+    if is_hollow(one for case in found.values() for one in case):
+        return [None]
+    return [case for case, of_case in found.items() if is_hollow(of_case)]
 
 
 def failing(report: Mapping, whole: Cell) -> str:

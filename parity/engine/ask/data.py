@@ -5,7 +5,7 @@ Before: training.py. Asked by everything.py; judge/pipelines.py finds the words 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from parity.engine.values import tree
 HERE = "parity.engine.ask.data"
 PARTS = (BATCHES, CATEGORIES, "evaluate")  # of a Subject
 NOTHING = "the subjects have no data: give Subject(batches=...)"
+YIELD = "yield batches: trees of arrays, tensors, numbers and strings"
 LISTED = 3  # category ids in a message
 WIDE = {"i": np.int64, "u": np.int64, "f": np.float64}
 
@@ -60,6 +61,10 @@ def check_data(
             return [nothing] if needed else []
         for seed in seeds if "batches" in both else ():
             found = used.run(f"{HERE}:first_batches", seed, batches, sides=sides)
+            odd = [f"{side}'s {found[side]}" for side in sides if isinstance(found[side], str)]
+            if odd:
+                wrong = Verdict(name, BATCHES, f"seed{seed}", Status.FAIL, message="; ".join(odd))
+                return [*verdicts, wrong.but(kind=kinds.DATA)]
             verdicts += compare_batches(name, *(found[side] for side in sides), sides)
         if "categories" in both:
             found = used.run(f"{HERE}:own_categories", sides=sides)
@@ -77,19 +82,34 @@ def parts(server) -> list[str]:
     return [part for part in PARTS if getattr(server.runner.subject, part) is not None]
 
 
-def first_batches(server, seed: int, count: int) -> dict[str, np.ndarray]:
-    """In a worker: arrays, numbers and strings of the first batches, by seed, batch and path."""
+def first_batches(server, seed: int, count: int) -> dict[str, np.ndarray] | str:
+    """In a worker: arrays, numbers and strings of the first batches, by seed, batch and path; or what is wrong with
+    what the pipeline gives."""
     subject, backend = server.runner.subject, server.backend
-    found = {}
-    for k, batch in zip(range(count), subject.batches(seed)):
+    called, given, found = f"{name_of(subject.batches)}({seed})", subject.batches(seed), {}
+    try:
+        one = isinstance(given, (str, Mapping, np.ndarray)) or backend.is_tensor(given)
+        each = iter(() if one else given)
+    except TypeError:
+        one = True
+    if one:
+        return f"{called} gives a {type(given).__name__}; {YIELD}"
+    for k, batch in zip(range(count), each):
         leaves = tree.leaves(
             batch, lambda x: backend.is_tensor(x) or isinstance(x, (np.ndarray, int, float, str))
         )
+        before = len(found)
         for path, leaf in leaves:
             array = backend.to_numpy(leaf) if backend.is_tensor(leaf) else np.asarray(leaf)
             wide = WIDE.get(array.dtype.kind)
             found[f"seed{seed}/batch{k}{path}"] = array if wide is None else array.astype(wide)
-    return found
+        if len(found) == before:
+            return f"{called}: batch {k} is a {type(batch).__name__} without any; {YIELD}"
+    return found or f"{called} gives no batch; {YIELD}"
+
+
+def name_of(function: Callable) -> str:
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def own_categories(server) -> dict[int, list[int]]:

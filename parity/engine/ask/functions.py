@@ -17,6 +17,7 @@ from parity.engine.judge.gradients import absent_if_zero, judge_gradient
 from parity.engine.judge.judging import SIDES, judge, judge_nodes
 from parity.engine.judge.less_precise import judge_precision
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.imports import own_framework
 from parity.engine.sides.runner import fixed_weighting, is_float
 from parity.engine.sides.workers import Workers
 from parity.engine.values import tree
@@ -37,7 +38,8 @@ def call_function(server, side: Side, arguments, device: str, dtype: str, gradie
         return made
 
     given = tree.replaced(arguments, lambda x: isinstance(x, np.ndarray), tensor)
-    function = resolve(side.build)
+    with own_framework(side.backend):
+        function = resolve(side.build)
     try:
         if isinstance(given, dict):
             found = function(**given)

@@ -22,11 +22,11 @@ from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.crashes import unfinished
 from parity.engine.judge.judging import SCALAR, SIDES
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.imports import made
 from parity.engine.sides.model import Model
 from parity.engine.sides.pretrained import ANSWERED, DRAWN
 from parity.engine.sides.workers import Workers
 from parity.errors import WorkerDied, WorkerError
-from parity.loading import call, resolve
 
 SAMPLE = 4096  # values of a parameter that are compared by distribution
 FEW = 8  # values: fewer say nothing of a distribution
@@ -42,8 +42,8 @@ def describe_initial(server, side: Side, device: str) -> dict[str, dict]:
     ANSWERED.clear()
 
     def built() -> tuple[dict[str, np.ndarray], set[str]]:
-        made = call(resolve(side.build), **side.arguments, device=device, dtype="float32")
-        subject = made if isinstance(made, Subject) else Subject(made)
+        half = made(side, device=device, dtype="float32")
+        subject = half if isinstance(half, Subject) else Subject(half)
         model = Model(server.backend, subject, device, training=None, take_over=False)
         return model.state(), parameters_of(model)
 

@@ -9,7 +9,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from parity.engine.judge.localise import classify, culprits
-from parity.engine.judge.verdicts import Status, Verdict, first_divergence, is_nothing
+from parity.engine.judge.verdicts import (
+    ALL_EMPTY,
+    Status,
+    Verdict,
+    first_divergence,
+    is_hollow,
+    is_nothing,
+)
 from parity.engine.tell.causes import Cause, causes_of, told
 
 
@@ -67,6 +74,7 @@ class Result:
         if not self.failures:
             if is_nothing(self.verdicts):
                 why = [v.message for v in self.verdicts if v.status is Status.NOT_RUN]
+                why = [ALL_EMPTY] * is_hollow(self.verdicts) + why
                 raise AssertionError("; ".join(["nothing was compared", *dict.fromkeys(why[:3])]))
             return
         blamed = [f"{m}: {c.kind} {c.guilty}".rstrip() for m, c in self.culprits.items()]

@@ -41,6 +41,8 @@ BRANCHES = "other branches"
 FUNCTIONS = "functions"  # of the case that looks at them one by one
 BATCHES, CATEGORIES, FLIPS = "batches", "categories", "flips"
 BEHIND = "crash behind a difference"
+BEFORE = (NAMES, INPUTS, INITIAL)  # anything is computed
+WEIGHTS = "weights: "  # checks that begin so are of what sides give back
 
 # checks whose verdicts are on nodes, by name
 ON_NODES = (
@@ -51,4 +53,4 @@ ON_NODES = (
 
 def round_trip(side: str) -> str:
     """What a side gives back of the weights that it was given."""
-    return f"weights: {side} round trip"
+    return f"{WEIGHTS}{side} round trip"

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 
 from parity.engine.judge import gates
 from parity.engine.judge.judging import judge
-from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import NO_GRADIENT, Status, Verdict
 from parity.engine.values.arrays import Selection, is_zero, norm
-
-NO_GRADIENT = "no gradient on either side"
 
 
 def absent_if_zero(gradients: Mapping) -> Selection:

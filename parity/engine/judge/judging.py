@@ -172,8 +172,9 @@ def judge_equal(
         return Verdict(case, check, node, Status.FAIL, message=problem)
     different = int(np.count_nonzero(values != reference))
     message = f"{different} of {values.size} elements differ" if different else ""
+    status = Status.FAIL if different else Status.PASS
     return Verdict(
-        case, check, node, Status.FAIL if different else Status.PASS, float(different), 0.0, message
+        *(case, check, node, status, float(different), 0.0), message if values.size else EMPTY
     )
 
 

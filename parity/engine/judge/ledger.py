@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.judging import SIDES
-from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import EMPTY, Status, Verdict
 
 
 def compare_ledgers(
@@ -42,7 +42,8 @@ def judge_choice(case: str, node: str, entry: Mapping, noise: float) -> Verdict:
     check = checks.CHOICES_32
     different, ties, regret = entry["different"], entry["ties"], entry["regret"]
     if not different:
-        return Verdict(case, check, node, Status.PASS, 0.0, noise)
+        message = "" if entry["choices"] else EMPTY
+        return Verdict(case, check, node, Status.PASS, 0.0, noise, message)
     message = f"{different} of {entry['choices']} chosen otherwise, {ties} of them ties"
     if regret is None:
         return Verdict(case, check, node, Status.FAIL, message=f"{message}; nothing explains it")

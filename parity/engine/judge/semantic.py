@@ -23,7 +23,7 @@ from parity.engine.judge.judging import (
     only_on_one_side,
 )
 from parity.engine.judge.outcomes import compare_changed, compare_moved, compare_plain
-from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import ZERO, Status, Verdict
 from parity.engine.values.aligned import aligned
 from parity.engine.values.arrays import Selection
 
@@ -123,7 +123,7 @@ def compare_losses(
         if verdict.status is Status.FAIL and len(held) == 2 and are_of_two_widths(*held):
             return narrowed(verdict, *held)
         if verdict.status is Status.PASS and node.startswith("loss/") and not a.any():
-            return verdict.but(status=Status.INCONCLUSIVE, message="0 on both sides")
+            return verdict.but(status=Status.INCONCLUSIVE, message=ZERO)
         return verdict
 
     ours, theirs = flatten_losses(reference), flatten_losses(candidate)

@@ -15,7 +15,7 @@ import numpy as np
 from parity.engine.judge import checks, gates
 from parity.engine.judge.gradients import total_norm
 from parity.engine.judge.judging import SIDES, judge, judge_nodes
-from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import ZERO, Status, Verdict
 from parity.engine.judge.weights import compare_names
 
 
@@ -30,11 +30,13 @@ def compare_steps(
         message = "nothing is trained, and no loss comes out"
         return [*verdicts, Verdict(case, "steps", "(all)", Status.NOT_RUN, message=message)]
     check = checks.STEP_LOSSES
+    is_zero = not any(x for found in (*losses, *losses_too) for x in found.values())
     for step, (a, b) in enumerate(zip(losses, losses_too, strict=True)):
         boxed = [{k: np.array([v]) for k, v in found.items()} for found in (a, b)]
 
         def judge_loss(node, x, y, step=step):
-            return judge(case, check, f"step{step}/{node}", y, x, gates.STEPS_LOSS)
+            verdict = judge(case, check, f"step{step}/{node}", y, x, gates.STEPS_LOSS)
+            return verdict.but(status=Status.INCONCLUSIVE, message=ZERO) if is_zero else verdict
 
         verdicts += judge_nodes(case, check, *boxed, judge_loss, sides)
     if not names and not names_too:
@@ -43,6 +45,10 @@ def compare_steps(
         {k: ways(s[k], weights[k]) for k in own if k in s and k in weights}
         for own, s in ((names, state), (names_too, state_too))
     ]
+    if all(moved) and not any(x.any() for one in moved for x in one.values()):
+        message = "nothing moves on either side"
+        still = Verdict(case, checks.DISPLACEMENT, "(all)", Status.INCONCLUSIVE, message=message)
+        return [*verdicts, still]
     floor = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state[k] for k in names})
 
     def judge_moved(node, a, b):

@@ -10,6 +10,9 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from parity.engine.judge.checks import BEFORE, WEIGHTS
+from parity.engine.values.nodes import ROOT
+
 
 class Status(str, enum.Enum):
     """What a comparison earns."""
@@ -68,14 +71,37 @@ class Verdict:
         return f"{self.status.value} {self.case} / {self.check} / {self.node}:{numbers} {self.message}".rstrip()
 
 
-EMPTY = "empty on both sides"  # a message
+EMPTY, NO_GRADIENT = "empty on both sides", "no gradient on either side"  # messages
+ZERO = "0 on both sides"  # a message of losses, which proves nothing
 ENVIRONMENT = "environment"  # the case of what is said of the machine
+ALL_EMPTY = "all that comes out is empty on both sides; give inputs of which something comes out"
+GIVEN = f"{ROOT}/in["  # nodes that begin so are what was put in
 
 
 def is_nothing(verdicts: Iterable[Verdict]) -> bool:
     """Whether nothing of any case was compared: what did not run, empty arrays, and the machine are no comparison."""
-    return all(
+    verdicts = list(verdicts)
+    return is_hollow(verdicts) or all(
         v.status is Status.NOT_RUN or v.message == EMPTY or v.case == ENVIRONMENT for v in verdicts
+    )
+
+
+def is_hollow(verdicts: Iterable[Verdict]) -> bool:
+    """Whether all that was computed is empty on both sides: what is judged besides are names, weights and inputs."""
+    about = [v for v in verdicts if v.case != ENVIRONMENT and not is_before(v)]
+    return any(v.message == EMPTY for v in about) and not any(
+        v.status in (Status.PASS, Status.FAIL, Status.KNOWN)
+        and v.message not in (EMPTY, NO_GRADIENT)
+        for v in about
+    )
+
+
+def is_before(verdict: Verdict) -> bool:
+    """Whether it is of what stands before anything is computed."""
+    return (
+        verdict.check in BEFORE
+        or verdict.check.startswith(WEIGHTS)
+        or (verdict.node.startswith(GIVEN))
     )
 
 

@@ -10,6 +10,7 @@ import collections
 import collections.abc
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -18,7 +19,10 @@ from unittest.mock import MagicMock
 
 import numpy as np
 
+from parity.backends import base
+from parity.case import Side
 from parity.errors import InputError
+from parity.loading import call, importing, resolve
 
 LACKING = 20  # packages at most that are told at once
 
@@ -96,7 +100,34 @@ def imported(build: Callable, stand_ins: tuple[str, ...], bare: tuple[str, ...])
     try:
         return build()
     except ModuleNotFoundError as error:
-        raise with_hint(error, lacking(error, build, stand_ins, bare), stand_ins) from error
+        told = with_hint(error, lacking(error, build, stand_ins, bare), stand_ins)
+        raise told.with_traceback(error.__traceback__) from error  # with the user's lines
+
+
+def made(side: Side, **offered):
+    """What a side's target gives for its arguments, and for those offered that it has parameters for."""
+    with own_framework(side.backend):
+        return call(resolve(side.build), **side.arguments, **offered)
+
+
+@contextmanager
+def own_framework(own: str):
+    """Around what builds a half: a framework of another half that cannot be imported there is told as that."""
+    try:
+        yield
+    except Exception as error:
+        other = importing(error)
+        if other not in base.NAMES or other == own:
+            raise
+        first = error.__cause__ if isinstance(error, ModuleNotFoundError) else None
+        told = first or (
+            error if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        )
+        hint = (
+            f"this half runs in {own}'s process: import {other} in {other}'s half alone or, if it is not used here, "
+            f"write STAND_INS = {{{own!r}: ({other!r},)}} in the pair file"
+        )
+        raise ImportError(f"{told}; {hint}").with_traceback(error.__traceback__) from error
 
 
 def put(stand_ins: tuple[str, ...], bare: tuple[str, ...]) -> None:

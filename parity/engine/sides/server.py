@@ -31,6 +31,7 @@ from parity.backends import base
 from parity.case import Side, Subject
 from parity.engine.judge.crashes import describe, is_refusal
 from parity.engine.sides import stepper
+from parity.engine.sides.imports import made
 from parity.engine.sides.ran import Ran
 from parity.engine.sides.runner import Runner
 from parity.engine.sides.whereabouts import module_of_error
@@ -88,8 +89,7 @@ class Server:
         self.forget()
         self.backend.configure(device, dtype)
         self.backend.widen(dtype == "float64" and wanted[:2] in self.narrow)
-        target = loading.resolve(side.build)
-        built = loading.call(target, **side.arguments, device=device, dtype=dtype)
+        built = made(side, device=device, dtype=dtype)
         subject = built if isinstance(built, Subject) else Subject(built)
         self.runner = Runner(self.backend, subject, device, dtype, training)
         self.built = wanted

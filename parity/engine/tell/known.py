@@ -14,11 +14,10 @@ import re
 from collections.abc import Iterable
 
 from parity.engine.judge import checks, gates, kinds
-from parity.engine.judge.gradients import NO_GRADIENT
 from parity.engine.judge.judging import SHAPES, UNFIT, is_narrowed
 from parity.engine.judge.noise import NOISE
 from parity.engine.judge.norms import NORM
-from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import NO_GRADIENT, Status, Verdict
 from parity.engine.tell.consequences import INHERITED, parent_of, run_of
 from parity.engine.values.nodes import ROOT, module_of
 

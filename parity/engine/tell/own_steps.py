@@ -18,6 +18,10 @@ from parity.engine.tell.known import AS_ROUNDED
 
 NAME = "own training step"
 MOMENTUM = 0.1  # of both frameworks' batch norms
+UNTOLD = (
+    "the steps return nothing: losses, rates and EMA are not compared; "
+    'return {"loss": loss, "optimiser": optimiser, "ema": ema}'
+)
 BIASED = "Jittor's batch norm keeps the biased variance"
 
 
@@ -32,6 +36,7 @@ class OwnSteps:
         self.rates: list[list[dict]] = []
         self.gradients: list[list[set[str]]] = []
         self.parted = ""  # where values did
+        self.returned = False  # whether a step gave anything
         self.biased: set[str] = set()  # variances that the candidate keeps as Jittor does
 
     def judge(self, step: int, answers: list[Mapping]) -> list[Verdict]:
@@ -46,6 +51,7 @@ class OwnSteps:
             for s, old in zip((a["state"] for a in answers), self.states, strict=True)
         ]
         self.moved.append([{n for n, x in one.items() if x.any()} for one in moved])
+        self.returned |= any(a[part] for a in answers for part in ("numbers", "rates", "held"))
         self.gradients.append([{n for n, g in a["gradients"].items() if g > 0} for a in answers])
         earlier, self.states = self.states, [dict(a["state"]) for a in answers]
         if self.parted:
@@ -62,6 +68,13 @@ class OwnSteps:
     def verdict(self, check: str, node: str, problem: str = "", kind: str = "") -> Verdict:
         status = Status.FAIL if problem else Status.PASS
         return Verdict(self.case, check, node, status, message=problem, kind=kind)
+
+    def nothing(self, verdict: Verdict, told: str) -> Verdict:
+        """A verdict on steps that move nothing: FAIL where they return nothing besides, so that nothing is compared."""
+        if self.returned:
+            return verdict.but(status=Status.INCONCLUSIVE, message=told)
+        message = f"nothing to compare: {told}, and nothing is returned"
+        return verdict.but(status=Status.FAIL, message=message, kind=kinds.STILL)
 
     def _modes(self, step: int, answers: list[Mapping]):
         ours, theirs = (a["modes"] for a in answers)
@@ -173,6 +186,11 @@ class OwnSteps:
                 after = f"after step {last}" if last >= 0 else "at all"
                 problem = f"on {side}'s side nothing moves {after}"
         verdicts.append(self.verdict(checks.MOVES, "all", problem, kinds.STILL))
+        if self.moved and not problem and not any(ever):
+            verdicts = [self.nothing(verdicts[0], f"nothing moves on either side in {steps} steps")]
+        if self.moved and not self.returned:
+            left = Verdict(self.case, checks.OWN_NUMBERS, "returned", Status.NOT_RUN)
+            verdicts.append(left.but(message=UNTOLD))
         if not problem:
             problem = one_sided(ever, self.sides, f"moves in {steps} steps")
             verdicts.append(self.verdict(checks.MOVES, "each", problem, kinds.STILL))
