@@ -68,7 +68,7 @@ def test_tests_that_run_the_line_come_first_then_their_whole_files(monkeypatch):
     assert of(5, 6) == [single, [SECOND, FIRST]]
     assert of(7, 8) == [[f"{SECOND}::other"], [SECOND]]
     assert of(9, 9) == [[], [SECOND]], "while a module is imported"
-    assert of(10, 12) == [[], []]
+    assert of(10, 12) == [[], [FIRST, SECOND]], "seen by nobody"
 
 
 def test_lines_are_learned_of_the_checks_that_are_asked_for_and_kept(tmp_path, monkeypatch):

@@ -103,8 +103,9 @@ def learned(test_file: str, files: tuple[str, ...], file: str) -> dict:
 
 def asked_of(mutant: Bred, test_files: Iterable[str], files: tuple[str, ...]) -> list[list[str]]:
     """Tests that run the mutant's lines, the quickest first, as long as these take MOST together; then whole files of
-    which something runs them, as what a fixture or a cache keeps of one test is used by others."""
-    single, whole = [], []
+    which something runs them, as what a fixture or a cache keeps of one test is used by others. All files where no test
+    is seen to run them: what Python's profiler calls (sides/makers.py) is not traced."""
+    test_files, single, whole = list(test_files), [], []
     for test_file in test_files:
         tests = learned(test_file, files, mutant.file)
         runs = {
@@ -119,4 +120,4 @@ def asked_of(mutant: Bred, test_files: Iterable[str], files: tuple[str, ...]) ->
         taken += seconds
         if taken <= MOST:
             chosen.append(test)
-    return [chosen, [file for _, file in sorted(whole)]]
+    return [chosen, [file for _, file in sorted(whole)] or test_files]
