@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neutral.evaluation import Evaluation
+from parity.engine.judge import gates
 from parity.engine.judge.detections import compare_detections, match_detections
 from parity.engine.judge.precision import PrecisionGate
 from parity.engine.judge.semantic import compare_semantics
@@ -80,6 +81,10 @@ def test_ap_must_agree_and_mean_something():
     assert statuses(0.7, 0.71) == {Status.PASS}
     assert statuses(0.7, 0.6) == {Status.FAIL}
     assert statuses(0.0, 0.0) == {Status.INCONCLUSIVE}
+    least, near = gates.AP_MEANINGFUL, gates.AP_MARGIN / 2
+    assert statuses(least - near, least) == statuses(least, least - near) == {Status.PASS}
+    assert statuses(least - 1e-6, least - near) == {Status.INCONCLUSIVE}
+    assert statuses(0.0, 2 * gates.AP_MARGIN) == {Status.FAIL}
 
 
 def test_float64_choices_must_be_identical():
