@@ -76,6 +76,15 @@ def test_no_test_has_a_tolerance_of_its_own(path):
 
 # what names a difference that a limit has found, and what is no number at all
 OTHERS = {"kinds.py", "losses.py", "pipelines.py", "probes.py"}
+# numbers that are compared with and limit no difference between sides
+UNLIMITED = {
+    "consequences.py": "of sizes that were printed with two digits",
+    "initial.py": "of what is divided by",
+    "plain.py": "whether a call is the same call but for rounding",
+    "proposing.py": "of costs of a proposal",
+    "runner.py": "a weight that changes nothing",
+    "statistics.py": "equal sums of relabelled runs",
+}
 ENGINE = sorted((ROOT / "parity" / "engine").rglob("*.py"))
 
 
@@ -87,6 +96,15 @@ def named_floats(source: str, most: float = math.inf) -> list[float]:
     return [x for x in found if isinstance(x, float) and 0 < abs(x) < most]
 
 
+def compared_floats(source: str) -> list[float]:
+    """Floats other than 0 in comparisons and given as tolerances, by no name."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare) or getattr(node, "arg", None) in TOLERANT:
+            found += [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
+    return [x for x in found if isinstance(x, float) and x]
+
+
 def test_what_a_verdict_depends_on_is_in_one_file():
     """gates.py has every limit of the engine, and every factor of one."""
     found = {
@@ -95,6 +113,14 @@ def test_what_a_verdict_depends_on_is_in_one_file():
         if named_floats(path.read_text(), math.inf if path.parent.name == "judge" else 0.1)
     }
     assert found - OTHERS == {"gates.py"}
+    compared = {path.name for path in ENGINE if path.name not in OTHERS | UNLIMITED.keys()}
+    assert not [
+        (path.name, found)
+        for path in ENGINE
+        if path.name in compared and (found := compared_floats(path.read_text()))
+    ]
+    assert compared_floats("if a < 1e-6 * b or x == 0.0:\n    y = 1e-3") == [1e-6]
+    assert compared_floats("close(a, rtol=1e-3)") == [1e-3]
     assert named_floats("A, B = 1e-5, 3.0\ndef f(x=1e-3):\n    return 1e-9") == [1e-5, 3.0]
     assert named_floats("A, B = 1e-5, 3.0", 0.1) == [1e-5]
 

@@ -17,6 +17,7 @@ from parity.engine.judge.statistics import (
     judge_seeds,
     permutation_band,
 )
+from parity.engine.judge.tube import width_of
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.workers import FRAMEWORKS
 
@@ -126,10 +127,9 @@ def judge_tube(case: str, torch: RunLog, jittor: RunLog, copies: list[RunLog]) -
             )
             continue
         own, other, *rows = series([torch, jittor, *copies], metric)
-        tube = np.maximum.accumulate(np.abs(np.array(rows) - own).max(axis=0))
         distance = np.abs(other - own)
         with np.errstate(divide="ignore", invalid="ignore"):
-            times = np.where(distance > 0, distance / tube, 0.0)
+            times = np.where(distance > 0, distance / width_of(own, rows), 0.0)
         measured = float(times.max())
         status = Status.PASS if measured <= gates.TUBE else Status.FAIL
         message = f"greatest at epoch {int(times.argmax())}, {len(copies)} copies"

@@ -203,9 +203,8 @@ def difference(a: Mapping, b: Mapping, sides: tuple[str, str]) -> str:
     if abs(math.log(a["spread"] / b["spread"])) > gates.INITIAL_DEVIATIONS * error:
         return both("spread", a["spread"], b["spread"])
     heavy = max(a["kurtosis"], b["kurtosis"], 3.0) / 3
-    tailed = abs(
-        a["kurtosis"] - b["kurtosis"]
-    ) > gates.INITIAL_DEVIATIONS * heavy * 1.5 * math.sqrt(48 / count)
+    error = heavy * gates.INITIAL_TAILS * math.sqrt(48 / count)
+    tailed = abs(a["kurtosis"] - b["kurtosis"]) > gates.INITIAL_DEVIATIONS * error
     ks_2samp = importlib.import_module("scipy.stats").ks_2samp  # workers may be without it
     if tailed or ks_2samp(a["sample"], b["sample"]).pvalue < gates.INITIAL_CHANCE:
         tails = (float(np.abs(x["sample"] - x["mean"]).max() / x["spread"]) for x in (a, b))

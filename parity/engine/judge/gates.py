@@ -52,9 +52,11 @@ RANKS_GRADIENT, RANKS_LOSS = 1e-12, 1e-12  # float64, several processes against 
 OWN_STEP, OWN_STEP_32, OWN_STEP_ROUNDED = 1e-9, 1e-4, 2e-6
 # of the greatest gradient or way: errors below are those of what should be zero
 OWN_STEP_LEAST = 1e-6
-# what constructors leave: standard errors that means and spreads of two draws may be apart, the chance of two samples
-# of one distribution to be as far apart, and relative, two values that are one
-INITIAL_DEVIATIONS, INITIAL_CHANCE, INITIAL_SAME = 5.0, 1e-7, 1e-6
+# ... and the biased variance of n values: elements agree on (n - 1) / n, n on being a whole number
+BIASED_APART, BIASED_COUNT = 1e-6, 1e-3
+# what constructors leave: standard errors that means and spreads of two draws may be apart, how much further tails,
+# the chance of two samples of one distribution to be as far apart, and relative, two values that are one
+INITIAL_DEVIATIONS, INITIAL_TAILS, INITIAL_CHANCE, INITIAL_SAME = 5.0, 1.5, 1e-7, 1e-6
 # two reports: a node has changed when its error is this many times as great, and not next to nothing
 CHANGE_FACTOR, CHANGE_LEAST = 1.5, 0.1
 ALPHA, POWER = 0.05, 0.8  # of tests over seeds

@@ -5,7 +5,7 @@ Before: gates.py, how wide. ask/training.py makes the runs (check_tube).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def compare_tube(
     copies' and the candidate's, each (losses by name of every step, weights by name at the end). side: what messages
     call the candidate.
 
-    A tube is as wide, at each step, as the furthest copy has been until then.
+    A tube is TUBE times as wide, at each step, as the furthest copy has been until then.
     """
     if len(copies) < gates.TUBE_COPIES:
         message = f"only {len(copies)} copies make no tube"
@@ -47,6 +47,11 @@ def compare_tube(
     return [*verdicts, Verdict(case, "tube", "weights", status, measured, limit, message)]
 
 
+def width_of(own: np.ndarray, copies: Sequence[np.ndarray]) -> np.ndarray:
+    """At each step of a curve [steps], how far the furthest of its copies has been until then."""
+    return np.maximum.accumulate(np.abs(np.array(copies) - own).max(axis=0))
+
+
 def judge_loss(
     case: str, component: str, base: tuple, copies: list[tuple], other: tuple, side: str
 ) -> Verdict:
@@ -55,13 +60,10 @@ def judge_loss(
         message = f"missing in {side}'s losses"
         return Verdict(case, "tube", component, Status.FAIL, message=message)
 
-    def distances(run: tuple) -> np.ndarray:
-        return np.array([abs(a[component] - b[component]) for a, b in zip(run[0], base[0])])
-
-    width = np.maximum.accumulate(np.max([distances(copy) for copy in copies], axis=0))
-    scale = np.maximum.accumulate([abs(losses[component]) for losses in base[0]])
-    limit = np.maximum(gates.TUBE * width, gates.TUBE_FLOOR * scale)
-    reached = distances(other)
+    own, theirs, *rows = (np.array([x[component] for x in r[0]]) for r in (base, other, *copies))
+    scale = np.maximum.accumulate(np.abs(own))
+    limit = np.maximum(gates.TUBE * width_of(own, rows), gates.TUBE_FLOOR * scale)
+    reached = np.abs(theirs - own)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(reached == 0, 0.0, reached / limit)
     ratio = np.where(np.isfinite(reached), ratio, np.inf)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from door.randomness import stream
+from door.randomness import neighbours, stream
 from parity.engine.sides.branches import Branches
 from parity.engine.sides.probes import BY_NAME
 from parity.engine.sides.runner import fixed_weighting
@@ -88,8 +88,8 @@ def neighbour(
     it, recorded in `out`; with the choices of the record `replay`. options: of Runner.trace."""
 
     def moved(x):
-        towards = stream(number, "last place", str(x.shape)).choice([-np.inf, np.inf], x.shape)
-        return np.nextafter(x.astype(np.float32), towards.astype(np.float32)).astype(np.float64)
+        drawn = stream(number, "last place", str(x.shape))
+        return neighbours(x.astype(np.float32), drawn).astype(np.float64)
 
     record, choices = Record(base), Record(replay)["choices"]
     reference = {"nodes": Changed(record["nodes"], moved), "modules": record["modules"]}

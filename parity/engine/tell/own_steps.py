@@ -210,7 +210,8 @@ def is_biased(name: str, earlier: list[Mapping], now: list[Mapping]) -> bool:
         return False
     parts = theirs / ours
     count = 1 / (1 - parts.mean()) if parts.mean() < 1 else 0.0
-    return count > 1.5 and np.ptp(parts) < 1e-6 and abs(count - round(count)) < 1e-3 * count
+    is_whole = round(count) > 1 and abs(count - round(count)) < gates.BIASED_COUNT * count
+    return is_whole and np.ptp(parts) < gates.BIASED_APART
 
 
 def one_sided(pair: list[set[str]], sides: tuple[str, str], what: str) -> str:
