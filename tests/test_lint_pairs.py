@@ -113,6 +113,50 @@ UNLIKE = {  # what each pair is about: reference, port, what is told of it (noth
         "class A:\n def execute(self, x): return x",
         "the reference calls self.d() (line 4), the port never does [pair-call]",
     ),
+    "the greatest for the mean": (
+        "class A:\n def forward(self, x): return F.avg_pool2d(self.a(x), 4)",
+        "class A:\n def __init__(self): self.pool = nn.Pool(4)\n def execute(self, x): return self.pool(self.a(x))",
+        "the reference calls F.avg_pool2d() (line 3), the port never does [pair-call]",
+    ),
+    "the mean, given otherwise": (
+        "class A:\n def forward(self, x): return F.avg_pool2d(x, 4) + F.max_pool2d(x, 2)",
+        "class A:\n def __init__(self): self.p = nn.Pool(4, op='mean')\n"
+        " def execute(self, x): return self.p(x) + nn.pool(x, 2, 'maximum')",
+        "",
+    ),
+    "normal for uniform numbers": (
+        "def f(n): return torch.rand(n) * 2",
+        "def f(n): return jt.init.gauss(n, 'float32') * 2",
+        "the reference calls torch.rand() (line 2), the port never does [pair-call]",
+    ),
+    "padding as a layer": (
+        "def f(x): return F.pad(x, (1, 1), value=1)",
+        "def f(x): return nn.ConstantPad2d((1, 1), 1)(x)",
+        "",
+    ),
+    "a bound that nothing reaches": (
+        "def f(x): return x.clamp(min=0)",
+        "def f(x): return x.clamp(min_v=0, max_v=1e5)",
+        "",
+    ),
+    "a layer applied at once": (
+        "class A:\n def forward(self, x): return torch.sigmoid(self.b(self.a(x)))",
+        "class A:\n def execute(self, x): return nn.Sigmoid()(self.b(self.a(x)))",
+        "",
+    ),
+    "a layer within a sequence": (
+        "class A:\n def forward(self, x): return F.relu(self.a(x)) + F.relu(self.b(x))",
+        "class A:\n def __init__(self): self.a = nn.Sequential(nn.Conv(1, 1, 1), nn.ReLU())\n"
+        " def execute(self, x): return self.a(x) + self.b(x)",
+        "",
+    ),
+    "workers": ("def f(x, num_workers=4): pass", "def f(x, num_workers=0): pass", ""),
+    "all frozen": (
+        "class A:\n def __init__(self): self.register_buffer('mean', torch.zeros(3))",
+        "class A:\n def __init__(self):\n  self.mean = jt.zeros((3,))\n"
+        "  for p in self.parameters():\n   p.stop_grad()",
+        "",
+    ),
     "trained table": (
         "class A:\n def __init__(self): self.table = nn.Parameter(torch.zeros(3), requires_grad=False)",
         "class A:\n def __init__(self): self.table = jt.zeros((3,))",

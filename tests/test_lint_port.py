@@ -12,9 +12,10 @@ from parity.atlas.lint.covered import COVERED, HINTS, MENDS
 from parity.atlas.lint.fixes import apply
 from tests.commands import ROOT
 from tests.lint_cases import CASES as FIRST
+from tests.lint_cases_kinds import CASES as KINDS
 from tests.lint_cases_steps import CASES as STEPS
 
-CASES = FIRST + STEPS
+CASES = FIRST + KINDS + STEPS
 HEAD = "import numpy as np\nimport jittor as jt\nfrom jittor import nn, optim\n"
 
 

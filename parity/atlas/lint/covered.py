@@ -60,7 +60,7 @@ COVERED = {
             ),
             *("dataset-attribute", "dropout-fresh", "function-as-layer"),
             *("function-gradients", "function-reused", "function-saved", "init-of-data"),
-            *("init-under-no-grad", "item-of-one", "optimizer-state", "save-parameters"),
+            *("init-under-no-grad", "optimizer-state", "save-parameters"),
             *("update-under-no-grad", "resize-short-side", "dataset-length"),
             *("data-attribute", "loader-own-length", "to-pil-tensor", "to-tensor"),
             *(
@@ -79,6 +79,7 @@ COVERED = {
         (
             *(
                 "floor-divide-negative",
+                "item-of-one",
                 "load-missing",
                 "norm-default-axis",
             ),

@@ -21,19 +21,21 @@ from parity.atlas.lint.vocabulary import (
 from parity.errors import InputError
 
 BOUNDS = {"min_v": "min", "max_v": "max"}
+FAR = 1e4
 FRAMEWORKS = ("torch", "jt", "jittor", "nn", "F", "np")
 
 
 @dataclass
 class Part:
     """A function or method of a file: `name` is "Class.method". layers: by attribute of the class, the layers that its
-    constructor puts there, in the common vocabulary."""
+    constructor puts there, in the common vocabulary; made: all operations whose layers its class makes anywhere."""
 
     name: str
     path: Path
     node: ast.FunctionDef
     calls: list[tuple[str, ast.Call]] = field(default_factory=list)
     layers: dict[str, str] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
 
     def does(self) -> Counter[str]:
         """Operations, those of layers among them."""
@@ -108,15 +110,18 @@ def parts_in(files: Iterable[Path], broken: list[Finding]) -> Iterator[Part]:
         yield from functions(tree, file, "")
 
 
-def functions(node: ast.AST, path: Path, prefix: str, layers: dict | None = None) -> Iterator[Part]:
+def functions(
+    node: ast.AST, path: Path, prefix: str, layers: dict | None = None, made: set | None = None
+) -> Iterator[Part]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
             name = prefix + common_name(child.name)
-            yield Part(name, path, child, calls_of(child), layers or {})
+            yield Part(name, path, child, calls_of(child), layers or {}, made or set())
         elif isinstance(child, ast.ClassDef):
-            yield from functions(child, path, f"{prefix}{child.name}.", layers_of(child))
+            made = {name for name, _ in calls_of(child) if name in FUNCTIONS.values()}
+            yield from functions(child, path, f"{prefix}{child.name}.", layers_of(child), made)
         elif isinstance(child, (ast.If, ast.Try)):
-            yield from functions(child, path, prefix, layers)
+            yield from functions(child, path, prefix, layers, made)
 
 
 def layers_of(node: ast.ClassDef) -> dict[str, str]:
@@ -125,7 +130,7 @@ def layers_of(node: ast.ClassDef) -> dict[str, str]:
     for child in ast.walk(node):
         if not isinstance(child, ast.Assign) or not isinstance(child.value, ast.Call):
             continue
-        name = common_call(name_of(child.value.func))
+        name = called(child.value)
         for target in child.targets:
             if isinstance(target, ast.Attribute) and name in FUNCTIONS.values():
                 found[target.attr] = name
@@ -133,16 +138,27 @@ def layers_of(node: ast.ClassDef) -> dict[str, str]:
 
 
 def calls_of(node: ast.AST) -> list[tuple[str, ast.Call]]:
-    """Calls in the order of the text, in the common vocabulary."""
-    calls = [n for n in ast.walk(node) if isinstance(n, ast.Call) and name_of(n.func)]
+    """Calls in the order in which they end, in the common vocabulary; nn.Sigmoid()(x) is one."""
+    calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
+    applied = {id(n.func) for n in calls if isinstance(n.func, ast.Call)}
+    calls = [n for n in calls if id(n) not in applied and name_of(maker(n).func)]
     calls.sort(key=lambda n: (n.end_lineno, n.end_col_offset))
-    named = [(called(c), c) for c in calls]
+    named = [(called(maker(c)), c) for c in calls]
     return [(name, call) for name, call in named if name not in IGNORED_CALLS]
+
+
+def maker(call: ast.Call) -> ast.Call:
+    return call.func if isinstance(call.func, ast.Call) else call
 
 
 def called(call: ast.Call) -> str:
     """What a call does, in the common vocabulary."""
     name = common_call(name_of(call.func))
+    if name in ("Pool", "pool", "pool2d"):
+        given = [constant(k.value) for k in call.keywords if k.arg == "op"]
+        place = 7 if name == "Pool" else 2
+        given += [constant(a) for a in call.args[place : place + 1]]
+        return "avg_pool" if "mean" in given else "max_pool"
     if name in TWO_ARRAYS and len(call.args) == 2 and not call.keywords and is_array(call.args[1]):
         return TWO_ARRAYS[name]
     if name == "step" and isinstance(call.func, ast.Attribute):
@@ -162,8 +178,13 @@ def limits(call: ast.Call) -> str:
     return ", ".join(
         f"{name}={ast.unparse(node) if values[name] is None else float(values[name])}"
         for name, node in told.items()
-        if ast.unparse(node) != "None"
+        if ast.unparse(node) != "None" and not is_far(values[name])
     )
+
+
+def is_far(value: object) -> bool:
+    """A bound that nothing reaches: Jittor's clamp once wanted both."""
+    return isinstance(value, (int, float)) and abs(value) >= FAR
 
 
 def is_array(node: ast.AST) -> bool:

@@ -154,7 +154,8 @@ def is_taken_apart(code: Code, node: ast.AST) -> bool:
     if isinstance(parent, ast.Subscript):
         return parent.value is node and isinstance(parent.slice, ast.Constant)
     unpacked = isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Tuple)
-    return unpacked or (isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name))
+    handed = isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name)
+    return unpacked or (handed and parent.func.id != "isinstance")
 
 
 RULES = (pairs,)

@@ -61,7 +61,7 @@ def items(code: Code) -> Iterator[Finding]:
             for part in parts.elts if isinstance(parts, ast.Tuple) else [parts]:
                 if isinstance(part, ast.Call) and makes_one(code, part, method):
                     message = f"{ast.unparse(part)} has an axis: a batch is [n, 1], PyTorch's [n]"
-                    yield code.found(part, "item-of-one", message)
+                    yield code.found(part, "item-of-one", message, level=HINT)  # rarely matters
 
 
 def is_compared(code: Code, name: str) -> bool:
@@ -106,11 +106,20 @@ def squares(code: Code) -> Iterator[Finding]:
         if path != "jittor.transform.Resize" or len(given) != 1 or not is_number(code, given[0]):
             continue
         steps = code.parent(call)
-        others = steps.elts if isinstance(steps, (ast.List, ast.Tuple)) else []
+        others = steps.elts if isinstance(steps, (ast.List, ast.Tuple)) else appended(code, steps)
         cropped = any(isinstance(s, ast.Call) and name_of(s.func) in CROPS for s in others)
         message = f"Resize of one number is a square here: PyTorch's makes the short side {ast.unparse(given[0])}"
         level = WARNING if cropped else HINT
         yield code.found(call, "resize-short-side", message, level=level)
+
+
+def appended(code: Code, node: ast.AST | None) -> list[ast.AST]:
+    """What the function appends to the list to which this call appends."""
+    if not isinstance(node, ast.Call) or name_of(node.func) != "append":
+        return []
+    text = ast.unparse(node.func)
+    calls = (n for n in code.within(code.source.scope(node)) if isinstance(n, ast.Call))
+    return [a for n in calls if ast.unparse(n.func) == text for a in n.args]
 
 
 def is_number(code: Code, node: ast.AST) -> bool:

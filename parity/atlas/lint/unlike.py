@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from parity.atlas.lint.finding import HINT, WARNING, Finding
 from parity.atlas.lint.parts import Part, Whole, limits
 from parity.atlas.lint.source import constant, name_of
-from parity.atlas.lint.vocabulary import IGNORED_NUMBERS, OPERATIONS
+from parity.atlas.lint.vocabulary import IGNORED_NUMBERS, INSTEAD, OPERATIONS
 
+OF_SPEED = {"num_workers", "workers", "pin_memory", "device", "prefetch_factor", "verbose"}
 LEAST_SHARED = 2  # calls that both make, before their order means anything
 SMALL = 1e-3  # what is added lest something be divided by zero
 
@@ -33,7 +34,7 @@ def at(port: Part, node: ast.AST | None, entry: str, message: str, level=WARNING
 def defaults(reference: Part, port: Part) -> Iterator[Finding]:
     left, right = (parameters(p.node.args) for p in (reference, port))
     for name in left.keys() & right.keys():
-        if left[name] is None:  # every caller gives it
+        if left[name] is None or name in OF_SPEED:  # every caller gives it
             continue
         a, b = (ast.unparse(x) if x is not None else "none" for x in (left[name], right[name]))
         if a != b and constant(left[name]) != constant(right[name]):
@@ -114,14 +115,16 @@ def missing_calls(reference: Part, port: Part, ours: Whole, theirs: Whole) -> It
         is_lost = (
             operation in OPERATIONS and not own and theirs.does[operation] < ours.does[operation]
         )
+        instead = INSTEAD.get(operation, set()) & {*does, *made}
+        is_lost = is_lost and not (does[operation] or operation in port.made or instead)
         message = f"the reference calls {ast.unparse(call.func)}() (line {call.lineno}), the port never does"
-        yield at(
-            port, None, "pair-call", message, WARNING if is_lost and not does[operation] else HINT
-        )
+        yield at(port, None, "pair-call", message, WARNING if is_lost else HINT)
 
 
 def trained(port: Part, ours: Whole, theirs: Whole) -> Iterator[Finding]:
     """Attributes that the reference freezes, or has as buffers, and the port's constructor makes parameters of."""
+    if any(stops_all(child) for child in ast.walk(port.node)):
+        return
     for child in ast.walk(port.node):
         if not isinstance(child, ast.Assign) or not isinstance(child.value, ast.Call):
             continue
@@ -132,6 +135,12 @@ def trained(port: Part, ours: Whole, theirs: Whole) -> Iterator[Finding]:
         if target.attr in ours.frozen - theirs.frozen:
             message = f"{target.attr} is trained: the reference has it frozen, or as a buffer"
             yield at(port, child, "pair-frozen", message)
+
+
+def stops_all(node: ast.AST) -> bool:
+    """for p in self.parameters(): p.stop_grad()"""
+    goes = isinstance(node, ast.For) and ast.unparse(node.iter) == "self.parameters()"
+    return goes and any(name_of(n) in ("stop_grad", "requires_grad") for n in ast.walk(node))
 
 
 def branches(reference: Part, port: Part) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ CALLS = {
     **{"clip": "clamp", "stop_grad": "detach", "axis": "dim", "start_grad": "requires_grad_"},
     **{
         "clip_grad_norm_": "clip_grad_norm",
-        "max_pool2d": "Pool",
-        "MaxPool2d": "Pool",
+        "max_pool2d": "max_pool",
+        "avg_pool2d": "avg_pool",
         "Var": "array",
     },
     **{
@@ -19,7 +19,7 @@ CALLS = {
     **{"binary_cross_entropy": "bce", "manual_seed": "set_global_seed", "normal_": "gauss_"},
     **{"multi_head_attention_forward": "MultiheadAttention"},
     **{"mm": "matmul", "bmm": "matmul", "invert": "logical_not"},
-    **{"BatchNorm": "BatchNorm2d", "Conv": "Conv2d", "AvgPool2d": "Pool"},
+    **{"BatchNorm": "BatchNorm2d", "Conv": "Conv2d"},
     **{
         "bool_": "bool",
         "swapaxes": "transpose",
@@ -29,6 +29,8 @@ CALLS = {
     },
 }
 CALLS |= {"square": "pow", "sqr": "pow", "arctan": "atan", "arcsin": "asin", "arccos": "acos"}
+CALLS |= {"uniform": "rand", "random": "rand", "rand_like": "rand"}  # drawn evenly, or not
+CALLS |= {"gauss": "randn", "normal": "randn", "randn_like": "randn"}
 CALLS |= {"clamp_": "clamp", "relu_": "relu", "sigmoid_": "sigmoid", "ternary": "where"}
 FUNCTIONS = {  # of layers
     **{"ReLU": "relu", "Relu": "relu", "ReLU6": "relu6", "GELU": "gelu", "SiLU": "silu"},
@@ -37,6 +39,14 @@ FUNCTIONS = {  # of layers
     **{"Upsample": "interpolate", "CrossEntropyLoss": "cross_entropy_loss", "KLDivLoss": "kl_div"},
     **{"MSELoss": "mse_loss", "L1Loss": "l1_loss", "SmoothL1Loss": "smooth_l1_loss"},
     **{"BCELoss": "bce", "BCEWithLogitsLoss": "bce_with_logits"},
+    **{"MaxPool2d": "max_pool", "AvgPool2d": "avg_pool"},
+    **dict.fromkeys(("ConstantPad2d", "ZeroPad2d", "ReflectionPad2d", "ReplicationPad2d"), "pad"),
+}
+INSTEAD = {  # what does the same otherwise
+    "avg_pool": {"mean", "adaptive_avg_pool2d", "AdaptiveAvgPool2d", "interpolate"},
+    "max_pool": {"max", "adaptive_max_pool2d", "AdaptiveMaxPool2d"},
+    "pad": {"concat", "zeros"},
+    "rand": {"bernoulli", "uniform_", "randperm"},
 }
 TWO_ARRAYS = {"max": "maximum", "min": "minimum"}
 # what changes values, gradients or training wherever it is left out, and has one name on each side
@@ -44,7 +54,7 @@ OPERATIONS = {
     *FUNCTIONS.values(),
     *("clip_grad_norm", "clip_grad_value_", "scheduler.step", "layer_norm", "group_norm", "gauss_"),
     *("trunc_normal_", "xavier_uniform_", "kaiming_normal_", "kaiming_uniform_", "uniform_"),
-    *("clamp", "cumsum", "nms", "topk", "flip", "roll", "pad", "softplus", "logsigmoid"),
+    *("clamp", "cumsum", "nms", "topk", "flip", "roll", "softplus", "logsigmoid", "rand", "randn"),
 }
 NAMES = {"execute": "forward"}
 # what only one of the two needs to say, or what says nothing of the numbers

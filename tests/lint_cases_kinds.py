@@ -1,0 +1,60 @@
+"""Kinds that rounds 14 to 16 of tests/lint_judged.json had wrong: entry, code that has it, code that has it not."""
+
+from __future__ import annotations
+
+CASES = [
+    (
+        "max-pool-whole",
+        "y = nn.avg_pool2d(x, x.shape[2:])\nz = nn.pool(x, x.size(2), 'maximum', 0)",
+        "y = nn.avg_pool2d(x, 2)\nz = nn.avg_pool2d(x, w.shape[2:])\nv = nn.pool(x, x.shape[2], padding=1)",
+    ),
+    (
+        "bool-invert",
+        "def outside(object_mask, x):\n    y = jt.zeros(3)\n    return y[~object_mask & ~(x < y)]",
+        "def outside(object_mask, x):\n    x = np.array(x)\n    return x[~object_mask], ~3",
+    ),
+    (
+        "argmax-pair",
+        "def classes(scores):\n    _, found = jt.argmax(scores, 1)\n    return found, scores",
+        "def best(scores):\n    _, ga = jt.argmax(scores, 1)\n    return ga - 1\n"
+        "def guess(logits):\n    return logits.data.argmax(1).transpose(1, 0)",
+    ),
+    (
+        "plain-attribute",
+        "class Loss(nn.Module):\n    def __init__(self):\n        self.mean = jt.array([0.5, 0.4])",
+        "class Loss(nn.Module):\n    def __init__(self):\n        self.mean = jt.array([0.5, 0.4])\n"
+        "        for p in self.parameters():\n            p.stop_grad()",
+    ),
+    (
+        "stop-grad-in-place",
+        "for p, q in zip(net.parameters(), ema.parameters()):\n    q = q * 0.9 + p.stop_grad() * 0.1",
+        "for p in net.parameters():\n    p = p.stop_grad()\n"
+        "def drawn(size, fixed):\n    x = jt.randn(size)\n    if fixed:\n        return x.stop_grad()\n    return x",
+    ),
+    (
+        "update-under-no-grad",
+        "o = optim.Adam(net.parameters(), lr=1)\ndef halved(w):\n    with jt.no_grad():\n        w.assign(w / 2)",
+        "def halved(w):\n    with jt.no_grad():\n        w.assign(w.float16())",
+    ),
+    (
+        "function-gradients",
+        "class Twice(jt.Function):\n    def execute(self, x):\n        return x\n"
+        "    def grad(self, g):\n        return g, g\ny = Twice()(x)",
+        "def a():\n    class Twice(jt.Function):\n        def execute(self, x):\n            return x\n"
+        "        def grad(self, g):\n            return g\n    return Twice()(x)\n"
+        "def b():\n    class Twice(jt.Function):\n        def execute(self, x, y):\n            return x\n"
+        "        def grad(self, g):\n            return g, g\n    return Twice()(x, y)",
+    ),
+    (
+        "argmax-pair",
+        "p = jt.argmax(x, dim=1)\np = p if isinstance(p, jt.Var) else jt.array(p)\nn = (p == y).sum()",
+        "p = jt.argmax(x, dim=1)\np = p if isinstance(p, jt.Var) else p[0]\nn = (p == y).sum()",
+    ),
+    (
+        "resize-short-side",
+        "from jittor import transform as T\ndef steps(n):\n    t, size = [], int(n / 0.875)\n"
+        "    t.append(T.Resize(size))\n    t.append(T.CenterCrop(n))\n    return t",
+        "from jittor import transform as T\ndef steps(n):\n    t, size = [], int(n / 0.875)\n"
+        "    t.append(T.Resize((size, size)))\n    t.append(T.CenterCrop(n))\n    return t",
+    ),
+]
