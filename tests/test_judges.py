@@ -71,7 +71,7 @@ def test_the_precision_gate_tells_the_floor_that_it_judged_by():
     assert floors == {"x": 100 * gates.U32, "y": None}
     limits = {v.node: v.limit for v in found}
     assert limits["x"] == gates.FLOOR_FACTOR * 100 * gates.U32
-    assert limits["y"] == gates.PRECISION_FLOOR
+    assert limits["y"] == gates.PRECISION_LEAST
 
 
 X, WEIGHT = np.random.default_rng(0).standard_normal((5, 3)), np.arange(6.0).reshape(2, 3) - 2.5

@@ -7,7 +7,7 @@ import pytest
 
 from parity import Case, Side, Workers, examine
 from parity.engine.judge import checks
-from parity.engine.judge.gradients import precision_gradient_floor, semantic_gradient_floor
+from parity.engine.judge.gradients import precision_gradient_scale, semantic_gradient_scale
 from parity.engine.judge.noise import NOISE, with_noise
 from parity.engine.judge.verdicts import Status, Verdict
 
@@ -110,8 +110,8 @@ def test_by_node_measure_and_side():
 
 def test_a_gradient_that_is_no_number_says_nothing_of_others():
     fine, odd = np.array([3.0, 4.0]), np.array([np.nan, 1.0])
-    for floor in (precision_gradient_floor, semantic_gradient_floor):
-        assert floor({"a": fine, "b": odd, "c": None}) == floor({"a": fine}) > 0
+    for scale in (precision_gradient_scale, semantic_gradient_scale):
+        assert scale({"a": fine, "b": odd, "c": None}) == scale({"a": fine}) > 0
 
 
 def test_where_the_reference_raises_in_float64_alone_only_that_is_told(

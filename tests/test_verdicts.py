@@ -141,7 +141,7 @@ def test_what_other_rules_miss():
 
 def precision(torch32, jittor32):
     return judge_precision(
-        "c", "k", "n", torch32, jittor32, A, gates.PRECISION_FACTOR, gates.PRECISION_FLOOR
+        "c", "k", "n", torch32, jittor32, A, gates.PRECISION_FACTOR, gates.PRECISION_LEAST
     )
 
 

@@ -18,7 +18,7 @@ from neutral.data.batching import train_order
 from neutral.launchers import launcher_command, launcher_environment
 from neutral.ranks import share
 from parity.engine.judge import gates
-from parity.engine.judge.gradients import semantic_gradient_floor
+from parity.engine.judge.gradients import semantic_gradient_scale
 from parity.engine.judge.judging import judge, judge_equal, judge_nodes
 from parity.engine.judge.steps import compare_steps
 from parity.engine.judge.verdicts import Verdict
@@ -134,8 +134,8 @@ def compare_first_step(
     """Shares, losses, gradients and their norm; and whether all ranks have the same weights at the end."""
     name, sides = labels(case, side)
 
-    def limited(check: str, limit: float, floor: float = 0.0):
-        return lambda node, a, b: judge(name, check, node, b, a, limit, floor)
+    def limited(check: str, limit: float, scale: float = 0.0):
+        return lambda node, a, b: judge(name, check, node, b, a, limit, scale)
 
     expected = expected_shares(case.config())
     verdicts = judge_nodes(
@@ -151,8 +151,8 @@ def compare_first_step(
         (GRADIENTS, "gradient/", gates.RANKS_GRADIENT),
     ):
         found = [part(x, prefix) for x in (one, ranks)]
-        floor = semantic_gradient_floor(found[0]) if prefix == "gradient/" else 0.0
-        verdicts += judge_nodes(name, check, *found, limited(check, limit, floor), sides)
+        scale = semantic_gradient_scale(found[0]) if prefix == "gradient/" else 0.0
+        verdicts += judge_nodes(name, check, *found, limited(check, limit, scale), sides)
     norms = [{"step0": x["step0/grad_norm"]} for x in (one, ranks)]
     verdicts += judge_nodes(name, NORM, *norms, limited(NORM, gates.RANKS_GRADIENT), sides)
     digests = [part(ranks, f"digest/rank{rank}/") for rank in range(RANKS)]

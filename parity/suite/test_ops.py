@@ -52,8 +52,8 @@ def test_ops_float32(pair, conclude):
     exact = collect_ops(pair["torch"], "float64", pair.device)
     found = {side: collect_ops(pair[side], "float32", pair.device) for side in FRAMEWORKS}
     limits = (
-        (gates.PRECISION_FACTOR, gates.PRECISION_FLOOR),
-        (gates.GRADIENT_FACTOR, gates.GRADIENT_FLOOR),
+        (gates.PRECISION_FACTOR, gates.PRECISION_LEAST),
+        (gates.GRADIENT_FACTOR, gates.GRADIENT_LEAST),
     )
     for label, reference in exact.items():
         torch, jittor = (found[side][label] for side in FRAMEWORKS)

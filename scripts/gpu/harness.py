@@ -119,12 +119,12 @@ def compare_op(case, label: str, pair: Workers, cpu: Worker, dtype: str) -> list
                     for side, x in (("torch", a), ("jittor", b))
                 ]
             elif a is None and b is None:
-                floor = (gates.PRECISION_FLOOR, gates.GRADIENT_FLOOR)[kind]
-                verdicts.append(judge_gradient("float32", check, node, b, a, floor))
+                least = (gates.PRECISION_LEAST, gates.GRADIENT_LEAST)[kind]
+                verdicts.append(judge_gradient("float32", check, node, b, a, least))
             else:
                 limits = (
-                    (gates.PRECISION_FACTOR, gates.PRECISION_FLOOR),
-                    (gates.GRADIENT_FACTOR, gates.GRADIENT_FLOOR),
+                    (gates.PRECISION_FACTOR, gates.PRECISION_LEAST),
+                    (gates.GRADIENT_FACTOR, gates.GRADIENT_LEAST),
                 )[kind]
                 verdicts.append(judge_precision("float32", check, node, a, b, r, *limits))
     return verdicts

@@ -16,7 +16,7 @@ import numpy as np
 
 from parity.engine.judge import gates, kinds
 from parity.engine.judge.checks import LOCAL_GRADIENTS_64
-from parity.engine.judge.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
+from parity.engine.judge.gradients import absent_if_zero, judge_gradient, semantic_gradient_scale
 from parity.engine.judge.judging import UNFIT
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.choices import Choices
@@ -63,12 +63,12 @@ def compare_by_loss(odd: Verdict, reference: Mapping, candidate: Mapping) -> lis
         if loss not in candidate:
             continue
         ours, theirs = absent_if_zero(ours), absent_if_zero(candidate[loss])
-        floor = semantic_gradient_floor(ours)
+        scale = semantic_gradient_scale(ours)
         for node in ours:
             pair = ours[node], theirs[node]
             told = judge_gradient(
                 *(odd.case, LOCAL_GRADIENTS_64, loss),
-                *(pair[1], pair[0], gates.SEMANTIC_GRADIENT, floor),
+                *(pair[1], pair[0], gates.SEMANTIC_GRADIENT, scale),
             )
             if told.status is Status.FAIL and UNFIT not in told.message:
                 kind, text = kinds.tell(*pair)

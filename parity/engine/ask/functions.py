@@ -141,9 +141,9 @@ def compare_answers(
             b,
             wide[0]["outputs"].get(node),
             gates.PRECISION_FACTOR,
-            gates.PRECISION_FLOOR,
+            gates.PRECISION_LEAST,
             gates.MAXIMUM_FACTOR,
-            gates.MAXIMUM_FLOOR,
+            gates.MAXIMUM_LEAST,
             sides=sides,
         )
 

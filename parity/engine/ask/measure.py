@@ -12,7 +12,7 @@ from parity.engine.ask.examination import Examination
 from parity.engine.ask.examine import workers_of
 from parity.engine.judge import gates
 from parity.engine.judge.floors import Floors
-from parity.engine.judge.gradients import absent_if_zero, precision_gradient_floor
+from parity.engine.judge.gradients import absent_if_zero, precision_gradient_scale
 from parity.engine.judge.judging import relative_l2, relative_max
 from parity.engine.judge.ulps import nearby
 from parity.engine.sides.workers import Workers
@@ -82,10 +82,10 @@ def variant_32(examination: Examination) -> list[tuple[Record, Record, str]]:
     return runs
 
 
-def node_errors(exact: Mapping, run: Mapping, floor: float = 0.0) -> dict[str, list[float]]:
+def node_errors(exact: Mapping, run: Mapping, scale: float = 0.0) -> dict[str, list[float]]:
     """Errors of float nodes in units of u."""
     return {
-        node: [m(values, exact[node], floor) / gates.U32 for m in (relative_l2, relative_max)]
+        node: [m(values, exact[node], scale) / gates.U32 for m in (relative_l2, relative_max)]
         for node, values in run.items()
         if values is not None and values.dtype.kind == "f" and exact.get(node) is not None
     }
@@ -93,4 +93,4 @@ def node_errors(exact: Mapping, run: Mapping, floor: float = 0.0) -> dict[str, l
 
 def gradient_errors(exact: Mapping, run: Mapping) -> dict[str, list[float]]:
     exact, run = absent_if_zero(exact), absent_if_zero(run)
-    return node_errors(exact, run, precision_gradient_floor(exact))
+    return node_errors(exact, run, precision_gradient_scale(exact))

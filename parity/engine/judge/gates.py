@@ -22,14 +22,14 @@ ROUNDED = 4 * U32
 AMPLIFIED, CANCELLED = 1e-5, 1e-2
 SUMMED_FACTOR = 2.0  # times its limit, a whole float32 run's error is known where nothing fails given the same values
 PLAIN_NUMBERS = 1e-9  # relative: what a float64 run tells in numbers went through sums
-PRECISION_FACTOR, PRECISION_FLOOR = 4.0, 16 * U32  # e <= max(4 e_other, 16 u)
+PRECISION_FACTOR, PRECISION_LEAST = 4.0, 16 * U32  # e <= max(4 e_other, 16 u)
 FLOOR_FACTOR = 4.0  # times the measured noise floor (floors.json), where there is one
 # K independent terms added one after another in float32 are expected to be wrong by u sqrt(K / 6): the order that
 # some CPUs' kernels have, and the least that a layer's limit may be (K = 1536 gives the 16 u above)
 SUMMATION_TERMS = 6.0
 NEIGHBOURS = 4  # one unit in the last place away, at which the reference's error is measured where a local one fails
-MAXIMUM_FACTOR, MAXIMUM_FLOOR = 8.0, 64 * U32  # m <= max(8 m_other, 64 u)
-GRADIENT_FACTOR, GRADIENT_FLOOR = 8.0, 64 * U32
+MAXIMUM_FACTOR, MAXIMUM_LEAST = 8.0, 64 * U32  # m <= max(8 m_other, 64 u)
+GRADIENT_FACTOR, GRADIENT_LEAST = 8.0, 64 * U32
 # a choice is explained by rounding when its regret is at most this many times the greatest error of a node
 CHOICE_FACTOR = 2.0
 COARSE = 1e-4  # relative, float32: beyond it no rounding is the reason
@@ -45,7 +45,7 @@ OPTIMISER_ULPS = {"sgd": 2, "adamw": 8, "adam": 8}  # of one step from the same 
 CLIPPING_ULPS = 8  # norm and clipped gradients: the sum of squares has another order
 TUBE = 3.0  # times the tube of the reference's copies
 TUBE_COPIES = 8  # of the reference, each started one unit in the last place away
-TUBE_FLOOR = 64 * U32  # of a loss that no copy moves
+TUBE_LEAST = 64 * U32  # of a loss that no copy moves
 STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
 RANKS_GRADIENT, RANKS_LOSS = 1e-12, 1e-12  # float64, several processes against one
 # a user's own steps, float64 (float32): values of one step; up to the last it may be rates rounded to float32

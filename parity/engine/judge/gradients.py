@@ -24,12 +24,12 @@ def nothing_on_either_side(case: str, check: str, node: str, limit: float) -> Ve
 
 
 def judge_gradient(
-    case: str, check: str, node: str, values, reference, limit: float, floor: float = 0.0
+    case: str, check: str, node: str, values, reference, limit: float, scale: float = 0.0
 ) -> Verdict:
     """As `judge`, but absent on both sides is agreement."""
     if values is None and reference is None:
         return nothing_on_either_side(case, check, node, limit)
-    return judge(case, check, node, values, reference, limit, floor)
+    return judge(case, check, node, values, reference, limit, scale)
 
 
 def total_norm(gradients: Mapping) -> float:
@@ -45,10 +45,10 @@ def finite_norm(gradients: Mapping) -> float:
     return math.hypot(*filter(math.isfinite, norms(gradients)))
 
 
-def semantic_gradient_floor(gradients: Mapping) -> float:
+def semantic_gradient_scale(gradients: Mapping) -> float:
     """Added to the norm of the reference's, it makes one float64 epsilon of the total norm count as no difference."""
     return gates.EPS64 / gates.SEMANTIC_GRADIENT * finite_norm(gradients)
 
 
-def precision_gradient_floor(gradients: Mapping) -> float:
-    return gates.U32 / gates.GRADIENT_FLOOR * finite_norm(gradients)
+def precision_gradient_scale(gradients: Mapping) -> float:
+    return gates.U32 / gates.GRADIENT_LEAST * finite_norm(gradients)

@@ -63,16 +63,16 @@ def not_finite(a: np.ndarray, b: np.ndarray) -> str | None:
     return None
 
 
-def relative_l2(a: np.ndarray, b: np.ndarray, floor: float = 0.0) -> float:
-    """|a - b| / (|b| + floor) in float64; 0 when both are zero, inf when only b is (and floor is 0)."""
+def relative_l2(a: np.ndarray, b: np.ndarray, scale: float = 0.0) -> float:
+    """|a - b| / (|b| + scale) in float64; 0 when both are zero, inf when only b is (and scale is 0)."""
     size, difference = sizes(b, a, greatest=False)
-    return ratio(difference.norm, size.norm + floor)
+    return ratio(difference.norm, size.norm + scale)
 
 
-def relative_max(a: np.ndarray, b: np.ndarray, floor: float = 0.0) -> float:
-    """max |a - b| / (max |b| + floor) in float64."""
+def relative_max(a: np.ndarray, b: np.ndarray, scale: float = 0.0) -> float:
+    """max |a - b| / (max |b| + scale) in float64."""
     size, difference = sizes(b, a)
-    return ratio(difference.greatest, size.greatest + floor)
+    return ratio(difference.greatest, size.greatest + scale)
 
 
 ABSENT = "nothing to compare: absent on both sides"
@@ -108,7 +108,7 @@ def with_scalars(judge_one: Callable) -> Callable:
 
 @with_scalars
 def judge(
-    case: str, check: str, node: str, values, reference, limit: float, floor: float = 0.0
+    case: str, check: str, node: str, values, reference, limit: float, scale: float = 0.0
 ) -> Verdict:
     """PASS when relative_l2(values, reference) <= limit; integers and booleans must be equal.
 
@@ -117,7 +117,7 @@ def judge(
     problem = difference_of_kind(values, reference)
     if problem and are_of_two_widths(values, reference):
         wide = (x.astype(np.float64) for x in (values, reference))
-        return narrowed(judge(case, check, node, *wide, limit, floor), values, reference)
+        return narrowed(judge(case, check, node, *wide, limit, scale), values, reference)
     if problem:
         return Verdict(case, check, node, Status.FAIL, message=problem)
     if values is None:
@@ -132,7 +132,7 @@ def judge(
     problem = None if is_finite else not_finite(values, reference)
     if problem:
         return Verdict(case, check, node, Status.FAIL, message=problem)
-    measured = ratio(difference.norm, size.norm + floor)
+    measured = ratio(difference.norm, size.norm + scale)
     status = Status.PASS if measured <= limit else Status.FAIL
     return Verdict(case, check, node, status, measured, limit, **told_of(reference, size))
 

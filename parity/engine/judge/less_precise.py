@@ -32,16 +32,16 @@ def judge_precision(
     candidate32,
     reference,
     factor,
-    limit_floor,
+    least,
     max_factor=None,
-    max_floor=None,
-    floor=0.0,
+    least_max=None,
+    scale=0.0,
     greatest=None,
     sides=SIDES,
 ):
     """Both float32 sides against the float64 reference: neither may err much more than the other.
 
-    The guilty side is named. `max_factor` and `max_floor`, when given, judge the greatest error too,
+    The guilty side is named. `max_factor` and `least_max`, when given, judge the greatest error too,
     and the worse side's goes into the dictionary `greatest`, by node.
     """
     if candidate32 is not None and reference is not None and candidate32.shape in SCALARS:
@@ -54,7 +54,7 @@ def judge_precision(
     if reference32 is None:  # all three of one shape and dtype by now, or all absent
         return Verdict(*here, Status.FAIL, message=ABSENT)
     if reference32.size == 0:
-        return Verdict(*here, Status.PASS, 0.0, limit_floor, EMPTY)
+        return Verdict(*here, Status.PASS, 0.0, least, EMPTY)
     if reference32.dtype.kind != "f":
         return judge_equal(*here, reference32, candidate32)
     size, *found = sizes(reference, reference32, candidate32, greatest=max_factor is not None)
@@ -62,12 +62,12 @@ def judge_precision(
         problem = first_problem(both, lambda x: not_finite(x, reference.astype(x.dtype)))
         if problem:
             return Verdict(*here, Status.FAIL, message=problem)
-    tests = [("norm", factor, limit_floor, "relative L2")]
+    tests = [("norm", factor, least, "relative L2")]
     if max_factor is not None:
-        tests.append(("greatest", max_factor, max_floor, "greatest"))
-    worst, errors = less_precise(size, found, tests, floor, sides)
+        tests.append(("greatest", max_factor, least_max, "greatest"))
+    worst, errors = less_precise(size, found, tests, scale, sides)
     if greatest is not None and max_factor is not None:
-        greatest[node] = max(ratio(x.greatest, size.greatest + floor) for x in found)
+        greatest[node] = max(ratio(x.greatest, size.greatest + scale) for x in found)
     share, measured, limit, guilty, name = worst
     told = told_of(reference, size) | {"sides": errors}
     if share <= 1:
@@ -77,13 +77,13 @@ def judge_precision(
 
 
 def less_precise(
-    size: Size, found: list[Size], tests: list[tuple], floor: float, labels: tuple[str, str]
+    size: Size, found: list[Size], tests: list[tuple], scale: float, labels: tuple[str, str]
 ) -> tuple:
     """((share of its limit, error, limit, side, name) of the test that comes nearest to failing, errors of the first
     test by side); a test is (field of Size, factor over the other side's error, least limit, name)."""
     worst, sides = None, None
     for measure, times, at_least, name in tests:
-        whole = getattr(size, measure) + floor
+        whole = getattr(size, measure) + scale
         e_reference, e_candidate = (ratio(getattr(x, measure), whole) for x in found)
         sides = sides or (e_reference, e_candidate)
         for guilty, mine, other in (

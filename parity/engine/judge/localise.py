@@ -27,7 +27,7 @@ from parity.engine.judge.checks import (
     LOCAL_PLAIN_64,
 )
 from parity.engine.judge.detections import array_at, compare_detections
-from parity.engine.judge.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
+from parity.engine.judge.gradients import absent_if_zero, judge_gradient, semantic_gradient_scale
 from parity.engine.judge.judging import SHAPES, SIDES, judge, judge_nodes
 from parity.engine.judge.norms import with_norms
 from parity.engine.judge.outcomes import compare_plain
@@ -67,13 +67,13 @@ def compare_local_64(
         verdicts += [v.but(owner=OUTSIDE) for v in found]
     if "gradients" in reference and "gradients" in forced:
         owner_of = gradient_owner(reference)
-        floor = semantic_gradient_floor(absent_if_zero(reference["node_gradients"]))
+        scale = semantic_gradient_scale(absent_if_zero(reference["node_gradients"]))
         for section in ("node_gradients", "gradients"):
             ours, theirs = (absent_if_zero(t[section]) for t in (reference, forced))
 
             def judge_backward(node, a, b, section=section):
                 verdict = judge_gradient(
-                    case, LOCAL_GRADIENTS_64, node, b, a, gates.SEMANTIC_GRADIENT, floor
+                    case, LOCAL_GRADIENTS_64, node, b, a, gates.SEMANTIC_GRADIENT, scale
                 )
                 return verdict.but(owner=owner_of(section, node))
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from parity.engine.judge import gates
 from parity.engine.judge.checks import LOCAL_FORWARD_32, LOCAL_GRADIENTS_32
-from parity.engine.judge.gradients import absent_if_zero, precision_gradient_floor
+from parity.engine.judge.gradients import absent_if_zero, precision_gradient_scale
 from parity.engine.judge.norms import NORM, relative
 from parity.engine.judge.verdicts import Status, Verdict
 
@@ -56,10 +56,10 @@ def error_at(verdict: Verdict, exact: Mapping, narrow: Mapping) -> float:
     two = [t.get(section, {}).get(node) for t in (exact, narrow)]
     if any(x is None for x in two) or two[0].shape != two[1].shape:
         return 0.0
-    floor = 0.0
+    scale = 0.0
     if section != "nodes":
-        floor = precision_gradient_floor(absent_if_zero(exact[section]))
-    return relative(two[1] - two[0], two[0], floor, verdict)
+        scale = precision_gradient_scale(absent_if_zero(exact[section]))
+    return relative(two[1] - two[0], two[0], scale, verdict)
 
 
 def with_steady(verdict: Verdict, steady: Mapping[tuple, Verdict]) -> Verdict:

@@ -16,7 +16,7 @@ import numpy as np
 
 from parity.engine.judge import gates
 from parity.engine.judge.checks import LOCAL_FORWARD_32, LOCAL_GRADIENTS_32
-from parity.engine.judge.gradients import absent_if_zero, precision_gradient_floor
+from parity.engine.judge.gradients import absent_if_zero, precision_gradient_scale
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values.arrays import ratio
 from parity.engine.values.nodes import call_of
@@ -85,14 +85,14 @@ def bound(verdict: Verdict, exact: Mapping, layer: Mapping, weights: Mapping) ->
             errors = errors + norm.of_weight(exact["node_gradients"][call])
     else:
         return 0.0
-    floor = precision_gradient_floor(absent_if_zero(exact[section]))
-    return relative(errors, exact[section][verdict.node], floor, verdict)
+    scale = precision_gradient_scale(absent_if_zero(exact[section]))
+    return relative(errors, exact[section][verdict.node], scale, verdict)
 
 
-def relative(errors: np.ndarray, values: np.ndarray, floor: float, verdict: Verdict) -> float:
+def relative(errors: np.ndarray, values: np.ndarray, scale: float, verdict: Verdict) -> float:
     """Errors beside exact values, in the measure that the verdict fails by."""
     size = np.max if "greatest error" in verdict.message else np.linalg.norm
-    return ratio(float(size(np.abs(errors).ravel())), float(size(np.abs(values).ravel())) + floor)
+    return ratio(float(size(np.abs(errors).ravel())), float(size(np.abs(values).ravel())) + scale)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Norm:
         weight = grouped(np.broadcast_to(weight, shape), layer)
         rows = grouped(np.asarray(x, dtype=np.float64), layer)
         sums = gates.U32 * math.sqrt(rows.shape[1] / gates.SUMMATION_TERMS)
-        sums = max(gates.PRECISION_FLOOR, sums)
+        sums = max(gates.PRECISION_LEAST, sums)
         square = (rows**2).mean(1, keepdims=True)
         apart = rows - rows.mean(1, keepdims=True)
         var = (apart**2).mean(1, keepdims=True)

@@ -15,7 +15,7 @@ from parity.engine.judge.floors import Floors
 from parity.engine.judge.gradients import (
     absent_if_zero,
     nothing_on_either_side,
-    precision_gradient_floor,
+    precision_gradient_scale,
 )
 from parity.engine.judge.judging import SIDES, judge_nodes
 from parity.engine.judge.ledger import compare_ledgers
@@ -72,8 +72,8 @@ class PrecisionGate:
         exact, reference, candidate = three
 
         def judge_one(node, a, b):
-            prior = max(gates.PRECISION_FLOOR, summation.get(node, 0.0))
-            least, least_max = self.floors.limits(section, node, (prior, gates.MAXIMUM_FLOOR))
+            prior = max(gates.PRECISION_LEAST, summation.get(node, 0.0))
+            least, least_max = self.floors.limits(section, node, (prior, gates.MAXIMUM_LEAST))
             verdict = judge_precision(
                 self.case,
                 check,
@@ -112,7 +112,7 @@ class PrecisionGate:
                 exact.get(node),
                 gates.PRECISION_FACTOR,
                 least,
-                floor=uncancelled.get(node, 0.0),
+                scale=uncancelled.get(node, 0.0),
                 sides=self.sides,
             )
 
@@ -123,12 +123,12 @@ class PrecisionGate:
     def gradients(self, check: str, three: list[Mapping], section: str) -> list[Verdict]:
         """By node or parameter."""
         exact, reference, candidate = (absent_if_zero(x) for x in three)
-        floor = precision_gradient_floor(exact)
+        scale = precision_gradient_scale(exact)
 
         def judge_one(node, a, b):
             if a is None and b is None:
-                return nothing_on_either_side(self.case, check, node, gates.GRADIENT_FLOOR)
-            least, _ = self.floors.limits(section, node, (gates.GRADIENT_FLOOR,) * 2)
+                return nothing_on_either_side(self.case, check, node, gates.GRADIENT_LEAST)
+            least, _ = self.floors.limits(section, node, (gates.GRADIENT_LEAST,) * 2)
             verdict = judge_precision(
                 self.case,
                 check,
@@ -138,7 +138,7 @@ class PrecisionGate:
                 exact.get(node),
                 gates.GRADIENT_FACTOR,
                 least,
-                floor=floor,
+                scale=scale,
                 sides=self.sides,
             )
             return verdict.but(floor=self.floors.of(section, node))

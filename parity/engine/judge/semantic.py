@@ -11,7 +11,7 @@ import numpy as np
 
 from parity.engine.judge import checks, gates
 from parity.engine.judge.detections import compare_detections
-from parity.engine.judge.gradients import absent_if_zero, judge_gradient, semantic_gradient_floor
+from parity.engine.judge.gradients import absent_if_zero, judge_gradient, semantic_gradient_scale
 from parity.engine.judge.judging import (
     NOTHING,
     SIDES,
@@ -184,9 +184,9 @@ def compare_gradients_64(
 ) -> list[Verdict]:
     """Gradients by node or parameter, in the order of the reference."""
     ours, theirs = absent_if_zero(reference), absent_if_zero(candidate)
-    floor = semantic_gradient_floor(ours)
+    scale = semantic_gradient_scale(ours)
 
     def judge_one(node, a, b):
-        return judge_gradient(case, check, node, b, a, gates.SEMANTIC_GRADIENT, floor)
+        return judge_gradient(case, check, node, b, a, gates.SEMANTIC_GRADIENT, scale)
 
     return judge_nodes(case, check, ours, theirs, judge_one, sides)

@@ -49,10 +49,10 @@ def compare_steps(
         message = "nothing moves on either side"
         still = Verdict(case, checks.DISPLACEMENT, "(all)", Status.INCONCLUSIVE, message=message)
         return [*verdicts, still]
-    floor = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state[k] for k in names})
+    scale = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state[k] for k in names})
 
     def judge_moved(node, a, b):
-        return judge(case, checks.DISPLACEMENT, node, b, a, gates.STEPS_STATE, floor)
+        return judge(case, checks.DISPLACEMENT, node, b, a, gates.STEPS_STATE, scale)
 
     return verdicts + judge_nodes(case, checks.DISPLACEMENT, *moved, judge_moved, sides)
 

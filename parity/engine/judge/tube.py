@@ -62,7 +62,7 @@ def judge_loss(
 
     own, theirs, *rows = (np.array([x[component] for x in r[0]]) for r in (base, other, *copies))
     scale = np.maximum.accumulate(np.abs(own))
-    limit = np.maximum(gates.TUBE * width_of(own, rows), gates.TUBE_FLOOR * scale)
+    limit = np.maximum(gates.TUBE * width_of(own, rows), gates.TUBE_LEAST * scale)
     reached = np.abs(theirs - own)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(reached == 0, 0.0, reached / limit)

@@ -192,7 +192,7 @@ def is_rounded(verdict: Verdict, narrow: dict) -> bool:
     most = gates.ROUNDED * (16 if backward else 1)
     other = narrow.get((NARROW.get(verdict.check), verdict.node))
     if is_narrowed(verdict):
-        most = max(most, gates.GRADIENT_FLOOR if backward else gates.PRECISION_FLOOR)
+        most = max(most, gates.GRADIENT_LEAST if backward else gates.PRECISION_LEAST)
         most = max(most, (other and other.limit) or 0.0)
     fails = other is not None and other.status is Status.FAIL
     return verdict.measured <= most and not fails

@@ -144,21 +144,21 @@ class OwnSteps:
             (checks.OWN_EMA, "EMA", [a["held"] for a in answers], 0.0),
         )
         verdicts = []
-        for check, word, pair, floor in parts:
+        for check, word, pair, scale in parts:
             if not pair[0] and not pair[1]:
                 continue
-            one = self._judge_one(check, f"{word}/step{step}", floor)
+            one = self._judge_one(check, f"{word}/step{step}", scale)
             verdicts += judge_nodes(self.case, check, *pair, one, self.sides)
         return verdicts
 
-    def _judge_one(self, check: str, prefix: str, floor: float) -> Callable:
+    def _judge_one(self, check: str, prefix: str, scale: float) -> Callable:
         def judge_one(node: str, a: np.ndarray, b: np.ndarray) -> Verdict:
             where = f"{prefix}/{node}"
             if a.shape != b.shape:
                 problem = f"shapes {a.shape} and {b.shape}"
                 return self.verdict(check, where, problem, kinds.SHAPE)
-            measured = relative_l2(b, a, floor)
-            if not a.any() and np.abs(b).max(initial=0) <= floor:
+            measured = relative_l2(b, a, scale)
+            if not a.any() and np.abs(b).max(initial=0) <= scale:
                 measured = 0.0
             verdict = Verdict(self.case, check, where, Status.PASS, measured, self.limit)
             if measured <= self.limit:

@@ -91,12 +91,12 @@ def optimisers(worker: Worker) -> dict[str, np.ndarray]:
     return found
 
 
-def alike(check: str, limit: float, floor: float = 0.0) -> Callable[[dict, dict], list[Verdict]]:
-    """Judges two dictionaries of arrays, each by its relative L2; what is below the floor is as good as nothing."""
+def alike(check: str, limit: float, scale: float = 0.0) -> Callable[[dict, dict], list[Verdict]]:
+    """Judges two dictionaries of arrays, each by its relative L2; what is below the scale is as good as nothing."""
 
     def judge_all(torch: dict, jittor: dict) -> list[Verdict]:
         def judge_one(node, a, b):
-            return judge(check, check, node, b, a, limit, floor)
+            return judge(check, check, node, b, a, limit, scale)
 
         return judge_nodes(check, check, torch, jittor, judge_one)
 
