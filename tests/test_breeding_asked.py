@@ -55,20 +55,31 @@ def test_tests_that_run_the_line_come_first_then_their_whole_files(monkeypatch):
             "": runs(0.0, 9),
         },
     }
-    monkeypatch.setattr(tested, "learned", lambda test_file, files, file: learned[test_file])
+    asked = []
+
+    def learn(test_file, files):
+        asked.append(test_file)
+        return learned[test_file]
+
+    known = {FIRST: learned[FIRST]}
+    monkeypatch.setattr(tested, "known_of", lambda test_file, file: known.get(test_file))
+    monkeypatch.setattr(tested, "learned", learn)
     places = {"side": "harness", "file": FILE, "function": "relative"}
 
-    def of(first: int, last: int) -> list[list[str]]:
+    def of(first: int, last: int):
         mutant = a_mutant(**places, line=first, first=first, last=last)
-        return asked_of(mutant, [FIRST, SECOND], (FILE,))
+        return asked_of(mutant, [SECOND, FIRST], (FILE,))
 
-    assert of(5, 5) == [[f"{FIRST}::quick", f"{FIRST}::slow"], [FIRST]]
+    slow, quick = f"{FIRST}::slow", f"{FIRST}::quick"
+    assert next(of(5, 5)) == [quick, slow] and not asked, "what is known is asked first"
+    assert list(of(5, 5)) == [[quick, slow], [], [FIRST]] and asked == [SECOND]
+    assert list(of(6, 6)) == [[quick], [f"{SECOND}::slow"], [SECOND, FIRST]]
+    known[SECOND] = learned[SECOND]
     # the slowest would take all of them past the limit
-    single = [f"{FIRST}::quick", f"{SECOND}::slow"]
-    assert of(5, 6) == [single, [SECOND, FIRST]]
-    assert of(7, 8) == [[f"{SECOND}::other"], [SECOND]]
-    assert of(9, 9) == [[], [SECOND]], "while a module is imported"
-    assert of(10, 12) == [[], [FIRST, SECOND]], "seen by nobody"
+    assert list(of(5, 6)) == [[quick, f"{SECOND}::slow"], [SECOND, FIRST]]
+    assert list(of(7, 8)) == [[f"{SECOND}::other"], [SECOND]]
+    assert list(of(9, 9)) == [[], [SECOND]], "while a module is imported"
+    assert list(of(10, 12)) == [[], [SECOND, FIRST]], "seen by nobody"
 
 
 def test_lines_are_learned_of_the_checks_that_are_asked_for_and_kept(tmp_path, monkeypatch):
@@ -127,37 +138,27 @@ def test_sound_sides_are_asked_before_mutants_even_where_both_sides_have_one():
     assert Question().attempt(nursery, copies) == {"torch": "sound torch", "jittor": "second"}
 
 
-def test_what_tests_run_is_learned_again_when_they_or_the_mutants_file_change(
-    tmp_path, monkeypatch
-):
-    asked: list[str] = []
-
-    def learn(target, test_file, files):
-        asked.append(test_file)
-        return {"one": {"seconds": 1.0, "lines": {}}}, 0
-
+def test_what_tests_run_is_known_until_they_or_the_mutants_file_change(tmp_path, monkeypatch):
     texts = {FIRST: "1", SECOND: "1", FILE: "1", "neutral/regret.py": "1"}
-    monkeypatch.setattr(tested, "KEPT", tmp_path / "tested.json")
-    monkeypatch.setattr(tested, "asked", learn)
-    monkeypatch.setattr(tested, "shared", list)
-    monkeypatch.setattr(tested, "digest", lambda *files: "".join(texts[f] for f in files))
     files = (FILE, "neutral/regret.py")
-    for test_file, changed, times in (
-        (FIRST, None, 1),
-        (FIRST, None, 1),
-        (SECOND, None, 2),
-        (FIRST, "neutral/regret.py", 2),  # another file, whose lines nobody asks for
-        (FIRST, FIRST, 3),
-        (FIRST, FILE, 4),
-        (SECOND, None, 5),
-    ):
-        if changed:
-            texts[changed] += "2"
-        assert set(tested.learned(test_file, files, FILE)) == {"one"} and len(asked) == times
+    runs = {"one": {"seconds": 1.0, "lines": {}}}
+    monkeypatch.setattr(tested, "KEPT", tmp_path / "tested.json")
+    monkeypatch.setattr(tested, "asked", lambda *rest: (runs, 0))
+    monkeypatch.setattr(tested, "shared", list)
+    monkeypatch.setattr(tested, "digest", lambda *names: "".join(texts[n] for n in names))
+    assert tested.known_of(FIRST, FILE) is None
+    assert tested.learned(FIRST, files) == tested.known_of(FIRST, FILE) == runs
+    assert tested.known_of(SECOND, FILE) is None
+    texts["neutral/regret.py"] += "2"  # another file, whose lines nobody asks for
+    assert tested.known_of(FIRST, FILE) == runs
+    assert tested.known_of(FIRST, "neutral/regret.py") is None
+    for changed in (FILE, FIRST):
+        tested.learned(FIRST, files)
+        texts[changed] += "2"
+        assert tested.known_of(FIRST, FILE) is None
     monkeypatch.setattr(tested, "asked", lambda *rest: (None, -9))
-    texts[FIRST] += "3"
     with pytest.raises(RuntimeError, match="its process: -9"):
-        tested.learned(FIRST, files, FILE)
+        tested.learned(FIRST, files)
 
 
 def test_what_a_mutants_side_refuses_is_told_by_where_it_was_raised(tmp_path):

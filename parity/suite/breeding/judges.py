@@ -78,13 +78,13 @@ def attempt(mutant: Bred) -> Outcome:
     if reason:
         outcome.outcome, outcome.reason = EQUIVALENT, reason
         return outcome
-    for tests in asked_of(mutant, tests_of(mutant.module), FILES):
-        if tests and outcome.outcome == SURVIVED:
-            outcome.tried += tests
-            test, why = run_tests(tests, mutant.name)
-            if test:
-                outcome.outcome, outcome.check = CAUGHT, CHECK
-                outcome.node, outcome.reason = test, why
+    for tests in filter(None, asked_of(mutant, tests_of(mutant.module), FILES)):
+        outcome.tried += tests
+        test, why = run_tests(tests, mutant.name)
+        if test:
+            outcome.outcome, outcome.check = CAUGHT, CHECK
+            outcome.node, outcome.reason = test, why
+            break
     if not outcome.tried:
         outcome.reason = "no test runs this line"
     outcome.seconds = round(time.monotonic() - started, 1)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from importlib import import_module
@@ -84,40 +84,58 @@ def shared() -> list[str]:
     return sorted(p.relative_to(ROOT).as_posix() for p in found)
 
 
-def learned(test_file: str, files: tuple[str, ...], file: str) -> dict:
-    """What each test of a test file runs, known as long as that and the watched `file` stay what they are."""
+def known_of(test_file: str, file: str) -> dict | None:
+    """What each test of a test file runs, None where that or the watched `file` has changed since it was learned."""
+    entry = (read_json(KEPT) if KEPT.is_file() else {}).get(test_file, {})
+    fresh = entry.get("of") == digest(test_file, *shared())
+    return entry["tests"] if fresh and entry["files"].get(file) == digest(file) else None
+
+
+def learned(test_file: str, files: tuple[str, ...]) -> dict:
+    """What each test of a test file runs of `files`; from now on that is known."""
+    found, ended = asked(lines_of, test_file, files)
+    if not found:
+        raise RuntimeError(f"{test_file}: it runs nothing of what judges; its process: {ended}")
+    of = digest(test_file, *shared())
     known = read_json(KEPT) if KEPT.is_file() else {}
-    of, now = digest(test_file, *shared()), digest(file)
-    entry = known.get(test_file, {})
-    if entry.get("of") != of or entry["files"].get(file) != now:
-        found, ended = asked(lines_of, test_file, files)
-        if not found:
-            raise RuntimeError(f"{test_file}: it runs nothing of what judges; its process: {ended}")
-        entry = {"of": of, "files": {f: digest(f) for f in files}, "tests": found}
-        known = read_json(KEPT) if KEPT.is_file() else {}
-        known[test_file] = entry
-        KEPT.parent.mkdir(parents=True, exist_ok=True)
-        write_json(KEPT, known)
-    return entry["tests"]
+    known[test_file] = {"of": of, "files": {f: digest(f) for f in files}, "tests": found}
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    write_json(KEPT, known)
+    return found
 
 
-def asked_of(mutant: Bred, test_files: Iterable[str], files: tuple[str, ...]) -> list[list[str]]:
-    """Tests that run the mutant's lines, the quickest first, as long as these take MOST together; then whole files of
-    which something runs them, as what a fixture or a cache keeps of one test is used by others. All files where no test
-    is seen to run them: what Python's profiler calls (sides/makers.py) is not traced."""
-    test_files, single, whole = list(test_files), [], []
-    for test_file in test_files:
-        tests = learned(test_file, files, mutant.file)
-        runs = {
-            test: about["seconds"]
-            for test, about in tests.items()
-            if any(line in mutant.lines for line in about["lines"].get(mutant.file, ()))
-        }
-        single += [(seconds, test) for test, seconds in runs.items() if test]
-        whole += [(sum(a["seconds"] for a in tests.values()), test_file)] if runs else []
+def running(mutant: Bred, tests: dict) -> list[tuple[float, str]]:
+    """(seconds, test) of those that run one of the mutant's lines."""
+    return sorted(
+        (about["seconds"], test)
+        for test, about in tests.items()
+        if any(line in mutant.lines for line in about["lines"].get(mutant.file, ()))
+    )
+
+
+def quickest(runs: Iterable[tuple[float, str]]) -> list[str]:
+    """As many as take MOST seconds together, of single tests."""
     chosen, taken = [], 0.0
-    for seconds, test in sorted(single):
+    for seconds, test in sorted(runs):
         taken += seconds
-        if taken <= MOST:
+        if test and taken <= MOST:
             chosen.append(test)
-    return [chosen, [file for _, file in sorted(whole)] or test_files]
+    return chosen
+
+
+def asked_of(
+    mutant: Bred, test_files: Iterable[str], files: tuple[str, ...]
+) -> Iterator[list[str]]:
+    """Tests that run the mutant's lines, the quickest first: those of files that are known, then of one file after the
+    other that is learned. Then whole files of which something runs them, as what a fixture or a cache keeps of one test
+    is used by others. All files where no test is seen to run them: what Python's profiler calls (sides/makers.py) is
+    not traced."""
+    test_files = list(test_files)
+    known = {t: known_of(t, mutant.file) for t in test_files}
+    found = {t: running(mutant, tests) for t, tests in known.items() if tests is not None}
+    yield quickest([x for runs in found.values() for x in runs])
+    for test_file in test_files:
+        if test_file not in found:
+            found[test_file] = running(mutant, learned(test_file, files))
+            yield quickest(found[test_file])
+    yield [t for t in test_files if found[t]] or test_files
