@@ -75,6 +75,9 @@ def test_boxes_flipped_in_a_width_are_told_by_it():
     assert explain(BOXES, flipped) == "flipped left to right in a width of 128"
     centres, other = FORMATS["cxcywh"](BOXES), FORMATS["cxcywh"](flipped)
     assert explain(centres, other) == "flipped left to right in a width of 128"
+    wave = 0.003 * np.array([1, 0, -1, 0]) * (-1.0) ** np.arange(6)[:, None]  # of a pixel
+    for one, two in ((BOXES, flipped + wave), (centres, other + wave * [1, 0, 0, 0])):
+        assert explain(one, two).startswith("flipped left to right in a width of 12")
     flipped[2, 0] += 40
     assert explain(BOXES, flipped) == ""
 
