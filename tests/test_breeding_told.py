@@ -8,6 +8,7 @@ from parity.report.report import Report
 from parity.suite.breeding import parts
 from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, PROOF, SURVIVED, Progress
 from parity.suite.breeding.table import counted, page, summary
+from parity.suite.breeding.table import told as line_of
 from parity.suite.breeding.unit_tests import CHECK
 from tests.bred_outcomes import an_outcome
 
@@ -33,12 +34,22 @@ def test_what_became_of_survivors_is_told_by_how_it_was_found(tmp_path):
     became = told["counts"]["survivors of mutants"]
     keys = ("tried", "caught", "equivalent", "proven", "survived")
     assert [became[k] for k in keys] == [5, 1, 3, 1, 1]
+    line = "6 of 6 mutants tried: 1 caught, 0 equivalent, 5 survived"
+    assert told["text"].partition("; ")[0] == line
     assert told["unexplained"] == 1 and told["counts"]["mended"]["caught"] == 2
     text = page(told)
     assert "Of the 5 that survived 1 are caught now" in text
     assert "after they had survived: 1 by proof, 2 by hand." in text and "1 is left." in text
     assert "6 of 6 were tried: 1 caught (1 by the suite), 0 equivalent (0 by proof)" in text
     assert text.count("| left |") == 1
+
+
+def test_a_part_of_another_campaign_is_told_with_its_seed():
+    counts = {"mutants": counted([]) | {"wanted": 2}}
+    now = {part: {"seed": 1, "counts": counted([])} for part in ("judges", "together")}
+    now["sound"] = {"seed": 0, "counts": counted([]) | {"tried": 99}}
+    text = line_of({"seed": 1, "counts": counts, "latest": now})
+    assert text.endswith("; 0 of 0 groups all named; 0 alarms in 99 sound variations (seed 0)")
 
 
 def test_what_judges_is_counted_with_those_whose_code_has_changed(tmp_path):

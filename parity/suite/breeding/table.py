@@ -69,14 +69,6 @@ def summary(found: Mapping[str, Progress], options) -> dict:
     counts["sound"]["wanted"] = variations.ALL
     left = ("mended", "judges mended", *LATER[1:])
     unexplained = sum(counts[part]["survived"] + counts[part]["alarms"] for part in left)
-    text = (
-        "{tried} of {wanted} mutants tried: {caught} caught, {equivalent} equivalent, {survived} survived".format(
-            **counts["mutants"]
-        )
-        + "; {caught} of {tried} of what judges caught".format(**counts["judges"])
-        + "; {right} of {tried} groups all named".format(**counts["together"])
-        + "; {alarms} alarms in {tried} sound variations".format(**counts["sound"])
-    )
     found = {
         "created": time.strftime("%Y-%m-%d", time.gmtime()),
         "seed": options.seed,
@@ -84,10 +76,26 @@ def summary(found: Mapping[str, Progress], options) -> dict:
         "before": before(options.seed),
         "counts": counts,
         "unexplained": unexplained,
-        "text": text,
         "outcomes": {part: [shortly(o) for o in rows] for part, rows in outcomes.items()},
     }
-    return found | {"latest": {part: latest(found, part) for part in LATER}}
+    found["latest"] = {part: latest(found, part) for part in LATER}
+    return found | {"text": told(found)}
+
+
+def told(found: Mapping) -> str:
+    """All parts in a line, with the seed of those of another campaign."""
+    texts = {
+        "judges": "{caught} of {tried} of what judges caught",
+        "together": "{right} of {tried} groups all named",
+        "sound": "{alarms} alarms in {tried} sound variations",
+    }
+    first = "{tried} of {wanted} mutants tried: {caught} caught, {equivalent} equivalent, {survived} survived"
+    lines = [first.format(**found["counts"]["mutants"])]
+    for part, text in texts.items():
+        last = found["latest"][part]
+        seed = f" (seed {last['seed']})" if last["seed"] != found["seed"] else ""
+        lines.append(text.format(**last["counts"]) + seed)
+    return "; ".join(lines)
 
 
 def before(seed: int) -> dict:
