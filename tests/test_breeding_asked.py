@@ -14,7 +14,7 @@ from parity.engine.values.transport import pack
 from parity.errors import InputError
 from parity.mutants.breeding import bred
 from parity.mutants.kill import Experiment
-from parity.suite.breeding import again, campaign, parts, tested, together
+from parity.suite.breeding import again, campaign, parts, tested, together, variations
 from parity.suite.breeding.checks import Check, Tried
 from parity.suite.breeding.progress import CAUGHT, Progress
 from parity.suite.breeding.tested import Lines, asked_of
@@ -203,3 +203,33 @@ def test_groups_of_which_one_was_not_named_are_asked_again(tmp_path, monkeypatch
     assert name == together.key(mutants[1:])[1]
     parts.try_again(SimpleNamespace(minutes=0), found, ground)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("minutes", [0, 60, 1e-9])
+def test_other_inputs_are_varied_before_anything_is_learned(tmp_path, monkeypatch, minutes):
+    done: list[str] = []
+
+    def outcome(name: str, side: str):
+        done.append(name)
+        return an_outcome(name=name, side=side)
+
+    def rewritings(ground, side, seed):
+        done.append(f"learned {side}")
+        return bred("neutral/geometry.py", side)[:1]
+
+    found = {"sound": Progress(tmp_path / "sound-0.jsonl", False)}
+    inputs = [SimpleNamespace(name=name) for name in ("one", "two")]
+    monkeypatch.setattr(variations, "other_inputs", lambda seed: inputs)
+    monkeypatch.setattr(variations, "examined", lambda ground, check: outcome(check.name, ""))
+    monkeypatch.setattr(variations, "rewritings", rewritings)
+    monkeypatch.setattr(variations, "attempt", lambda ground, m: outcome(m.name, m.side))
+    options = SimpleNamespace(minutes=minutes, seed=0)
+    ground = SimpleNamespace(campaign=None)
+    parts.try_sound(options, found, ground)
+    inputs_done = [name for name in done if name in ("one", "two")]
+    if minutes == 1e-9:
+        assert len(done) < 2 and "learned torch" not in done
+        return
+    assert done[:4] == ["one", "two", "learned torch", "learned jittor"] and len(done) == 6
+    parts.try_sound(options, found, ground)
+    assert inputs_done == ["one", "two"] and len(done) == 8

@@ -54,13 +54,14 @@ def importers(module: str) -> frozenset[str]:
 
 @cache
 def tests_of(module: str) -> list[str]:
-    """Test files that import the module, or what imports it. Its own may ask workers: these have no mutant, but what
-    they answer is judged here."""
+    """Test files that import the module, then those that import what imports it, then its own that ask workers: these
+    have no mutant, but what they answer is judged here."""
     names = importers(module) | {module}
     files = [p for p in sorted((ROOT / "tests").glob("test_*.py")) if p.name != "test_breeding.py"]
     direct = [p for p in files if module in imported(p) or p.stem == f"test_{stem(module)}"]
-    found = [p for p in direct if is_apt(p, module, WORKERS_TOO)]
+    found = [p for p in direct if is_apt(p, module)]
     found += [p for p in files if p not in found and is_apt(p, module) and names & imported(p)]
+    found += [p for p in direct if p not in found and is_apt(p, module, WORKERS_TOO)]
     return [p.relative_to(ROOT).as_posix() for p in found]
 
 

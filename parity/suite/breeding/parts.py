@@ -43,17 +43,18 @@ class Ground:
         return Campaign(self.nursery, all_checks(), self.folder)
 
 
-def go_through(work: list[Callable[[], Outcome]], progress: Progress, minutes: float) -> None:
-    """Does what has no outcome yet, until the time is over."""
+def go_through(work: list[Callable[[], Outcome]], progress: Progress, minutes: float) -> bool:
+    """Does what has no outcome yet, until the time is over; whether all is done."""
     end = time.monotonic() + minutes * 60 if minutes else float("inf")
     for number, make in enumerate(work, 1):
         if time.monotonic() > end:
             left = len(work) - number + 1
             print(f"stopped: {left} left; --resume goes on", file=sys.stderr)
-            return
+            return False
         outcome = make()
         progress.add(outcome)
         print(f"{number}/{len(work)} {told(outcome)}", file=sys.stderr, flush=True)
+    return True
 
 
 def told(outcome: Outcome) -> str:
@@ -90,7 +91,15 @@ def try_together(options, found: dict[str, Progress], ground: Ground) -> None:
 
 
 def try_sound(options, found: dict[str, Progress], ground: Ground) -> None:
-    progress = found["sound"]
+    """Other inputs first: rewritings need to know which check runs which lines."""
+    progress, started = found["sound"], time.monotonic()
+    work = [
+        partial(variations.examined, ground.campaign, check)
+        for check in variations.other_inputs(options.seed)
+        if ("", check.name) not in progress.found
+    ]
+    if not go_through(work, progress, options.minutes):
+        return
     both = (variations.rewritings(ground.campaign, side, options.seed) for side in FRAMEWORKS)
     work = [
         partial(variations.attempt, ground.campaign, mutant)
@@ -98,12 +107,9 @@ def try_sound(options, found: dict[str, Progress], ground: Ground) -> None:
         for mutant in pair
         if not progress.has(mutant)
     ]
-    work += [
-        partial(variations.examined, ground.campaign, check)
-        for check in variations.other_inputs(options.seed)
-        if ("", check.name) not in progress.found
-    ]
-    go_through(work, progress, options.minutes)
+    left = options.minutes - (time.monotonic() - started) / 60
+    if not options.minutes or left > 0:
+        go_through(work, progress, max(left, 0))
 
 
 def try_again(options, found: dict[str, Progress], ground: Ground) -> None:
