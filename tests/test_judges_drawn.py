@@ -10,13 +10,18 @@ import pytest
 import torch
 
 from parity.engine.judge import gates
+from parity.engine.judge.checks import LOCAL_FORWARD_32, LOCAL_GRADIENTS_32
 from parity.engine.judge.detections import match_detections, overlaps, partners
+from parity.engine.judge.gradients import precision_gradient_scale
 from parity.engine.judge.judging import relative_l2, relative_max
 from parity.engine.judge.less_precise import judge_precision
+from parity.engine.judge.noise import error_at
+from parity.engine.judge.norms import relative
+from parity.engine.judge.outcomes import same
 from parity.engine.judge.rounding import count_terms, summation_errors
 from parity.engine.judge.statistics import null_distribution, permutation_band
 from parity.engine.judge.ulps import judge_ulps, ulps
-from parity.engine.judge.verdicts import Status
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values.arrays import BLOCK, is_zero, norm, ratio, sizes
 
 SEEDS = range(12)
@@ -243,3 +248,26 @@ def test_last_places_are_steps_to_the_next_number(steps):
     # what is left of large operands has their last place
     operand = np.full(4, 2.0**20, np.float32)
     assert (ulps(other, start, None, operand) <= np.abs(other - start) / 0.125).all()
+
+
+@pytest.mark.parametrize("section", ["nodes", "gradients", "node_gradients"])
+@pytest.mark.parametrize("measure", ["relative L2", "the greatest error"])
+def test_an_error_beside_is_measured_by_the_exact_values(section, measure):
+    check = LOCAL_FORWARD_32 if section == "nodes" else LOCAL_GRADIENTS_32
+    verdict = Verdict("case", check, "x", Status.FAIL, 1.0, 0.1, measure)
+    exact, narrow = np.array([3.0, 4.0]), np.array([4.5, 6.0])
+    found = error_at(verdict, {section: {"x": exact}}, {section: {"x": narrow}})
+    scale = 0.0 if section == "nodes" else precision_gradient_scale({"x": exact})
+    assert found == relative(narrow - exact, exact, scale, verdict)
+    assert section != "nodes" or found == 0.5
+    assert error_at(verdict, {section: {"x": exact}}, {section: {}}) == 0.0
+    wide = {section: {"x": np.ones(3)}}
+    assert error_at(verdict, {section: {"x": exact}}, wide) == 0.0
+
+
+def test_plain_numbers_are_the_same_to_so_many_digits_of_the_greater():
+    least = gates.PLAIN_NUMBERS
+    for a in (1.0, -1.0, 1e30, 1e-30):
+        near, far = a * (1 + 0.9 * least), a * (1 + 1.1 * least)
+        assert same(a, near) and same(near, a) and not same(a, far) and not same(far, a)
+    assert same(2.0, 2) and not same(2.0, True) and not same(0.0, 1e-300) and same("a", "a")
