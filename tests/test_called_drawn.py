@@ -156,3 +156,39 @@ def test_numbers_that_differ_by_rounding_are_the_same_arguments(told):
     assert eval(mean, {"x": X}) != eval(other, {"x": X})
     found = told(text.format(mean, 2.0), text.format(other, 3.0))
     assert failed(found) == {"g"} and found["f0()"].status is Status.PASS
+
+
+def test_what_is_no_number_in_the_reference_alone_parts_nobody(told):
+    """The work is shared in another way, and the guard against NaN is the port's."""
+    text = """import numpy as np
+
+
+def f0(x):
+    return [shared(x), scaled(x)]
+
+
+def shared(x):
+    return OUTER * half(x) + guarded(x)
+
+
+def half(x):
+    return INNER * x
+
+
+def guarded(x):
+    return x * 0 + np.array([1.0, 1.0, NAN])
+
+
+def scaled(x):
+    return SCALE * x
+"""
+
+    def side(**names: str) -> str:
+        found = text
+        for name, value in names.items():
+            found = found.replace(name, value)
+        return found
+
+    reference = side(OUTER="2", INNER="0.5", NAN="np.nan", SCALE="3")
+    port = side(OUTER="1", INNER="1.0", NAN="1.0", SCALE="4")
+    assert failed(told(reference, port)) == {"scaled"}
