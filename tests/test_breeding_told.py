@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from parity.report.bred import bred
+from parity.mutants.breeding import bred
+from parity.report.bred import bred as shown
 from parity.report.page import render
 from parity.report.report import Report
 from parity.suite.breeding import parts
-from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, PROOF, SURVIVED, Progress
+from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, PROOF, Progress
 from parity.suite.breeding.table import counted, page, summary
 from parity.suite.breeding.table import told as line_of
 from parity.suite.breeding.unit_tests import CHECK
@@ -52,11 +53,17 @@ def test_a_part_of_another_campaign_is_told_with_its_seed():
     assert text.endswith("; 0 of 0 groups all named; 0 alarms in 99 sound variations (seed 0)")
 
 
-def test_what_judges_is_counted_with_those_whose_code_has_changed(tmp_path):
-    found = {part: Progress(tmp_path / f"{part}-3.jsonl", False) for part in parts.PARTS}
-    found["judges"].add(an_outcome(side="harness", outcome=SURVIVED))
-    options = type("Options", (), {"seed": 3, "count": 1, "judges": 4, "commit": ""})
-    assert summary(found, options)["counts"]["judges"]["wanted"] == 5
+def test_a_campaign_goes_on_until_there_are_as_many_as_wanted_though_code_has_changed(tmp_path):
+    drawn = bred("neutral/geometry.py", "torch")[:6]
+    progress = Progress(tmp_path / "mutants-0.jsonl", False)
+    progress.add(an_outcome(name=drawn[1].name))
+    assert parts.left_of(drawn, progress) == [drawn[0], *drawn[2:]]
+    for k in range(3):  # of code that is no more
+        progress.add(an_outcome(name=f"gone.py:{k}:0:constant:0"))
+    assert parts.left_of(drawn, progress) == [drawn[0], drawn[2]]
+    for k in range(9):
+        progress.add(an_outcome(name=f"gone.py:{k}:0:constant:0"))
+    assert parts.left_of(drawn, progress) == []
 
 
 def test_the_report_shows_rates_and_all_that_is_not_simply_caught(tmp_path):
@@ -77,8 +84,8 @@ def test_the_report_shows_rates_and_all_that_is_not_simply_caught(tmp_path):
     found = {"seed": 1, "created": "2026-11-27", "text": "5 of 5 tried", "unexplained": 1}
     found |= {"counts": counts, "outcomes": {"mutants": rows, "again": later}}
     found["latest"] = {"sound": {"seed": 0, "counts": counted([]) | {"tried": 99}, "mended": {}}}
-    table = bred(found)
-    assert table["status"] == "FAIL" and bred(found | {"unexplained": 0})["status"] == "PASS"
+    table = shown(found)
+    assert table["status"] == "FAIL" and shown(found | {"unexplained": 0})["status"] == "PASS"
     told = [(r["outcome"], r["now"], r["is_left"]) for r in table["rows"]]
     assert told == [
         ("SURVIVED", "SURVIVED", True),
@@ -91,4 +98,4 @@ def test_the_report_shows_rates_and_all_that_is_not_simply_caught(tmp_path):
     text = render(Report(tmp_path, bred=found).to_dict())
     assert "5 of 5 tried (seed 1, 2026-11-27)" in text and "&lt;both&gt; are alike" in text
     assert "5 of 300" in text
-    assert bred(None)["rows"] == [] and "make breed" in render(Report(tmp_path).to_dict())
+    assert shown(None)["rows"] == [] and "make breed" in render(Report(tmp_path).to_dict())

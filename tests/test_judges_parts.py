@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from parity.engine.ask.by_loss import told_by_loss
+from parity.engine.judge import kinds
+from parity.engine.judge.checks import LOCAL_FORWARD_64, LOCAL_GRADIENTS_64
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.judge.weights import LISTED, listed
 from parity.engine.values.aligned import unlike_modules
+from parity.engine.values.nodes import OUTSIDE, ROOT
+from parity.errors import WorkerDied
 
 
 @pytest.mark.parametrize("count", [1, LISTED - 1, LISTED, LISTED + 1, LISTED + 30])
@@ -37,3 +44,58 @@ def test_modules_are_unlike_where_a_bare_leaf_has_the_name_of_one_with_tensors(s
     assert not unlike(layer("Sequential", False, False), full), "what is in it may hold them"
     assert not unlike({"type": "Identity"}, full), "of which it is not known"
     assert unlike_modules({}, {"a": full}) == unlike_modules({"a": full}, {}) == set()
+
+
+class Asked:
+    """Stands for an examination and its workers."""
+
+    sides, inputs, targets = ("one", "two"), "inputs", "targets"
+
+    def __init__(self, answers: dict | Exception):
+        self.answers, self.workers, self.prepared, self.given = answers, self, [], None
+
+    def path(self, side: str, run: str) -> str:
+        return f"{side} {run}"
+
+    def prepare(self, sides, dtype: str) -> None:
+        self.prepared.append((sides, dtype))
+
+    def run(self, target: str, *given, sides) -> dict:
+        self.given = (target.rpartition(":")[2], *given)
+        if isinstance(self.answers, Exception):
+            raise self.answers
+        return self.answers
+
+
+GRADIENT = np.array([1.0, -2.0])
+
+
+def odd(**changes) -> Verdict:
+    base = Verdict("case", LOCAL_GRADIENTS_64, "x", Status.FAIL, owner=OUTSIDE, code=("a:1", "b:1"))
+    return base.but(**changes)
+
+
+def test_losses_are_differentiated_one_by_one_in_float64_and_told_before_all_of_them():
+    ours = {"loss/a": {"x": GRADIENT}, "loss/b": {"x": GRADIENT}}
+    theirs = {"loss/a": {"x": GRADIENT}, "loss/b": {"x": 2 * GRADIENT}}
+    asked = Asked({"one": ("a:7", ours), "two": ("b:9", theirs)})
+    fine = odd(status=Status.PASS, node="y")
+    found = told_by_loss(asked, [fine, odd(), odd(node="z")])
+    assert asked.prepared == [(("one", "two"), "float64")]
+    assert asked.given == ("loss_gradients", "inputs", "targets", "one free 64", ["x", "z"])
+    assert [v.node for v in found] == ["y", "loss/b", "x", "z"]
+    assert found[1].status is Status.FAIL and found[1].code == ("a:7", "b:9")
+    died = Asked(WorkerDied("died", "node"))
+    assert told_by_loss(died, [odd()]) == [odd()]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"status": Status.PASS}, {"kind": kinds.MISSING}, {"check": LOCAL_FORWARD_64}),
+        *({"owner": "head"}, {"owner": ROOT, "node": "head/in[0]"}),
+    ],
+)
+def test_what_losses_do_not_make_is_not_asked_of_them(change):
+    asked = Asked({})
+    assert told_by_loss(asked, [odd(**change)]) == [odd(**change)] and asked.given is None

@@ -14,11 +14,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from door.files import read_json
 from door.ranges import Range, add_number
 from parity.mutants import ROOT
 from parity.suite.breeding import judges, parts
 from parity.suite.breeding.progress import Progress
 from parity.suite.breeding.table import REFERENCE, summary, write_table
+
+
+def committed() -> int:
+    """The seed of the committed campaign, 0 where there is none."""
+    return read_json(REFERENCE)["seed"] if REFERENCE.is_file() else 0
 
 
 def main() -> int:
@@ -27,7 +33,8 @@ def main() -> int:
     )
     add_number(parser, "--count", int, Range(1), default=150, help="mutants a side")
     add_number(parser, "--judges", int, Range(1), default=judges.COUNT, help="of what judges")
-    add_number(parser, "--seed", int, Range(0), default=0, help="of the draw")
+    told = "of the draw; default: that of the committed campaign"
+    add_number(parser, "--seed", int, Range(0), default=committed(), help=told)
     add_number(
         parser, "--minutes", float, Range(0), default=0, help="of each part; 0: all it takes"
     )

@@ -62,9 +62,15 @@ def told(outcome: Outcome) -> str:
     return f"{outcome.outcome:<11}{outcome.side:<7} {outcome.name}: {where} ({outcome.seconds} s)"
 
 
+def left_of(drawn: list[Bred], progress: Progress) -> list[Bred]:
+    """As many as were not tried yet; code, and with it the draw, may have changed since others were."""
+    left = [m for m in drawn if not progress.has(m)]
+    return left[: max(0, len(drawn) - len(progress.found))]
+
+
 def try_mutants(options, found: dict[str, Progress], ground: Ground) -> None:
     progress = found["mutants"]
-    left = [m for m in wanted(options) if not progress.has(m)]
+    left = left_of(wanted(options), progress)
 
     def settled(mutant: Bred) -> Outcome:
         campaign = ground.campaign
@@ -75,7 +81,7 @@ def try_mutants(options, found: dict[str, Progress], ground: Ground) -> None:
 
 def try_judges(options, found: dict[str, Progress], ground: Ground) -> None:
     progress = found["judges"]
-    left = [m for m in judges.drawn(options.judges, options.seed) if not progress.has(m)]
+    left = left_of(judges.drawn(options.judges, options.seed), progress)
     go_through([partial(judges.attempt, m) for m in left], progress, options.minutes)
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from door.files import read_json, replacing, write_json
 from parity.mutants import ROOT
-from parity.suite.breeding import judges, together, variations
+from parity.suite.breeding import together, variations
 from parity.suite.breeding.again import mended
 from parity.suite.breeding.progress import (
     ALARM,
@@ -62,9 +62,7 @@ def summary(found: Mapping[str, Progress], options) -> dict:
         survived = [new for old, new in zip(outcomes[part], later) if old.outcome == SURVIVED]
         counts[f"survivors of {part}"] = counted(survived)
     counts["mutants"]["wanted"] = 2 * options.count
-    # code has changed since some were drawn
-    left = [m for m in judges.drawn(options.judges, options.seed) if not found["judges"].has(m)]
-    counts["judges"]["wanted"] = len(outcomes["judges"]) + len(left)
+    counts["judges"]["wanted"] = options.judges
     counts["together"]["wanted"] = sum(together.COUNTS.values())
     counts["sound"]["wanted"] = variations.ALL
     left = ("mended", "judges mended", *LATER[1:])
