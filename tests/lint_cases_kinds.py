@@ -57,4 +57,21 @@ CASES = [
         "from jittor import transform as T\ndef steps(n):\n    t, size = [], int(n / 0.875)\n"
         "    t.append(T.Resize((size, size)))\n    t.append(T.CenterCrop(n))\n    return t",
     ),
+    (
+        "cached-attribute",
+        "class Net(nn.Module):\n    def __init__(self):\n        self.emb = nn.Embedding(9, 3)\n"
+        "    def pair(self, x):\n        return jt.abs(x), jt.exp(x)\n"
+        "    def execute(self, x):\n        y = self.emb(x)\n        self.kept = y\n"
+        "        self.a, self.b = self.pair(y)",
+        "class Net(nn.Module):\n    def __init__(self):\n        self.lstm = nn.LSTM(9, 3)\n"
+        "    def sizes(self, x):\n        return x.shape[0], len(x)\n"
+        "    def execute(self, x):\n        y = self.lstm(x)\n        self.n, self.m = self.sizes(x)\n        return y",
+    ),
+    (
+        "forward-name",
+        "class Prompt(nn.Module):\n    def forward(self, x):\n        return x",
+        "class DeepPrompt(nn.Module):\n    def forward(self, x):\n        return x\n"
+        "def run(prompt, x):\n    return prompt.forward(x)",
+    ),
+    ("matrix-T", "y = nn.Linear(2, 2)(x)\nz = y.T", "y = nn.Identity()(x)\nz = y.T"),
 ]

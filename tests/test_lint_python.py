@@ -94,6 +94,24 @@ def test_options(tmp_path, line, told):
     assert any(NAME in f for f in linted(tmp_path, {"train.py": head + line + "\n"})) is told
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("action='store_true', default=True", True),
+        ("action='store_false', default=False", True),
+        ("action='store_true', default=False", False),
+        ("action='store_true'", False),
+        ("type=bool, default=True", False),
+    ],
+)
+def test_flags_that_are_always_true(tmp_path, given, told):
+    text = (
+        HEAD
+        + f"import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--eval', {given})\n"
+    )
+    assert linted(tmp_path, {"run.py": text}) == [f"run.py:5 {CALL}"] * told
+
+
 def test_a_file_that_uses_jt_without_importing_it(tmp_path):
     files = {
         "train.py": HEAD + "import boxes\n",

@@ -78,7 +78,7 @@ def of_jittor(path: str, node: ast.Call, arguments: list[Value]) -> Value:
     if name.endswith("LR") or name.startswith("ReduceLR"):
         return Value(SCHEDULER)
     if "models" in parts[:-1] or (parts[1] == "nn" and name[0].isupper() and name != "Parameter"):
-        return Value(MODULE)
+        return Value(MODULE, made=name)
     if parts[1] == "transform":
         return of_transform(name, arguments)
     if parts[1] in ("dataset", "distributions", "utils", "compiler", "flags"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field, replace
 
 from parity.atlas.lint.calls import result_of_call
@@ -25,6 +26,11 @@ from parity.atlas.lint.kinds import (
 )
 from parity.atlas.lint.source import Source
 
+PLAIN_LAYER = re.compile(  # of jittor.nn: what gives one Var, whatever it is given
+    r"(Linear|Embedding|Conv(Transpose)?|(Batch|Layer|Group|Instance)Norm|(Adaptive)?(Avg|Max)Pool|"
+    r"\w*Pad|Dropout|Upsample|PixelShuffle|Flatten)[123]?d?$"
+    r"|(ReLU6?|Relu|LeakyReLU|GELU|SiLU|ELU|PReLU|Sigmoid|Tanh|Softmax|Softplus|Mish)$"
+)
 ARRAYS = (VAR, NUMPY, TORCH, PARAMETER)
 
 
@@ -186,6 +192,8 @@ class Expressions:
         called = self.of(node.func)
         if called.cls and (value := self.methods.get((called.cls, "execute"), NOTHING)).kind:
             return value
+        if called.kind == MODULE and PLAIN_LAYER.match(called.made):
+            return Value(VAR)
         if called.kind == TO_ARRAY:
             return Value(NUMPY, made="what ToTensor gives")
         owner = self.of(node.func.value) if isinstance(node.func, ast.Attribute) else NOTHING

@@ -17,7 +17,8 @@ class Value:
     """kind "" is unknown. dtype: "bool" where it shows. axes: their number, where it shows.
 
     items: of tuples and pairs; element: of what is looped over; view: a part of another Var, cut out by a slice.
-    made: of NumPy's arrays, where PyTorch has a tensor: by what. cls: of modules and objects, the program's own class.
+    made: of NumPy's arrays, where PyTorch has a tensor: by what; of Jittor's modules: by which class. cls: of modules
+    and objects, the program's own class.
     """
 
     kind: str = ""

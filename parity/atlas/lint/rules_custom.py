@@ -234,6 +234,11 @@ def is_called_elsewhere(code: Code, name: str) -> bool:
             for n in other.every(ast.Call)
             if isinstance(n.func, ast.Attribute) and n.func.attr == "forward"
         }
+        if any(
+            len(owner) > 3 and owner.lower().strip("_") in name.lower()
+            for owner in owners - {"self"}
+        ):
+            return True  # prompt.forward(x), of CodaPrompt
         made = (n for n in other.every(ast.Assign) if owners and isinstance(n.value, ast.Call))
         if any(name_of(n.value.func) == name and name_of(n.targets[0]) in owners for n in made):
             return True

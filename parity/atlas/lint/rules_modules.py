@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding, after, instead
 from parity.atlas.lint.integers import is_integer
-from parity.atlas.lint.kinds import MODULE, VAR
+from parity.atlas.lint.kinds import LIST, MODULE, TUPLE, VAR
 from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
 from parity.atlas.lint.stopping import stops, stops_named
@@ -101,7 +101,8 @@ def is_setattr(node: ast.Call) -> bool:
 def attribute(
     code: Code, node: ast.AST, target: ast.AST, value: ast.AST, name: str
 ) -> Iterator[Finding]:
-    kind = code.of(value).kind or code.of(target).kind
+    kind = code.of(value).kind
+    kind = code.of(target).kind if kind in ("", TUPLE, LIST) else kind
     if not kind and is_kept_output(code, node, value):
         kind = VAR
     if name.startswith("_") and not name.startswith("__"):

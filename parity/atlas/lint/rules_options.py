@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import Finding
-from parity.atlas.lint.rules_own import NAME, handed, is_shadowed
+from parity.atlas.lint.rules_own import CALL, NAME, handed, is_shadowed
 from parity.atlas.lint.source import constant, keyword, name_of
 
 OPEN = {"vars", "setattr", "add_subparsers", "parse_known_args", "Namespace", "exec"}
@@ -92,4 +92,19 @@ def is_parsed(node: ast.AST | None) -> bool:
     return isinstance(value, ast.Call) and name_of(value.func) in PARSED
 
 
-RULES = (options,)
+def always(code: Code) -> Iterator[Finding]:
+    """add_argument("--eval", action="store_true", default=True): true whatever is given."""
+    for call in code.every(ast.Call):
+        said = {k.arg: constant(k.value) for k in call.keywords}
+        stores = {"store_true": True, "store_false": False}.get(said.get("action"))
+        if (
+            name_of(call.func) != "add_argument"
+            or stores is None
+            or said.get("default") is not stores
+        ):
+            continue
+        flag = ast.unparse(call.args[0]) if call.args else "it"
+        yield code.found(call, CALL, f"{flag} is always {stores}: its default is what it stores")
+
+
+RULES = (options, always)
