@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity import Case, Side, Status, Workers, check_steps, examine
+from parity import Case, Side, Status, Workers, check_branches, check_steps, examine
 from parity.engine.judge import checks
 from parity.engine.judge.verdicts import ALL_EMPTY, EMPTY, Verdict, is_nothing
 from parity.report.gist import answer
@@ -54,8 +54,9 @@ def test_what_is_empty_agrees_with_nothing(tmp_path, workers, name):
     case = Case("case", *sides, lambda: inputs)
     found = examine(case, workers)
     steps = check_steps(case, workers, steps=2, idle=False)
+    branches = check_branches(case, workers)
     assert is_nothing(found.verdicts) != anything
-    whole = told([*found.verdicts, *steps.verdicts])
+    whole = told([*found.verdicts, *branches.verdicts, *steps.verdicts])
     if anything:
         found.raise_for_failures()
         assert whole.status == "PASS" and "agrees" in whole.text

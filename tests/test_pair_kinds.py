@@ -157,6 +157,13 @@ def test_what_halves_are_told_is_looked_at_when_they_are_built(tmp_path, workers
             check_initial(torch_case(tmp_path, says), workers)
 
 
+def test_workers_of_other_sides_are_told(tmp_path, workers):
+    case = torch_case(tmp_path, "")
+    named = replace(case, candidate=replace(case.candidate, label="new"))
+    with pytest.raises(InputError, match="called reference and candidate, not torch and new; make"):
+        examine(named, workers)
+
+
 def test_a_number_that_is_none_ends_no_run(tmp_path, workers):
     case = torch_case(tmp_path, "def inputs():\n    return (np.full((2, 3), np.nan),)")
     found = examine(case, workers)

@@ -19,6 +19,7 @@ from parity.engine.judge.checks import NOT_LOOKED_INTO
 from parity.engine.judge.floors import Floors
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.workers import Workers
+from parity.errors import InputError
 
 
 def examine(
@@ -76,8 +77,14 @@ def refuses_float64(case: Case, verdicts: list[Verdict]) -> Verdict | None:
 
 @contextmanager
 def workers_of(case: Case | FunctionCase, workers: Workers | None = None, device: str = "cpu"):
-    """These workers, or the case's own for as long as the block lasts."""
+    """These workers, or the case's own for as long as the block lasts; InputError for those of other sides."""
     if workers is not None:
+        lost = [label for label in getattr(case, "labels", ()) if label not in workers.labels]
+        if lost:
+            raise InputError(
+                f"{case.name}: the workers are called {' and '.join(workers.labels)}, not {' and '.join(lost)}; "
+                "make them by Workers(case.reference, case.candidate)"
+            )
         yield workers
         return
     with Workers(case.reference, case.candidate, device=device) as own:

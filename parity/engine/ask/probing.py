@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from parity.case import Case
 from parity.engine.ask.examination import Examination
 from parity.engine.ask.result import Result
@@ -32,7 +34,7 @@ from parity.engine.judge.branching import (
 from parity.engine.judge.checks import BRANCHES
 from parity.engine.judge.detections import flattened
 from parity.engine.judge.localise import gradient_owner, place_of
-from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import GIVEN, Status, Verdict
 from parity.engine.sides.branches import BETWEEN
 from parity.engine.sides.probes import (
     AS_GIVEN,
@@ -176,7 +178,7 @@ class Probing:
             elif name in self.agreed and found is not None:
                 self.failed.add(name)
                 self.tell(probe, name, found, reference, candidate)
-            passed += found is None and is_number(a)
+            passed += found is None and is_number(a) and tells(*name, a)
         if passed and probe is not AS_GIVEN:
             self.verdicts.append(
                 Verdict(self.name, BRANCHES, probe.title, Status.PASS, message=f"{passed} compared")
@@ -250,3 +252,10 @@ class Probing:
                         Verdict(self.name, BRANCHES, place, Status.NOT_RUN, message=message)
                     )
         return found
+
+
+def tells(section: str, node: str, values) -> bool:
+    """Whether agreement says anything: not of what was put in, empty arrays, and losses and gradients of 0."""
+    if section == "losses" or section in BACKWARD:
+        return bool(np.any(values))
+    return bool(np.size(values)) and not node.startswith(GIVEN)
