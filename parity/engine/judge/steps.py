@@ -15,7 +15,7 @@ import numpy as np
 from parity.engine.judge import checks, gates
 from parity.engine.judge.gradients import total_norm
 from parity.engine.judge.judging import SIDES, judge, judge_nodes
-from parity.engine.judge.verdicts import ZERO, Status, Verdict
+from parity.engine.judge.verdicts import STILL, ZERO, Status, Verdict
 from parity.engine.judge.weights import compare_names
 
 
@@ -46,8 +46,7 @@ def compare_steps(
         for own, s in ((names, state), (names_too, state_too))
     ]
     if all(moved) and not any(x.any() for one in moved for x in one.values()):
-        message = "nothing moves on either side"
-        still = Verdict(case, checks.DISPLACEMENT, "(all)", Status.INCONCLUSIVE, message=message)
+        still = Verdict(case, checks.DISPLACEMENT, "(all)", Status.INCONCLUSIVE, message=STILL)
         return [*verdicts, still]
     scale = gates.EPS64 / gates.STEPS_STATE * total_norm({k: state[k] for k in names})
 

@@ -72,9 +72,12 @@ class Verdict:
 
 
 EMPTY, NO_GRADIENT = "empty on both sides", "no gradient on either side"  # messages
-ZERO = "0 on both sides"  # a message of losses, which proves nothing
+ZERO, STILL = "0 on both sides", "nothing moves on either side"  # of losses, of training steps
+HOLLOW = (EMPTY, ZERO, STILL)  # which prove nothing
 ENVIRONMENT = "environment"  # the case of what is said of the machine
-ALL_EMPTY = "all that comes out is empty on both sides; give inputs of which something comes out"
+ALL_EMPTY = (
+    "all that comes out is empty or 0 on both sides; give inputs of which something comes out"
+)
 GIVEN = f"{ROOT}/in["  # nodes that begin so are what was put in
 
 
@@ -87,11 +90,11 @@ def is_nothing(verdicts: Iterable[Verdict]) -> bool:
 
 
 def is_hollow(verdicts: Iterable[Verdict]) -> bool:
-    """Whether all that was computed is empty on both sides: what is judged besides are names, weights and inputs."""
+    """Whether all that was computed is HOLLOW: what is judged besides are names, weights and inputs."""
     about = [v for v in verdicts if v.case != ENVIRONMENT and not is_before(v)]
-    return any(v.message == EMPTY for v in about) and not any(
+    return any(v.message in HOLLOW for v in about) and not any(
         v.status in (Status.PASS, Status.FAIL, Status.KNOWN)
-        and v.message not in (EMPTY, NO_GRADIENT)
+        and v.message not in (*HOLLOW, NO_GRADIENT)
         for v in about
     )
 

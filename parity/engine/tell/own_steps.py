@@ -13,7 +13,7 @@ import numpy as np
 
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.judging import SIDES, judge_nodes, relative_l2
-from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.judge.verdicts import STILL, Status, Verdict
 from parity.engine.tell.known import AS_ROUNDED
 
 NAME = "own training step"
@@ -187,7 +187,7 @@ class OwnSteps:
                 problem = f"on {side}'s side nothing moves {after}"
         verdicts.append(self.verdict(checks.MOVES, "all", problem, kinds.STILL))
         if self.moved and not problem and not any(ever):
-            verdicts = [self.nothing(verdicts[0], f"nothing moves on either side in {steps} steps")]
+            verdicts = [self.nothing(verdicts[0], f"{STILL} in {steps} steps")]
         if self.moved and not self.returned:
             left = Verdict(self.case, checks.OWN_NUMBERS, "returned", Status.NOT_RUN)
             verdicts.append(left.but(message=UNTOLD))
