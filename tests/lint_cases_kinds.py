@@ -74,4 +74,10 @@ CASES = [
         "def run(prompt, x):\n    return prompt.forward(x)",
     ),
     ("matrix-T", "y = nn.Linear(2, 2)(x)\nz = y.T", "y = nn.Identity()(x)\nz = y.T"),
+    (
+        "plain-attribute",
+        "class Net(nn.Module):\n    def __init__(self, n):\n        self.eos = jt.zeros(n)\n        self.eos[0] = 1.0",
+        "class Net(nn.Module):\n    def __init__(self, n):\n        self.eos = jt.zeros(n)\n"
+        "        self.bias = jt.zeros(n)\n        self.bias[0] = 1.0",
+    ),
 ]

@@ -135,6 +135,14 @@ class Code:
     def nodes(self) -> list[ast.AST]:
         return self.source.nodes
 
+    @cached_property
+    def callers(self) -> dict[str, list[ast.Call]]:
+        """Calls of plain names, by the name."""
+        found: dict[str, list[ast.Call]] = {}
+        for call in self.every(ast.Call):
+            found.setdefault(getattr(call.func, "id", ""), []).append(call)
+        return found
+
     def within(self, scope: ast.AST) -> list[ast.AST]:
         if scope not in self._within:
             self._within[scope] = self.source.walk(scope)

@@ -130,10 +130,23 @@ def attribute(
         level = HINT if learnt or frozen else WARNING
         yield code.found(node, "plain-attribute", message, *edits, level=level)
     elif building and maker in FILLED:
-        yield code.found(node, "plain-attribute", message, *edits, level=HINT)
+        known = function is not None and is_written(code, function, name)
+        level = WARNING if known and not LEARNT.search(name) else HINT
+        yield code.found(node, "plain-attribute", message, *edits, level=level)
     elif not building and runs(code, function):
         message = f"{name}, kept in {function.name}, becomes a parameter and joins state_dict"
         yield code.found(node, "cached-attribute", message)
+
+
+def is_written(code: Code, function: ast.FunctionDef, name: str) -> bool:
+    """self.eos[0] = 1 in the same function: a table, of numbers that its author knows."""
+    return any(
+        isinstance(n, ast.Assign)
+        and isinstance(n.targets[0], ast.Subscript)
+        and ast.unparse(n.targets[0].value) == f"self.{name}"
+        and isinstance(constant(n.value), (int, float))
+        for n in code.within(function)
+    )
 
 
 def is_scalar(node: ast.AST) -> bool:

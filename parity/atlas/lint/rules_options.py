@@ -76,7 +76,7 @@ def holds_options(code: Code, name: ast.Name, steps: int = 2) -> bool:
     if stores:
         return all(is_parsed(code.parent(n)) for n in stores)
     if isinstance(scope, ast.FunctionDef) and name.id in {a.arg for a in scope.args.args}:
-        callers = [c for c in code.every(ast.Call) if getattr(c.func, "id", "") == scope.name]
+        callers = code.callers.get(scope.name, [])
         given = [handed(scope, c).get(name.id) for c in callers]
         named = bool(given) and steps > 0 and all(isinstance(g, ast.Name) for g in given)
         return named and all(holds_options(code, g, steps - 1) for g in given)

@@ -127,7 +127,7 @@ def made_by(code: Code, program: Program, name: ast.Name, steps: int = 2) -> Pla
         return None
     stores = [n for n in code.stores(scope) if n.id == name.id]
     if not stores and isinstance(scope, ast.FunctionDef):
-        callers = [c for c in code.every(ast.Call) if getattr(c.func, "id", "") == scope.name]
+        callers = code.callers.get(scope.name, [])
         given = [handed(scope, c).get(name.id) for c in callers]
         named = all(isinstance(g, ast.Name) for g in given)
         places = [made_by(code, program, g, steps - 1) for g in given] if named else []
