@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from parity.engine.judge import checks
-from parity.engine.judge.verdicts import ALL_EMPTY, EMPTY, ENVIRONMENT, Status, Verdict, is_hollow
+from parity.engine.judge.verdicts import ALL_EMPTY, EMPTY, ENVIRONMENT, HOLLOW, Status, proves
 
 PASS, FAIL, INCONCLUSIVE, NOT_RUN, KNOWN = (status.value for status in Status)
 STATUSES = (PASS, FAIL, INCONCLUSIVE, NOT_RUN, KNOWN)
@@ -212,14 +212,17 @@ def answer(report: Mapping) -> Answer:
 
 
 def hollow_cases(verdicts: Iterable[Mapping]) -> list[str | None]:
-    """Cases of which all that was computed is empty on both sides; None where that goes for the whole report."""
-    found: dict[str, list[Verdict]] = {}
-    for v in verdicts:
-        one = Verdict(v["case"], v["check"], v["node"], Status(v["status"]))
-        found.setdefault(v["case"], []).append(one.but(message=v.get("message", "")))
-    if is_hollow(one for case in found.values() for one in case):
+    """Cases of which all that was computed is HOLLOW; None where that goes for the whole report."""
+    cases = dict.fromkeys(v["case"] for v in verdicts if v.get("message") in HOLLOW)
+
+    def proven(case: str | None) -> bool:
+        told = ("case", "check", "node", "status")
+        of_case = (v for v in verdicts if case in (None, v["case"]))
+        return any(proves(*(v[name] for name in told), v.get("message", "")) for v in of_case)
+
+    if cases and not proven(None):
         return [None]
-    return [case for case, of_case in found.items() if is_hollow(of_case)]
+    return [case for case in cases if not proven(case)]
 
 
 def failing(report: Mapping, whole: Cell) -> str:

@@ -91,20 +91,19 @@ def is_nothing(verdicts: Iterable[Verdict]) -> bool:
 
 def is_hollow(verdicts: Iterable[Verdict]) -> bool:
     """Whether all that was computed is HOLLOW: what is judged besides are names, weights and inputs."""
-    about = [v for v in verdicts if v.case != ENVIRONMENT and not is_before(v)]
-    return any(v.message in HOLLOW for v in about) and not any(
-        v.status in (Status.PASS, Status.FAIL, Status.KNOWN)
-        and v.message not in (*HOLLOW, NO_GRADIENT)
-        for v in about
+    verdicts = list(verdicts)
+    return any(v.message in HOLLOW for v in verdicts) and not any(
+        proves(v.case, v.check, v.node, v.status, v.message) for v in verdicts
     )
 
 
-def is_before(verdict: Verdict) -> bool:
-    """Whether it is of what stands before anything is computed."""
+def proves(case: str, check: str, node: str, status: str, message: str) -> bool:
+    """Whether a verdict is one on something that was computed."""
     return (
-        verdict.check in BEFORE
-        or verdict.check.startswith(WEIGHTS)
-        or (verdict.node.startswith(GIVEN))
+        status in (Status.PASS, Status.FAIL, Status.KNOWN)
+        and message not in (*HOLLOW, NO_GRADIENT)
+        and case != ENVIRONMENT
+        and not (check in BEFORE or check.startswith(WEIGHTS) or node.startswith(GIVEN))
     )
 
 
