@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.judge.weights import LISTED, listed
 from parity.engine.values.aligned import unlike_modules
 from parity.engine.values.nodes import OUTSIDE, ROOT
+from parity.engine.values.places import LIBRARY, OURS, last_frames
 from parity.errors import WorkerDied
 
 
@@ -99,3 +102,29 @@ def test_losses_are_differentiated_one_by_one_in_float64_and_told_before_all_of_
 def test_what_losses_do_not_make_is_not_asked_of_them(change):
     asked = Asked({})
     assert told_by_loss(asked, [odd(**change)]) == [odd(**change)] and asked.given is None
+
+
+def test_of_a_printed_stack_the_users_own_frames_are_told_innermost_first():
+    library, here = inspect.__file__, __file__
+    torch = f"{LIBRARY}site-packages/torch/nn/modules/module.py"
+    own = f"{LIBRARY}site-packages/ported/head.py"
+    frames = [
+        *((library, 7, "wait"), (own, 12, "forward"), (torch, 5, "_call_impl")),
+        *(
+            (str(OURS / "parity" / "case.py"), 3, "run"),
+            ("/home/me/pair.py", 40, "half"),
+            (here, 1, "f"),
+        ),
+    ]
+
+    def printed(head: str, *rows) -> str:
+        lines = (f'  File "{file}", line {line} in {name}\n' for file, line, name in rows)
+        return f"{head} (most recent call first):\n{''.join(lines)}"
+
+    wanted = [f"{own}:12, in forward", "/home/me/pair.py:40, in half", f"{here}:1, in f"]
+    for head in ("Current thread 0x00007f", "Stack"):
+        assert last_frames(f"Fatal Python error\n\n{printed(head, *frames)}") == wanted
+    earlier = printed("Current thread 0x1", ("/home/me/old.py", 1, "old"))
+    assert last_frames(earlier + "said\n" + printed("Current thread 0x1", *frames)) == wanted
+    assert last_frames("nothing of this kind") == []
+    assert last_frames("<frozen runpy>") == []
