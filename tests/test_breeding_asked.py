@@ -14,7 +14,7 @@ from parity.engine.values.transport import pack
 from parity.errors import InputError
 from parity.mutants.breeding import bred
 from parity.mutants.kill import Experiment
-from parity.suite.breeding import again, campaign, parts, tested, together, variations
+from parity.suite.breeding import again, campaign, judges, parts, tested, together, variations
 from parity.suite.breeding.checks import Check, Tried
 from parity.suite.breeding.progress import CAUGHT, Progress
 from parity.suite.breeding.tested import Lines, asked_of
@@ -233,3 +233,11 @@ def test_other_inputs_are_varied_before_anything_is_learned(tmp_path, monkeypatc
     assert done[:4] == ["one", "two", "learned torch", "learned jittor"] and len(done) == 6
     parts.try_sound(options, found, ground)
     assert inputs_done == ["one", "two"] and len(done) == 8
+
+
+def test_a_modules_namesake_is_asked_first_and_tests_with_workers_last():
+    found = judges.tests_of("parity.engine.judge.kinds")
+    assert found[0] == "tests/test_kinds.py" and "tests/test_branches.py" in found
+    branches = judges.tests_of("parity.engine.sides.branches")
+    assert branches == ["tests/test_branches_decided.py", "tests/test_branches.py"]
+    assert "tests/test_breeding.py" not in judges.tests_of("parity.engine.judge.verdicts")

@@ -54,10 +54,11 @@ def importers(module: str) -> frozenset[str]:
 
 @cache
 def tests_of(module: str) -> list[str]:
-    """Test files that import the module, then those that import what imports it, then its own that ask workers: these
-    have no mutant, but what they answer is judged here."""
+    """Test files that import the module, its namesake first, then those that import what imports it, then its own that
+    ask workers: these have no mutant, but what they answer is judged here."""
     names = importers(module) | {module}
     files = [p for p in sorted((ROOT / "tests").glob("test_*.py")) if p.name != "test_breeding.py"]
+    files.sort(key=lambda p: p.stem != f"test_{stem(module)}")
     direct = [p for p in files if module in imported(p) or p.stem == f"test_{stem(module)}"]
     found = [p for p in direct if is_apt(p, module)]
     found += [p for p in files if p not in found and is_apt(p, module) and names & imported(p)]
