@@ -14,7 +14,7 @@ from parity.engine.ask.result import Result
 from parity.engine.ask.training import prepared
 from parity.engine.judge import gates, kinds
 from parity.engine.judge.branching import difference
-from parity.engine.judge.checks import FUNCTIONS, LOCAL_FORWARD_64
+from parity.engine.judge.checks import FUNCTIONS, LOCAL_FORWARD_64, LOCAL_GRADIENTS_64
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.called import ALIKE
 from parity.engine.sides.workers import Workers
@@ -43,19 +43,25 @@ def compared(case: Case, workers: Workers, inputs, targets) -> list[Verdict]:
     for call in theirs:
         others.setdefault(call["name"], call)
     shared = [c for c in ours if c["name"] in others and is_alike(c, others[c["name"]])]
-    jobs = [(c["name"], c["arguments"], c["answers"], c["which"]) for c in shared]
+    of = ("name", "arguments", "answers", "which", *(["wanted"] if case.gradients else []))
+    jobs = [tuple(call[key] for key in of) for call in shared]
     again = workers.run(f"{HERE}:call_again", jobs, sides=sides)
-    found = []
+    found, flows = [], {}
     for call, own, other in zip(shared, *(again[side] for side in sides), strict=True):
-        verdict = judge(case, call, own, other, others[call["name"]]["code"])
+        code = call["code"], others[call["name"]]["code"]
+        verdict = judge(case, call, own, other, code)
         found += [(verdict, call, other)] if verdict else []
+        if verdict is not None and verdict.status is Status.PASS:
+            backward = judge_gradients(case, call["name"], own, other, code)
+            flows |= {call["name"]: backward} if backward else {}
     wrong = {c["name"] for v, c, _ in found if v.status is Status.FAIL}
     if numbers(whole["results"]) and agree(whole, other_whole):
         right = wrong  # whatever they do is made good
     else:
         right = right_together(shared, others, wrong, workers, sides) if wrong else set()
     found = [x for x in found if x[0].status is not Status.FAIL or x[1]["name"] not in right]
-    return told_of(found, wrong - right, workers, sides)
+    told = told_of(found, wrong - right, workers, sides)
+    return told + [verdict for name, verdict in flows.items() if name not in wrong]
 
 
 def told_of(
@@ -181,7 +187,7 @@ def numbers(value) -> dict[str, np.ndarray]:
     return {k: x if x.dtype.kind == "f" else x.astype(np.int64) for k, x in found.items()}
 
 
-def judge(case: Case, call: dict, own, other, code: str) -> Verdict | None:
+def judge(case: Case, call: dict, own, other, code: tuple[str, str]) -> Verdict | None:
     """What differs first; None where the reference does not give the same again, or a side cannot be asked."""
     if not own or not other or own["results"] is None or other["results"] is None:
         return None
@@ -199,10 +205,39 @@ def judge(case: Case, call: dict, own, other, code: str) -> Verdict | None:
             message += f"; {left} is never called" if left else ""
             kind = kinds.UNCALLED if left else kind
             wrong = base.but(status=Status.FAIL, node=f"{name}{path}", measured=measured)
-            return wrong.but(
-                limit=gates.BRANCH, message=message, kind=kind, code=(call["code"], code)
-            )
+            return wrong.but(limit=gates.BRANCH, message=message, kind=kind, code=code)
     return base.but(measured=0.0, limit=gates.BRANCH)
+
+
+def judge_gradients(
+    case: Case, name: str, own: dict, other: dict, code: tuple[str, str]
+) -> Verdict | None:
+    """A FAIL on the first gradient that differs where the results agree; None where none does, or the two sides did not
+    ask the same of what they call: its part may be made there."""
+    alike = own["asked"] == other["asked"] and not (own["own"] or other["own"])
+    wanted, given = own["gradients"], other["gradients"]
+    if not alike or not wanted or given is None:
+        return None
+    sizes = {k: 0.0 if g is None else float(np.linalg.norm(g)) for k, g in wanted.items()}
+    least = gates.BRANCH * max(sizes.values())
+    for path, ours in wanted.items():
+        theirs = given.get(path)
+        ours, theirs = (None if g is None or not g.any() else g for g in (ours, theirs))
+        if not np.isfinite(sizes[path]) or (ours is None and theirs is None):
+            continue
+        kind, text, measured = kinds.DETACHED, "absent: detached, or in place", 1.0
+        if ours is None:
+            kind, text = kinds.BACKWARD, "there, the reference's is not"
+        elif theirs is not None:
+            measured = float(np.linalg.norm(ours - theirs) / sizes[path])
+            kind, text = kinds.BACKWARD, f"another one: {kinds.tell(ours, theirs)[1]}"
+        apart = measured * (sizes[path] if ours is not None else float(np.linalg.norm(theirs)))
+        if measured > gates.BRANCH and apart > least:
+            where = f"{case.name}: {FUNCTIONS}", LOCAL_GRADIENTS_64, f"{name}()/in{path}"
+            message = f"given the reference's arguments: the candidate's gradient is {text}"
+            found = Verdict(*where, Status.FAIL, measured, gates.BRANCH, message, owner=f"{name}()")
+            return found.but(kind=kind, code=code)
+    return None
 
 
 def differs(a: np.ndarray, b: np.ndarray | None) -> tuple[str, str, float] | None:

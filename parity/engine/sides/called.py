@@ -12,17 +12,19 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType, FunctionType
 
 import numpy as np
 
+from parity.engine.sides.answers import Answers, Known, answering, found_by_name
+from parity.engine.sides.flows import Flows
 from parity.engine.values import tree
 from parity.engine.values.places import is_own
-from parity.engine.values.plain import is_simple, same
+from parity.engine.values.plain import is_simple
 
 CALLS, EACH, MOST = 2, 200, 2000  # of one function: called again, noted; of all: noted
 ELEMENTS, ROOM = 1 << 20, 1 << 26  # of the arrays of one call, of all that are noted
-MISSES = 20  # of what is given something else; then it is no longer looked for
 ALIKE = 8  # functions of one name, or objects with a method
 WATCHED = ("forward", "execute", "__init__", "__new__", "__setattr__")  # as modules, or no results
 VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR
@@ -31,7 +33,8 @@ VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR
 @dataclass
 class Call:
     """name: of the function, "Class.name" of a method; arguments and results: trees of arrays and plain values.
-    answers: the same three of what it calls itself. which: of the functions or objects of that name."""
+    answers: the same three of what it calls itself. which: of the functions or objects of that name. wanted: the
+    arguments, by path, that gradients came to in that run."""
 
     name: str
     code: str
@@ -39,22 +42,20 @@ class Call:
     which: int = 0
     results: object = None
     answers: list[tuple] = field(default_factory=list)
-
-
-@dataclass
-class Known:
-    """Where a function of the side's is: in a class, or in modules; `me`: the object that a method belongs to."""
-
-    function: Callable
-    holder: type | None = None
-    me: object = None
+    wanted: list[str] = field(default_factory=list)
 
 
 class Calls:
     """Inside of a `with` block calls of the user's named functions are noted, those of `passed` files left out."""
 
-    def __init__(self, is_tensor: Callable, to_numpy: Callable, passed: list[str]):
-        self.is_tensor, self.to_numpy, self.passed = is_tensor, to_numpy, passed
+    def __init__(
+        self,
+        is_tensor: Callable,
+        to_numpy: Callable,
+        passed: list[str],
+        flows: Callable = lambda x: False,  # whether a gradient comes to a tensor
+    ):
+        self.is_tensor, self.to_numpy, self.passed, self.flows = is_tensor, to_numpy, passed, flows
         self.noted: list[Call] = []
         self.known: dict[str, list[Known]] = {}
         self.begun_by: Counter = Counter()
@@ -94,7 +95,9 @@ class Calls:
             return None
         self.begun_by[name] += 1
         place = f"{code.co_filename}:{code.co_firstlineno}"
-        return Call(name, place, self.plain(values), self.number_of(name, known))
+        call = Call(name, place, self.plain(values), self.number_of(name, known))
+        call.wanted = [path for path, x in tree.leaves(values, self.is_tensor) if self.flows(x)]
+        return call
 
     def number_of(self, name: str, known: Known) -> int:
         """Which of that name it is; one more where it is none of them."""
@@ -151,15 +154,21 @@ def is_of_arrays(call: Call) -> bool:
     return bool(given and made and is_plain and call.which < ALIKE)
 
 
+def is_followed(backend, x) -> bool:
+    """Whether a gradient comes to a tensor from what is made of it now: not where none are wanted."""
+    return backend.is_differentiable(x) and backend.is_differentiable(backend.identity(x))
+
+
 def observe(server, inputs, targets, passed: list[str]) -> tuple[list[dict], dict]:
     """In a worker: the calls of one run of forward, losses and post-processing; those of CALLS that can be made again,
     as dictionaries of a Call's fields; and {"results": what the whole run gives, [] where it raises or is not plain}.
     `passed`: files whose functions are none of the port's."""
     runner, backend = server.runner, server.backend
-    calls = Calls(backend.is_tensor, backend.to_numpy, passed)
+    calls = Calls(backend.is_tensor, backend.to_numpy, passed, partial(is_followed, backend))
     run, made, whole = runner.plain_run(), [], []
     with calls, contextlib.suppress(Exception):  # which is told elsewhere
-        outputs = runner.forward(runner.prepare(inputs), run)
+        prepared = runner.prepare(inputs, differentiable=not runner.trained)
+        outputs = runner.forward(prepared, run)
         made.append(outputs)
         if runner.subject.losses is not None:
             made.append(runner.losses(outputs, targets, run))
@@ -177,8 +186,9 @@ def observe(server, inputs, targets, passed: list[str]) -> tuple[list[dict], dic
 
 
 def call_again(server, jobs: list[tuple]) -> list[dict | None]:
-    """In a worker: of each (name, arguments, answers, which) {"results", "left out": what of the answers nobody asked
-    for, "own": what was asked otherwise than there, and computed here}; None where that raises."""
+    """In a worker: of each (name, arguments, answers, which, wanted) {"results", "left out": what of the answers nobody
+    asked for, "asked", "own": what was asked otherwise than there, and computed here, "gradients": of a fixed weighting
+    of the results, by the path of wanted arguments}; None where that raises."""
     found = []
     for job in jobs:
         try:
@@ -188,7 +198,9 @@ def call_again(server, jobs: list[tuple]) -> list[dict | None]:
     return found
 
 
-def one_again(server, name: str, arguments: list, answers: list[tuple], which: int) -> dict:
+def one_again(
+    server, name: str, arguments: list, answers: list[tuple], which: int, wanted: tuple = ()
+) -> dict:
     calls, backend = server.called, server.backend
 
     def tensors(value):
@@ -202,15 +214,18 @@ def one_again(server, name: str, arguments: list, answers: list[tuple], which: i
     with contextlib.ExitStack() as stack:
         for child, there in waiting.items():
             found = found_by_name(child, calls.known)
-            told = Answers(calls, child, there, tensors, asked, own)
+            told = Answers(calls.plain, child, there, tensors, asked, own)
             stack.enter_context(answering(child, found, told))
         me = () if known.me is None else (known.me,)
+        flows = Flows(backend, tensors(arguments), wanted)
         with names_that_run() as ran:
-            results = calls.plain(known.function(*me, *tensors(arguments)))
+            made = known.function(*me, *flows.given)
+        results, gradients = calls.plain(made), flows.back(made)
     away = [c for c in waiting if c not in asked and c.rpartition(".")[2] not in ran]
     left = [c for c in away if found_by_name(c, calls.known)]
     results = results if is_simple(results) else None
-    return {"results": results, "left out": left, "own": sorted(own)}
+    told = {"left out": left, "asked": sorted(asked), "own": sorted(own), "gradients": gradients}
+    return {"results": results} | told
 
 
 @contextlib.contextmanager
@@ -222,74 +237,3 @@ def names_that_run() -> Iterator[set[str]]:
         yield ran
     finally:
         sys.setprofile(before)
-
-
-@dataclass
-class Answers:
-    """What the function `name` gave on the other side, by what it was given. asked: names of what is called, own: of
-    what is given something else."""
-
-    calls: Calls
-    name: str
-    known: list[list]  # arguments, results
-    tensors: Callable
-    asked: set[str]
-    own: set[str]
-    missed: int = 0
-
-    def instead_of(self, function: Callable, is_method: bool) -> Callable:
-        def answer(*given, **named):
-            self.asked.add(self.name)
-            if self.missed >= MISSES:
-                self.own.add(self.name)
-                return function(*given, **named)
-            bound = inspect.signature(function).bind(*given, **named)
-            bound.apply_defaults()
-            arguments = self.calls.plain(list(bound.arguments.values())[is_method:])
-            for number, (wanted, results) in enumerate(self.known):
-                if same(wanted, arguments):
-                    self.known = self.known[number + 1 :] + self.known[: number + 1]
-                    return self.tensors(results)
-            self.missed += 1
-            self.own.add(self.name)
-            return function(*given, **named)
-
-        return answer
-
-
-@contextlib.contextmanager
-def answering(name: str, found: Known | None, answers: Answers) -> Iterator[None]:
-    """Within the block the function of that name answers so."""
-    if found is None:
-        yield
-        return
-    instead = answers.instead_of(found.function, found.holder is not None)
-    homes = [found.holder] if found.holder else modules_with(found.function)
-    places = [(home, k) for home in homes for k, v in vars(home).items() if v is found.function]
-    try:
-        for home, key in places:
-            setattr(home, key, instead)
-        yield
-    finally:
-        for home, key in places:
-            setattr(home, key, found.function)
-
-
-def modules_with(function: Callable) -> list:
-    def named(module) -> list:
-        return [x for x in getattr(module, "__dict__", {}).values() if isinstance(x, FunctionType)]
-
-    return [m for m in list(sys.modules.values()) if function in named(m)]
-
-
-def found_by_name(name: str, known: dict[str, Known]) -> Known | None:
-    """Of functions that this side has: those that ran, and those of the modules where such are."""
-    if name in known or "." in name:
-        return known.get(name, [None])[0]
-    packages = {k.function.__module__.partition(".")[0] for alike in known.values() for k in alike}
-    for home, module in list(sys.modules.items()):
-        if home.partition(".")[0] in packages and module:
-            found = vars(module).get(name)
-            if isinstance(found, FunctionType) and found.__module__ == home:
-                return Known(found)
-    return None

@@ -153,11 +153,14 @@ class Followers:
     def is_of_caller(self, verdict: Verdict) -> bool:
         """Whether it is what the whole makes, where functions that it calls are wrong by themselves."""
         whole = verdict.check in LOCAL and verdict.owner in (ROOT, OUTSIDE)
-        if not whole or not self.by_function or verdict.kind == kinds.MISSING:
+        # a gradient that a function makes wrong explains no result
+        backward = verdict.check in BACKWARD
+        made_by = [v for v in self.by_function if backward or v.check not in BACKWARD]
+        if not whole or not made_by or verdict.kind == kinds.MISSING:
             return False
         is_one = RESULT.fullmatch(verdict.node)  # of a criterion that gives several
         numbers = TWO_NUMBERS.match(verdict.message) if is_one else None
-        return not numbers or any(numbers[0] in v.message for v in self.by_function)
+        return not numbers or any(numbers[0] in v.message for v in made_by)
 
     def is_behind_crash(self, verdict: Verdict) -> bool:
         """Whether it is a gradient that a module lacks in which something raised."""

@@ -18,7 +18,7 @@ from parity.engine.judge.judging import SHAPES, UNFIT, is_narrowed
 from parity.engine.judge.noise import NOISE
 from parity.engine.judge.norms import NORM
 from parity.engine.judge.verdicts import NO_GRADIENT, Status, Verdict
-from parity.engine.tell.consequences import INHERITED, parent_of, run_of
+from parity.engine.tell.consequences import INHERITED, is_of_function, parent_of, run_of
 from parity.engine.values.nodes import ROOT, module_of
 
 LOCAL_64 = (
@@ -49,6 +49,7 @@ HELD = "on one side only; all that what holds it computes agrees"
 CUT = "the sides cut otherwise there; all that is in it and around it agrees"
 FORWARD = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
 PASSES = (*FORWARD, checks.FORWARD_64, checks.FORWARD_32)
+MADE_GOOD = "what it is part of has the reference's gradients"
 UNREAD = "an output that nothing reads; all else agrees"
 PLAIN = (checks.PLAIN_64, checks.LOCAL_PLAIN_64)
 NONE = re.compile(r"(^|; )None in .*, no plain value in ")
@@ -63,9 +64,20 @@ def with_known(verdicts: Iterable[Verdict]) -> list[Verdict]:
         by_run.setdefault(run_of(verdict.case), []).append(verdict)
     changed: dict[int, Verdict] = {}
     for found in by_run.values():
+        changed |= _made_good(found)
         if any(v.status is Status.FAIL for v in found):
             changed |= _known_of(found)
     return [changed.get(id(v), v) for v in verdicts]
+
+
+def _made_good(verdicts: list[Verdict]) -> dict[int, Verdict]:
+    """KNOWN in the place of FAILs on gradients of single functions where all gradients of the whole agree."""
+    found = [v for v in verdicts if v.check in GRADIENTS]
+    whole = [v for v in found if not is_of_function(v)]
+    if not whole or any(v.status is Status.FAIL for v in whole):
+        return {}
+    odd = (v for v in found if is_of_function(v) and v.status is Status.FAIL)
+    return {id(v): _known(v, MADE_GOOD) for v in odd}
 
 
 def without_standard(verdict: Verdict) -> Verdict:
