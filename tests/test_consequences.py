@@ -62,3 +62,16 @@ def test_where_a_side_raises_before_anything_was_made_that_is_the_cause():
     (cause,) = causes_of([raised, *nothing])
     assert cause.kind == kinds.CRASH and cause.consequences == 3
     assert causes_of(nothing), "without it nothing explains that"
+
+
+def test_what_is_lazy_raises_again_where_nobody_knows():
+    def raised(node: str, text: str, case: str = "pair") -> Verdict:
+        found = Verdict(case, "worker", node, Status.FAIL, message=f"jittor raised {text}")
+        return found.but(kind=kinds.CRASH)
+
+    first = raised("roi", "RuntimeError: Wrong inputs arguments, see help(jt.sync)")
+    again = raised("(run)", "RuntimeError: Wrong inputs arguments, see help(jt.numpy)")
+    (cause,) = causes_of([first, again])
+    assert cause.where == "roi" and cause.consequences == 1
+    for other in (again.but(node="head"), raised("(run)", "ValueError: no boxes")):
+        assert len(causes_of([first, other])) == 2
