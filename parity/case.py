@@ -101,8 +101,9 @@ class Case:
         try:
             module = load_file(path)
         except InputError as error:
-            name = error.__cause__ and importing(error.__cause__)
-            if name not in HALVES:
+            tried = importing(error.__cause__) if error.__cause__ else []
+            name = next((name for name in tried if name in HALVES), None)
+            if name is None:
                 raise
             hint = f"import {name} inside of {HALVES[name]}() alone, which has a process of its own"
             raise InputError(f"{error}; {hint}") from error

@@ -66,15 +66,16 @@ def load_file(path: Path | str) -> ModuleType:
     return module
 
 
-def importing(error: BaseException) -> str:
-    """The package whose import an error ended, the outermost one that is no file of the user's; "" for none."""
-    if isinstance(error, ModuleNotFoundError):
-        return (error.name or "").partition(".")[0]
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        name = frame.f_globals.get("__name__") or ""
-        if frame.f_code.co_name == "<module>" and Path(frame.f_code.co_filename).stem == "__init__":
-            return name.partition(".")[0]
-    return ""
+def importing(error: BaseException) -> list[str]:
+    """The packages whose import an error ended, outermost first."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    found = [
+        (frame.f_globals.get("__name__") or "").partition(".")[0]
+        for frame in frames
+        if frame.f_code.co_name == "<module>" and Path(frame.f_code.co_filename).stem == "__init__"
+    ]
+    lost = getattr(error, "name", "") if isinstance(error, ModuleNotFoundError) else ""
+    return [*found, (lost or "").partition(".")[0]]
 
 
 def call(function: Callable, **offered):

@@ -60,15 +60,18 @@ def inputs():
 """
 
 
+@pytest.mark.parametrize("inside", ["import jittor", "import models"])
 @pytest.mark.parametrize("package", ['raise OSError("libcudart.so: cannot open")', None])
-def test_the_other_halfs_framework_is_told_with_what_to_do(tmp_path, package):
+def test_the_other_halfs_framework_is_told_with_what_to_do(tmp_path, package, inside):
     """One that dies while it is imported, and one that is not there; stand-ins are for this half alone."""
     (tmp_path / "packages" / "jittor").mkdir(parents=True)
     (tmp_path / "packages" / "jittor" / "__init__.py").write_text(
         package or "raise ModuleNotFoundError(\"No module named 'jittor'\", name='jittor')"
     )
     path = tmp_path / "pair.py"
-    path.write_text(PAIR.format(inside="import jittor"))
+    (tmp_path / "packages" / "models").mkdir()
+    (tmp_path / "packages" / "models" / "__init__.py").write_text("import jittor")
+    path.write_text(PAIR.format(inside=inside))
     case = Case.from_file(path)
     case = replace(case, candidate=case.reference)
     with Workers(*[Side("", "torch")] * 2) as workers:
@@ -77,9 +80,7 @@ def test_the_other_halfs_framework_is_told_with_what_to_do(tmp_path, package):
         "this half runs in torch's process: import jittor in jittor's half alone" in failed.message
     )
     assert "STAND_INS = {'torch': ('jittor',)}" in failed.message
-    assert (
-        failed.message.count("STAND_INS") == 1 and "in torch_side: import jittor" in failed.message
-    )
+    assert failed.message.count("STAND_INS") == 1 and f"in torch_side: {inside}" in failed.message
     assert ("libcudart" if package else "No module named 'jittor'") in failed.message
 
 

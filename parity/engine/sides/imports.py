@@ -116,8 +116,8 @@ def own_framework(own: str):
     try:
         yield
     except Exception as error:
-        other = importing(error)
-        if other not in base.NAMES or other == own:
+        other = next((name for name in importing(error) if name in base.NAMES), own)
+        if other == own:
             raise
         first = error.__cause__ if isinstance(error, ModuleNotFoundError) else None
         told = first or (
