@@ -138,6 +138,14 @@ def test_attributes_beside_numbered_ones(tmp_path, made, told):
     assert any(NAME in f for f in linted(tmp_path, {"net.py": HEAD + net})) is told
 
 
+def test_attributes_of_a_data_set(tmp_path):
+    text = (
+        "from jittor.dataset import Dataset\nclass Pictures(Dataset):\n    def __getitem__(self, i):\n"
+        "        return self.dicts[i], self.batch_size, self.total_len, len(self)\n"
+    )
+    assert linted(tmp_path, {"data.py": HEAD + text}) == [f"data.py:6 {NAME}"]
+
+
 def test_a_module_of_another_package_is_not_the_own_one_of_its_name(tmp_path):
     """from emd import cost, where the program has loss/emd.py: it may be another, unless the path is changed."""
     call = "from emd import cost\ncost(1, transpose=False)\n"

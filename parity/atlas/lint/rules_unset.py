@@ -32,6 +32,32 @@ OF_MODULES = {  # what a module of Jittor's or of PyTorch's has
     *("_apply", "_buffers", "_get_name", "_load_from_state_dict", "_modules", "_parameters"),
     *("_save_to_state_dict", "_version", "backup_grad_state"),
 }
+OF_SETS = {  # what Jittor's Dataset has
+    *(
+        "batch_id",
+        "batch_len",
+        "batch_size",
+        "batch_time",
+        "buffer_size",
+        "collate_batch",
+        "dataset",
+    ),
+    *(
+        "display_worker_status",
+        "drop_last",
+        "endless",
+        "epoch_id",
+        "gid",
+        "gidc",
+        "idqueue",
+        "wait_time",
+    ),
+    *("idqueue_lock", "index_list", "index_list_numpy", "keep_numpy_array", "last_ids", "num_idle"),
+    *("num_idle_c", "num_workers", "real_batch_size", "real_len", "recv_time", "reset", "sampler"),
+    *("set_attrs", "shuffle", "stop_grad", "terminate", "to_jittor", "to_jittor_time", "total_len"),
+    *("workers", "_disable_workers", "_epochs", "_get_index_list", "_init_workers", "_shuffle_rng"),
+    *("_stop_all_workers", "_worker_main"),
+}
 NAMED = {"register_buffer", "register_parameter", "add_module", "setattr", "create_parameter"}
 LOOSE = {"__getattr__", "__getattribute__", "__setattr__", "__dict__", "__slots__", "vars"}
 
@@ -69,7 +95,7 @@ def attributes(code: Code) -> Iterator[Finding]:
         if family is None or is_inherited_with_others(code, owner):
             continue
         held = set().union(*(held_by(place[1]) for place in family))
-        held |= OF_MODULES | set().union(*(other.sets_outside for other in code.files))
+        held |= OF_MODULES | OF_SETS | set().union(*(other.sets_outside for other in code.files))
         heirs = heirs_of(code, owner.name)
         if heirs is None:
             continue
@@ -106,7 +132,8 @@ def lineage(code: Code, place: Place, steps: int = 6) -> list[Place] | None:
     base = owner.bases[0]
     near = next((other for other in code.files if other.path == file), None)
     path = near.source.dotted(base) if near else ""
-    if path in ("jittor.Module", "jittor.nn.Module") or name_of(base) == "object":
+    of_jittor = path.startswith("jittor.dataset.") and path.endswith(".Dataset")
+    if of_jittor or path in ("jittor.Module", "jittor.nn.Module") or name_of(base) == "object":
         return [place]
     found = code.program.definition(file, base.id) if isinstance(base, ast.Name) else None
     if found is None or not isinstance(found[1], ast.ClassDef) or found[1] is owner:

@@ -181,6 +181,9 @@ def stopped(code: Code) -> Iterator[Finding]:
             continue  # nothing comes after it
         loop = code.source.enclosing(o.call, (ast.For,))
         renewed = isinstance(around, ast.Assign) and ast.unparse(around.targets[0]) == name_of(x)
+        renewed = renewed or isinstance(
+            around, ast.IfExp
+        )  # p.start_grad() if ... else p.stop_grad()
         if renewed and loop is not None and name_of(x) in names_in(loop.target):
             continue  # for w in net.parameters(): w = w.stop_grad()
         value = code.of(x)
