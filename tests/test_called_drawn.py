@@ -66,7 +66,8 @@ class Here:
             runner = SimpleNamespace(
                 subject=SimpleNamespace(losses=None, postprocess=None),
                 plain_run=lambda: None,
-                prepare=lambda inputs: inputs,
+                prepare=lambda inputs, differentiable: inputs,
+                trained=[],
                 forward=lambda inputs, run, module=module: module.f0(*inputs),
             )
             self.servers[side] = SimpleNamespace(runner=runner, backend=backend)
