@@ -138,6 +138,19 @@ def test_attributes_beside_numbered_ones(tmp_path, made, told):
     assert any(NAME in f for f in linted(tmp_path, {"net.py": HEAD + net})) is told
 
 
+def test_python_has_modules_of_these_names_itself(tmp_path):
+    """typing of a package is Python's, whatever lies in the package; a script's is the one beside it."""
+    files = {
+        "net/__init__.py": "",
+        "net/typing.py": HEAD + "Pair = tuple\n",
+        "net/data.py": HEAD + "from typing import Any\nimport typing\ntyping.List\n",
+        "net/data/batch.py": HEAD + "from typing import Any\n",
+        "test.py": HEAD + "def run(x):\n    return x\n",
+        "train.py": HEAD + "from test import run, walk\n",
+    }
+    assert linted(tmp_path, files) == [f"train.py:3 {NAME}"]
+
+
 def test_attributes_of_a_data_set(tmp_path):
     text = (
         "from jittor.dataset import Dataset\nclass Pictures(Dataset):\n    def __getitem__(self, i):\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import cached_property
@@ -67,10 +68,10 @@ class Program:
         """Whether an import looks into this program: by dots, or as its first name lies beside or above the file."""
         if level:
             return level <= len(file.parents) and file.parents[level - 1] in self.folders
-        first = dotted.split(".")[0]
-        return any(
-            p / f"{first}.py" in self.texts or p / first in self.folders for p in file.parents
-        )
+        first, near = dotted.split(".")[0], list(file.parents)
+        if first in sys.stdlib_module_names:  # Python's own, unless a script has one beside it
+            near = [] if file.parent / "__init__.py" in self.texts else near[:1]
+        return any(p / f"{first}.py" in self.texts or p / first in self.folders for p in near)
 
     def found(self, file: Path, dotted: str, level: int) -> str:
         """What lies there: a "module", a "folder" without __init__.py, "other" files, compiled ones among them; ""."""
