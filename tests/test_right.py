@@ -41,6 +41,17 @@ def test_right_is_the_line_that_a_traceback_names():
     assert is_right(a_mutant(first=6, last=7), shape, known)
 
 
+def test_what_an_error_mentions_is_no_place():
+    """An option, a file: of weights and modules alone their names in it count."""
+    file, function = "neutral/data/batching.py", "pad_targets"
+    mutant = a_mutant_at(file, function, "boxes, labels = np.zeros(")
+    learned = {"owners": {f"{file}:{function}": ["(outside)"]}, "made": {}, "callers": {}}
+    text = "jittor raised InputError: data/train.json: no area; --set data.degenerate_boxes=drop"
+    crash = a_cause("(outside) with_area", check="worker", summary=text)
+    assert not is_right(mutant, crash, learned)
+    assert is_right(mutant, a_cause("train0/boxes", check="data"), learned)
+
+
 def test_right_is_the_part_that_a_constructors_statement_makes():
     lines = (ROOT / "torch_impl/detr/model.py").read_text().splitlines()
     line = next(k for k, x in enumerate(lines, 1) if "self.class_embed = " in x)

@@ -85,7 +85,8 @@ def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
     if is_named(mutant, cause):
         return True
     known = functions_of(mutant, learned)
-    places = {module(p) for p in (cause.where, *cause.also)}
+    told = {module(p) for p in (cause.where, *cause.also)}
+    places = set(told)
     if cause.check in RAISED:  # which weight has another shape, for example
         places |= set(re.findall(r"[\w.]+\.[\w.]+", cause.summary.split("\n")[0]))
     owners = {o for f in known for o in learned["owners"][f]}
@@ -101,7 +102,8 @@ def is_right(mutant: Bred, cause: Cause, learned: Mapping) -> bool:
         return True  # an op by itself
     if OUTSIDE not in owners:
         return False
-    text = [*places, cause.node, *re.findall(r"; before it (\S+) was chosen", cause.summary)]
+    # what an error mentions, an option for example, is no place
+    text = [*told, cause.node, *re.findall(r"; before it (\S+) was chosen", cause.summary)]
     return any(re.search(p, t) for p in stages_of(function, callers) for t in text)
 
 
