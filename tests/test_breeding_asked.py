@@ -71,9 +71,15 @@ def test_tests_that_run_the_line_come_first_then_their_whole_files(monkeypatch):
         return asked_of(mutant, [SECOND, FIRST], (FILE,))
 
     slow, quick = f"{FIRST}::slow", f"{FIRST}::quick"
-    assert next(of(5, 5)) == [quick, slow] and not asked, "what is known is asked first"
-    assert list(of(5, 5)) == [[quick, slow], [], [FIRST]] and asked == [SECOND]
-    assert list(of(6, 6)) == [[quick], [f"{SECOND}::slow"], [SECOND, FIRST]]
+    third = "tests/test_c.py"
+    learned[third] = {f"{third}::one": runs(3.0, 5)}
+    given = [FIRST, third]
+    mutant = a_mutant(**places, line=5, first=5, last=5)
+    assert next(asked_of(mutant, given, (FILE,))) == [quick, slow] and not asked
+    assert list(asked_of(mutant, given, (FILE,))) == [[quick, slow], [f"{third}::one"], given]
+    assert asked == [third], "learned when what is known saw nothing"
+    assert next(of(6, 6)) == [quick, f"{SECOND}::slow"], "the first is learned at once"
+    assert list(of(6, 6)) == [[quick, f"{SECOND}::slow"], [SECOND, FIRST]]
     known[SECOND] = learned[SECOND]
     # the slowest would take all of them past the limit
     assert list(of(5, 6)) == [[quick, f"{SECOND}::slow"], [SECOND, FIRST]]

@@ -126,13 +126,17 @@ def quickest(runs: Iterable[tuple[float, str]]) -> list[str]:
 def asked_of(
     mutant: Bred, test_files: Iterable[str], files: tuple[str, ...]
 ) -> Iterator[list[str]]:
-    """Tests that run the mutant's lines, the quickest first: those of files that are known, then of one file after the
-    other that is learned. Then whole files of which something runs them, as what a fixture or a cache keeps of one test
-    is used by others. All files where no test is seen to run them: what Python's profiler calls (sides/makers.py) is
-    not traced."""
+    """Tests that run the mutant's lines, the quickest first.
+
+    Those of the first file and of files that are known, then of one file after the other that is learned. Then whole
+    files of which something runs them, as what a fixture or a cache keeps of one test is used by others. All files where
+    no test is seen to run them: what Python's profiler calls (sides/makers.py) is not traced.
+    """
     test_files = list(test_files)
     known = {t: known_of(t, mutant.file) for t in test_files}
     found = {t: running(mutant, tests) for t, tests in known.items() if tests is not None}
+    if test_files and test_files[0] not in found:
+        found[test_files[0]] = running(mutant, learned(test_files[0], files))
     yield quickest([x for runs in found.values() for x in runs])
     for test_file in test_files:
         if test_file not in found:
