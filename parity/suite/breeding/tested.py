@@ -129,8 +129,8 @@ def asked_of(
     """Tests that run the mutant's lines, the quickest first.
 
     Those of the first file and of files that are known, then of one file after the other that is learned. Then whole
-    files of which something runs them, as what a fixture or a cache keeps of one test is used by others. All files where
-    no test is seen to run them: what Python's profiler calls (sides/makers.py) is not traced.
+    files of which something runs them, as what a fixture or a cache keeps of one test is used by others. All files
+    where no test is seen to run them: what Python's profiler calls (sides/makers.py) is not traced.
     """
     test_files = list(test_files)
     known = {t: known_of(t, mutant.file) for t in test_files}
