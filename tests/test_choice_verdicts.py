@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from neutral.evaluation import Evaluation
-from parity.engine.judge import gates
 from parity.engine.judge.detections import compare_detections, match_detections
 from parity.engine.judge.precision import PrecisionGate
 from parity.engine.judge.semantic import compare_semantics
 from parity.engine.judge.verdicts import Status
+from parity.suite import gates
 from parity.suite.average_precision import compare_ap
 from tests.test_verdicts import A, failures, failures_of, trace
 

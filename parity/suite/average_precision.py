@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from neutral.evaluation import Evaluation
-from parity.engine.judge import gates
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.suite import gates
 
 
 def compare_ap(case: str, torch: Evaluation, jittor: Evaluation) -> list[Verdict]:

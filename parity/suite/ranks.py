@@ -17,7 +17,6 @@ from neutral.config import to_dict
 from neutral.data.batching import train_order
 from neutral.launchers import launcher_command, launcher_environment
 from neutral.ranks import share
-from parity.engine.judge import gates
 from parity.engine.judge.gradients import semantic_gradient_scale
 from parity.engine.judge.judging import judge, judge_equal, judge_nodes
 from parity.engine.judge.steps import compare_steps
@@ -26,6 +25,7 @@ from parity.engine.judge.weights import drawn_weights
 from parity.engine.sides.workers import Worker
 from parity.engine.values.scratch import scratch_folder
 from parity.errors import WorkerDied
+from parity.suite import gates
 from parity.suite.ask import ask
 from parity.suite.detector_case import DetectorCase
 from parity.suite.rank import EPOCHS, SOUND, TASK

@@ -20,6 +20,7 @@ from parity.engine.judge.statistics import (
 from parity.engine.judge.tube import width_of
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.workers import FRAMEWORKS
+from parity.suite import gates as own_gates
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -84,9 +85,9 @@ def judge_runs(
     for name, metric in (("train loss", "train_loss"), ("AP", AP), ("AP50", AP50)):
         found = curves[name] = {f: series(logs[f], metric) for f in FRAMEWORKS}
         ours, theirs = (found[f] for f in FRAMEWORKS)
-        margin = gates.AP_MARGIN
+        margin = own_gates.AP_MARGIN
         if isinstance(metric, str):
-            margin = gates.LOSS_MARGIN * float(np.mean(ours[:, -1]))
+            margin = own_gates.LOSS_MARGIN * float(np.mean(ours[:, -1]))
         verdicts += judge_seeds(case, name, ours, theirs, margin, sides=("PyTorch", "Jittor"))
     return verdicts, curves
 

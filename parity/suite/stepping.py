@@ -11,13 +11,13 @@ from door.randomness import stream
 from neutral import parameters
 from neutral.config import Config, OptimiserConfig, to_dict
 from neutral.data.batching import Batch
-from parity.engine.judge import gates
 from parity.engine.judge.gates import TUBE_COPIES
 from parity.engine.judge.judging import judge_nodes
 from parity.engine.judge.tube import compare_tube
 from parity.engine.judge.ulps import judge_ulps, one_ulp_away
 from parity.engine.judge.verdicts import Verdict
 from parity.engine.sides.workers import FRAMEWORKS, Worker, Workers
+from parity.suite import gates
 from parity.suite.ask import ask
 
 

@@ -16,13 +16,14 @@ from parity.engine.judge.weights import drawn_weights
 from parity.engine.sides.workers import FRAMEWORKS
 from parity.engine.values.record import Record
 from parity.engine.values.scratch import discard, scratch
+from parity.suite import gates as own_gates
 from parity.suite.ask import ask
 from parity.suite.cases import GOLDEN
 from parity.suite.golden import FasterRcnnRecord, GoldenRecord, measured
 
 LIMITS = {  # forward, gradients
-    "torch": (gates.GOLDEN_TORCH, gates.GOLDEN_TORCH),
-    "jittor": (gates.GOLDEN_JITTOR_FORWARD, gates.GOLDEN_JITTOR_GRADIENT),
+    "torch": (own_gates.GOLDEN_TORCH, own_gates.GOLDEN_TORCH),
+    "jittor": (own_gates.GOLDEN_JITTOR_FORWARD, own_gates.GOLDEN_JITTOR_GRADIENT),
 }
 
 
@@ -98,7 +99,7 @@ def test_golden_faster_rcnn(name, pair, conclude):
         )
         trace = worker.call("trace", record.batch, gradients=False)
         for key, (values, wanted) in record.compared(trace).items():
-            verdicts.append(judge(case, "forward", key, values, wanted, gates.GOLDEN_FLOAT32))
+            verdicts.append(judge(case, "forward", key, values, wanted, own_gates.GOLDEN_FLOAT32))
         worker.close()  # gives the memory back; the next request gets a new process
     conclude(verdicts)
 

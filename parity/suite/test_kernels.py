@@ -10,9 +10,9 @@ import pytest
 from door.randomness import stream
 from parity.case import Case
 from parity.engine.ask.training import check_steps
-from parity.engine.judge import gates
 from parity.engine.judge.judging import judge, judge_equal
 from parity.engine.sides.workers import FRAMEWORKS
+from parity.suite import gates
 from parity.suite.arguments import Constant
 from parity.suite.ask import ask
 from parity.suite.cases import EXAMPLE

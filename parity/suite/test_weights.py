@@ -14,11 +14,11 @@ from neutral.weights.layout import canonical_shapes
 from neutral.weights.readers import read_checkpoint
 from neutral.weights.recognising import named_source
 from neutral.weights.writers import write_weights
-from parity.engine.judge import gates
 from parity.engine.judge.judging import judge, judge_equal, judge_nodes
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.judge.weights import drawn_weights
 from parity.engine.sides.workers import FRAMEWORKS
+from parity.suite import gates
 from parity.suite.ask import ask
 from parity.suite.verify import example_batch, verify
 

@@ -41,13 +41,10 @@ BRANCH_NOISE, BRANCH_SATURATED, BRANCH_LEAST = 1e-12, 1e-8, 1e-30
 CONDITION = 8.0  # times what one unit in the last place of a layer's input moves NumPy's own result
 LOSS = 1e-6  # relative, each component, float32
 LOSS_64 = 1e-12
-OPTIMISER_ULPS = {"sgd": 2, "adamw": 8, "adam": 8}  # of one step from the same state
-CLIPPING_ULPS = 8  # norm and clipped gradients: the sum of squares has another order
 TUBE = 3.0  # times the tube of the reference's copies
 TUBE_COPIES = 8  # of the reference, each started one unit in the last place away
 TUBE_LEAST = 64 * U32  # of a loss that no copy moves
 STEPS_STATE, STEPS_LOSS = 1e-10, 1e-12  # coupled float64 training steps
-RANKS_GRADIENT, RANKS_LOSS = 1e-12, 1e-12  # float64, several processes against one
 # a user's own steps, float64 (float32): values of one step; up to the last it may be rates rounded to float32
 OWN_STEP, OWN_STEP_32, OWN_STEP_ROUNDED = 1e-9, 1e-4, 2e-6
 # of the greatest gradient or way: errors below are those of what should be zero
@@ -60,19 +57,6 @@ INITIAL_DEVIATIONS, INITIAL_TAILS, INITIAL_CHANCE, INITIAL_SAME = 5.0, 1.5, 1e-7
 # two reports: a node has changed when its error is this many times as great, and not next to nothing
 CHANGE_FACTOR, CHANGE_LEAST = 1.5, 0.1
 ALPHA, POWER = 0.05, 0.8  # of tests over seeds
-LOSS_MARGIN = 0.05  # relative, of the training loss at the end, over seeds
-AP_MARGIN = 0.02
-AP_MEANINGFUL = 0.2  # below it on both sides, equal AP proves nothing
 DETECTIONS_MATCHED, DETECTION_IOU, DETECTION_SCORE = 0.999, 0.99, 1e-4
-# the pools are (piecewise) linear in the map: central differences have no error but rounding
-DIFFERENCE_STEP = 1e-5
-FINITE_DIFFERENCES = (
-    1e-9  # central differences of linear functions in float64: rounding over the step
-)
-# the same of any smooth layer, with the step that serves all of them
+# central differences of any smooth layer in float64, with the step that serves all of them
 FINITE_DIFFERENCES_LOOSE = 1e-6
-GOLDEN_FLOAT32 = 1e-5  # the Faster R-CNN records are float32
-GOLDEN_TORCH = 1e-9  # float64 PyTorch against the records of the reference
-# Jittor against the records: the reference computes sines in float32, and PyTorch's and Jittor's
-# float32 sines differ in the last place; measured 2.3e-9 forward, 1.4e-7 in gradients
-GOLDEN_JITTOR_FORWARD, GOLDEN_JITTOR_GRADIENT = 1e-8, 1e-6
