@@ -124,6 +124,11 @@ UNLIKE = {  # what each pair is about: reference, port, what is told of it (noth
         " def execute(self, x): return self.p(x) + nn.pool(x, 2, 'maximum')",
         "",
     ),
+    "a loss written out": (
+        "def f(x, y): return F.binary_cross_entropy_with_logits(x, y) + F.l1_loss(x, y)",
+        "def f(x, y): return jt.log(1 + jt.exp(-x)).mean() + jt.abs(x - y).mean()",
+        "",
+    ),
     "normal for uniform numbers": (
         "def f(n): return torch.rand(n) * 2",
         "def f(n): return jt.init.gauss(n, 'float32') * 2",

@@ -46,6 +46,12 @@ INSTEAD = {  # what does the same otherwise
     "avg_pool": {"mean", "adaptive_avg_pool2d", "AdaptiveAvgPool2d", "interpolate"},
     "max_pool": {"max", "adaptive_max_pool2d", "AdaptiveMaxPool2d"},
     "pad": {"concat", "zeros"},
+    "bce_with_logits": {"log", "exp", "softplus", "logsigmoid"},
+    "cross_entropy_loss": {"log_softmax", "log", "logsumexp", "nll_loss"},
+    "l1_loss": {"abs"},
+    "smooth_l1_loss": {"abs"},
+    "mse_loss": {"pow"},
+    "interpolate": {"resize", "upsample", "Upsample", "repeat_interleave"},
     "rand": {"bernoulli", "uniform_", "randperm"},
 }
 TWO_ARRAYS = {"max": "maximum", "min": "minimum"}
