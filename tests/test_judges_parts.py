@@ -10,6 +10,7 @@ import pytest
 from parity.engine.ask.by_loss import told_by_loss
 from parity.engine.judge import kinds
 from parity.engine.judge.checks import LOCAL_FORWARD_64, LOCAL_GRADIENTS_64
+from parity.engine.judge.semantic import compare_losses
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.judge.weights import LISTED, listed
 from parity.engine.values.aligned import unlike_modules
@@ -128,3 +129,19 @@ def test_of_a_printed_stack_the_users_own_frames_are_told_innermost_first():
     assert last_frames(earlier + "said\n" + printed("Current thread 0x1", *frames)) == wanted
     assert last_frames("nothing of this kind") == []
     assert last_frames("<frozen runpy>") == []
+
+
+def test_losses_are_measured_by_the_references_and_missing_ones_told_of_their_side():
+    ours, theirs = ({"losses": {"a": np.array(x)}, "errors": {}} for x in (2.0, 3.0))
+    none = {"losses": {}, "errors": {}}
+    for reference, candidate, size in ((ours, theirs, 2.0), (theirs, ours, 3.0)):
+        (found,) = compare_losses("case", "check", reference, candidate, 1e-3)
+        assert found.node == "loss/a" and found.status is Status.FAIL
+        assert found.measured == pytest.approx(1 / size)
+    for reference, candidate, side in (
+        (ours, none, "one"),
+        (none, ours, "two"),
+    ):
+        (lost,) = compare_losses("case", "check", reference, candidate, 1e-3, ("one", "two"))
+        other = {"one": "two", "two": "one"}[side]
+        assert lost.kind == kinds.MISSING and lost.message.endswith(f"{other} has not")
