@@ -12,7 +12,8 @@ startup.py      the start-up file that a user may switch on
 float64.py      products and convolutions of float64, which Jittor has as naive loops, on CUDA not at all;
                 float64_forms.py, gemm.py, products_cuda.py, computed.py
 convolutions.py oneDNN's convolutions by kernels that need no slow reordering
-compiling.py    compilers that read headers compiled beforehand: compiler.sh, tuner.sh and build.py do the work
+compiling.py    compilers that read headers compiled beforehand: compiler.sh, tuner.sh and build.py do the work;
+                kernel_lock.h: processes compile different kernels at once
 """
 
 

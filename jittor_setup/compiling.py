@@ -11,6 +11,7 @@ the keys of Jittor's cache, stay the same.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import os
@@ -26,7 +27,12 @@ from pathlib import Path
 SWITCH = "JITTOR_SETUP_HEADERS"  # "0": off; set here to the folder of compiled headers
 COMPILER = "JITTOR_SETUP_CXX"  # the real one
 INTERPRETER = "JITTOR_SETUP_PYTHON"
-SOURCES = {"compiler.sh": "g++", "tuner.sh": "python", "build.py": "build.py"}
+SOURCES = {
+    "compiler.sh": "g++",
+    "tuner.sh": "python",
+    "build.py": "build.py",
+    "kernel_lock.h": "kernel_lock.h",
+}
 
 
 def prepare(cache: Path) -> dict[str, str]:
@@ -127,6 +133,18 @@ def tuner() -> str:
     """What Jittor's flag `python_path` should be, as a word of a shell; "" for what it is."""
     path = Path(os.environ.get("cc_path", "")).parent / SOURCES["tuner.sh"]
     return shlex.quote(str(path)) if is_ours(path) and path.is_file() else ""
+
+
+def lock_kernels(core: str, path: str) -> bool:
+    """Whether each kernel has a lock of its own from now on (kernel_lock.h), in Jittor's lock file `path`.
+
+    core: the file of Jittor's core, loaded by now. One that was not compiled by build.py keeps Jittor's one lock.
+    """
+    switch = getattr(ctypes.CDLL(core), "jittor_setup_lock_kernels", None)
+    if switch is None:
+        return False
+    switch.argtypes, switch.restype = [ctypes.c_char_p], ctypes.c_bool
+    return switch(os.fsencode(path))
 
 
 def is_ours(program: Path) -> bool:

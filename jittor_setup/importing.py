@@ -90,6 +90,9 @@ class Loader(SourceFileLoader):
         finally:
             if hidden and sys.modules.get(hidden, ()) is None:
                 del sys.modules[hidden]
+        lock = sys.modules["jittor_utils.lock"]
+        if not lock.disable_lock:
+            compiling.lock_kernels(module.core.__file__, lock.lock_path)
         module.flags.python_path = compiling.tuner() or module.flags.python_path
         with contextlib.suppress(ValueError):  # Jittor's handler of Ctrl-C ends the process at once
             signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))  # main thread only

@@ -76,7 +76,7 @@ def test_golden(name, pair, conclude, folder):
 
 
 @pytest.mark.parametrize("name", ["trzy_resnet50", "trzy_vgg16", "simple_vgg16"])
-def test_golden_faster_rcnn(name, pair, conclude):
+def test_golden_faster_rcnn(name, pair, conclude, folder):
     """Through the importer, in float32 as recorded: features, RPN, the proposals in their order, heads."""
     if not (GOLDEN / f"{name}.npz").is_file():
         pytest.skip("golden records are not at ../shared/data")
@@ -85,22 +85,21 @@ def test_golden_faster_rcnn(name, pair, conclude):
     assert not conversion.source.fills, "the importer takes a whole detector for a backbone"
     # views of the golden ones where possible: VGG16 has half a gigabyte of them
     weights = {key: conversion.array(key) for key in conversion.shapes}
-    verdicts = []
-    for (
-        side
-    ) in FRAMEWORKS:  # one after the other: VGG16's weights, with optimiser state, are gigabytes
-        worker = pair[side]
-        ask(worker, "build", to_dict(config), pair.device, "float32")
-        worker.call("load", weights)
+    ask(pair, "build", to_dict(config), pair.device, "float32")
+    pair.both("load", weights)
+    trained, verdicts = pair.both("trained_names"), []
+    for side in FRAMEWORKS:
+        out = folder / f"{side}.safetensors"
+        pair[side].submit("trace", record.batch, gradients=False, out=out)
+    pair.collect(FRAMEWORKS)
+    pair.close()  # gives the memory back; the next request gets new processes
+    for side in FRAMEWORKS:
         case = f"{name}: {side} against the reference's record"
-        found = np.array(len(worker.call("trained_names")))
-        verdicts.append(
-            judge_equal(case, "trained parameters", "count", found, np.array(record.trained))
-        )
-        trace = worker.call("trace", record.batch, gradients=False)
+        found, wanted = np.array(len(trained[side])), np.array(record.trained)
+        verdicts.append(judge_equal(case, "trained parameters", "count", found, wanted))
+        trace = Record(folder / f"{side}.safetensors", RESIDENT)
         for key, (values, wanted) in record.compared(trace).items():
             verdicts.append(judge(case, "forward", key, values, wanted, own_gates.GOLDEN_FLOAT32))
-        worker.close()  # gives the memory back; the next request gets a new process
     conclude(verdicts)
 
 
