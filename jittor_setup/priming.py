@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -24,11 +23,10 @@ from jittor_setup.importing import install_hook
 install_hook()
 import jittor
 """
-DECISIVE = (  # variables that another core belongs to
+DECISIVE = (  # variables with which a core is compiled, into one folder whatever they are
     "cc_path",
     compiling.COMPILER,
     "cc_flags",
-    "cache_name",
     "nvcc_path",
     "use_mkl",
     "python_config_path",
@@ -40,22 +38,24 @@ def prime(mended: Path | None = None) -> bool:
 
     The first import compiles the core. If the flags have changed since an older build, Jittor
     rebuilds, asks to be run again and ends the process with exit code 0; here that process is an
-    expendable one. ImportError with what it printed when it fails. A stamp remembers success. `mended` is the folder
-    of a Jittor to be taken in place of the installed one.
+    expendable one. ImportError with what it printed when it fails. A stamp remembers with what the folder's core was
+    compiled last: another checkout of this project may have compiled it anew since. `mended` is the folder of a Jittor
+    to be taken in place of the installed one.
     """
-    state = [sys.executable, metadata.version("jittor")]
-    state += [os.environ.get(name, "") for name in DECISIVE] + [str(mended)] * bool(mended)
+    place = [sys.executable, metadata.version("jittor"), os.environ.get("cache_name", "")]
+    place += [str(mended)] * bool(mended)
+    state = "".join(f"{line}\n" for line in place + [os.environ.get(n, "") for n in DECISIVE])
     environment = mpi.unranked(dict(os.environ)) | {PRIMING: "1"}
     if mended:
         paths = (str(mended), environment.get("PYTHONPATH"))
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    key = hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
+    key = compiling.digest(*place)
     stamp = jittor_cache() / "primed" / key
-    if stamp.is_file():
+    if is_stamped(stamp, state):
         return False
     # of several that start at once, one compiles; other environments need not wait for it
     with compiling.locked(stamp.parent.with_name("priming") / key):
-        if stamp.is_file():
+        if is_stamped(stamp, state):
             return False
         message = "Jittor compiles its core for this environment, once: one to two minutes ..."
         print(message, file=sys.stderr, flush=True)
@@ -70,5 +70,9 @@ def prime(mended: Path | None = None) -> bool:
                     f"Jittor cannot be imported: {output[-2000:] or result.returncode}"
                 )
         with replacing(stamp) as temporary:
-            temporary.write_text("\n".join(state) + "\n")
+            temporary.write_text(state)
     return True
+
+
+def is_stamped(stamp: Path, state: str) -> bool:
+    return stamp.is_file() and stamp.read_text() == state
