@@ -13,7 +13,7 @@ float64.py      products and convolutions of float64, which Jittor has as naive 
                 float64_forms.py, gemm.py, products_cuda.py, computed.py
 convolutions.py oneDNN's convolutions by kernels that need no slow reordering
 compiling.py    compilers that read headers compiled beforehand: compiler.sh, tuner.sh and build.py do the work;
-                kernel_lock.h: processes compile different kernels at once
+                kernel_lock.h, turns.h: processes and threads compile kernels at once
 """
 
 

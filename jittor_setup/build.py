@@ -45,12 +45,19 @@ OPS = (
     ),
 )
 BINDINGS = ("/gen/pyjt_", "/src/test/")  # Python's side of Jittor, a sixth of the core's time
-# each kernel has a lock of its own (kernel_lock.h)
-LOCKING = (
-    "/src/jit_compiler.cc",
-    "    string other_src;\n",
-    "    KernelLock held(jit_src_path);\n",
-)
+# files of the core that get a header of ours, and a line behind one of theirs
+MENDED = {
+    "/src/jit_compiler.cc": (
+        "kernel_lock.h",
+        "    string other_src;\n",
+        "    KernelLock held(jit_src_path);\n",
+    ),
+    "/src/parallel_compiler.cc": (
+        "turns.h",
+        "            bool is_fused_op = rid<0;\n",
+        "            Turn turn;\n",
+    ),
+}
 # its main thread waits for compilers in sleeps that double up to a second, where a tenth was meant
 WAITING = "-Dmicroseconds(x)=microseconds((x) < 5000 ? (x) : 5000)"
 
@@ -129,7 +136,7 @@ def compile_core(folder: str, compiler: str, arguments: list) -> int:
     more += [WAITING] if any(s.endswith("/parallel_compiler.cc") for s in sources) else []
     compiled = arguments
     with contextlib.suppress(OSError):
-        compiled = locking(folder, arguments)
+        compiled = mended(folder, arguments)
     code = subprocess.run([compiler, *prepared, *compiled, *more]).returncode
     if not code and len(sources) > 1:
         with contextlib.suppress(OSError), open(f"{output_of(arguments)}.made", "w") as file:
@@ -137,21 +144,22 @@ def compile_core(folder: str, compiler: str, arguments: list) -> int:
     return code
 
 
-def locking(folder: str, arguments: list) -> list:
-    """The arguments, with a copy of jit_compiler.cc in which each kernel has a lock, where that is compiled."""
-    end, before, line = LOCKING
-    path = next((a for a in arguments if a.endswith(end)), None)
+def mended(folder: str, arguments: list) -> list:
+    """The arguments, with a copy in `folder` of the file that is compiled where it is one of MENDED."""
+    path = next((a for a in arguments if a.endswith(tuple(MENDED))), None)
     if path is None or sys.platform != "linux":
         return arguments
+    header, before, line = next(MENDED[end] for end in MENDED if path.endswith(end))
     with open(path) as file:
         text = file.read()
-    if text.count(before) != 1:  # another version of Jittor keeps its one lock
+    if text.count(before) != 1:  # another version of Jittor is compiled as it is
         return arguments
-    lock = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kernel_lock.h")
-    copy = os.path.join(folder, "jit_compiler.cc")
+    header = os.path.join(os.path.dirname(os.path.abspath(__file__)), header)
+    copy = os.path.join(folder, os.path.basename(path))
     beside = f"{copy}.{os.getpid()}"
     with open(beside, "w") as file:
-        file.write(f'#include "{lock}"\n#line 1 "{path}"\n' + text.replace(before, before + line))
+        text = text.replace(before, before + line)
+        file.write(f'#include "{header}"\n#line 1 "{path}"\n{text}')
     os.replace(beside, copy)
     return [copy if a == path else a for a in arguments]
 

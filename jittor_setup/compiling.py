@@ -32,6 +32,7 @@ SOURCES = {
     "tuner.sh": "python",
     "build.py": "build.py",
     "kernel_lock.h": "kernel_lock.h",
+    "turns.h": "turns.h",
 }
 
 

@@ -1,5 +1,5 @@
-// Goes in front of Jittor's jit_compiler.cc, with a KernelLock in its compile() (build.py): processes that compile wait
-// for each other over the same kernel only. Jittor's own lock is one for all kernels: two processes compiled in turns.
+// In front of Jittor's jit_compiler.cc, with a KernelLock in its compile() (build.py): processes that compile wait for
+// each other over the same kernel only. Jittor's own lock is one for all kernels: two processes compiled in turns.
 //
 // A kernel is a byte of Jittor's lock file, so a Jittor without this, which locks the whole file, is waited for as well.
 // The locks belong to open files (Linux), not to the process: threads of one process hold them against each other, and
@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <string>
 #include <unistd.h>
+
+#include "turns.h"
 
 namespace jittor {
 
@@ -32,6 +34,7 @@ static int kernel_lock(int file, int command, short type, off_t byte) {
 }
 
 struct KernelLock {
+    Pause pause; // until the kernel is there: whoever has it may wait for a turn
     int file = -1;
     off_t byte = 0;
 
