@@ -96,6 +96,7 @@ def test_the_report_shows_rates_and_all_that_is_not_simply_caught(tmp_path):
     assert table["rows"][1]["why"] == "unit tests: tests/test_it.py::one"
     assert [(seed, c["tried"]) for _, seed, c in table["parts"]] == [(1, 5), (0, 99)]
     text = render(Report(tmp_path, bred=found).to_dict())
-    assert "5 of 5 tried (seed 1, 2026-11-27)" in text and "&lt;both&gt; are alike" in text
+    told = "5 tried: 0 caught, 0 equivalent, 0 survived, 1 left (seed 1, 2026-11-27)"
+    assert told in text and "&lt;both&gt; are alike" in text
     assert "5 of 300" in text
     assert shown(None)["rows"] == [] and "make breed" in render(Report(tmp_path).to_dict())

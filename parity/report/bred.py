@@ -34,7 +34,9 @@ def bred(found: Mapping | None) -> dict:
     ]
     rows.sort(key=lambda row: (not row["is_left"], row["outcome"] not in LEFT))
     status = FAIL if found["unexplained"] else PASS
-    text = f"{found['text']} (seed {found['seed']}, {found['created']})"
+    told = "{tried} tried: {caught} caught, {equivalent} equivalent, {survived} survived"
+    text = told.format(**found["counts"]["mutants"]) + f", {found['unexplained']} left"
+    text += f" (seed {found['seed']}, {found['created']})"
     return {"status": status, "text": text, "parts": list(parts_of(found)), "rows": rows}
 
 
