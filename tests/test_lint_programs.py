@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from parity.atlas.lint.rules_own import CALL, NAME
-from parity.atlas.lint.run import lint_path, lint_text
+from parity.atlas.lint.run import lint_text
+from tests.linting import HEAD, linted
 
-HEAD = "import jittor as jt\nfrom jittor import nn\n"
 NET = HEAD + "class Net(nn.Module):\n    def execute(self, x, size=2):\n        return x\n"
-
-
-def linted(folder: Path, files: dict[str, str]) -> list[str]:
-    """ "FILE:LINE entry" of all findings."""
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    found = lint_path(folder).findings
-    return [f"{f.path.relative_to(folder)}:{f.line} {f.entry}" for f in found]
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from parity.atlas.lint.rules_own import CALL, NAME
-from parity.atlas.lint.run import lint_path
+from tests.linting import HEAD, linted
 
-HEAD = "import jittor as jt\nfrom jittor import nn\n"
 NET = "class Net(nn.Module):\n    def execute(self, x):\n"
-
-
-def linted(folder: Path, files: dict[str, str]) -> list[str]:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    found = lint_path(folder).findings
-    return [f"{f.path.relative_to(folder)}:{f.line} {f.entry}" for f in found]
 
 
 @pytest.mark.parametrize(
