@@ -23,14 +23,12 @@ from jittor_setup.importing import install_hook
 install_hook()
 import jittor
 """
-DECISIVE = (  # variables with which a core is compiled, into one folder whatever they are
-    "cc_path",
-    compiling.COMPILER,
-    "cc_flags",
+PLACE = (
+    "cache_name",
     "nvcc_path",
-    "use_mkl",
-    "python_config_path",
-)
+)  # variables of which each core has its folder: CUDA's lies apart
+# with which a core is compiled, into one folder whatever they are
+DECISIVE = ("cc_path", compiling.COMPILER, "cc_flags", "use_mkl", "python_config_path")
 
 
 def prime(mended: Path | None = None) -> bool:
@@ -42,8 +40,8 @@ def prime(mended: Path | None = None) -> bool:
     compiled last: another checkout of this project may have compiled it anew since. `mended` is the folder of a Jittor
     to be taken in place of the installed one.
     """
-    place = [sys.executable, metadata.version("jittor"), os.environ.get("cache_name", "")]
-    place += [str(mended)] * bool(mended)
+    place = [sys.executable, metadata.version("jittor")]
+    place += [os.environ.get(name, "") for name in PLACE] + [str(mended)] * bool(mended)
     state = "".join(f"{line}\n" for line in place + [os.environ.get(n, "") for n in DECISIVE])
     environment = mpi.unranked(dict(os.environ)) | {PRIMING: "1"}
     if mended:

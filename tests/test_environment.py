@@ -214,6 +214,14 @@ def test_the_core_is_compiled_once_in_processes_of_its_own(clean, monkeypatch, c
     priming.prime()
     priming.prime()
     assert len(calls) == 6
+    for compiler, times in (
+        ("/usr/bin/nvcc", 8),
+        ("", 8),
+        ("/usr/bin/nvcc", 8),
+    ):  # CUDA's core has its own folder
+        monkeypatch.setenv("nvcc_path", compiler)
+        priming.prime()
+        assert len(calls) == times
 
 
 def test_a_jittor_that_does_not_compile_is_one_error(clean, monkeypatch):
