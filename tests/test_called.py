@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity import Case, Side, Workers, examine
-from parity.engine.ask.called import check_called
 from parity.engine.judge import kinds
 from parity.engine.judge.verdicts import Status
-from parity.engine.tell.causes import causes_of
+from tests.called import changed, compared
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
@@ -77,21 +75,7 @@ def compare(tmp_path_factory):
     inputs = np.stack([low, low + draw.uniform(0, 1, 9)], 1), np.append(draw.uniform(0, 1, 8), 0.3)
 
     def run(*wrong):
-        sides = []
-        for name, changes in (
-            ("reference", ()),
-            ("port_" + "_".join(wrong).replace(" ", "_"), wrong),
-        ):
-            text = LIB
-            for change in changes:
-                text = text.replace(*CHANGES[change])
-            (folder / name).mkdir(exist_ok=True)
-            (folder / name / "ported.py").write_text(text)
-            sides.append(Side(f"{folder}/pair.py:half", "torch", path=(str(folder / name),)))
-        case = Case("pair", *sides, lambda: inputs, gradients=False, float32=False)
-        with Workers(*sides) as workers:
-            called = check_called(case, workers).verdicts
-            return called, causes_of([*examine(case, workers).verdicts, *called])
+        return compared(folder, (LIB, changed(LIB, (CHANGES[w] for w in wrong))), inputs)
 
     return run
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity import Case, Side, Workers, examine
-from parity.engine.ask.called import check_called
 from parity.engine.judge import kinds
 from parity.engine.judge.verdicts import Status
-from parity.engine.tell.causes import causes_of
-from parity.engine.tell.known import with_known
+from tests.called import changed, compared
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
@@ -55,18 +52,8 @@ def causes(tmp_path_factory):
     inputs = draw.standard_normal((5, 4)), draw.standard_normal((5, 4))
 
     def of(*wrong: str, gradients: bool = True):
-        sides = []
-        for name, changes in ("reference", ()), ("_".join(wrong).replace(" ", "_"), wrong):
-            text = LIB
-            for change in changes:
-                text = text.replace(*CHANGES[change])
-            (folder / name).mkdir(exist_ok=True)
-            (folder / name / "ported.py").write_text(text)
-            sides.append(Side(f"{folder}/pair.py:half", "torch", path=(str(folder / name),)))
-        case = Case("pair", *sides, lambda: inputs, gradients=gradients, float32=False)
-        with Workers(*sides) as workers:
-            called = check_called(case, workers).verdicts
-            return called, causes_of(with_known([*examine(case, workers).verdicts, *called]))
+        texts = LIB, changed(LIB, (CHANGES[w] for w in wrong))
+        return compared(folder, texts, inputs, gradients)
 
     return of
 

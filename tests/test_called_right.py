@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from parity import Case, Side
 from parity.engine.ask.called import check_called
 from parity.engine.judge.verdicts import Status
 from parity.engine.sides.called import ELEMENTS, Calls
+from tests.called import changed, pair_of
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
@@ -96,16 +96,7 @@ def told(tmp_path_factory):
     inputs = np.random.default_rng(0).uniform(0, 1, (9, 2)), np.zeros(9)
 
     def run(lib, changes):
-        sides = []
-        for name, text in (("reference", lib), ("port", lib)):
-            for old, new in changes.items() if name == "port" else ():
-                assert old in text
-                text = text.replace(old, new)
-            where = folder / f"{name}{len(list(folder.iterdir()))}"
-            where.mkdir()
-            (where / "ported.py").write_text(text)
-            sides.append(Side(f"{folder}/pair.py:half", "torch", path=(str(where),)))
-        case = Case("pair", *sides, lambda: inputs, gradients=False, float32=False)
+        case, _ = pair_of(folder, (lib, changed(lib, changes)), inputs)
         return {v.owner: v for v in check_called(case).verdicts}
 
     return run
