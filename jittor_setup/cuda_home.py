@@ -29,10 +29,11 @@ from jittor_setup.cuda_sources import (
     NPP,
     NVCC,
     RUNTIME_13,
+    STORE,
 )
 from jittor_setup.cuda_toolkit import CudaHomeError, Toolkit, find_toolkit, of_major, wheels
 
-FORMAT = 3  # raise when what is built changes: it is part of the folder's name
+FORMAT = 4  # raise when what is built changes: it is part of the folder's name
 NEEDED = {  # library: the header that Jittor includes for it
     "cublas": "cublas_v2.h",
     "curand": "curand.h",
@@ -180,7 +181,7 @@ class Overlay:
         home = '"$(dirname "$(dirname "$(readlink -f "$0")")")"'
         names = {"real": self.toolkit.nvcc, "extra": f"{extra}-L{home}/lib64"}
         light = LIGHT.format(**names) if is_13 else ""
-        script = NVCC.format(standard=standard, light=light, **names)
+        script = NVCC.format(standard=standard, light=light, store=STORE.format(), **names)
         (self.bin / "nvcc").write_text(script)
         (self.bin / "nvcc").chmod(0o755)
 

@@ -82,18 +82,23 @@ NPP = """// the limits that Jittor takes from NPP, which is in none of PyTorch's
 NVCC = """#!/bin/sh
 # the nvcc that Jittor calls: the real one, with the C++ standard that this toolkit's headers need
 case "$1" in --version|-V) exec '{real}' "$@";; esac
-out= source= named=
+out= source= named= asked= folders=
 for word in "$@"; do
     shift
     # written beside and moved: another process that looks for the kernel finds it whole or not at all
     [ "$named" ] && out=$word word=$word.$$
     named=
-    case "$word" in -o) named=yes;; *_op.cc) source=$word;; esac
+    # what is kept for other machines runs on any x86-64 of the last ten years
+    [ "$KERNEL_STORE" ] && case "$word" in *-march=native) word=${{word%native}}x86-64-v3;; esac
+    case "$word" in -o) named=yes;; *_op.cc) source=$word;; -L*) folders="$folders ${{word#-L}}";; */*) ;; *) asked="$asked $word";; esac
     set -- "$@" "$word"
 done
-finish() {{
+{store}finish() {{
     code=$?
-    [ -z "$out" ] || [ ! -f "$out.$$" ] || if [ $code = 0 ]; then mv -f "$out.$$" "$out"; else rm -f "$out.$$"; fi
+    [ -z "$out" ] || [ ! -f "$out.$$" ] || if [ $code = 0 ]; then
+        [ -z "$stored" ] || {{ cp "$out.$$" "$stored.$$" && mv -f "$stored.$$" "$stored"; }}
+        mv -f "$out.$$" "$out"
+    else rm -f "$out.$$"; fi
     exit $code
 }}
 {light}for word in "$@"; do
@@ -109,6 +114,18 @@ LIGHT = """# a kernel that Jittor generated without CUB compiles as Jittor wants
 if [ -f "$source" ] && grep -q '^#define JIT_cuda 1' "$source" &&
     ! grep -Eq 'include *[<"](cub|thrust|cuda)/' "$source"; then
     '{real}' "$@" {extra} 2>/dev/null && finish
+fi
+"""
+# a kernel names a library of Jittor's that is elsewhere on another machine: it is looked for in the store, too
+STORE = """# KERNEL_STORE: a folder of kernels by what they are made of, at the same place on the machines that share it
+stored=
+if [ "$KERNEL_STORE" ] && [ "$out" ] && [ -f "$source" ]; then
+    for library in $(for folder in $folders; do ls "$folder"/*_core.*.so 2>/dev/null; done); do
+        [ "$KERNEL_STORE/${{library##*/}}" -ef "$library" ] || ln -sfn "$library" "$KERNEL_STORE/"
+    done
+    stored=$KERNEL_STORE/$({{ echo "$asked"; cat "$source"; }} | sha256sum | cut -c1-32).so
+    [ -f "$stored" ] && cp "$stored" "$out.$$" && mv -f "$out.$$" "$out" && exit 0
+    set -- "$@" -Xlinker "-rpath=$KERNEL_STORE"
 fi
 """
 CHECK = """#include <cuda_runtime.h>

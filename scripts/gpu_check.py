@@ -78,7 +78,8 @@ class Check:
         self.console.print(
             f"foreseen: {', '.join(plan) or 'nothing'} ({total:.0f} s)", highlight=False
         )
-        ahead = [step for step in foreseen if step.name in WARMED]
+        later = [step for step in self.steps if step not in foreseen]  # where time is left after all
+        ahead = [step for step in [*foreseen, *later] if step.name in WARMED]
         lanes = min(LANES, self.cores - 2)
         self.warmer = Warmer(ahead, self.device, self.results.folder, lanes, self.watcher)
 

@@ -57,17 +57,18 @@ def named() -> list[str]:
     return [name for text in texts if (name := Requirement(text).name) != project["name"]]
 
 
-def to_carry() -> dict[str, str]:
-    """Versions by name."""
-    there = closure(THERE)
+def to_carry(more: Iterable[str] = ()) -> dict[str, str]:
+    """Versions by name; `more`: what the machine has, too, and what that requires."""
+    there = closure([*THERE, *more])
     return {name: v for name, v in sorted(closure(named()).items()) if name not in there}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jittor", action="store_true", help="Jittor alone")
+    parser.add_argument("--there", nargs="*", default=[], help="packages that need not be carried")
     options = parser.parse_args()
-    for name, version in to_carry().items():
+    for name, version in to_carry(options.there).items():
         if (name == "jittor") == options.jittor:
             print(f"{name}=={version}")
 
