@@ -138,6 +138,45 @@ def test_a_kernel_that_needs_more_than_jittor_asks_for_gets_it(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0 and "-std=c++17" in result.stdout and not result.stderr
 
+def test_a_kernel_that_is_in_the_store_is_not_compiled_again(tmp_path):
+    """On another machine the paths are others, and the processor; the kernel is the same."""
+    root = fake_toolkit(tmp_path / "cuda")
+    write(
+        root / "bin/nvcc",
+        f'#!/bin/sh\ncase "$1" in --version) echo release 13.0; exit;; esac\necho "$*" >> {tmp_path}/calls\n'
+        'while [ "$1" != -o ]; do shift; done\nprintf made > "$2"\ncase "$2" in *bad*) exit 3;; esac\n',
+    ).chmod(0o755)
+    home = build(tmp_path / "cache", toolkit_of(root), fake_wheels(tmp_path / "site"), system=False)
+    store = tmp_path / "store"
+    store.mkdir()
+
+    def compiled(place: str, text: str = KERNEL, *options: str) -> int:
+        """How often the real nvcc was called."""
+        (tmp_path / "calls").write_text("")
+        source = write(tmp_path / place / "some_op.cc", text)
+        library = write(tmp_path / place / "jit_utils_core.cpython-312.so")
+        command = [home / "bin/nvcc", source, "-std=c++14", "-march=native", f"-I{place}/include"]
+        command += [f"-L{library.parent}", *options, "-o", tmp_path / place / "some_op.so"]
+        environment = os.environ | {"KERNEL_STORE": str(store)}
+        code = subprocess.run(command, env=environment, check=False).returncode
+        assert code == (3 if "bad" in place else 0)
+        assert ("bad" in place) or (tmp_path / place / "some_op.so").read_text() == "made"
+        if not code:
+            assert (store / library.name).resolve() == library.resolve(), "found from any kernel"
+        return len((tmp_path / "calls").read_text().splitlines())
+
+    def kept() -> int:
+        return sum(not path.is_symlink() for path in store.glob("*.so"))
+
+    assert compiled("bad") and not kept(), "what failed is not kept"
+    assert compiled("one") == 1
+    call = (tmp_path / "calls").read_text()
+    assert "-march=x86-64-v3" in call and f"-Xlinker -rpath={store}" in call
+    assert compiled("two") == 0 and kept() == 1
+    assert compiled("two", KERNEL.replace("2 *", "3 *")) == 1, "another kernel"
+    assert compiled("two", KERNEL, "-code=sm_100") == 1, "for another GPU"
+    assert kept() == 3
+
 
 def test_what_nvcc_makes_appears_whole_or_not_at_all(tmp_path):
     """Processes that compile the same kernel at once, as the lease does, never see half of it."""
