@@ -2,7 +2,8 @@
 # lease_run.sh SECONDS [options of scripts.gpu_check ...]: on the machine itself, in the project's root.
 # Sets up once, then checks until the seconds are over. Results land in $OUT (default: below /tmp/lease). HOME lies in
 # /tmp/lease, too, with Jittor's cache, so that a second call goes on; Jittor would remember a JITTOR_HOME.
-# Kernels that were carried along are not compiled again; $OUT/kernels.tar.xz brings back those that were.
+# Kernels that were carried along are not compiled again; $OUT/kernels.tar.xz brings back those that were. $OUT/core.tar.xz
+# is Jittor's core: beside lease_run.sh in a later lease it is taken, where the machine is of the same kind.
 # LEASE_PYTHON, LEASE_DEVICE=cpu: for a rehearsal.
 set -u
 case "${1:-}" in '' | *[!0-9]*) echo "usage: bash lease_run.sh SECONDS [options of scripts.gpu_check ...]" >&2; exit 2 ;; esac
@@ -12,6 +13,7 @@ folder=$(cd "$(dirname "$0")" && pwd) place=${LEASE_PLACE:-/tmp/lease} python=${
 site=$place/site out=${OUT:-$place/out}
 export KERNEL_STORE=${KERNEL_STORE:-/tmp/kernels}
 mkdir -p "$out" "$place/home"
+unpack() { mkdir -p "$2" && [ ! -f "$1" ] || tar -xJf "$1" -C "$2"; }
 if [ ! -f "$place/.installed" ]; then
     # wheels of what the machine has already are left out: its own were made for it
     wanted=
@@ -23,9 +25,9 @@ if [ ! -f "$place/.installed" ]; then
     # shellcheck disable=SC2086
     [ -z "$wanted" ] || "$python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-compile \
         --no-cache-dir --target "$site" $wanted || { echo "error: the wheels cannot be installed" >&2; exit 3; }
-    mkdir -p "$KERNEL_STORE"
-    [ ! -f "$folder/kernels.tar.xz" ] || "$python" -m tarfile -e "$folder/kernels.tar.xz" "$KERNEL_STORE" 2>/dev/null
+    unpack "$folder/kernels.tar.xz" "$KERNEL_STORE"
     find "$KERNEL_STORE" -type f -exec touch -d @0 {} +
+    unpack "$folder/core.tar.xz" "$place/home/.cache/jittor"
     touch "$place/.installed"
 fi
 [ -e ../shared/data ] || { mkdir -p ../shared && ln -s "$folder/data" ../shared/data; }
@@ -45,11 +47,13 @@ save() {
 }
 (while sleep "${LEASE_SAVE:-10}" && kill -0 $$ 2>/dev/null; do save; done) &
 saver=$!
+export XZ_OPT="-1 -T0"
 "$python" -m scripts.gpu_check --seconds "$left" --out "$place/gpu" ${LEASE_DEVICE:+--device "$LEASE_DEVICE"} "$@"
 code=$?
 kill $saver 2>/dev/null
 wait $saver 2>/dev/null
 save
-(cd "$KERNEL_STORE" && find . -type f -name '*.so' -newermt @1 | tar -cf - -T - | xz -1 -T0 >"$out/kernels.tar.xz")
+(cd "$KERNEL_STORE" && find . -type f -name '*.so' -newermt @1 | tar -cJf "$out/kernels.tar.xz" -T -)
+[ ! -d "$place/home/.cache/jittor" ] || tar -cJf "$out/core.tar.xz" --exclude='jit/*' --exclude='*.gch' -C "$place/home/.cache/jittor" .
 echo "ended with $code after $(($(date +%s) - began)) s"
 exit $code
