@@ -133,4 +133,4 @@ def sample_slots(labels, keys, config: SamplerConfig):
 
 def wrap(place, width: int):
     """place modulo width, for floats that hold non-negative integers."""
-    return place - (place / width).floor() * width
+    return place - ops.quotient(place, width) * width

@@ -190,7 +190,7 @@ class RoiHeads(nn.Module):
         slots = choices.settle("roi_sample", slots)
         weight = ops.cast(slots >= 0, proposals)
         rows = ops.as_index(ops.clamp_min(ops.as_float(slots), 0))
-        images = ops.as_index((ops.as_float(rows) / proposals.shape[1]).floor())
+        images = ops.as_index(ops.quotient(ops.as_float(rows), proposals.shape[1]))
         boxes = ops.take_rows(proposals.reshape(-1, 4), rows)
         positive = ops.take_rows((kinds > 0).reshape(-1), rows)
         matched = ops.take_rows(ops.take(objects, index).reshape(-1, 4), rows)

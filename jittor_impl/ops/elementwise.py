@@ -67,6 +67,11 @@ def round_half_even(x: Tensor) -> Tensor:
     return nearest - tie * (nearest - (nearest / 2).floor() * 2)
 
 
+def quotient(x: Tensor, n: int) -> Tensor:
+    """x // n, for floats that hold integers from 0 to 2^21; half a unit keeps a rounded division off the integers."""
+    return ((x + 0.5) / n).floor()
+
+
 def logical_not(mask: Tensor) -> Tensor:
     return mask.logical_not()  # ~ is missing on bool
 
