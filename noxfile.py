@@ -28,6 +28,7 @@ JITTOR = ("astunparse", "tqdm", "six", "wheel", "Pillow")  # what it asks for be
 SETUP = (
     *("test_jittor_setup", "test_jittor_repairs", "test_environment", "test_compiling"),
     "test_cuda_home",
+    "test_nvcc",
 )
 ENGINE = (
     *("test_verdicts", "test_records", "test_transport", "test_workers", "test_steps"),

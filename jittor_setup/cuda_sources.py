@@ -90,7 +90,9 @@ for word in "$@"; do
     named=
     # what is kept for other machines runs on any x86-64 of the last ten years
     [ "$KERNEL_STORE" ] && case "$word" in *-march=native) word=${{word%native}}x86-64-v3;; esac
-    case "$word" in -o) named=yes;; *_op.cc) source=$word;; -L*) folders="$folders ${{word#-L}}";; */*) ;; *) asked="$asked $word";; esac
+    case "$word" in
+        -o) named=yes;; *_op.cc) source=$word;; -L*) folders="$folders ${{word#-L}}";;
+        */*) ;; *) asked="$asked $word";; esac
     set -- "$@" "$word"
 done
 {store}finish() {{

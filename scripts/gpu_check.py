@@ -78,7 +78,9 @@ class Check:
         self.console.print(
             f"foreseen: {', '.join(plan) or 'nothing'} ({total:.0f} s)", highlight=False
         )
-        later = [step for step in self.steps if step not in foreseen]  # where time is left after all
+        later = [
+            step for step in self.steps if step not in foreseen
+        ]  # where time is left after all
         ahead = [step for step in [*foreseen, *later] if step.name in WARMED]
         lanes = min(LANES, self.cores - 2)
         self.warmer = Warmer(ahead, self.device, self.results.folder, lanes, self.watcher)
