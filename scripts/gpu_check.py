@@ -24,6 +24,7 @@ from neutral.errors import InputError
 from scripts.common import run_main
 from scripts.gpu.harness import Kernels, describe_machine
 from scripts.gpu.plan import (
+    A_KERNEL,
     BY_NAME,
     CLOSING,
     LEAST,
@@ -142,6 +143,8 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--steps", nargs="+", help=f"only these: {', '.join(BY_NAME)}")
     parser.add_argument("--again", nargs="+", default=[], help="also these, though they are done")
+    text = "of one core that a kernel takes, where most were carried here (KERNEL_STORE): 0.3"
+    add_number(parser, "--kernel-seconds", float, Range(0), help=text)
     parser.add_argument("--long", action="store_true", help="also the runs that train to the end")
     return parser.parse_args()
 
@@ -151,6 +154,8 @@ def begin(options: argparse.Namespace, clock: Callable) -> Check:
     seconds, least = options.seconds, CLOSING + LEAST
     if seconds is not None and not (math.isfinite(seconds) and seconds >= least):
         raise InputError(f"--seconds {seconds:g}: give at least {least:g}, nothing is done in less")
+    if options.kernel_seconds is not None:
+        A_KERNEL[options.device] = options.kernel_seconds
     steps = named(options.steps or [s.name for s in BY_NAME.values() if options.long or not s.long])
     again = named(options.again)
     if options.resume_from:

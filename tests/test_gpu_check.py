@@ -121,6 +121,16 @@ def test_a_step_that_is_slow_makes_room_by_what_is_worth_least(lease):
     assert len(ran) == 2 and ran[0] == "first"
 
 
+def test_kernels_that_were_carried_make_room(lease, monkeypatch):
+    monkeypatch.setattr(plan, "A_KERNEL", gpu_check.A_KERNEL | {})
+    monkeypatch.setattr(gpu_check, "A_KERNEL", plan.A_KERNEL)
+    monkeypatch.setitem(plan.BY_NAME, "second", step("second", 5, 10, kernels=400))
+    lease.main("--seconds=90", "--steps", "first", "second")
+    assert [name for name, _, _ in lease.ran] == ["first"], "too many to be compiled"
+    lease.main("--seconds=90", "--steps", "first", "second", "--kernel-seconds=0.01")
+    assert [name for name, _, _ in lease.ran] == ["first", "second"]
+
+
 def test_two_leases_add_up(lease, tmp_path):
     lease.codes["second"] = 1
     assert lease.main("--seconds=90") == 1
