@@ -122,7 +122,7 @@ fi
 STORE = """# KERNEL_STORE: a folder of kernels by what they are made of, at the same place on the machines that share it
 stored=
 if [ "$KERNEL_STORE" ] && [ "$out" ] && [ -f "$source" ]; then
-    for library in $(for folder in $folders; do ls "$folder"/*_core.*.so 2>/dev/null; done); do
+    for library in $(for folder in $folders; do ls "$folder"/*.cpython-*.so 2>/dev/null; done); do
         [ "$KERNEL_STORE/${{library##*/}}" -ef "$library" ] || ln -sfn "$library" "$KERNEL_STORE/"
     done
     stored=$KERNEL_STORE/$({{ echo "$asked"; cat "$source"; }} | sha256sum | cut -c1-32).so

@@ -136,6 +136,14 @@ REPAIRS = (
         "cuda",
         (1, 0),
     ),
+    Repair(
+        "jittor/extern/cuda/cub/ops/cub_cumsum_op.cc",
+        r"for \(int block_offset = offset; block_offset < num_items; block_offset (\+= [^)]*\) \{)",
+        r"for (int start = 0; start < num_items; start \1\n        int block_offset = start + offset;",
+        "threads beyond the end leave a sum that the whole block makes: running sums of float64 come out wrong",
+        "cuda",
+        (1, 0),
+    ),
     *(
         Repair(
             f"jittor/extern/cuda/cublas/ops/{name}_op.cc",

@@ -37,7 +37,7 @@ def minimum(a: Tensor, b: Tensor) -> Tensor:
 
 
 def clamp_min(x: Tensor, low: float) -> Tensor:
-    return x.clamp(min=low)
+    return x.masked_fill(x <= low, low)  # the gradient of clamp at `low` is 1 or 0, by version
 
 
 def softplus(x: Tensor) -> Tensor:
