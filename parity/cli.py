@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 from door import schema
 from door.files import write_json
@@ -20,14 +23,17 @@ from parity.cli_options import (
     record_options,
     run_options,
 )
+from parity.engine.ask.coverage import together, unreached
 from parity.engine.ask.everything import Wanted, examine_all
 from parity.engine.ask.examination import Examination
 from parity.engine.ask.examine import workers_of
 from parity.engine.ask.mapping import propose_names
 from parity.engine.ask.measure import measure, nearby
 from parity.engine.ask.offline import comparable, compare, record
+from parity.engine.ask.result import Result
+from parity.engine.judge import kinds
 from parity.engine.judge.floors import SCHEMA, given_floors, read_floors
-from parity.engine.judge.verdicts import Status
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.known import strictly, with_known
 from parity.engine.values.shapes import ReportFile
 from parity.errors import InputError, WorkerDied, WorkerError
@@ -36,15 +42,52 @@ from parity.report.difference import tell as tell_difference
 from parity.report.difference import write_page
 from parity.report.gist import answer
 from parity.report.reading import read
-from parity.report.report import Report, Timing
+from parity.report.report import RUNNING, Progress, Report, Timing
 from parity.report.terminal import conclude as tell
 from parity.report.terminal import on_terminal, print_table, shown
 
 
 def run(options: argparse.Namespace) -> int:
-    """Everything about a pair, or the quick part of it; 1 when anything failed."""
-    case = Case.from_file(options.case)
+    """Everything about each pair, or the quick part of it; 1 when anything failed."""
+    cases = named_apart(options.cases, [Case.from_file(path) for path in options.cases])
     console, report, watch = Console(), Report(options.out), Timing()
+    code: dict[tuple[str, str], list[dict]] = {}
+    for done, case in enumerate(cases):
+        if len(cases) > 1:
+            report.progress = Progress(RUNNING, done, len(cases), case.name)
+            console.print(f"{case.name}:", markup=False)
+        found = examined(case, options, console, alone=len(cases) == 1)
+        report.environment = report.environment or found.environment
+        report.add((strictly if options.strict else with_known)(found.verdicts))
+        report.timings.append(watch.of(case.name))
+        code.setdefault(case.labels, []).append(found.code)
+        report.write()  # whatever comes, this is kept
+    report.progress = Progress()
+    for labels, runs in code.items():
+        whole = {side: together(run.get(side, []) for run in runs) for side in labels}
+        name = cases[0].name if len(cases) == 1 else f"all {len(cases)} pairs"
+        report.add(unreached(name, labels[1], whole[labels[1]]))
+        report.read += read(whole, labels)
+    return conclude(report, console, options.table)
+
+
+def named_apart(files: list[Path], cases: list[Case]) -> list[Case]:
+    """Cases of one name by their folders, too; of two that are the same still, by number."""
+    count = Counter(case.name for case in cases)
+    names = [
+        case.name if count[case.name] == 1 else f"{file.resolve().parent.name}/{case.name}"
+        for file, case in zip(files, cases, strict=True)
+    ]
+    return [
+        replace(
+            case, name=name if names.count(name) == 1 else f"{name} ({names[: k + 1].count(name)})"
+        )
+        for k, (case, name) in enumerate(zip(cases, names, strict=True))
+    ]
+
+
+def examined(case: Case, options: argparse.Namespace, console: Console, alone: bool) -> Result:
+    """What became of a pair; of one of several what cannot be run is a FAIL, and the others are run."""
 
     def told(stage: str, verdicts: list) -> None:
         # whether that is known and no defect is told in the end, by all that was compared
@@ -55,13 +98,16 @@ def run(options: argparse.Namespace) -> int:
     if options.floors:
         floors = given_floors(options.floors, case.name, options.device)
     wanted = Wanted(options.device, options.steps, options.branches, options.quick, options.limit)
-    found = examine_all(case, wanted, floors, options.out / "reproduce", told)
-    report.environment = found.environment
-    verdicts = (strictly if options.strict else with_known)(found.verdicts)
-    report.add(verdicts)
-    report.timings.append(watch.of(case.name))
-    report.read = read(found.code, case.labels)
-    return conclude(report, console, options.table)
+    try:
+        return examine_all(case, wanted, floors, options.out / "reproduce", told)
+    except Exception as error:  # whatever the user's code raises
+        if alone:
+            raise
+        console.print(f"error: {error}", markup=False)
+        failed = Verdict(
+            case.name, "worker", "(run)", Status.FAIL, message=f"{type(error).__name__}: {error}"
+        )
+        return Result([failed.but(kind=kinds.CRASH)])
 
 
 def conclude(report: Report, console: Console, table: bool = False) -> int:

@@ -27,7 +27,9 @@ def floors(one) -> None:
 
 def run_options(one: argparse.ArgumentParser) -> None:
     what, how, told = groups(one, "what is compared", "how", "what is told")
-    what.add_argument("case", type=Path, help="FILE.py with a pair (docs/pairs.md)")
+    what.add_argument(
+        "cases", type=Path, nargs="+", metavar="FILE.py", help="files with a pair (docs/pairs.md)"
+    )
     what.add_argument("--steps", type=whole, default=8, help="training steps; 0 leaves them out")
     what.add_argument(
         "--branches",
@@ -40,7 +42,9 @@ def run_options(one: argparse.ArgumentParser) -> None:
     )
     device(how)
     how.add_argument(
-        "--limit", type=seconds, help="SECONDS that all may take; what is left then is NOT_RUN"
+        "--limit",
+        type=seconds,
+        help="SECONDS that each pair may take; what is left then is NOT_RUN",
     )
     floors(how)
     how.add_argument("--strict", action="store_true", help="KNOWN differences fail, too")

@@ -68,6 +68,7 @@ class Here:
                 plain_run=lambda: None,
                 prepare=lambda inputs, differentiable: inputs,
                 trained=[],
+                modules=dict,
                 forward=lambda inputs, run, module=module: module.f0(*inputs),
             )
             self.servers[side] = SimpleNamespace(runner=runner, backend=backend)

@@ -9,7 +9,7 @@ import pytest
 
 from parity.engine.ask.called import check_called
 from parity.engine.judge.verdicts import Status
-from parity.engine.sides.called import ELEMENTS, Calls
+from parity.engine.sides.noting import ELEMENTS, Calls
 from tests.called import changed, pair_of
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
@@ -153,7 +153,7 @@ def test_what_is_noted_has_a_limited_size():
         kept(np.zeros(8)), kept(np.zeros(ELEMENTS + 1))
     assert [c.arguments[0].size for c in calls.noted] == [8]
     calls.room = 10
-    assert calls.has_room(np.zeros(8)) and not calls.has_room(np.zeros(8))
+    assert calls.fits(np.zeros(8)) and not calls.fits(np.zeros(11))
 
 
 def kept(x):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from door.terminal import Console
-from parity import Case, Side, Workers, examine
-from parity.engine.ask.coverage import look_at_code, never
+from parity import Case, Side, Workers, cli, examine
+from parity.engine.ask.coverage import look_at_code, never, together, unreached
 from parity.engine.judge.verdicts import Status
 from parity.report.reading import read
 from parity.report.report import Report
@@ -79,7 +81,8 @@ def case(tmp_path):
 def test_what_nothing_ran_is_named_and_the_files_that_ran_are_known(case, tmp_path):
     with Workers(case.reference, case.candidate) as workers:
         assert not examine(case, workers).failures
-        (verdict,), code = look_at_code(case, workers)
+        code = look_at_code(case, workers)
+    (verdict,) = unreached("pair", "jittor", code["jittor"])
     assert verdict.status is Status.NOT_RUN and verdict.case == "pair"
     assert verdict.message == (
         "jittor: 4 of 7 functions ran; never: nets/boxes.py: area; "
@@ -95,6 +98,75 @@ def test_nothing_is_told_where_all_of_it_ran_or_nothing_is_the_users_own():
     silent = whole | {"never": ["Net.__repr__"]}
     assert never([silent]) == ""
     assert never([whole | {"ran": [], "never": ["area"]}]) == "", "nothing of the port is compared"
+
+
+def test_of_several_runs_that_is_told_which_none_of_them_ran():
+    def run(*ran):
+        names = ["area", "clipped", "Head.chosen", "Head.best"]
+        boxes = {"path": "/port/boxes.py", "root": "/port", "ran": list(ran)}
+        away = {"path": "/port/train.py", "root": "/port", "ran": [], "never": []}
+        return [boxes | {"never": [n for n in names if n not in ran]}, away]
+
+    runs = [run("area"), run("Head.chosen"), run("area", "Head.chosen")]
+    assert [never(x).partition(" f")[0] for x in runs] == ["1 of 4", "1 of 4", "2 of 4"]
+    for some in (runs, runs[:2], runs[1::-1]):
+        (verdict,) = unreached("all 3 pairs", "jittor", together(some))
+        assert verdict.message == (
+            "jittor: 2 of 4 functions ran; never: boxes.py: clipped, Head.best; not imported: train.py"
+        )
+    imported = [{"path": "/port/train.py", "root": "/port", "ran": ["main"], "never": []}]
+    assert not unreached("", "", together([*runs, run("clipped", "Head.best"), imported]))
+
+
+@pytest.mark.usefixtures("warm_workers")
+def test_a_run_of_several_pairs_tells_what_none_of_them_ran(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = """
+import numpy as np
+
+from parity import Case, Side
+
+paths = [("torch", "{here}/torch"), ("jittor", "{here}/jittor")]
+sides = [Side(f"{{__file__}}:half", "torch", label=n, path=(p,)) for n, p in paths]
+
+
+def half():
+    from nets.{what}
+
+    return {give}
+
+
+def inputs():
+    {first}
+    return (np.random.default_rng(0).standard_normal((2, 4)),)
+
+
+CASE = Case("pair", *sides, inputs, float32=False)
+"""
+    parts = (
+        ("net import Net", "Net()", ""),
+        ("boxes import area", "area", ""),
+        ("net import Net", "Net()", "raise OSError('no file of this name')"),
+    )
+    for name, (what, give, first) in zip("abc", parts, strict=True):
+        home = tmp_path / name
+        home.mkdir()
+        text_of = text.format(here=tmp_path, what=what, give=give, first=first or "pass")
+        (home / "pair.py").write_text(text_of)
+    files = [str(tmp_path / name / "pair.py") for name in "cab"]
+    options = ["--steps", "0", "--no-branches", "--limit", "100"]
+    assert cli.main(["run", *files, *options]) == 1
+    told = capsys.readouterr().out
+    assert (
+        "NOT RUN all 3 pairs: jittor: 5 of 7 functions ran; never: nets/net.py: Net.exported, Head"
+        in told
+    )
+    report = json.loads((tmp_path / "logs/parity/report.json").read_text())
+    count = Counter((v["case"], v["status"]) for v in report["verdicts"])
+    assert count["a/pair", "PASS"] and count["b/pair", "PASS"] and not count["a/pair", "FAIL"]
+    (failed,) = (v for v in report["verdicts"] if v["status"] == "FAIL")
+    assert failed["case"] == "c/pair" and "no file of this name" in failed["message"]
+    assert report["progress"]["state"] == "finished"
 
 
 def test_what_the_linter_reads_in_files_that_ran_stands_apart_from_the_causes(tmp_path, capsys):

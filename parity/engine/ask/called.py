@@ -1,7 +1,7 @@
 """The functions that both sides' own code calls by the same name: each of the candidate's is given the reference's
 arguments, while what it calls itself answers as the reference's did. What then differs is made by its own lines.
 
-Before: sides/called.py. Asked by everything.py.
+Before: sides/called.py, arguments.py. Asked by everything.py.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from parity.case import Case, Side
+from parity.engine.ask.arguments import places
 from parity.engine.ask.examination import Examination
 from parity.engine.ask.result import Result
 from parity.engine.ask.training import prepared
@@ -20,7 +21,7 @@ from parity.engine.sides.called import ALIKE
 from parity.engine.sides.workers import Workers
 from parity.engine.values import tree
 
-HERE = "parity.engine.sides.called"
+HERE, LENT = "parity.engine.sides.called", "parity.engine.sides.lent"
 
 
 def check_called(case: Case, workers: Workers | None = None, *, device: str = "cpu") -> Result:
@@ -37,17 +38,18 @@ def compared(case: Case, workers: Workers, inputs, targets) -> list[Verdict]:
     """The verdicts, of sides that are built."""
     sides = case.labels
     passed = [file_of(half) for half in (case.reference, case.candidate)]
-    seen = workers.run(f"{HERE}:observe", inputs, targets, passed, sides=sides)
+    names = workers.run(f"{LENT}:own_names", passed, sides=sides)
+    lent = {n for side in sides for n in names[side]}
+    seen = workers.run(f"{HERE}:observe", inputs, targets, passed, sorted(lent), sides=sides)
     (ours, whole), (theirs, other_whole) = (seen[side] for side in sides)
     others = {}
     for call in theirs:
         others.setdefault(call["name"], call)
-    shared = [c for c in ours if c["name"] in others and is_alike(c, others[c["name"]])]
-    of = ("name", "arguments", "answers", "which", *(["wanted"] if case.gradients else []))
-    jobs = [tuple(call[key] for key in of) for call in shared]
-    again = workers.run(f"{HERE}:call_again", jobs, sides=sides)
+    shared = [c for c in ours if c["name"] in others and with_places(c, others[c["name"]])]
+    functions = [c for c in shared if not c["module"]]
+    again = Again(case, workers, shared)
     found, flows = [], {}
-    for call, own, other in zip(shared, *(again[side] for side in sides), strict=True):
+    for call, own, other in zip(functions, *again.both(functions), strict=True):
         code = call["code"], others[call["name"]]["code"]
         verdict = judge(case, call, own, other, code)
         found += [(verdict, call, other)] if verdict else []
@@ -58,15 +60,86 @@ def compared(case: Case, workers: Workers, inputs, targets) -> list[Verdict]:
     if numbers(whole["results"]) and agree(whole, other_whole):
         right = wrong  # whatever they do is made good
     else:
-        right = right_together(shared, others, wrong, workers, sides) if wrong else set()
+        right = right_together(shared, others, wrong, again) if wrong else set()
     found = [x for x in found if x[0].status is not Status.FAIL or x[1]["name"] not in right]
-    told = told_of(found, wrong - right, workers, sides)
-    return told + [verdict for name, verdict in flows.items() if name not in wrong]
+    told = told_of(found, wrong - right, again)
+    told += [verdict for name, verdict in flows.items() if name not in wrong]
+    return explaining(case, told, shared, again)
 
 
-def told_of(
-    found: list[tuple], wrong: set[str], used: Workers, sides: tuple[str, str]
-) -> list[Verdict]:
+def with_places(ours: dict, theirs: dict) -> bool:
+    """Whether the candidate's function can be given the reference's arguments: then it is noted how."""
+    found = places(ours, theirs)
+    ours["places"] = found
+    return found is not None
+
+
+class Again:
+    """Calls made again: of the reference's own and of the candidate's with the reference's arguments."""
+
+    def __init__(self, case: Case, workers: Workers, shared: list[dict]):
+        self.workers, self.sides = workers, case.labels
+        self.places = {call["name"]: call["places"] for call in reversed(shared)}
+        self.of = ("name", "arguments", "answers", "which", *(["wanted"] if case.gradients else []))
+
+    def both(self, calls: list[dict]) -> list[list]:
+        """Of both sides what sides/called.py tells of each."""
+        jobs = [[call[key] for key in self.of] for call in calls]
+        jobs = [job if len(job) > 4 else [*job, ()] for job in jobs]
+        given = [
+            [
+                *job,
+                call["places"],
+                {n: self.places[n] for n, *_ in call["answers"] if n in self.places},
+            ]
+            for job, call in zip(jobs, calls, strict=True)
+        ]
+        return [self.one(side, own) for side, own in zip(self.sides, (jobs, given), strict=True)]
+
+    def one(self, side: str, jobs: list) -> list:
+        jobs = [tuple(job) for job in jobs]
+        return self.workers.run(f"{HERE}:call_again", jobs, sides=(side,))[side]
+
+    def others(self, jobs: list) -> list:
+        """Of the candidate alone."""
+        return self.one(self.sides[1], jobs)
+
+
+def explaining(case: Case, told: list[Verdict], shared: list[dict], again: Again) -> list[Verdict]:
+    """FAILs of functions with the modules that are wrong for those alone: whose own lines give the reference's results
+    where such functions do."""
+    names = {v.owner.removesuffix("()") for v in told if v.status is Status.FAIL}
+    called: dict[str, set[str]] = {}
+    for call in shared:
+        called.setdefault(call["name"], set()).update(child for child, *_ in call["answers"])
+    wrong = {c["name"]: below(c["name"], called) & names for c in shared if c["module"]}
+    jobs = [c for c in shared if c["module"] and wrong[c["name"]]]
+    fine: dict[str, bool] = {}
+    for call, own, other in zip(jobs, *again.both(jobs), strict=True):
+        name, code = call["name"], (call["code"], "")
+        verdict = judge(case, call, own, other, code)
+        right = verdict is not None and verdict.status is Status.PASS
+        right = right and judge_gradients(case, name, own, other, code) is None
+        fine[name] = fine.get(name, True) and right
+    explains = {n: tuple(m for m in fine if fine[m] and n in wrong[m]) or None for n in names}
+    return [
+        v.but(explains=explains[v.owner.removesuffix("()")]) if v.status is Status.FAIL else v
+        for v in told
+    ]
+
+
+def below(name: str, called: dict[str, set[str]]) -> set[str]:
+    """All that a function's or a module's own code calls, and what those call."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        new = called.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def told_of(found: list[tuple], wrong: set[str], again: Again) -> list[Verdict]:
     """One verdict of each function; what comes of a wrong one that it calls is told with that. `found`: (verdict, the
     reference's call, the candidate's)."""
     told: dict[str, Verdict] = {}
@@ -78,7 +151,7 @@ def told_of(
         if fails and made_by:
             following.append((min(made_by), verdict))
             continue
-        if fails and agrees_in_float32(call, other, used, sides):
+        if fails and agrees_in_float32(call, other, again):
             narrow.add(name)
             continue
         if name not in told or (fails and told[name].status is not Status.FAIL):
@@ -92,19 +165,18 @@ def told_of(
     return list(told.values())
 
 
-def agrees_in_float32(call: dict, other: dict, workers: Workers, sides: tuple[str, str]) -> bool:
+def agrees_in_float32(call: dict, other: dict, again: Again) -> bool:
     """Whether what is chosen by numbers, integers or how many, differs in float64 alone, where a side has its
     thresholds in float32."""
     wanted, given = numbers(call["results"]), numbers(other["results"])
     if any(x.dtype.kind == "f" and x.shape == given[k].shape for k, x in wanted.items()):
         return False
     is_array = lambda x: isinstance(x, np.ndarray)  # noqa: E731
-    job = [call["name"], call["arguments"], call["answers"], call["which"]]
+    given = {k: call[k] for k in ("arguments", "answers")}
     narrow = tree.replaced(
-        job, is_array, lambda _, x: x.astype(np.float32) if x.dtype.kind == "f" else x
+        given, is_array, lambda _, x: x.astype(np.float32) if x.dtype.kind == "f" else x
     )
-    found = workers.run(f"{HERE}:call_again", [tuple(narrow)], sides=sides)
-    ours, theirs = (found[side][0] for side in sides)
+    ours, theirs = (answers[0] for answers in again.both([call | narrow | {"wanted": ()}]))
     if not ours or not theirs:
         return False
     two = numbers(ours["results"]), numbers(theirs["results"])
@@ -114,17 +186,13 @@ def agrees_in_float32(call: dict, other: dict, workers: Workers, sides: tuple[st
 
 
 def right_together(
-    shared: list[dict], others: dict[str, dict], wrong: set[str], workers: Workers, sides: tuple
+    shared: list[dict], others: dict[str, dict], wrong: set[str], again: Again
 ) -> set[str]:
     """Those of `wrong` that are not: the candidate's gives its own call another time otherwise, or gives the
     reference's results for arguments in another form, or another object of that name is right, or all that calls it
     is right with what it calls itself: they share the work in another way."""
-
-    def again(jobs: list[tuple]) -> list:
-        return workers.run(f"{HERE}:call_again", jobs, sides=sides[1:])[sides[1]]
-
     names = sorted(wrong)
-    repeated = again([(n, others[n]["arguments"], [], others[n]["which"]) for n in names])
+    repeated = again.others([(n, others[n]["arguments"], [], others[n]["which"]) for n in names])
     right = {n for n, x in zip(names, repeated, strict=True) if not x or not agree(others[n], x)}
     called: dict[str, set[str]] = {}
     fine: dict[str, bool] = {}
@@ -135,7 +203,8 @@ def right_together(
             right.add(name)
         if name in wrong or asked:
             called.setdefault(name, set()).update(asked - {name})
-            given = again([(name, call["arguments"], [], n) for n in range(ALIKE)])
+            job = (name, call["arguments"], [])
+            given = again.others([(*job, n, (), call["places"]) for n in range(ALIKE)])
             fine[name] = fine.get(name, True) and any(x and agree(call, x) for x in given)
     together = {name for name in fine if fine[name]}
     for _ in wrong:  # and what those call, and so on
@@ -159,25 +228,6 @@ def agree(ours: dict, theirs: dict, what: str = "results") -> bool:
 def file_of(side: Side) -> str:
     """The file with the pair, whose functions are none of the port's."""
     return str(side.arguments.get("path", side.build.rpartition(":")[0]))
-
-
-def is_alike(ours: dict, theirs: dict) -> bool:
-    """Whether two calls are given and give things of the same form; the candidate's may take more, behind."""
-    given = theirs["arguments"][: len(ours["arguments"])]
-    same = form(ours["arguments"]) == form(given)
-    return same and form(ours["results"]) == form(theirs["results"])
-
-
-def form(value):
-    """Of a tree: containers, ranks of arrays, whether they hold floats."""
-    if isinstance(value, dict):
-        return {key: form(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [form(part) for part in value]
-    if isinstance(value, np.ndarray):
-        rank = 0 if value.shape == (1,) else value.ndim
-        return (rank, value.dtype.kind == "f")
-    return "number" if isinstance(value, (bool, int, float)) else type(value).__name__
 
 
 def numbers(value) -> dict[str, np.ndarray]:

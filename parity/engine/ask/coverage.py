@@ -6,7 +6,7 @@ Before: sides/ran.py. Asked by everything.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from parity.case import Case
 from parity.engine.ask.called import file_of
@@ -19,18 +19,28 @@ NAMES = 12  # told of each file
 TRIVIAL = ("__repr__", "__str__", "extra_repr", "__len__")
 
 
-def look_at_code(case: Case, workers: Workers) -> tuple[list[Verdict], dict[str, list[dict]]]:
-    """A NOT_RUN with what never ran of the candidate's, none where all of it did or there is no code of its own; and of
-    both sides what sides/ran.py tells of their files."""
+def look_at_code(case: Case, workers: Workers) -> dict[str, list[dict]]:
+    """Of both sides what sides/ran.py tells of their files."""
     passed = [file_of(half) for half in (case.reference, case.candidate)]
-    found = workers.run(f"{HERE}:told", passed, sides=case.labels)
-    side = case.labels[1]
-    text = never(found[side])
-    if not text:
-        return [], found
-    node = f"{side}'s code"
-    verdict = Verdict(case.name, NOT_LOOKED_INTO, node, Status.NOT_RUN, message=f"{side}: {text}")
-    return [verdict], found
+    return workers.run(f"{HERE}:told", passed, sides=case.labels)
+
+
+def unreached(name: str, side: str, files: list[Mapping]) -> list[Verdict]:
+    """A NOT_RUN with what never ran of a side's code, none where all of it did or there is none of its own."""
+    text = never(files)
+    where = name, NOT_LOOKED_INTO, f"{side}'s code"
+    return [Verdict(*where, Status.NOT_RUN, message=f"{side}: {text}")] if text else []
+
+
+def together(runs: Iterable[list[Mapping]]) -> list[dict]:
+    """The files of several runs: a function ran where it did in any of them."""
+    found: dict[str, dict] = {}
+    for file in (file for files in runs for file in files):
+        one = found.setdefault(file["path"], dict(file) | {"ran": [], "never": []})
+        one["ran"] = list(dict.fromkeys([*one["ran"], *file["ran"]]))
+        names = dict.fromkeys([*one["never"], *file["never"]])
+        one["never"] = [name for name in names if name not in one["ran"]]
+    return list(found.values())
 
 
 def never(files: list[Mapping]) -> str:

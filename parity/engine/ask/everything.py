@@ -48,7 +48,9 @@ class Wanted:
 def examine_all(
     case: Case, wanted: Wanted, floors: Floors | None, scripts: Path, told: Callable
 ) -> Result:
-    """Every verdict; told(stage, verdicts) hears of each part. What was not done in time is NOT_RUN."""
+    """Every verdict; told(stage, verdicts) hears of each part. What was not done in time is NOT_RUN.
+
+    What of the code ran is in the result, for coverage.py to tell."""
     verdicts: list[Verdict] = []
     environment: dict = {}
     code: dict = {}
@@ -78,8 +80,7 @@ def examine_all(
         except OutOfTime as error:
             verdicts.append(_not_run(case, "(all)", str(error)))
         with suppress(WorkerError, WorkerDied):  # which was told
-            found, code = look_at_code(case, workers)
-            verdicts += found
+            code = look_at_code(case, workers)
     verdicts += [_not_run(case, part, why) for part in left_out]
     return Result(verdicts, environment, code)
 

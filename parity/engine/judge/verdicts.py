@@ -34,7 +34,8 @@ class Verdict:
     the evidence does not tell; sides: errors of reference and candidate against float64; floor: the noise floor
     measured there; script: a file that reproduces the failure; kind: in what way a FAIL differs (kinds.py); code: where
     in the code of each side, "FILE:LINE" or ""; shape and rms: of the reference's array, and the root mean square of
-    its values; values: what values.py tells of both arrays.
+    its values; values: what values.py tells of both arrays; explains: modules that are wrong for what this function
+    does alone.
     """
 
     case: str
@@ -54,6 +55,7 @@ class Verdict:
     shape: tuple[int, ...] | None = None
     rms: float | None = None
     values: dict | None = None
+    explains: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict:
         """Without what is empty."""

@@ -1,6 +1,6 @@
 """What the user's own functions answer while another of them is called again: what the other side's gave.
 
-Before: values/plain.py. called.py calls them again.
+Before: values/places.py, values/plain.py. called.py calls them again.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType
 
+from parity.engine.values.places import is_foreign
 from parity.engine.values.plain import same
 
 MISSES = 20  # of what is given something else; then it is no longer looked for
@@ -19,17 +21,20 @@ MISSES = 20  # of what is given something else; then it is no longer looked for
 
 @dataclass
 class Known:
-    """Where a function of the side's is: in a class, or in modules; `me`: the object that a method belongs to."""
+    """Where a function of the side's is: in a class, or in modules; `me`: the object that a method belongs to;
+    is_module: whether it is a module's forward."""
 
     function: Callable
     holder: type | None = None
     me: object = None
+    is_module: bool = False
 
 
 @dataclass
 class Answers:
     """What the function `name` gave on the other side, by what it was given. asked: names of what is called, own: of
-    what is given something else."""
+    what is given something else. places: where each parameter comes from, see ask/arguments.py; None where both sides
+    take the same."""
 
     plain: Callable  # to arrays
     name: str
@@ -37,6 +42,7 @@ class Answers:
     tensors: Callable
     asked: set[str]
     own: set[str]
+    places: list[tuple] | None = None
     missed: int = 0
 
     def instead_of(self, function: Callable, is_method: bool) -> Callable:
@@ -49,7 +55,7 @@ class Answers:
             bound.apply_defaults()
             arguments = self.plain(list(bound.arguments.values())[is_method:])
             for number, (wanted, results) in enumerate(self.known):
-                if same(wanted, arguments):
+                if self.fit(wanted, arguments):
                     self.known = self.known[number + 1 :] + self.known[: number + 1]
                     return self.tensors(results)
             self.missed += 1
@@ -57,6 +63,13 @@ class Answers:
             return function(*given, **named)
 
         return answer
+
+    def fit(self, wanted: list, arguments: list) -> bool:
+        """Whether the other side was given the same."""
+        if self.places is None:
+            return same(wanted, arguments)
+        given = [(k, at) for k, (is_given, at) in enumerate(self.places) if is_given]
+        return same([wanted[at] for _, at in given], [arguments[k] for k, _ in given])
 
 
 @contextlib.contextmanager
@@ -66,6 +79,15 @@ def answering(name: str, found: Known | None, answers: Answers) -> Iterator[None
         yield
         return
     instead = answers.instead_of(found.function, found.holder is not None)
+    if found.is_module:  # others of its class may be given the same
+        key, own = found.function.__name__, vars(found.me)
+        before = own.get(key)
+        own[key] = partial(instead, found.me)
+        try:
+            yield
+        finally:
+            own.pop(key) if before is None else own.update({key: before})
+        return
     homes = [found.holder] if found.holder else modules_with(found.function)
     places = [(home, k) for home in homes for k, v in vars(home).items() if v is found.function]
     try:
@@ -90,7 +112,7 @@ def found_by_name(name: str, known: dict[str, Known]) -> Known | None:
         return known.get(name, [None])[0]
     packages = {k.function.__module__.partition(".")[0] for alike in known.values() for k in alike}
     for home, module in list(sys.modules.items()):
-        if home.partition(".")[0] in packages and module:
+        if home.partition(".")[0] in packages and module and not is_foreign(home):
             found = vars(module).get(name)
             if isinstance(found, FunctionType) and found.__module__ == home:
                 return Known(found)

@@ -99,6 +99,7 @@ class Followers:
             or (NOTHING in verdict.message and bool(self.raised))
             or (verdict.owner in self.unmoved and verdict.check.startswith("float32"))
             or self.is_of_caller(verdict)
+            or self.is_explained(verdict)
             or self.is_given_otherwise(verdict)
             or is_of_resized(verdict, self.failed)
             or is_of_frozen(verdict, self.failed)
@@ -161,6 +162,16 @@ class Followers:
         is_one = RESULT.fullmatch(verdict.node)  # of a criterion that gives several
         numbers = TWO_NUMBERS.match(verdict.message) if is_one else None
         return not numbers or any(numbers[0] in v.message for v in made_by)
+
+    def is_explained(self, verdict: Verdict) -> bool:
+        """Whether it is what a module makes, whose own lines are right with right functions."""
+        backward = verdict.check in BACKWARD
+        if verdict.check not in LOCAL or verdict.kind == kinds.MISSING or is_of_function(verdict):
+            return False
+        return any(
+            verdict.owner in (v.explains or ()) and (backward or v.check not in BACKWARD)
+            for v in self.by_function
+        )
 
     def is_behind_crash(self, verdict: Verdict) -> bool:
         """Whether it is a gradient that a module lacks in which something raised."""

@@ -56,8 +56,13 @@ def is_own(frame: FrameType) -> bool:
 
 
 def is_of_library(file: str) -> bool:
-    own = file.startswith(PACKAGES, len(LIBRARY))
-    return (file.startswith(LIBRARY) and not own) or file.startswith("<frozen ")
+    own = file.startswith(LIBRARY) and not is_installed(file)
+    return own or file.startswith("<frozen ")
+
+
+def is_installed(file: str) -> bool:
+    """Whether it came with pip, into this interpreter."""
+    return file.startswith(LIBRARY) and file.startswith(PACKAGES, len(LIBRARY))
 
 
 def last_frames(printed: str) -> list[str]:
