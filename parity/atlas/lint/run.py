@@ -12,8 +12,10 @@ from parity.atlas.lint import (
     pins,
     rules_arrays,
     rules_custom,
+    rules_cuts,
     rules_data,
     rules_freezing,
+    rules_items,
     rules_layers,
     rules_modes,
     rules_modules,
@@ -25,6 +27,7 @@ from parity.atlas.lint import (
     rules_pairs,
     rules_program,
     rules_python,
+    rules_scripts,
     rules_sets,
     rules_steps,
     rules_training,
@@ -60,6 +63,9 @@ _AREAS = (
     rules_unset,
     rules_python,
     rules_options,
+    rules_cuts,
+    rules_items,
+    rules_scripts,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")

@@ -1,0 +1,105 @@
+"""What a script leaves out that others of the program, or of its kind, do: weights to load, train() after eval().
+
+Before: the files of a port. After: findings in the script or loop that leaves it out.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from parity.atlas.lint.code import Code
+from parity.atlas.lint.evaluating import trains
+from parity.atlas.lint.finding import Finding
+from parity.atlas.lint.kinds import MODULE
+from parity.atlas.lint.rules_modes import LOOPS, STEPS, events
+from parity.atlas.lint.rules_program import calls_train, needs, users
+from parity.atlas.lint.source import FUNCTIONS, name_of
+
+UNLOADED = "never-loaded"
+SCRIPT = re.compile(
+    r"^(run_?)?(test|eval\w*|predict\w*|infer\w*|demo|valid\w*|visuali[sz]e)(_|$|\d)", re.I
+)
+LOADS = re.compile(r"load(?!er|s\b|txt)|restore|resume|pretrained|ckpt|checkpoint", re.I)
+DATALIKE = re.compile(r"data|loader|test_?set", re.I)
+OTHERS = ("numpy", "json", "yaml", "scipy", "pickle", "cv2", "torch", "PIL", "dotenv")
+
+
+def unloaded(code: Code) -> Iterator[Finding]:
+    """predict.py that makes a network, gives it the test set's data, and loads nothing."""
+    if not SCRIPT.match(code.path.stem) or not code.source.uses_jittor:
+        return
+    if trains(code) or any(loads(other) for other in needs(code)):
+        return
+    if not any(DATALIKE.search(name) for name in code.names):
+        return
+    for node in code.every(ast.Assign):
+        value = code.of(node.value)
+        own = value.kind == MODULE and value.cls and isinstance(node.value, ast.Call)
+        within = code.source.enclosing(node, (ast.ClassDef,))
+        if own and within is None and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if is_run(code, node, name):
+                yield code.found(node, UNLOADED, f"nothing loads the weights of {name}")
+                return
+
+
+def loads(code: Code) -> bool:
+    """Whether a file names anything that loads weights: a call, an option, a file's path."""
+    for call in code.every(ast.Call):
+        path = code.source.dotted(call.func)
+        if LOADS.search(name_of(call.func)) and path.split(".")[0] not in OTHERS:
+            return True
+    words = (n.value for n in code.every(ast.Constant) if isinstance(n.value, str))
+    return any(
+        re.search(r"\.(pkl|pth|pt|ckpt|bin)\b|--\w*(load|ckpt|weights|checkpoint)", w)
+        for w in words
+    )
+
+
+def is_run(code: Code, node: ast.Assign, name: str) -> bool:
+    """Whether the scope calls the network, or hands it to a function."""
+    return any(
+        isinstance(n, ast.Call)
+        and (name_of(n.func) == name or any(name_of(a) == name for a in n.args))
+        for n in code.within(code.source.scope(node))
+    )
+
+
+def left(code: Code) -> Iterator[Finding]:
+    """learn(): steps, then self.model.eval(), where a loop of another file calls it again and nobody calls train()."""
+    for function in code.every(ast.FunctionDef):
+        if not evaluates(code, function) or not code.speaks_jittor(function):
+            continue
+        happened = list(events(code, function, {}, STEPS))
+        if {event.name for event in happened} != {"eval", "step"}:
+            continue
+        own = {id(n) for n in code.within(function)}
+        last = happened[-1]
+        around = {*needs(code), *users(code)}
+        if last.name != "eval" or id(last.node) not in own or any(calls_train(c) for c in around):
+            continue
+        if any(repeats(other, function.name) for other in around):
+            message = f"eval() stops all gradients: {function.name}() is called again, and nobody calls train()"
+            yield code.found(last.node, "eval-stops-gradients", message)
+
+
+def evaluates(code: Code, function: ast.AST) -> bool:
+    return any(
+        isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "eval"
+        for n in code.within(function)
+    )
+
+
+def repeats(code: Code, name: str) -> bool:
+    """Whether a loop calls a function or method of this name."""
+    calls = (n for n in code.every(ast.Call) if name_of(n.func) == name)
+    for call in calls:
+        loop = code.source.enclosing(call, (*LOOPS, *FUNCTIONS))
+        if isinstance(loop, LOOPS):
+            return True
+    return False
+
+
+RULES = (unloaded, left)
