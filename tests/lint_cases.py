@@ -13,8 +13,8 @@ CASES = [
     ("cumsum-dtype", "y = x.cumsum(1, dtype=jt.float32)", "y = np.cumsum(x, 1, dtype=np.float32)"),
     (
         "interpolate-default",
-        "y = nn.interpolate(x, size=(2, 2))",
-        "y = nn.interpolate(x, (2, 2), mode='nearest')",
+        "y = nn.interpolate(masks[None], size=(2, 2))\nz = nn.interpolate(x, size=(2, 2)) > 0.5",
+        "y = nn.interpolate(masks, (2, 2), mode='nearest')\nz = nn.interpolate(x, size=(2, 2))",
     ),
     (
         "var-biased",
@@ -70,9 +70,9 @@ CASES = [
     ),
     (
         "underscore-attribute",
-        "class M(nn.Module):\n    def __init__(self):\n        self._scale = jt.ones(2)",
+        "class M(nn.Module):\n    def __init__(self):\n        self._w = nn.Parameter(jt.ones(2))",
         "class M(nn.Module):\n    def __init__(self):\n        self._fc1 = nn.Linear(2, 2)\n        self._size = 3\n"
-        "        self._waves = jt.array(np.cos(np.arange(3)))",
+        "        self._waves = jt.array(np.cos(np.arange(3)))\n        self._scale = jt.ones(2)",
     ),
     (
         "underscore-attribute",
@@ -107,12 +107,13 @@ CASES = [
     ),
     (
         "no-grad-load",
-        "with jt.no_grad():\n    model.load_state_dict(s)",
-        "with jt.no_grad():\n    model(x)",
+        "with jt.no_grad():\n    model.load_state_dict(s)\noptim.SGD(model.parameters(), lr=1).step(loss)",
+        "with jt.no_grad():\n    model.load_state_dict(s)\n    model(x)",
     ),
     (
         "no-grad-build",
-        "with jt.no_grad():\n    m = nn.Linear(2, 2)",
+        "with jt.no_grad():\n    m = nn.Linear(2, 2)\no = optim.SGD(m.parameters(), lr=1)\no.step(m(x))",
+        "def fused(c):\n    with jt.no_grad():\n        m = nn.Linear(2, 2)\n    return m\n"
         "m = nn.Linear(2, 2)\nwith jt.no_grad():\n    y = m(x)",
     ),
     ("argmax-pair", "i = jt.argmax(x, 1)\ny = w[i]", "i, v = jt.argmax(x, 1)\ny = w[i]"),

@@ -27,7 +27,7 @@ CASES = [
     ),
     (
         "stop-grad-in-place",
-        "for p, q in zip(net.parameters(), ema.parameters()):\n    q = q * 0.9 + p.stop_grad() * 0.1",
+        "for p, q in zip(net.parameters(), ema.parameters()):\n    q = q * 0.9 + p.stop_grad() * 0.1\n    q.sync()",
         "for p in net.parameters():\n    p = p.stop_grad()\n    p.start_grad() if p.ndim > 1 else p.stop_grad()\n"
         "def drawn(size, fixed):\n    x = jt.randn(size)\n    if fixed:\n        return x.stop_grad()\n    return x",
     ),

@@ -170,7 +170,7 @@ CASE = Case("pair", *sides, inputs, float32=False)
 
 
 def test_what_the_linter_reads_in_files_that_ran_stands_apart_from_the_causes(tmp_path, capsys):
-    text = "from jittor import nn\n\n\ndef up(x, eps=1e-3):\n    return nn.interpolate(x, size=(4, 4))\n"
+    text = "from jittor import nn\n\n\ndef up(mask, eps=1e-3):\n    return nn.interpolate(mask, size=(4, 4))\n"
     texts = {
         "torch/up.py": text.replace("jittor", "torch").replace("1e-3", "1e-5"),
         "jittor/up.py": text,

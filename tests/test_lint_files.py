@@ -13,7 +13,7 @@ from parity.atlas.lint import main
 from parity.atlas.lint.run import lint_path
 from tests.commands import ROOT, lint
 
-BAD = "import jittor as jt\nfrom jittor import nn\ny = nn.interpolate(x, size=(2, 2))\n"
+BAD = "import jittor as jt\nfrom jittor import nn\ny = nn.interpolate(x.mask, size=(2, 2))\n"
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_star_imports(tmp_path, capsys):
     (tmp_path / "layers.py").write_text("import jittor as jt\nfrom jittor import nn\n")
     (tmp_path / "blocks.py").write_text("from layers import *\n")
     (tmp_path / "model.py").write_text(
-        "from .blocks import *\ny = nn.interpolate(x, size=(2, 2))\n# jt\n"
+        "from .blocks import *\ny = nn.interpolate(x.mask, size=(2, 2))\n# jt\n"
     )
     (tmp_path / "other.py").write_text(
-        "from math import *\ny = nn.interpolate(x, size=(2, 2))\n# jt\n"
+        "from math import *\ny = nn.interpolate(x.mask, size=(2, 2))\n# jt\n"
     )
     code, out, _ = lint(capsys, tmp_path)
     assert code == 1 and "model.py:2:5: interpolate" in out and "other.py" not in out
@@ -166,7 +166,7 @@ def test_fix_is_careful(tmp_path, capsys):
     code, out, err = lint(capsys, "--fix", path)
     assert code == 1 and "nms-offset" in out and "3 mended" in err
     assert path.read_text().endswith(
-        "y = nn.interpolate(x, size=(2, 2), mode='nearest')\nb = x.clamp(min_v=0, max_v=1)\n"
+        "y = nn.interpolate(x.mask, size=(2, 2), mode='nearest')\nb = x.clamp(min_v=0, max_v=1)\n"
         "z = (jt.rand(2) > 0.5).logical_not()\nk = jt.nms(d, 0.5)\n"
     )
     before = path.read_text()

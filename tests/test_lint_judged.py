@@ -23,7 +23,7 @@ from parity.atlas.lint.rules_own import CALL, NAME
 from tests.commands import ROOT
 
 JUDGED = json.loads((Path(__file__).parent / "lint_judged.json").read_text())
-ROUNDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17)
+ROUNDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 FIRST_BLIND = 4
 VERDICTS = {"true", "advice", "false", "missed"}
 READ_AFTER_THE_RULES = (
@@ -107,7 +107,8 @@ KINDS = [
         "def bad(n):\n    if isinstance(n, jt.Var):\n        n = n.item()\n    return n != n",
         False,
     ),
-    ("interpolate-default", "y = nn.interpolate(x, size=(3, 3))", True),
+    ("interpolate-default", "y = nn.interpolate(mask, size=(3, 3))", True),
+    ("interpolate-default", "y = nn.interpolate(feature, size=(3, 3))", False),
     (
         "argsort-pair",
         "r = jt.argsort(s)\no = r[1] if isinstance(r, tuple) else r\ni = o[0]\nz = a[o[1:]]",

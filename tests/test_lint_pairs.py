@@ -172,6 +172,31 @@ UNLIKE = {  # what each pair is about: reference, port, what is told of it (noth
         "class A:\n def __init__(self): self.table = jt.zeros((3,))\ndef make(): A().table.stop_grad()",
         "",
     ),
+    "keywords of an optimiser": (
+        "def f(p): return optim.Adam(p, lr=0.1, betas=p.betas, foreach=True)",
+        "def f(p): return optim.Adam(params=p, lr=0.1)",
+        "optim.Adam() has no betas=, the reference gives it [pair-keyword]",
+    ),
+    "keywords by their places": (
+        "def f(x): return F.cross_entropy(x, x.y, weight=x.w)",
+        "def f(x): return nn.cross_entropy_loss(x, x.y, x.w)",
+        "",
+    ),
+    "bytes of a picture": (
+        "def f(x): save(x)",
+        "def f(x): save((x.numpy() * 255).clip(0, 255), np.clip(x, 0, 9), jt.clamp(x, 0, 255))",
+        "",
+    ),
+    "eleven steps": (
+        "def f(): return torch.arange(0.0, 1.01, 0.1)",
+        "def f(): return jt.linspace(0.0, 1.0, 11)",
+        "",
+    ),
+    "a crop": (
+        "def f(n): return Compose([Resize(n), CenterCrop(n)])",
+        "def f(n): return Compose([Resize(n)])",
+        "the reference calls CenterCrop() (line 2), the port never does [pair-call]",
+    ),
     "class of another name": (
         "class AttentionBlock:\n def forward(self, x): return torch.einsum('ab,cb->ac', x, x).softmax(1)",
         "class AtnBlock:\n def execute(self, x): return jt.matmul(x, x.t()).softmax(1) + 1e-5",

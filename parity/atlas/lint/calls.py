@@ -110,9 +110,12 @@ def of_transform(name: str, arguments: list[Value]) -> Value:
     return NOTHING
 
 
+JOINERS = {"concat", "cat", "stack"}  # whose list is of arrays, not a shape
+
+
 def axes_made(name: str, node: ast.Call) -> int | None:
     """Of jt.zeros((2, 3)), jt.zeros(2, 3) and the like."""
-    if name not in MAKERS or not node.args:
+    if name not in MAKERS - JOINERS or not node.args:
         return None
     shape = node.args[0]
     if isinstance(shape, (ast.Tuple, ast.List)):

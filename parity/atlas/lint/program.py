@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-ANYTHING = re.compile(r"\b(globals|exec|locals|vars|sys\.modules|importlib)\b|def __getattr__")
+ANYTHING = re.compile(  # what makes or reads names by their text; vars(x) is about x
+    r"\b(globals|exec|locals|sys\.modules|importlib)\b|\bvars\(\s*\)|^def __getattr__", re.MULTILINE
+)
 STEPS = 5  # of names handed on from file to file
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

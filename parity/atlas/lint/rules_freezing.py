@@ -1,4 +1,4 @@
-"""Assignments that take a parameter's gradients away: under no_grad, or of what is stopped."""
+"""What takes a parameter's gradients away: loading, building and assigning under no_grad, or of what is stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.evaluating import only_evaluates, trains
 from parity.atlas.lint.finding import HINT, WARNING, Finding
-from parity.atlas.lint.rules_training import is_no_grad
+from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, name_of
 
 UNTRAINED = re.compile(  # what nobody trains: averages, teachers, statistics
@@ -124,4 +124,30 @@ def restarted(code: Code) -> Iterator[Finding]:
         yield code.found(o.call, "detach-inplace", message)
 
 
-RULES = (under_no_grad, of_stopped, restarted)
+def without_gradients(code: Code) -> Iterator[Finding]:
+    for node in code.every(ast.With):
+        if not any(is_no_grad(code, item.context_expr) for item in node.items):
+            continue
+        for call in (n for n in code.within(node) if isinstance(n, ast.Call)):
+            name, owner = name_of(call.func), ast.unparse(call.func)
+            loads = name in ("load_state_dict", "load_parameters")
+            if loads and not OPTIMISERLIKE.search(owner) and not only_evaluates(code, call):
+                message = "weights loaded under no_grad are frozen for good"
+                level = WARNING if any(trains(other) for other in code.files) else HINT
+                yield code.found(call, "no-grad-load", message, level=level)
+            elif code.of(call).kind == "module" and isinstance(code.parent(call), ast.Assign):
+                message = "a module built under no_grad is frozen for good"
+                level = WARNING if is_optimised(code, call) else HINT
+                yield code.found(call, "no-grad-build", message, level=level)
+
+
+def is_optimised(code: Code, call: ast.Call) -> bool:
+    """Whether the scope in which a module is built asks for its parameters: net.parameters(), optim.SGD(net...)."""
+    name = name_of(code.parent(call).targets[0])
+    return any(
+        isinstance(n, ast.Attribute) and n.attr == "parameters" and name_of(n.value) == name
+        for n in code.within(code.source.scope(call))
+    )
+
+
+RULES = (without_gradients, under_no_grad, of_stopped, restarted)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import Finding, argument
-from parity.atlas.lint.kinds import NUMBER, STR
+from parity.atlas.lint.kinds import NUMBER
 from parity.atlas.lint.rules_pairs import reads_of
 from parity.atlas.lint.source import constant, name_of, says
 
@@ -109,15 +109,39 @@ def too_many(code: Code) -> Iterator[Finding]:
     for node in code.every(ast.Subscript):
         axes = code.of(node.value).axes if code.is_var(node.value) else None
         given = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        plain = all(isinstance(g, ast.Slice) or code.of(g).kind == NUMBER for g in given)
-        if (
-            axes is not None
-            and plain
-            and len(given) > axes
-            and not any(code.of(g).kind == STR for g in given)
-        ):
+        if axes is not None and len(given) > axes and all(takes_axis(code, g) for g in given):
             message = f"{len(given)} indices of {ast.unparse(node.value)}, which has {axes} axes"
             yield code.found(node, AXES, message)
 
 
-RULES = (ascending, aliased, too_many)
+def takes_axis(code: Code, index: ast.AST) -> bool:
+    """A slice or a number, which take one axis each; None, ... and masks do not."""
+    if isinstance(index, ast.Constant):
+        return type(index.value) is int
+    return isinstance(index, ast.Slice) or code.of(index).kind == NUMBER
+
+
+def rebound(code: Code) -> Iterator[Finding]:
+    """for p in group["params"]: p = p - step, and nobody reads p again: the parameter stays as it was."""
+    for loop in code.every(ast.For):
+        held = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+        if "param" not in ast.unparse(loop.iter) or not code.speaks_jittor(loop):
+            continue
+        for node in code.within(loop):
+            name = name_of(node.targets[0]) if isinstance(node, ast.Assign) else ""
+            computed = name in held and isinstance(node.value, ast.BinOp)
+            if computed and isinstance(node.targets[0], ast.Name) and not is_read(code, loop, node):
+                message = (
+                    f"gives {name} another meaning, and the parameter stays: {name}.update(...)"
+                )
+                yield code.found(node, "result-unused", message)
+
+
+def is_read(code: Code, loop: ast.For, node: ast.Assign) -> bool:
+    """Whether something behind an assignment reads its name, in the loop or after it."""
+    name = name_of(node.targets[0])
+    scope = code.source.scope(loop)
+    return next(code.loads(scope, name, node.end_lineno), None) is not None
+
+
+RULES = (ascending, aliased, too_many, rebound)

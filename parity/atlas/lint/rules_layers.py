@@ -7,12 +7,15 @@ import re
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
-from parity.atlas.lint.finding import Finding, argument, instead, renamed
+from parity.atlas.lint.finding import HINT, WARNING, Finding, argument, instead, renamed
 from parity.atlas.lint.kinds import LIST, TORCH, TORCH_MODULE
 from parity.atlas.lint.source import FUNCTIONS, constant, name_of, says, value_of
 
 ACTIVATIONS = {"ReLU", "Relu", "ReLU6", "LeakyReLU", "Leaky_relu", "GELU", "SiLU", "Mish"}
 ACTIVATION_WORDS = {"inplace", "negative_slope", "approximate"}
+SELECTS = re.compile(
+    r"mask|label|target|(^|_|\b)(seg|gt|index|indices|classes|ids)(_|\b)", re.IGNORECASE
+)
 INSTANCE_NORMS = ("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "InstanceNorm")
 
 
@@ -23,7 +26,19 @@ def resizing(code: Code) -> Iterator[Finding]:
         if o.name == "interpolate":
             message = "interpolate is bilinear by default, not nearest: say mode="
             edit = argument(o.call, "mode='nearest'")
-            yield code.found(o.call, "interpolate-default", message, edit)
+            level = (
+                WARNING if is_selection(code, o.call) else HINT
+            )  # what the reference says, who knows
+            yield code.found(o.call, "interpolate-default", message, edit, level=level)
+
+
+def is_selection(code: Code, call: ast.Call) -> bool:
+    """Of masks, labels or indices, by the name of what is resized or by what becomes of it: none of it may be mixed."""
+    around = code.parent(call)
+    asked = around.attr if isinstance(around, ast.Attribute) else ""
+    asked = asked or ("compared" if isinstance(around, ast.Compare) else "")
+    words = " ".join(name_of(n) for a in call.args[:1] for n in ast.walk(a))
+    return asked in ("bool", "compared", "int32", "int64", "long") or bool(SELECTS.search(words))
 
 
 def softmax(code: Code) -> Iterator[Finding]:

@@ -18,7 +18,17 @@ LOOPS = (ast.For, ast.While)
 STEPS = 2  # of functions that call functions
 CLOCKS = {"time.time", "time.perf_counter", "time.monotonic", "timeit.default_timer"}
 NETLIKE = re.compile(r"(^|_)(net|model|generator|detector|backbone)(_|\d|$)", re.IGNORECASE)
-IDLE = {"unsqueeze", "squeeze", "reshape", "view", "permute", "transpose", "float32", "float"}
+IDLE = {
+    "no_grad",
+    "unsqueeze",
+    "squeeze",
+    "reshape",
+    "view",
+    "permute",
+    "transpose",
+    "float32",
+    "float",
+}
 
 
 @dataclass(frozen=True)
@@ -121,15 +131,22 @@ def durations(code: Code) -> Iterator[Finding]:
                 starts.setdefault(node.targets[0].id, []).append(node)
         for node in body:
             taken = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)
-            if not taken or not isinstance(node.right, ast.Name) or not is_clock(code, node.left):
+            if not taken or not isinstance(node.right, ast.Name):
                 continue
-            before = [n for n in starts.get(node.right.id, ()) if n.lineno < node.lineno]
-            last = max(before, key=lambda n: n.lineno, default=None)
-            if last is not None and is_idle(code, body, last.end_lineno, node.lineno):
+            ended = read_before(starts, node.left, node.lineno)
+            end = node.lineno if is_clock(code, node.left) else ended.lineno if ended else 0
+            last = read_before(starts, node.right, end)
+            if last is not None and is_idle(code, body, last.end_lineno, end):
                 message = (
                     "measures no computing, which is lazy: jt.sync_all(True) before both times"
                 )
                 yield code.found(node, "lazy-time", message)
+
+
+def read_before(starts: dict[str, list], name: ast.AST, line: int) -> ast.Assign | None:
+    """The last reading of the clock that a name holds at a line."""
+    before = [n for n in starts.get(name_of(name), ()) if n.lineno < line]
+    return max(before, key=lambda n: n.lineno, default=None)
 
 
 def is_clock(code: Code, node: ast.AST) -> bool:

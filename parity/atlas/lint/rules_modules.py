@@ -109,8 +109,7 @@ def attribute(
         if kind == VAR and is_made(code, value):  # a layer's own parameters are found all the same
             message = f"{name} begins with an underscore: neither trained nor saved"
             maker = maker_of(code, value)  # of a constant, that is what PyTorch's attribute is too
-            learnt = maker in ("Parameter", "init") or (maker in FILLED and LEARNT.search(name))
-            level = WARNING if learnt else HINT
+            level = WARNING if maker in ("Parameter", "init") else HINT
             yield code.found(node, "underscore-attribute", message, level=level)
         return
     function = code.source.enclosing(node, (ast.FunctionDef,))

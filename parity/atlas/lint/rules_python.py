@@ -136,4 +136,33 @@ def acts(call: ast.Call) -> bool:
     return name_of(call.func) not in ("print", "eval", "train", "super", "__init__")
 
 
-RULES = (of_modules, functions_as_data, shapes, foreign, fruitless)
+OF_OBJECTS = {"load", "save", "load_parameters", "load_state_dict"}  # of a module, with an argument
+
+
+def unbound_methods(code: Code) -> Iterator[Finding]:
+    """Module.load(path), Net.load_state_dict(d): a method without its object."""
+    own = {owner.name for owner in code.module_classes()}
+    for call in code.every(ast.Call):
+        if not isinstance(call.func, ast.Attribute) or call.func.attr not in OF_OBJECTS:
+            continue
+        name = name_of(call.func.value)
+        of_class = code.source.dotted(call.func.value) in ("jittor.Module", "jittor.nn.Module")
+        of_class |= (
+            name in own
+            and isinstance(call.func.value, ast.Name)
+            and not is_shadowed(code, call.func.value)
+        )
+        if of_class and len(call.args) == 1 and not is_own_method(code, name, call.func.attr):
+            message = f"{name} is a class: {call.func.attr}() needs an object of it"
+            yield code.found(call, CALL, message)
+
+
+def is_own_method(code: Code, name: str, method: str) -> bool:
+    """Whether a class defines the method itself, as a class's or a static one perhaps."""
+    return any(
+        owner.name == name and method in {getattr(n, "name", "") for n in owner.body}
+        for owner in code.module_classes()
+    )
+
+
+RULES = (of_modules, functions_as_data, shapes, foreign, fruitless, unbound_methods)

@@ -14,8 +14,9 @@ from parity.atlas.lint.evaluating import trains
 from parity.atlas.lint.finding import Finding
 from parity.atlas.lint.kinds import MODULE
 from parity.atlas.lint.rules_modes import LOOPS, STEPS, events
+from parity.atlas.lint.rules_own import NAME
 from parity.atlas.lint.rules_program import calls_train, needs, users
-from parity.atlas.lint.source import FUNCTIONS, name_of
+from parity.atlas.lint.source import FUNCTIONS, constant, name_of
 
 UNLOADED = "never-loaded"
 SCRIPT = re.compile(
@@ -32,7 +33,7 @@ def unloaded(code: Code) -> Iterator[Finding]:
         return
     if trains(code) or any(loads(other) for other in needs(code)):
         return
-    if not any(DATALIKE.search(name) for name in code.names):
+    if not any(DATALIKE.search(name) for name in code.names | code.imported):
         return
     for node in code.every(ast.Assign):
         value = code.of(node.value)
@@ -102,4 +103,43 @@ def repeats(code: Code, name: str) -> bool:
     return False
 
 
-RULES = (unloaded, left)
+def keys(code: Code) -> Iterator[Finding]:
+    """kept = jt.load(path), then kept["others"], where all that this file saves has other keys."""
+    saved = [saved_keys(code, c) for c in code.every(ast.Call) if is_call_of(code, c, "save")]
+    if not saved or not all(saved):
+        return
+    known = set().union(*saved)
+    for node in code.every(ast.Assign):
+        name = name_of(node.targets[0])
+        if not name or not is_call_of(code, node.value, "load"):
+            continue
+        reads = [r for r in code.loads(code.source.scope(node), name, node.lineno)]
+        asked = [code.parent(r) for r in reads]
+        asked = [p for p in asked if isinstance(p, ast.Subscript) and constant(p.slice)]
+        words = {constant(p.slice) for p in asked}
+        for place in asked:
+            key = constant(place.slice)
+            if key not in known and words & known and not code.source.is_guarded(place):
+                message = f"nothing that this file saves has the key {key!r}"
+                yield code.found(place, NAME, message)
+
+
+def is_call_of(code: Code, node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Call) and code.source.dotted(node.func) == f"jittor.{name}"
+
+
+def saved_keys(code: Code, call: ast.Call) -> set[str]:
+    """Of jt.save({...}, path), or of a name for such a dictionary; empty where it is anything else."""
+    given = call.args[0] if call.args else None
+    if isinstance(given, ast.Name):
+        made = [
+            n.value
+            for n in code.within(code.source.scope(call))
+            if isinstance(n, ast.Assign) and name_of(n.targets[0]) == given.id
+        ]
+        given = made[0] if len(made) == 1 else None
+    found = {constant(k) for k in given.keys} if isinstance(given, ast.Dict) else set()
+    return set() if None in found else found
+
+
+RULES = (unloaded, left, keys)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding
 from parity.atlas.lint.kinds import NUMBER
+from parity.atlas.lint.rules_own import CALL
 from parity.atlas.lint.source import name_of
 
 OF_A_SET = {
@@ -165,4 +166,50 @@ def attrs(code: Code) -> Iterator[Finding]:
             yield code.found(call, "keyword-unknown", message)
 
 
-RULES = (attrs, attributes, items, squares, counted)
+def unmade(code: Code) -> Iterator[Finding]:
+    """A data set's own __init__() without super().__init__(), which makes what set_attrs() and the loader ask for."""
+    for owner, methods in own_sets(code):
+        made = methods.get("__init__")
+        if made is None or not is_instantiated(code, owner.name):
+            continue
+        calls = (name_of(n.func) for n in ast.walk(made) if isinstance(n, ast.Call))
+        if "__init__" not in calls:
+            message = (
+                f"{owner.name} leaves out super().__init__(), whose attributes the loader reads"
+            )
+            yield code.found(made, CALL, message)
+
+
+def is_instantiated(code: Code, name: str) -> bool:
+    return any(name_of(c.func) == name for other in code.files for c in other.every(ast.Call))
+
+
+def composed(code: Code) -> Iterator[Finding]:
+    """steps = Compose([...]), then steps.insert(2, ...): a Compose is no list, here nor there."""
+    made = {
+        name_of(n.targets[0])
+        for n in code.every(ast.Assign)
+        if isinstance(n.value, ast.Call) and code.source.dotted(n.value.func) == COMPOSE
+    }
+    for call in code.every(ast.Call):
+        owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+        if (
+            not isinstance(owner, ast.Name)
+            or call.func.attr not in OF_A_LIST
+            or owner.id not in made
+        ):
+            continue
+        if not code.source.is_guarded(call) and only_composed(code, owner.id):
+            message = f"a Compose has no {call.func.attr}(): make the list first"
+            yield code.found(call, CALL, message)
+
+
+def only_composed(code: Code, name: str) -> bool:
+    """Whether all that the file assigns to a name are Composes."""
+    made = [n.value for n in code.every(ast.Assign) if name_of(n.targets[0]) == name]
+    return all(isinstance(v, ast.Call) and code.source.dotted(v.func) == COMPOSE for v in made)
+
+
+COMPOSE = "jittor.transform.Compose"
+OF_A_LIST = {"insert", "append", "extend", "pop", "remove"}
+RULES = (attrs, attributes, items, squares, counted, unmade, composed)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
-from parity.atlas.lint.evaluating import is_scheduler, only_evaluates
+from parity.atlas.lint.evaluating import is_scheduler
 from parity.atlas.lint.finding import WARNING, Finding, argument, instead
 from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
 from parity.atlas.lint.source import constant, name_of, says, value_of
@@ -246,21 +246,6 @@ def backward(code: Code) -> Iterator[Finding]:
             yield code.found(call, "backward-method", message)
 
 
-def without_gradients(code: Code) -> Iterator[Finding]:
-    for node in code.every(ast.With):
-        if not any(is_no_grad(code, item.context_expr) for item in node.items):
-            continue
-        for call in (n for n in code.within(node) if isinstance(n, ast.Call)):
-            name, owner = name_of(call.func), ast.unparse(call.func)
-            loads = name in ("load_state_dict", "load_parameters")
-            if loads and not OPTIMISERLIKE.search(owner) and not only_evaluates(code, call):
-                message = "weights loaded under no_grad are frozen for good"
-                yield code.found(call, "no-grad-load", message)
-            elif code.of(call).kind == "module" and isinstance(code.parent(call), ast.Assign):
-                message = "a module built under no_grad is frozen for good"
-                yield code.found(call, "no-grad-build", message)
-
-
 def is_no_grad(code: Code, node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and code.source.dotted(node.func) == "jittor.no_grad"
 
@@ -291,6 +276,5 @@ RULES = (
     evaluation,
     freezing,
     backward,
-    without_gradients,
     schedulers,
 )

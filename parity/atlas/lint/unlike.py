@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from parity.atlas.lint.finding import HINT, WARNING, Finding
 from parity.atlas.lint.parts import Part, Whole, limits
 from parity.atlas.lint.source import constant, name_of
-from parity.atlas.lint.vocabulary import IGNORED_NUMBERS, INSTEAD, OPERATIONS
+from parity.atlas.lint.vocabulary import IGNORED_NUMBERS, INSTEAD, OPERATIONS, WORDS
 
 OF_SPEED = {"num_workers", "workers", "pin_memory", "device", "prefetch_factor", "verbose"}
+PICTURE = "min=0.0, max=255.0"  # bytes that a picture is saved with
+STEPPED = {"arange", "linspace"}
 LEAST_SHARED = 2  # calls that both make, before their order means anything
 SMALL = 1e-3  # what is added lest something be divided by zero
 
@@ -22,6 +24,7 @@ def differences(reference: Part, port: Part, ours: Whole, theirs: Whole) -> Iter
     yield from bounds(reference, port, ours)
     yield from trained(port, ours, theirs)
     yield from missing_calls(reference, port, ours, theirs)
+    yield from missing_words(reference, port)
     yield from branches(reference, port)
     yield from order(reference, port)
 
@@ -77,6 +80,9 @@ def numbers(node: ast.FunctionDef) -> dict[float, ast.AST]:
         if default
         for n in ast.walk(default)
     }
+    for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
+        if name_of(call.func) in STEPPED:  # arange(0, 1.01, 0.1) is linspace(0, 1, 11)
+            skipped |= {id(n) for a in call.args for n in ast.walk(a)}
     found = {}
     for child in ast.walk(node):
         value = child.value if isinstance(child, ast.Constant) else None
@@ -94,11 +100,35 @@ def bounds(reference: Part, port: Part, ours: Whole) -> Iterator[Finding]:
             continue
         if known[limits(call)]:
             known[limits(call)] -= 1
-        elif limits(call) not in ours.bounds | {""}:
+        elif limits(call) not in ours.bounds | {"", PICTURE} and not is_numpys(call):
             message = (
                 f"{ast.unparse(call.func)}() at {limits(call)}, the reference has no such bound"
             )
             yield at(port, call, "pair-bound", message)
+
+
+def is_numpys(call: ast.Call) -> bool:
+    """np.clip(...) and x.numpy().clip(...), which no gradient meets."""
+    text = ast.unparse(call.func)
+    return text.startswith(("np.", "numpy.")) or ".numpy()" in text
+
+
+def missing_words(reference: Part, port: Part) -> Iterator[Finding]:
+    """Adam(betas=...), interpolate(align_corners=...): keywords of a call that each side makes once, and that only the
+    reference gives."""
+    counts = [Counter(name for name, _ in part.calls) for part in (reference, port)]
+    theirs = dict(port.calls)
+    for name, call in reference.calls:
+        other = theirs.get(name)
+        if name not in WORDS or [c[name] for c in counts] != [1, 1]:
+            continue
+        given = {k.arg for k in other.keywords}
+        lost = [k.arg for k in call.keywords if k.arg in WORDS[name] and k.arg not in given]
+        if lost and None not in given and len(other.args) <= len(call.args):
+            message = (
+                f"{ast.unparse(other.func)}() has no {', '.join(lost)}=, the reference gives it"
+            )
+            yield at(port, other, "pair-keyword", message)
 
 
 def missing_calls(reference: Part, port: Part, ours: Whole, theirs: Whole) -> Iterator[Finding]:

@@ -60,6 +60,7 @@ OPERATIONS = {
     *FUNCTIONS.values(),
     *("clip_grad_norm", "clip_grad_value_", "scheduler.step", "layer_norm", "group_norm", "gauss_"),
     *("trunc_normal_", "xavier_uniform_", "kaiming_normal_", "kaiming_uniform_", "uniform_"),
+    *("CenterCrop", "RandomHorizontalFlip", "RandomVerticalFlip", "ColorJitter", "RandomRotation"),
     *("clamp", "cumsum", "nms", "topk", "flip", "roll", "softplus", "logsigmoid", "rand", "randn"),
 }
 NAMES = {"execute": "forward"}
@@ -138,7 +139,17 @@ IGNORED_CALLS = {
     ),
     *("autocast", "Variable", "FloatTensor", "mul", "mul_", "add", "add_", "div", "div_", "eq"),
 }
-IGNORED_NUMBERS = {0, 1, -1, 2}
+_ADAM = {"betas", "amsgrad", "eps", "weight_decay"}
+WORDS = {  # of calls, keywords that change what is computed
+    **{"Adam": _ADAM, "AdamW": _ADAM, "RMSprop": {"alpha", "momentum", "weight_decay", "eps"}},
+    "SGD": {"momentum", "weight_decay", "nesterov", "dampening"},
+    "interpolate": {"align_corners", "mode"},
+    **{"BatchNorm2d": {"eps", "momentum", "affine"}, "LayerNorm": {"eps"}, "GroupNorm": {"eps"}},
+    "cross_entropy_loss": {"weight", "ignore_index", "label_smoothing", "reduction"},
+    "bce_with_logits": {"weight", "pos_weight", "reduction"},
+    **{name: {"reduction"} for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "kl_div")},
+}
+IGNORED_NUMBERS = {0, 1, -1, 2, 255}
 
 
 def common_call(name: str) -> str:

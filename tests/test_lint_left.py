@@ -1,0 +1,201 @@
+"""The linter on what a port never trains, takes by the wrong index, or leaves out: wrong in any framework."""
+
+from __future__ import annotations
+
+import pytest
+
+from parity.atlas.lint.run import lint_text
+from tests.linting import HEAD, linted
+
+NUMPY = "import numpy as np\n"
+NET = "class Net(nn.Module):\n    def __init__(self):\n        self.conv = nn.Conv2d(1, 1, 1)\n"
+CUT = NET + "    def execute(self, x, mask=None):\n        y = self.conv(x)\n{0}        return y\n"
+LISTED = (
+    "class Net(nn.Module):\n    def __init__(self, n):\n{0}\n    def execute(self, x):\n"
+    "        for held in self.held:\n            x = held(x)\n        return x\n"
+)
+CASES = [
+    (
+        "gradient-through-numpy",
+        CUT.format("        s = np.std(y.data, axis=0)\n        y = y + jt.array(s.mean())\n"),
+        CUT.format("        s = y.data.shape\n        y = y + jt.array(np.ones(s))\n"),
+    ),
+    (
+        "gradient-through-numpy",
+        CUT.format("        y = jt.array(np.where(mask, np.zeros_like(y), np.array(y)))\n"),
+        CUT.format("        i = jt.array(np.argsort(y.numpy()))\n        y = y[i]\n"),
+    ),
+    (
+        "gradient-through-numpy",
+        CUT.format("        y = jt.array(np.tanh(y.numpy()))\n"),
+        CUT.format("        y = y * jt.array(y.data) + jt.array(np.tanh(mask))\n")
+        + "def shown(net, x):\n    return jt.array(np.tanh(net(x).numpy()))\n",
+    ),
+    (
+        "gradient-through-numpy",
+        CUT.format("        y = jt.array(np.tanh(y.numpy()))\n"),
+        CUT.format("        with jt.no_grad():\n            y = jt.array(np.tanh(y.numpy()))\n"),
+    ),
+    (
+        "parameters-in-list",
+        LISTED.format("        self.held = [nn.Linear(n, n) for _ in range(n)]"),
+        LISTED.format("        self.held = [nn.ReLU() for _ in range(n)]"),
+    ),
+    (
+        "parameters-in-list",
+        LISTED.format(
+            "        self.held = []\n        for i in range(n):\n            self.held.append(nn.Linear(n, n))"
+        ),
+        LISTED.format(
+            "        self.held = [nn.Linear(n, n)]\n        self.all = nn.Sequential(*self.held)"
+        ),
+    ),
+    (
+        "parameters-in-list",
+        LISTED.format("        self.prompts = [jt.randn(1, n) for _ in range(n)]"),
+        LISTED.format("        self.anchors = [jt.array([i, n]) for i in range(n)]"),
+    ),
+    (
+        "parameters-in-list",
+        LISTED.format("        self.prompts = [nn.Parameter(jt.zeros(n))]"),
+        LISTED.format(
+            "        self.prompts = [nn.Parameter(jt.zeros(n))]\n        setattr(self, 'p0', self.prompts[0])"
+        ),
+    ),
+    (
+        "argsort-ascending",
+        "def beam(probs, k):\n    order, p = jt.argsort(probs)\n    return order[:k], p[:k]",
+        "def beam(probs, k):\n    order, p = jt.argsort(-probs)\n    return order[:k], p[:k]",
+    ),
+    (
+        "argsort-ascending",
+        "def beam(probs, k):\n    order, p = jt.argsort(probs)\n    return order[:k], p[:k]",
+        "def beam(probs, k):\n    order, _ = jt.argsort(probs, descending=True)\n    last, _ = jt.argsort(probs)\n"
+        "    return order[:k], last[-k:]\ndef near(dist, k):\n    order, _ = jt.argsort(dist)\n    return order[:k]",
+    ),
+    (
+        "argsort-ascending",
+        "def beam(probs, k):\n    order, p = jt.argsort(probs)\n    return order[:k], p[:k]",
+        "def beam(probs, k):\n    order, p = jt.argsort(probs)\n    order = order[::-1]\n    return order[:k]",
+    ),
+    (
+        "aliased-state",
+        "def f(h, c, i):\n    out, state = h, (h, c)\n    out[i] = 0\n    state[0][i] = 1\n    return out, state",
+        "def f(h, c, i):\n    out, state = h, (h + 0, c)\n    out[i] = 0\n    state[0][i] = 1\n    return out, state",
+    ),
+    (
+        "index-too-many",
+        "x = jt.zeros((2, 3))\ny = x[:, 0, :]",
+        "x = jt.zeros((2, 3))\ny = x[None, :, 0]\nz = x[:, 0], x[..., 0, 1]\nw = jt.concat([x, x], 1)[:, 0, :]",
+    ),
+    (
+        "result-unused",
+        "for p, e in zip(net.parameters(), moved):\n    p = p - e",
+        "for p, e in zip(net.parameters(), moved):\n    p = p - e\n    p.sync()\nfor p in params:\n    p = str(p)",
+    ),
+    (
+        "own-call",
+        "from jittor import transform as T\nsteps = T.Compose([])\nsteps.insert(0, T.Resize(3))",
+        "from jittor import transform as T\nsteps = []\nsteps.insert(0, T.Resize(3))\nsteps = T.Compose(steps)",
+    ),
+    ("own-call", "kept = nn.Module.load('a.pkl')", "net = nn.Linear(2, 2)\nnet.load('a.pkl')"),
+    (
+        "lazy-time",
+        "import time\ndef speed(net, x):\n    start = time.time()\n    with jt.no_grad():\n        y = net(x)\n"
+        "    end = time.time()\n    y.sync()\n    return end - start",
+        "import time\ndef speed(net, x):\n    start = time.time()\n    with jt.no_grad():\n        y = net(x)\n"
+        "    y.sync()\n    end = time.time()\n    return end - start",
+    ),
+    (
+        "stop-grad-in-place",
+        "def steps(net, x):\n    y = net(x)\n    z = y.stop_grad()\n    return z, y * 2",
+        "@jt.no_grad()\ndef steps(net, x):\n    y = net(x)\n    z = y.stop_grad()\n    return z, y * 2\n"
+        "def fit(net, loader):\n    for x, y in loader:\n        x = x.stop_grad().float32()\n        net(x - y)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("entry", "bad", "good"), CASES)
+def test_cases(entry, bad, good):
+    assert [f.entry for f in lint_text(NUMPY + HEAD + bad)] == [entry]
+    assert entry not in {f.entry for f in lint_text(NUMPY + HEAD + good)}
+
+
+SCRIPT = (
+    HEAD + "from net import Net\nfrom data import Pictures\nnet = Net()\nnet.eval()\n"
+    "for x in Pictures().set_attrs(batch_size=2):\n    print(net(x))\n"
+)
+FILES = {
+    "net.py": HEAD + NET + "    def execute(self, x):\n        return self.conv(x)\n",
+    "data.py": "import numpy as np\nfrom jittor.dataset import Dataset\nclass Pictures(Dataset):\n"
+    "    def __init__(self):\n        super().__init__()\n        self.x = np.loadtxt('a.txt')\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "told"),
+    [
+        ("predict.py", "", ["predict.py:5 never-loaded"]),
+        ("test_net.py", "", ["test_net.py:5 never-loaded"]),
+        ("predict.py", "net.load('net.pkl')\n", []),
+        ("predict.py", "optim = jt.optim.SGD(net.parameters(), 0.1)\n", []),
+        ("train.py", "", []),
+    ],
+)
+def test_weights_that_nobody_loads(tmp_path, name, more, told):
+    assert linted(tmp_path, {**FILES, name: SCRIPT + more}) == told
+
+
+LEARNER = HEAD + (
+    "class Learner:\n    def learn(self, batches):\n{0}        for x in batches:\n"
+    "            self.optimizer.step(self.model(x).mean())\n        self.model.eval()\n"
+)
+RUN = (
+    HEAD
+    + "from learner import Learner\nlearner = Learner()\nfor task in tasks(9):\n    learner.learn(task)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "run", "told"),
+    [
+        ("", RUN, True),
+        ("        self.model.train()\n", RUN, False),
+        ("", RUN.replace("for task in tasks(9):", "if tasks(9):").replace("(task)", "(3)"), False),
+        ("", RUN + "learner.model.train()\n", False),
+    ],
+)
+def test_eval_in_one_file_without_train_in_another(tmp_path, before, run, told):
+    found = linted(tmp_path, {"learner.py": LEARNER.format(before), "run.py": run})
+    assert any("eval-stops-gradients" in f for f in found) is told
+
+
+SAVED = HEAD + (
+    "def save(net, epoch):\n    kept = {{'net': net.state_dict(), 'epoch': epoch}}\n    jt.save(kept, 'a.pkl')\n"
+    "def resume(net):\n    held = jt.load('a.pkl')\n    net.load_state_dict(held['net'])\n    return held[{0}]\n"
+)
+
+
+@pytest.mark.parametrize(("key", "told"), [("'epoch'", False), ("'step'", True), ("k", False)])
+def test_keys_of_what_was_saved(tmp_path, key, told):
+    found = linted(tmp_path, {"a.py": SAVED.format(key)})
+    assert any(f == "a.py:9 own-name" for f in found) is told
+
+
+@pytest.mark.parametrize(
+    ("init", "used", "told"),
+    [
+        ("        self.n = 3\n", "data = Part()\n", True),
+        ("        super().__init__()\n        self.n = 3\n", "data = Part()\n", False),
+        ("        self.n = 3\n", "", False),
+    ],
+)
+def test_data_sets_without_super(tmp_path, init, used, told):
+    text = f"from jittor.dataset import Dataset\nclass Part(Dataset):\n    def __init__(self):\n{init}{used}"
+    assert any("own-call" in f for f in linted(tmp_path, {"a.py": text})) is told
+
+
+@pytest.mark.parametrize(("text", "told"), [("vars(args)", True), ("vars()", False)])
+def test_names_that_vars_may_bind(tmp_path, text, told):
+    found = linted(tmp_path, {"a.py": HEAD + f"def shown(args):\n    return torch.cat({text})\n"})
+    assert any("own-name" in f for f in found) is told
