@@ -36,7 +36,7 @@ from scripts.gpu.plan import (
     settled,
 )
 from scripts.gpu.results import LEFT_OUT, Results, read_results
-from scripts.gpu.runner import Warmer, run_step
+from scripts.gpu.runner import Warmer, gpu_name, run_step
 from scripts.gpu.watcher import Watcher
 from scripts.options import Parser
 
@@ -165,7 +165,8 @@ def begin(options: argparse.Namespace, clock: Callable) -> Check:
             "no CUDA driver answers with a device: nothing was checked; see scripts.doctor, or --device cpu"
         )
     out = options.out.resolve()
-    results = Results(out, options.device, describe_machine(), options.resume_from)
+    machine = describe_machine() | ({"gpu": gpu_name()} if options.device == "cuda" else {})
+    results = Results(out, options.device, machine, options.resume_from)
     for step in again:
         results.steps.pop(step.name, None)
     wanted = {step.name for step in [*steps, *again]}

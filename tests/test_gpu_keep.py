@@ -98,3 +98,23 @@ def test_what_is_no_lease_is_one_error(lease, tmp_path):
     with pytest.raises(InputError, match="no archive of a lease"):
         keep(tmp_path / "no.tgz", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_second_check_of_a_day_has_a_folder_of_its_own(lease, tmp_path):
+    first, _ = keep(lease, tmp_path / "kept")
+    record = json.loads((lease / "check.json").read_text())
+    record["machine"]["gpu"] = "NVIDIA H100 80GB HBM3"
+    del record["steps"]["environment"]  # nobody but the driver tells the name
+    (lease / "check.json").write_text(json.dumps(record))
+    second, _ = keep(lease, tmp_path / "kept")
+    assert second.name == f"{first.name}-2" and first.is_dir()
+    assert keep(lease, tmp_path / "kept")[0] == second, "written anew"
+
+
+def test_of_what_broke_down_the_reason_is_told(lease, tmp_path):
+    record = json.loads((lease / "check.json").read_text())
+    told = "RuntimeError: Wrong inputs\n" + "x\n" * 500 + "Reason: no such library"
+    record["steps"]["ops"]["found"]["broke down"] = told
+    (lease / "check.json").write_text(json.dumps(record))
+    text = (keep(lease, tmp_path / "kept")[0] / "summary.md").read_text()
+    assert "Reason: no such library" in text and "RuntimeError: Wrong inputs" in text

@@ -12,6 +12,7 @@ import shutil
 import tarfile
 import tempfile
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 from door.files import read_json
@@ -49,11 +50,27 @@ def parts_of(step: dict) -> dict[str, dict]:
     )
 
 
-def device_of(steps: dict) -> str:
-    """As PyTorch names it, a word; "unknown" where the environment was not told."""
-    told = parts_of(steps.get("environment", {})).get("frameworks", {}).get("told", {})
-    name = told.get("torch", {}).get("device_name", "") if isinstance(told, dict) else ""
+def device_of(record: dict) -> str:
+    """As the driver or PyTorch names it, a word; "unknown" where neither told."""
+    told = parts_of(record["steps"].get("environment", {})).get("frameworks", {}).get("told", {})
+    names = [record.get("machine", {}).get("gpu")]
+    names += [told.get("torch", {}).get("device_name")] if isinstance(told, dict) else []
+    name = next(filter(None, names), "")
     return re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-") or "unknown"
+
+
+def place_of(record: dict, folder: Path, target: Path) -> Path:
+    """DATE-DEVICE, with a number from the second check on; InputError where something else lies there."""
+    dates = [str(step.get("finished", ""))[:10] for step in record["steps"].values()]
+    name = f"{max(dates, default='') or 'undated'}-{device_of(record)}"
+    for number in count(1):
+        out = target / (name if number == 1 else f"{name}-{number}")
+        if not out.exists():
+            return out
+        if not (out / NAME).is_file():
+            raise InputError(f"{out}: is there, and no GPU check made it; move it away")
+        if (out / NAME).read_bytes() == (folder / NAME).read_bytes():
+            return out
 
 
 def row(name: str, step: dict) -> str:
@@ -87,7 +104,12 @@ def failures(name: str, step: dict) -> list[str]:
             lines.append(f"* {label}: lives")
     found = step.get("found")
     if isinstance(found, dict) and found.get("broke down"):
-        lines.append(f"* broke down: {found['broke down'].splitlines()[0][:300]}")
+        told = " ".join(
+            found["broke down"].split()
+        )  # what is first and last: Jittor gives its reason at the end
+        lines.append(
+            f"* broke down: {told if len(told) < 600 else f'{told[:150]} ... {told[-400:]}'}"
+        )
     elif step["state"] != "done" and not lines:
         lines += [f"* {line[:300]}" for line in step.get("tail", [])[-3:]]
     more = [f"* and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
@@ -102,7 +124,7 @@ def summary(record: dict) -> str:
     steps = sorted(record["steps"].items(), key=lambda item: [*BY_NAME, item[0]].index(item[0]))
     machine = ", ".join(str(value) for value in record.get("machine", {}).values())
     lines = [
-        f"# {device_of(record['steps'])}",
+        f"# {device_of(record)}",
         "",
         f"{machine}; revision {record.get('revision')}.",
         "",
@@ -125,10 +147,7 @@ def keep(source: Path, target: Path) -> tuple[Path, int]:
         record = read_results(
             folder, device.get("device", "cuda") if isinstance(device, dict) else "cuda"
         )
-        dates = [str(step.get("finished", ""))[:10] for step in record["steps"].values()]
-        out = target / f"{max(dates, default='') or 'undated'}-{device_of(record['steps'])}"
-        if out.exists() and not (out / NAME).is_file():
-            raise InputError(f"{out}: is there, and no GPU check made it; move it away")
+        out = place_of(record, folder, target)
         out.mkdir(parents=True, exist_ok=True)
         text, left = summary(record), MOST
         (out / "summary.md").write_text(text)

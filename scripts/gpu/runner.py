@@ -19,6 +19,16 @@ GRACE = 5.0  # seconds to write a checkpoint in, when the time is up
 SHARING = {"disable_lock": "1", "rewrite_op": "0"}
 
 
+def gpu_name() -> str:
+    """As the driver's own tool tells it; "" where it tells nothing."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told.stdout.partition("\n")[0].strip()
+
+
 def environment(device: str) -> dict[str, str]:
     return dict(os.environ) | (SHARING if device == "cuda" else {})
 

@@ -45,7 +45,8 @@ class Kernels:
         return total
 
     def built(self) -> Iterator[os.DirEntry]:
-        # version / compiler / python / system / processor / hash of the flags / name of the cache / jit
-        for folder in self.cache.glob("jt*/*/*/*/*/*/*/jit"):
+        # version / compiler / python / system / processor / hash of the flags / name of the cache [/ CUDA] / jit
+        places = "jt*/*/*/*/*/*/*/jit", "jt*/*/*/*/*/*/*/cu*/jit"
+        for folder in (found for place in places for found in self.cache.glob(place)):
             with suppress(OSError), os.scandir(folder) as entries:  # the folder was just removed
                 yield from (e for e in entries if e.name.endswith(BUILT))
