@@ -80,4 +80,29 @@ CASES = [
         "class Net(nn.Module):\n    def __init__(self, n):\n        self.eos = jt.zeros(n)\n"
         "        self.bias = jt.zeros(n)\n        self.bias[0] = 1.0",
     ),
+    (
+        "slice-of-sequential",
+        "class Net(nn.Module):\n    def __init__(self):\n        self.m = nn.Sequential(nn.ReLU(), nn.ReLU())\n"
+        "    def execute(self, x):\n        return self.m[0:1](x)",
+        "class Net(nn.Module):\n    def __init__(self):\n        self.m = nn.Sequential(nn.ReLU(), nn.ReLU())\n"
+        "    def execute(self, x):\n        return nn.Sequential(*self.m[0:1])(self.m[-1](x))",
+    ),
+    (
+        "train-false",
+        "def check(net):\n    net.train(False)",
+        "class Net(nn.Module):\n    def eval(self):\n        return self.train(False)\n"
+        "    def train(self, mode=True):\n        self.mode = mode",
+    ),
+    (
+        "name-missing",
+        "for m in net.modules():\n    if isinstance(m, nn.Conv2d):\n        m.weight.init_gauss(0, 1)",
+        "for m in net.modules():\n    if isinstance(m, nn.Conv2d):\n        m.weight.gauss_(0, 1)",
+    ),
+    (
+        "plain-attribute",
+        "class Anchors(nn.Module):\n    def __init__(self):\n        self.ratios = jt.array([0.5, 1.0])\n"
+        "    def execute(self, x):\n        return x * self.ratios",
+        "class Anchors(nn.Module):\n    def __init__(self):\n        self.ratios = jt.array([0.5, 1.0])\n"
+        "    def execute(self, x):\n        return (x * self.ratios).stop_grad()",
+    ),
 ]

@@ -49,7 +49,7 @@ COVERED = {
                 "set-chained",
                 "sgd-argument-order",
             ),
-            *("class-name", "max-pool-whole", "module-dict", "view-slice"),
+            *("slice-of-sequential", "class-name", "max-pool-whole", "module-dict", "view-slice"),
             *(
                 "accumulation",
                 "assign-stopped",

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import Finding
+from parity.atlas.lint.kinds import MODULE
 from parity.atlas.lint.rules_names import known
 from parity.atlas.lint.source import constant, name_of
 
@@ -245,4 +246,26 @@ def is_called_elsewhere(code: Code, name: str) -> bool:
     return False
 
 
-RULES = (saved, reused, gradients, no_layers, no_functions, misspelt, initialisers, forwards)
+def sliced(code: Code) -> Iterator[Finding]:
+    """self.model[0:3](x): a slice of a Sequential is a list here, which nobody can call."""
+    for call in code.every(ast.Call):
+        func = call.func
+        cut = isinstance(func, ast.Subscript) and isinstance(func.slice, ast.Slice)
+        if not cut or code.source.is_guarded(call) or not code.speaks_jittor(call):
+            continue
+        if code.of(func.value).kind in (MODULE, ""):
+            message = f"{ast.unparse(func)} is a list of layers: nn.Sequential(*...) of it"
+            yield code.found(call, "slice-of-sequential", message)
+
+
+RULES = (
+    sliced,
+    saved,
+    reused,
+    gradients,
+    no_layers,
+    no_functions,
+    misspelt,
+    initialisers,
+    forwards,
+)

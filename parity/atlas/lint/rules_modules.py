@@ -12,7 +12,7 @@ from parity.atlas.lint.integers import is_integer
 from parity.atlas.lint.kinds import LIST, MODULE, TUPLE, VAR
 from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
-from parity.atlas.lint.stopping import stops, stops_named
+from parity.atlas.lint.stopping import gives_stopped, stops, stops_named
 
 TABLELIKE = re.compile(
     r"running_|(^|_)(mean|var|std|anchors?|grid|index|indices|mask|buffer|stride|table|kernel|"
@@ -125,7 +125,9 @@ def attribute(
     made = maker in CONSTANT_MAKERS and not LEARNT.search(name)
     if building and maker not in ("Parameter", "init") and (tablelike or made):
         learnt = is_scalar(value) and not tablelike
-        frozen = is_integer(code, value) or without_gradients(code, node)  # and saved
+        frozen = (
+            is_integer(code, value) or without_gradients(code, node) or gives_stopped(code, node)
+        )
         level = HINT if learnt or frozen else WARNING
         yield code.found(node, "plain-attribute", message, *edits, level=level)
     elif building and maker in FILLED:
@@ -238,6 +240,8 @@ def methods(code: Code) -> Iterator[Finding]:
     for call in code.every(ast.Call):
         named = isinstance(call.func, ast.Attribute) and call.func.attr == "train" and call.args
         given = constant(call.args[0]) if named else None
+        if named and has_own_mode(code, call):
+            continue
         if isinstance(given, bool) and is_module(code, call):
             word = "train" if given else "eval"
             message = f"train takes no argument: {word}()"
@@ -256,6 +260,14 @@ def methods(code: Code) -> Iterator[Finding]:
         ):
             message = "a Sequential keeps its layers in .layers; _modules is another thing here"
             yield code.found(node, "sequential-modules", message, level=WARNING)
+
+
+def has_own_mode(code: Code, call: ast.Call) -> bool:
+    """Whether self.train(False) means a method of the class's own, which takes a flag."""
+    owner = code.source.enclosing(call, (ast.ClassDef,))
+    of_self = isinstance(call.func.value, ast.Name) and call.func.value.id == "self"
+    own = [n for n in owner.body if getattr(n, "name", "") == "train"] if owner and of_self else []
+    return any(isinstance(n, ast.FunctionDef) and len(n.args.args) > 1 for n in own)
 
 
 def is_mode(node: ast.AST) -> bool:

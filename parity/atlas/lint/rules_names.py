@@ -9,7 +9,7 @@ from functools import cache
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import Finding, renamed
-from parity.atlas.lint.kinds import MODULE, NOTHING, VAR
+from parity.atlas.lint.kinds import MODULE, NOTHING, PARAMETER, VAR
 from parity.atlas.lint.source import constant, name_of
 from parity.atlas.namesakes import canonical, read_namesakes
 
@@ -89,9 +89,12 @@ def missing_methods(code: Code) -> Iterator[Finding]:
     alone = TENSOR_ONLY | {n for n in lacking if n.endswith("_")} - ELSEWHERE
     alone -= {n.name for n in code.every(ast.FunctionDef)}  # and methods of the port's own
     for o in code.operations:
-        if not o.is_method or o.name not in lacking or code.source.is_guarded(o.call):
+        if not o.is_method or is_patched(code, o.name) or code.source.is_guarded(o.call):
             continue
-        if is_patched(code, o.name):
+        if code.of(o.x).kind == PARAMETER and o.name not in known()["names"]["jittor.Var"]:
+            yield code.found(o.call, "name-missing", f"a Var has no method {o.name}")
+            continue
+        if o.name not in lacking:
             continue
         if code.of(o.x).kind == VAR or o.name in alone:
             yield code.found(o.call, "name-missing", f"a Var has no method {o.name}")

@@ -51,3 +51,13 @@ def stops_name(node: ast.AST, name: str) -> bool:
     if isinstance(node, ast.Assign) and any(ast.unparse(t) == name for t in node.targets):
         return ".stop_grad()" in ast.unparse(node.value)
     return False
+
+
+def gives_stopped(code: Code, node: ast.AST) -> bool:
+    """Whether all that the class's execute returns is stopped: no gradient reaches what it keeps."""
+    owner = code.source.enclosing(node, (ast.ClassDef,))
+    main = [n for n in owner.body if getattr(n, "name", "") == "execute"] if owner else []
+    returned = [n.value for m in main for n in code.within(m) if isinstance(n, ast.Return)]
+    return bool(returned) and all(
+        isinstance(v, ast.Call) and name_of(v.func) in ("stop_grad", "detach") for v in returned
+    )
