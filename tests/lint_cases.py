@@ -277,6 +277,11 @@ CASES = [
         "jt.flags.auto_mixed_precision_level = 4",
     ),
     ("floor-divide-negative", "x = jt.arange(4)\ny = x // 2", "y = 5 // 2"),
+    (
+        "floor-of-quotient",
+        "x = jt.arange(40)\nn = 41\ny = (x / n).floor()\nz = jt.floor(x / 55)",
+        "x = jt.arange(40)\ny = (x / 2).floor()\nz = jt.floor(x / 0.25)\nv = ((x + 0.5) * 3).floor()",
+    ),
     ("round-half", "x = jt.rand(3)\ny = x.round()", "y = round(0.5)"),
     ("norm-default-axis", "x = jt.rand(3, 3)\ny = x.norm()", "x = jt.rand(3, 3)\ny = x.norm(2, 1)"),
     (

@@ -213,6 +213,16 @@ ENTRIES = {
             operators="round anchors",
         ),
         Entry(
+            "floor-of-quotient",
+            "the whole part of a quotient of whole numbers",
+            "(x / 55).floor()",
+            given="x = np.arange(0, 440, 55, dtype=np.float32)",
+            safe="((x + 0.5) / 55).floor()",
+            effect="55 / 55 counts as 0: a region's image, a cell's row is the one before",
+            cause="-Ofast divides by way of 1 / n: so for 41, 47, 55, 61, 82, 83 and one in eight numbers",
+            operators="floor division",
+        ),
+        Entry(
             "floor-ceil",
             "floor and ceil of negative numbers",
             "(x.floor(), x.ceil())",

@@ -79,6 +79,7 @@ COVERED = {
         (
             *(
                 "floor-divide-negative",
+                "floor-of-quotient",
                 "item-of-one",
                 "load-missing",
                 "norm-default-axis",

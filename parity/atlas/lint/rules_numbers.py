@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
@@ -56,6 +57,18 @@ def whole_numbers(code: Code) -> Iterator[Finding]:
         if o.sure and o.is_method:
             message = "round goes half away from zero, PyTorch's half to even"
             yield code.found(o.call, "round-half", message, level=HINT)
+    for o in code.named("floor"):
+        quotient = o.x if o.sure and isinstance(o.x, ast.BinOp) else None
+        divided = quotient and isinstance(quotient.op, ast.Div) and code.is_var(quotient.left)
+        if divided and not is_power_of_two(quotient.right):
+            message = "whole floats may give one less: ((x + 0.5) / n).floor()"
+            yield code.found(o.call, "floor-of-quotient", message, level=HINT)
+
+
+def is_power_of_two(node: ast.AST) -> bool:
+    """Whether a division by what stands there is exact: a literal of that value."""
+    value = getattr(node, "value", None)
+    return isinstance(value, (int, float)) and value > 0 and math.frexp(value)[0] == 0.5
 
 
 def floats(code: Code, node: ast.AST) -> bool:

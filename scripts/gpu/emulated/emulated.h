@@ -109,6 +109,11 @@ static bool release(unsigned first, unsigned last, int whom) {
         if ((*threads)[t].waits == whom) (*threads)[t].waits = 0;
     return any;
 }
+// after all have waited for each other, in what is undefined as soon as one thread of the block is not there
+static void all_take_part() {
+    for (unsigned t = 0; t < blockDim.x * blockDim.y * blockDim.z; t++)
+        if ((*threads)[t].waits == 3) refused("threads that are missing where the whole block works", gridDim, blockDim);
+}
 static void run_block(unsigned count, bool backwards) {
     static std::vector<Thread> all;
     threads = &all;

@@ -1,5 +1,5 @@
 // What Jittor takes from CUB, by its documentation, for a CPU: sorts are stable, NaN has the order of its bits, both zeros
-// are equal; the greatest of a row without any is (1, lowest); a scan over a block waits for its threads.
+// are equal; the greatest of a row without any is (1, lowest); a scan over a block needs every thread of it.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -112,6 +112,7 @@ template <class T, int THREADS> struct BlockScan {
         for (int i = 0; i < N; i++) sum += in[i];
         room.sums[threadIdx.x] = sum;
         __syncthreads();
+        emulated::all_take_part();
         for (unsigned t = 0; t < threadIdx.x; t++) before += room.sums[t];
         for (int i = 0; i < N; i++) out[i] = before += in[i];
     }
