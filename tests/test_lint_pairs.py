@@ -192,6 +192,21 @@ UNLIKE = {  # what each pair is about: reference, port, what is told of it (noth
         "def f(): return jt.linspace(0.0, 1.0, 11)",
         "",
     ),
+    "numbers drawn otherwise": (
+        "def f(m): m.weight.data.normal_(0, m.std)",
+        "def f(m): m.weight.assign(jt.normal(0, m.std, size=m.weight.shape))",
+        "",
+    ),
+    "an own class that nobody makes": (
+        "class Flip: pass\ndef f(): return [Flip()]",
+        "class Flip: pass\ndef f(): return []",
+        "the reference calls Flip() (line 3), the port never does [pair-call]",
+    ),
+    "an own class made elsewhere": (
+        "class Flip: pass\ndef f(): return [Flip()]",
+        "class Flip: pass\ndef g(): return [Flip()]\ndef f(): return g()",
+        "",
+    ),
     "a crop": (
         "def f(n): return Compose([Resize(n), CenterCrop(n)])",
         "def f(n): return Compose([Resize(n)])",

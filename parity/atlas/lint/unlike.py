@@ -150,6 +150,7 @@ def missing_calls(reference: Part, port: Part, ours: Whole, theirs: Whole) -> It
         )  # written out in a function of its own
         instead = INSTEAD.get(operation, set()) & {*does, *made, *(theirs.does if is_loss else ())}
         is_lost = is_lost and not (does[operation] or operation in port.made or instead)
+        is_lost |= own and name in theirs.classes and not theirs.does[name]  # there, and never made
         message = f"the reference calls {ast.unparse(call.func)}() (line {call.lineno}), the port never does"
         yield at(port, None, "pair-call", message, WARNING if is_lost else HINT)
 

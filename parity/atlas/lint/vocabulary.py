@@ -53,6 +53,7 @@ INSTEAD = {  # what does the same otherwise
     "mse_loss": {"pow"},
     "interpolate": {"resize", "upsample", "Upsample", "repeat_interleave"},
     "rand": {"bernoulli", "uniform_", "randperm"},
+    "gauss_": {"randn", "trunc_normal_"},
 }
 TWO_ARRAYS = {"max": "maximum", "min": "minimum"}
 # what changes values, gradients or training wherever it is left out, and has one name on each side
