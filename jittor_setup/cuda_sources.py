@@ -82,7 +82,7 @@ NPP = """// the limits that Jittor takes from NPP, which is in none of PyTorch's
 NVCC = """#!/bin/sh
 # the nvcc that Jittor calls: the real one, with the C++ standard that this toolkit's headers need
 case "$1" in --version|-V) exec '{real}' "$@";; esac
-out= source= named= asked= folders=
+out= source= named= asked={made} folders=
 for word in "$@"; do
     shift
     # written beside and moved: another process that looks for the kernel finds it whole or not at all

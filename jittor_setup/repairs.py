@@ -200,9 +200,8 @@ def apply(cache: Path) -> Path | None:
 def mended(installed: Path, folder: Path, chosen: tuple[Repair, ...]) -> Path:
     """A copy of the packages in `installed` with these repairs, below `folder`; made once, whole or not at all."""
     version, files = metadata.version("jittor"), {installed / r.file for r in chosen}
-    stats = [p.stat() for p in sorted(files) if p.is_file()]
-    stamps = [f"{s.st_size} {s.st_mtime_ns}" for s in stats]
-    home = folder / digest(version, str(installed), repr(chosen), *stamps)
+    texts = [path.read_text() for path in sorted(files) if path.is_file()]
+    home = folder / digest(version, str(installed), repr(chosen), *texts)
     if home.is_dir():
         return home
     changed = {}

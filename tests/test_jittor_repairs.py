@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import os
 import re
 import subprocess
 import sys
@@ -165,3 +166,18 @@ def test_what_numpy_2_broke_works():
     assert result.returncode == 0, result.stderr[-2000:]
     found = json.loads(result.stdout.splitlines()[-1])
     assert found["wrong"] == [] and found["looked at"] == 37, found
+
+
+def test_the_copy_is_named_by_what_is_in_it(tmp_path):
+    """Installed anew from the same wheel, on another machine, too, it is the same."""
+    (repair,) = [r for r in repairs.REPAIRS if r.file == "jittor/src/pyjt/numpy.h"][:1]
+    installed, cache = tmp_path / "site", tmp_path / "cache"
+    for file in (repair.file, "jittor_utils/__init__.py"):
+        (installed / file).parent.mkdir(parents=True, exist_ok=True)
+        (installed / file).write_bytes((INSTALLED / file).read_bytes())
+    place = repairs.mended(installed, cache, (repair,))
+    os.utime(installed / repair.file, (1, 1))
+    assert repairs.mended(installed, cache, (repair,)) == place
+    with (installed / repair.file).open("a") as file:
+        file.write("// another Jittor\n")
+    assert repairs.mended(installed, cache, (repair,)) != place

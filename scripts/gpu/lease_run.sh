@@ -32,8 +32,7 @@ if [ ! -f "$place/.installed" ]; then
     touch "$place/.installed"
 fi
 [ -e ../shared/data ] || { mkdir -p ../shared && ln -s "$folder/data" ../shared/data; }
-mended=$(ls -d "$place"/home/.cache/jittor/repaired/*/ 2>/dev/null | head -1)  # the Jittor that the carried core is of
-[ -z "$mended" ] || [ "${LEASE_DEVICE:-}" ] || "$python" - "$place/home/.cache/jittor" <<'EOF'
+[ ! -f "$folder/core.tar.xz" ] || [ "${LEASE_DEVICE:-}" ] || "$python" - "$place/home/.cache/jittor" <<'EOF'
 # Jittor names the folder of its core by the name of the host, too: this host gets one that leads to the carried core
 import hashlib, pathlib, platform, socket, sys
 def folder(host):
@@ -46,7 +45,7 @@ if folder(platform.node()) not in there:
     hosts = (host for n in range(5000) if folder(host := f"lease-{n}") in there)
     socket.sethostname(next(hosts, platform.node()))
 EOF
-export PYTHONPATH="${mended:+${mended%/}:}$site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 HOME="$place/home"
+export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 HOME="$place/home"
 nvidia-smi -L 2>/dev/null
 "$python" -c 'import torch, numpy; print("torch", torch.__version__, "numpy", numpy.__version__, torch.cuda.is_available())'
 left=$((seconds - ($(date +%s) - began) - 5))

@@ -2,7 +2,8 @@
 
 Makes libraries that answer for CUDA's own: one device of compute capability 9.0, memory is the machine's, kernels are
 compiled by the real nvcc and do nothing when they are launched. What is computed is zeros: only counts and times of
-compiling mean anything. --steps runs the background tasks of steps (warm.py) with it and tells both.
+compiling mean anything. --steps runs the background tasks of steps (warm.py) with it and tells both. With KERNEL_STORE
+in the environment what is compiled is kept there, for a machine with a GPU (docs/gpu.md).
 
 With --emulate kernels are compiled by g++ and run on the CPU (emulated.py): all that Jittor does on CUDA is computed,
 slowly. Jittor with the printed variables and jt.flags.use_cuda = 1 is such a GPU; EMULATED_GO_ON=1 goes on after a
@@ -241,6 +242,10 @@ def main() -> None:
     except cuda_home.CudaHomeError as error:
         raise InputError(str(error)) from None
     chosen = variables(folder, home)
+    if (
+        not options.emulate
+    ):  # memory of its own for each array, zero: no index is wild, and all kernels are reached
+        chosen["use_sfrl_allocator"] = "0"
     for name, value in chosen.items():
         print(f"{name}={value}")
     for step in options.steps:
