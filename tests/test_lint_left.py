@@ -14,6 +14,10 @@ LISTED = (
     "class Net(nn.Module):\n    def __init__(self, n):\n{0}\n    def execute(self, x):\n"
     "        for held in self.held:\n            x = held(x)\n        return x\n"
 )
+EVALUATED = (
+    "def check(net, loader):\n    net.eval()\n    total, n = 0.0, 0\n    for x, y in loader:\n"
+    "        loss = nn.cross_entropy_loss(net(x), y)\n        total += loss{0}\n    return total\n"
+)
 CASES = [
     (
         "gradient-through-numpy",
@@ -77,6 +81,21 @@ CASES = [
         "argsort-ascending",
         "def beam(probs, k):\n    order, p = jt.argsort(probs)\n    return order[:k], p[:k]",
         "def beam(probs, k):\n    order, p = jt.argsort(probs)\n    order = order[::-1]\n    return order[:k]",
+    ),
+    (
+        "loss-kept",
+        EVALUATED.format(""),
+        EVALUATED.format(".item()"),
+    ),
+    (
+        "loss-kept",
+        EVALUATED.format(" * 2"),
+        "@jt.no_grad()\n"
+        + EVALUATED.format("")
+        + "def fit(net, loader, optimizer):\n    total = 0.0\n"
+        "    for x, y in loader:\n        loss = net(x) - y\n        optimizer.step(loss)\n        total += loss\n"
+        "def loss(net, data, optimizer):\n    total = 0\n    for x in data:\n        loss_x = net(x)\n"
+        "        total += loss_x\n    optimizer.step(total)",
     ),
     (
         "aliased-state",

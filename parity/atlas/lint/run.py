@@ -16,6 +16,7 @@ from parity.atlas.lint import (
     rules_data,
     rules_freezing,
     rules_items,
+    rules_kept,
     rules_layers,
     rules_modes,
     rules_modules,
@@ -68,6 +69,7 @@ _AREAS = (
     rules_cuts,
     rules_items,
     rules_scripts,
+    rules_kept,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")
