@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+BOXES = (
+    "class Boxes(nn.Module):\n    def __init__(self):\n        self.std = jt.array([0.1, 0.2])\n"
+    "    def execute(self, x):\n        return x * self.std\n"
+    "class Net(nn.Module):\n    def __init__(self):\n        self.boxes = Boxes()\n"
+    "    def execute(self, x):\n        {0}\n"
+)
 CASES = [
     (
         "max-pool-whole",
@@ -104,5 +110,12 @@ CASES = [
         "    def execute(self, x):\n        return x * self.ratios",
         "class Anchors(nn.Module):\n    def __init__(self):\n        self.ratios = jt.array([0.5, 1.0])\n"
         "    def execute(self, x):\n        return (x * self.ratios).stop_grad()",
+    ),
+    (
+        "plain-attribute",
+        BOXES.format("if self.is_training():\n            return self.boxes(x)"),
+        BOXES.format(
+            "if self.is_training():\n            return x\n        else:\n            return self.boxes(x)"
+        ),
     ),
 ]

@@ -12,7 +12,7 @@ from parity.atlas.lint.integers import is_integer
 from parity.atlas.lint.kinds import LIST, MODULE, TUPLE, VAR
 from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
-from parity.atlas.lint.stopping import gives_stopped, stops, stops_named
+from parity.atlas.lint.stopping import gives_stopped, only_infers, stops, stops_named
 
 TABLELIKE = re.compile(
     r"running_|(^|_)(mean|var|std|anchors?|grid|index|indices|mask|buffer|stride|table|kernel|"
@@ -125,9 +125,7 @@ def attribute(
     made = maker in CONSTANT_MAKERS and not LEARNT.search(name)
     if building and maker not in ("Parameter", "init") and (tablelike or made):
         learnt = is_scalar(value) and not tablelike
-        frozen = (
-            is_integer(code, value) or without_gradients(code, node) or gives_stopped(code, node)
-        )
+        frozen = is_integer(code, value) or without_gradients(code, node) or unreached(code, node)
         level = HINT if learnt or frozen else WARNING
         yield code.found(node, "plain-attribute", message, *edits, level=level)
     elif building and maker in FILLED:
@@ -137,6 +135,11 @@ def attribute(
     elif not building and runs(code, function):
         message = f"{name}, kept in {function.name}, becomes a parameter and joins state_dict"
         yield code.found(node, "cached-attribute", message)
+
+
+def unreached(code: Code, node: ast.AST) -> bool:
+    """Whether no gradient comes to what the class keeps."""
+    return gives_stopped(code, node) or only_infers(code, node)
 
 
 def is_written(code: Code, function: ast.FunctionDef, name: str) -> bool:

@@ -6,6 +6,7 @@ Before: a file and an expression. After: yes or no, for the rules of what become
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.source import name_of
@@ -61,3 +62,32 @@ def gives_stopped(code: Code, node: ast.AST) -> bool:
     return bool(returned) and all(
         isinstance(v, ast.Call) and name_of(v.func) in ("stop_grad", "detach") for v in returned
     )
+
+
+def only_infers(code: Code, node: ast.AST) -> bool:
+    """Whether the program calls what it makes of a class only where it does not train: `else` of `if training`."""
+    owner = code.source.enclosing(node, (ast.ClassDef,))
+    places = list(calls_of(code, owner.name)) if owner else []
+    return bool(places) and all(is_inference(other, call) for other, call in places)
+
+
+def calls_of(code: Code, name: str) -> Iterator[tuple[Code, ast.Call]]:
+    """self.x(...) where self.x = NAME(...), in all files."""
+    for other in code.files:
+        made = (n for n in other.every(ast.Assign) if isinstance(n.value, ast.Call))
+        held = {name_of(n.targets[0]) for n in made if name_of(n.value.func) == name} - {""}
+        calls = other.every(ast.Call) if held else []
+        yield from ((other, call) for call in calls if name_of(call.func) in held)
+
+
+def is_inference(code: Code, call: ast.Call) -> bool:
+    child: ast.AST = call
+    while (branch := code.source.enclosing(child, (ast.If,))) is not None:
+        test = ast.unparse(branch.test)
+        trains = "training" in test or "is_train" in test
+        turned = test.startswith("not ")
+        body = branch.body if turned else branch.orelse
+        if trains and any(call in code.within(statement) for statement in body):
+            return True
+        child = branch
+    return False
