@@ -118,4 +118,9 @@ CASES = [
             "if self.is_training():\n            return x\n        else:\n            return self.boxes(x)"
         ),
     ),
+    (
+        "keyword-unknown",
+        "a, b = nn.ReLU(True), nn.Sequential(nn.LeakyReLU(0.2, True))",
+        "a, b, c = nn.ReLU(), nn.LeakyReLU(0.2), nn.ReLU(*given)",
+    ),
 ]

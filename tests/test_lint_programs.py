@@ -226,8 +226,12 @@ def test_no_grad_where_nothing_trains(tmp_path):
         + "net = nn.Linear(2, 2)\nwith jt.no_grad():\n    net.load_state_dict(jt.load('a.pkl'))\n"
     )
     assert not linted(tmp_path, {"a.py": code})
-    trained = {"a.py": code + "    net.eval()\n", "b.py": HEAD + "o = jt.optim.SGD([], lr=1)\n"}
-    assert linted(tmp_path, trained) == ["a.py:5 no-grad-load"]
+    other = {"b.py": HEAD + "o = jt.optim.SGD([], lr=1)\n"}
+    assert not linted(tmp_path, {"a.py": code, **other}), "a script of its own"
+    loading = code.replace("with", "def loaded(net):\n  with").replace("    net", "     net")
+    assert linted(tmp_path, {"a.py": loading, **other}) == ["a.py:6 no-grad-load"]
+    trained = code + "jt.optim.SGD(net.parameters(), lr=1).step(net(1))\n"
+    assert linted(tmp_path, {"a.py": trained}) == ["a.py:5 no-grad-load"]
 
 
 def test_names_asked_for_before(tmp_path):

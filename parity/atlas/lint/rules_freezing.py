@@ -133,12 +133,18 @@ def without_gradients(code: Code) -> Iterator[Finding]:
             loads = name in ("load_state_dict", "load_parameters")
             if loads and not OPTIMISERLIKE.search(owner) and not only_evaluates(code, call):
                 message = "weights loaded under no_grad are frozen for good"
-                level = WARNING if any(trains(other) for other in code.files) else HINT
+                level = WARNING if may_train(code, call) else HINT
                 yield code.found(call, "no-grad-load", message, level=level)
             elif code.of(call).kind == "module" and isinstance(code.parent(call), ast.Assign):
                 message = "a module built under no_grad is frozen for good"
                 level = WARNING if is_optimised(code, call) else HINT
                 yield code.found(call, "no-grad-build", message, level=level)
+
+
+def may_train(code: Code, call: ast.Call) -> bool:
+    """Whether the file trains; or, of a function that others may call, any file of the program."""
+    is_script = code.source.scope(call) is code.source.tree
+    return any(trains(other) for other in ([code] if is_script else code.files))
 
 
 def is_optimised(code: Code, call: ast.Call) -> bool:

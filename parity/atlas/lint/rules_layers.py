@@ -16,6 +16,10 @@ ACTIVATION_WORDS = {"inplace", "negative_slope", "approximate"}
 SELECTS = re.compile(
     r"mask|label|target|(^|_|\b)(seg|gt|index|indices|classes|ids)(_|\b)", re.IGNORECASE
 )
+TAKEN = {  # arguments of layers that are made of functions: what is more raises when they are called
+    **dict.fromkeys(("ReLU", "Relu", "ReLU6", "GELU", "SiLU", "Sigmoid", "Tanh"), 0),
+    **dict.fromkeys(("LeakyReLU", "Leaky_relu"), 1),
+}
 INSTANCE_NORMS = ("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "InstanceNorm")
 
 
@@ -73,6 +77,13 @@ def constructors(code: Code) -> Iterator[Finding]:
         if name == "CrossEntropyLoss" and says(call, "label_smoothing"):
             message = "label_smoothing is unknown: smooth the targets by hand"
             yield code.found(call, "cross-entropy-smoothing", message)
+        more = call.args[TAKEN.get(name, len(call.args)) :]
+        if more and all(constant(a) is not None for a in more):
+            message = f"{name} takes {TAKEN[name] or 'no'} argument{'' if TAKEN[name] else 's'}: inplace is unknown"
+            kept = ", ".join(ast.unparse(a) for a in call.args[: TAKEN[name]])
+            edit = instead(call, f"{ast.unparse(call.func)}({kept})")
+            yield code.found(call, "keyword-unknown", message, edit)
+            continue
         wrong = [k for k in call.keywords if k.arg in ACTIVATION_WORDS]
         if name in ACTIVATIONS and wrong:
             edits = [renamed(k, "scale") for k in wrong if k.arg == "negative_slope"]
