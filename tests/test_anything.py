@@ -97,6 +97,45 @@ def normed():
     return layers
 
 
+def mixed(numpy=False, factor=1.0, number=False):
+    def scores(x):
+        return x.detach().numpy() * factor if numpy else x * factor
+
+    class Ranked(nn.Module):
+        def forward(self, x, scores):
+            top = float(scores.max()) if number else scores.max().reshape(())
+            return {"sum": x.sum(0), "scores": scores + 1, "top": top}
+
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.ranked = Ranked()
+
+        def forward(self, x):
+            return self.ranked(x * 2, scores(x))
+
+    return Head()
+
+
+class Averaged(nn.Module):
+    def __init__(self, frozen, reached):
+        super().__init__()
+        self.fc, self.mean, self.reached = nn.Linear(6, 6), nn.Linear(6, 6), reached
+        self.mean.requires_grad_(not frozen)
+
+    def forward(self, x):
+        mean = self.mean(x)
+        return self.fc(x) + (mean if self.reached else mean.detach())
+
+
+def averaged(frozen=False):
+    return Averaged(frozen, False)
+
+
+def trained(frozen=False):
+    return Averaged(frozen, True)
+
+
 def gained(factor=1.0):
     def loss(x, targets):
         gain, total = targets.new_ones(3), 0
@@ -120,9 +159,9 @@ def compare(tmp_path, workers):
     path = tmp_path / "halves.py"
     path.write_text(HALVES)
 
-    def run(name: str, inputs, **wrong):
+    def run(name: str, inputs, gradients=True, **wrong):
         sides = [Side(f"{path}:{name}", "torch", arguments=a) for a in ({}, wrong)]
-        return examine(Case(name, *sides, lambda: inputs), workers)
+        return examine(Case(name, *sides, lambda: inputs, gradients=gradients), workers)
 
     return run
 
@@ -175,6 +214,23 @@ def test_nothing_is_stepped_where_nothing_is_trained(tmp_path, workers):
     case = Case("focal", *sides, lambda: LOGITS)
     (verdict,) = check_steps(case, workers, steps=2, idle=False).verdicts
     assert verdict.status is Status.NOT_RUN and "nothing is trained" in verdict.message
+
+
+def test_an_average_that_one_side_alone_freezes_is_known(compare):
+    found = compare("averaged", X, frozen=True)
+    assert not found.failures
+    (names,) = (v for v in found.verdicts if v.kind == kinds.FROZEN)
+    assert names.status is Status.KNOWN and "mean.weight" in names.message
+    assert [c.kind for c in compare("trained", X, frozen=True).causes] == [kinds.FROZEN]
+
+
+@pytest.mark.parametrize(
+    "how", [{"numpy": True}, {"number": True}, {"numpy": True, "number": True}]
+)
+def test_arrays_tensors_and_numbers_are_compared_by_value(compare, how):
+    assert not compare("mixed", X, gradients=False, **how).failures
+    (cause,) = compare("mixed", X, gradients=False, factor=1.5, **how).causes
+    assert "ranked/in" in cause.node and "3/2" in cause.summary
 
 
 def test_a_function_that_returns_its_input(compare):

@@ -9,7 +9,7 @@ from parity import Case, Side, Workers, examine
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.semantic import compare_losses
 from parity.engine.judge.verdicts import Status
-from parity.engine.sides.runner import fixed_weighting
+from parity.engine.sides.weighting import fixed_weighting
 
 HALVES = """
 from torch import nn

@@ -100,6 +100,19 @@ def test_what_differs_is_told_alone(name):
     assert bool(failed(own.judge(1, [answer(1), changed(numbers={"loss": 9.0})]))) != values
 
 
+def test_an_average_that_one_side_freezes_is_known_until_a_gradient_reaches_it():
+    ours, theirs = answer(), changed(trainable=["a.weight"])
+    ours["gradients"]["b.weight"] = theirs["gradients"]["b.weight"] = 0.0
+    own, (found,) = steps((ours, theirs))
+    (told,) = (v for v in found if v.check == checks.TRAINABLE)
+    assert told.status is Status.KNOWN and "b.weight" in told.message and not failed(found)
+    assert checks.TRAINABLE in failed(own.judge(1, [answer(1), theirs]))
+    _, (found,) = steps((theirs, ours))
+    assert checks.TRAINABLE in failed(found), (
+        "with weight decay Jittor moves what no gradient reaches"
+    )
+
+
 def test_equal_steps_are_silent_and_all_is_compared():
     own, (first, second) = steps(*[(answer(k), answer(k)) for k in (0, 1)])
     assert not failed(first) and not failed(second) and not failed(own.conclude(2))

@@ -13,8 +13,8 @@ import numpy as np
 
 from neutral import config as configuration
 from parity.engine.judge.weights import drawn_weights
-from parity.engine.sides.runner import fixed_weighting
 from parity.engine.sides.server import Server
+from parity.engine.sides.weighting import fixed_weighting
 from parity.suite import subjects
 from parity.suite.arguments import Constant, Plain
 

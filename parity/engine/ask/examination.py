@@ -25,7 +25,7 @@ from parity.engine.judge.localise import compare_local_32, compare_local_64, cul
 from parity.engine.judge.precision import PrecisionGate
 from parity.engine.judge.semantic import compare_backward_64, compare_forward_64
 from parity.engine.judge.verdicts import Status, Verdict
-from parity.engine.judge.weights import compare_names, compare_state
+from parity.engine.judge.weights import compare_names, compare_state, idle_names, with_idle
 from parity.engine.sides.workers import Workers
 from parity.engine.tell.known import with_known
 from parity.engine.tell.reproduce import with_scripts
@@ -65,6 +65,7 @@ class Examination:
         self.crashes: set = set()  # that were told
         self.fine: dict[str, set[str]] = {}  # calls that did not raise, forced
         self.judged: set[str] = set()  # stages
+        self.idle: set[str] = set()  # parameters, see idle_names
         self.given: dict[str, tuple] = {}  # names, state, what is left out, parameters
 
     def __enter__(self) -> Examination:
@@ -114,7 +115,7 @@ class Examination:
                 self.workers.kill()
                 raise
         verdicts = told_by_loss(self, inherited_crashes(verdicts, self.fine))
-        verdicts = with_known(verdicts)
+        verdicts = with_known(with_idle(verdicts, self.idle))
         free = self.path(first, "free 64")  # not there where no inputs could be made
         if self.scripts is None or not culprits(verdicts) or not free.exists():
             return verdicts
@@ -129,6 +130,9 @@ class Examination:
         }
         if name.startswith("forced"):
             self.fine |= {side: fine_calls(trace) for side, trace in traces.items()}
+        gradients = [t["gradients"] for t in traces.values() if not early and "gradients" in t]
+        if len(gradients) == 2 and name.startswith("free"):
+            self.idle |= idle_names(*gradients)
         return judge_crashes(self.case.name, traces, found, self.crashes, name)
 
     def first_build(self) -> None:

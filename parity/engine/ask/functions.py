@@ -18,7 +18,7 @@ from parity.engine.judge.judging import SIDES, judge, judge_nodes
 from parity.engine.judge.less_precise import judge_precision
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.imports import own_framework
-from parity.engine.sides.runner import fixed_weighting, is_float
+from parity.engine.sides.weighting import fixed_weighting, is_float
 from parity.engine.sides.workers import Workers
 from parity.engine.values import tree
 from parity.errors import WorkerDied, WorkerError

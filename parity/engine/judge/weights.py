@@ -80,7 +80,35 @@ def compare_names(
     return Verdict(case, checks.NAMES, "names", Status.PASS)
 
 
+IDLE = "nothing reaches it with a gradient, as an average of weights: frozen on one side alone"
 LISTED = 3  # names in a message
+
+
+def idle_names(reference: Mapping, candidate: Mapping) -> set[str]:
+    """Parameters that the reference alone trains and never reaches; none where the candidate trains others, or any of
+    them is reached. Both are gradients by the names that a side trains."""
+    idle = set(reference) - set(candidate)
+    others = set(candidate) - set(reference)
+    return set() if others or any(is_reached(reference[name]) for name in idle) else idle
+
+
+def with_idle(verdicts: list[Verdict], idle: set[str]) -> list[Verdict]:
+    """The same; what is told of these alone is KNOWN."""
+
+    def is_of_idle(v: Verdict) -> bool:
+        alone = v.kind == kinds.MISSING and v.node in idle
+        return alone or (v.check == checks.NAMES and v.kind == kinds.FROZEN)
+
+    return [
+        v.but(status=Status.KNOWN, message=f"{IDLE}; {v.message}")
+        if idle and v.status is Status.FAIL and is_of_idle(v)
+        else v
+        for v in verdicts
+    ]
+
+
+def is_reached(gradient: np.ndarray | None) -> bool:
+    return gradient is not None and bool(gradient.any())
 
 
 def without_partner(reference: list, candidate: list) -> tuple[list[Parameter], list[Parameter]]:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 import numpy as np
 
 from parity.backends.base import Backend
-from parity.engine.sides.runner import fixed_weighting, is_float
+from parity.engine.sides.weighting import fixed_weighting, is_float
 from parity.engine.values import tree
 
 

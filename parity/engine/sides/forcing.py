@@ -14,7 +14,7 @@ import numpy as np
 from door.randomness import neighbours, stream
 from parity.engine.sides.branches import Branches
 from parity.engine.sides.probes import BY_NAME
-from parity.engine.sides.runner import fixed_weighting
+from parity.engine.sides.weighting import fixed_weighting
 from parity.engine.values.record import Record, write_record
 
 

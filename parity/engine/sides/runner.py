@@ -18,6 +18,7 @@ from parity.engine.sides.constants import refused
 from parity.engine.sides.makers import Makers
 from parity.engine.sides.model import Model
 from parity.engine.sides.tracer import Tracer
+from parity.engine.sides.weighting import fixed_weighting, is_float
 from parity.engine.values import places, tree
 from parity.engine.values.lazy import Lazy
 from parity.engine.values.nodes import OUTSIDE, ROOT
@@ -101,7 +102,11 @@ class Runner(Model):
         return total, losses
 
     def floats(self, outputs) -> list:
-        return [x for _, x in tree.leaves(outputs, self.backend.is_tensor) if is_float(x)]
+        """Tensors of floats, NumPy's as constants."""
+        backend = self.backend
+        is_leaf = lambda x: isinstance(x, np.ndarray) or backend.is_tensor(x)  # noqa: E731
+        found = (x for _, x in tree.leaves(outputs, is_leaf) if is_float(x))
+        return [backend.array(x.copy()) if isinstance(x, np.ndarray) else x for x in found]
 
     def sizes(self, outputs) -> dict[str, float]:
         """What the harness's own losses would be if nothing cancelled in them, by name, and their total."""
@@ -288,12 +293,3 @@ class Runner(Model):
 
     def as_arrays(self, value):
         return tree.replaced(value, self.backend.is_tensor, lambda _, x: self.backend.to_numpy(x))
-
-
-def is_float(tensor) -> bool:
-    return "float" in str(tensor.dtype)
-
-
-def fixed_weighting(shape: tuple[int, ...]) -> np.ndarray:
-    """Weights between -1 and 1, another one for each element, so that no two errors cancel."""
-    return np.cos(np.arange(np.prod(shape), dtype=np.float64)).reshape(shape)

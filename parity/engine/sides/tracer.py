@@ -101,9 +101,7 @@ class Tracer:
                 before = len(self.misfits)
                 self.called[name + suffix] = places.caller(sys._getframe(1))
                 self.arguments[name + suffix] = [
-                    tree.outline(
-                        value, self.backend.is_tensor, lambda part: f"{name}/in{part}{suffix}"
-                    )
+                    tree.outline(value, self.is_array, lambda part: f"{name}/in{part}{suffix}")
                     for value in (args, named)
                 ]
                 args = self.visit_all(f"{name}/in", suffix, args)
@@ -127,14 +125,11 @@ class Tracer:
         self.results[name + suffix] = tree.results(
             output, self.is_array, lambda part: name + part + suffix
         )
-        for part, array in tree.leaves(output, lambda x: isinstance(x, np.ndarray)):
-            node = name + part + suffix
-            self.order += [] if node in self.arrived else [node]
-            self.arrived[node], self.owners[node] = array.copy(), owner
         return self.visit_all(name, suffix, output, owner)
 
     def is_array(self, value) -> bool:
-        return self.backend.is_tensor(value) or isinstance(value, np.ndarray)
+        is_plain = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+        return is_plain or self.backend.is_tensor(value)
 
     def after(self, error: Exception, call: str, misfits: list[str]):
         """What a forced run goes on with after `call`, into which `misfits` were put, raised; else the error itself."""
@@ -152,17 +147,15 @@ class Tracer:
             raise error from None
 
     def attempt(self, function: Callable, *args, **named):
-        """What the function gives; None after it has raised, where this run survives that."""
+        """What the function gives; None after it raised, where this run survives that."""
         try:
             return function(*args, **named)
         except Exception as error:
             if not self.survive or is_refusal(error):
                 raise
             if not getattr(error, "parity_noted", False):
-                where = (
-                    f"{OUTSIDE} {getattr(function, '__name__', 'code').removeprefix('watched_')}"
-                )
-                where = innermost(error) if "<lambda>" in where else where
+                name = getattr(function, "__name__", "code").removeprefix("watched_")
+                where = innermost(error) if "<lambda>" in name else f"{OUTSIDE} {name}"
                 self.note(where or f"{OUTSIDE} code", error, self.misfits)
             return None
 
@@ -188,10 +181,10 @@ class Tracer:
         return copy if self.backend.is_differentiable(tensor) else self.backend.frozen(copy)
 
     def visit_all(self, path: str, suffix: str, value, owner: str = ""):
-        """`value` with every tensor in it visited."""
+        """`value` with every tensor and array in it visited."""
         return tree.replaced(
             value,
-            self.backend.is_tensor,
+            self.is_array,
             lambda part, tensor: self.visit(path + part + suffix, tensor, owner),
         )
 
@@ -202,6 +195,8 @@ class Tracer:
         which shares the memory of `tensor`: they are those of this way alone, of several that a tensor may go.
         `owner` is given for outputs only.
         """
+        if isinstance(tensor, np.ndarray):
+            return self.visit_plain(node, tensor, owner)
         if owner:
             self.backend.finish([tensor])
         if node not in self.arrived:
@@ -218,6 +213,15 @@ class Tracer:
         if self.is_constant(node) or id(tensor) in self.constants:
             self.constants |= {id(used), id(given)}
         return given
+
+    def visit_plain(self, node: str, array: np.ndarray, owner: str) -> np.ndarray:
+        """The same of NumPy's, of which no gradient is asked for."""
+        self.order += [] if node in self.arrived else [node]
+        self.arrived[node], self.owners[node] = array.copy(), owner or self.stack[-1]
+        values = array if self.is_free(node) else self.reference["nodes"][node]
+        if values is array or values.shape != array.shape or values.dtype.kind != array.dtype.kind:
+            return array
+        return (values.astype(np.float32) if self.rounded else values).astype(array.dtype)
 
     def is_free(self, node: str) -> bool:
         """Whether the run goes on with what it computed there itself."""

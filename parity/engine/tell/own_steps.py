@@ -14,6 +14,7 @@ import numpy as np
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.judging import SIDES, judge_nodes, relative_l2
 from parity.engine.judge.verdicts import STILL, Status, Verdict
+from parity.engine.judge.weights import IDLE
 from parity.engine.tell.known import AS_ROUNDED
 
 NAME = "own training step"
@@ -95,9 +96,14 @@ class OwnSteps:
 
     def _trainable(self, step: int, answers: list[Mapping]):
         # buffers are parameters in Jittor: of those PyTorch does not train, what has a gradient counts
-        pair = [set(a["trainable"]) for a in answers]
-        problem = one_sided(pair, self.sides, "asks for gradients")
-        return [self.verdict(checks.TRAINABLE, f"frozen/step{step}", problem, kinds.FROZEN)]
+        ours, theirs = (set(a["trainable"]) for a in answers)
+        reached = {n for n, g in answers[0]["gradients"].items() if g > 0}
+        idle = ours - theirs - reached
+        problem = one_sided([ours - idle, theirs], self.sides, "asks for gradients")
+        found = self.verdict(checks.TRAINABLE, f"frozen/step{step}", problem, kinds.FROZEN)
+        if idle and not problem:
+            found = found.but(status=Status.KNOWN, message=f"{IDLE}: {some(sorted(idle))}")
+        return [found]
 
     def _rates(self, step: int, answers: list[Mapping]):
         pair = [a["rates"] for a in answers]

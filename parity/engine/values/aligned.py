@@ -1,4 +1,5 @@
-"""A candidate's trace under the reference's names of arguments: one side may name what the other gives by position.
+"""A candidate's trace under the reference's names of arguments: one side may name what the other gives by position, or
+have a number where the other has an array of one element.
 
 Modules of another kind that have one name only by chance (a Linear where the other side has a pool, since their places
 in a Sequential differ) are told apart by their classes.
@@ -10,7 +11,9 @@ here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+import numpy as np
 
 from parity.engine.values.nodes import module_of
 from parity.engine.values.proposing import normal
@@ -44,12 +47,76 @@ class Renamed(Mapping):
 
 def aligned(reference: Mapping, candidate: Mapping) -> Mapping:
     """The candidate's trace, its arguments' nodes called as the reference calls them; itself where all names agree."""
+    candidate = with_numbers(reference, candidate)
     names = aliases(reference, candidate) | apart(reference, candidate)
     if not names:
         return candidate
     changed = {key: Renamed(candidate[key], names) for key in RENAMED if key in candidate}
     order = [names.get(entry, entry) for entry in candidate["order"]]
     return {key: candidate[key] for key in candidate} | changed | {"order": order}
+
+
+class Besides(Mapping):
+    """A mapping with some keys more, and some of its own left out."""
+
+    def __init__(self, source: Mapping, more: Mapping, without: Collection):
+        self.source, self.more = source, more
+        self.names = dict.fromkeys([*(key for key in source if key not in without), *more])
+
+    def __getitem__(self, key: str):
+        if key not in self.names:
+            raise KeyError(key)
+        return self.more[key] if key in self.more else self.source[key]
+
+    def __contains__(self, key) -> bool:
+        return key in self.names
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def with_numbers(reference: Mapping, candidate: Mapping) -> Mapping:
+    """The candidate's trace, in what calls are given and give a number as an array, or an array of one element as a
+    number, where the reference has it so; itself where there is none."""
+    added: dict[str, np.ndarray] = {}
+    dropped: set[str] = set()
+    nodes = candidate["nodes"]
+
+    def alike(ours, theirs):
+        if is_node(ours) and isinstance(theirs, (bool, int, float)):
+            added[ours["node"]] = np.asarray(theirs)
+            return ours
+        if isinstance(ours, (bool, int, float)) and is_node(theirs) and theirs["node"] in nodes:
+            value = nodes[theirs["node"]]
+            if value.size != 1:
+                return theirs
+            dropped.add(theirs["node"])
+            return value.item()
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            return {k: alike(ours[k], x) if k in ours else x for k, x in theirs.items()}
+        if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+            return [alike(a, b) for a, b in zip(ours, theirs, strict=True)]
+        return theirs
+
+    changed = {}
+    for part in ("arguments", "results"):
+        ours, theirs = (t.get(part, {}) for t in (reference, candidate))
+        changed[part] = {k: alike(ours[k], x) if k in ours else x for k, x in theirs.items()}
+    added = {node: x for node, x in added.items() if node in reference["nodes"]}
+    if not added and not dropped:
+        return candidate
+    changed["nodes"] = Besides(nodes, added, dropped)
+    if "node_gradients" in candidate:
+        changed["node_gradients"] = Besides(candidate["node_gradients"], {}, dropped)
+    order = [entry for entry in candidate["order"] if entry not in dropped]
+    return {key: candidate[key] for key in candidate} | changed | {"order": order}
+
+
+def is_node(outline) -> bool:
+    return isinstance(outline, Mapping) and set(outline) == {"node"}
 
 
 def aliases(reference: Mapping, candidate: Mapping) -> dict[str, str]:
@@ -123,4 +190,4 @@ def _top_nodes(outline) -> list[str]:
     """Nodes of arguments that are tensors themselves, positional ones first, named ones in their order."""
     positional, named = outline
     values = [*positional, *(named[key] for key in named)]
-    return [x["node"] for x in values if isinstance(x, Mapping) and set(x) == {"node"}]
+    return [x["node"] for x in values if is_node(x)]

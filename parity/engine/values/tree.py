@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
+
 from parity.errors import InputError
 
 DEPTH = 8  # of objects inside of each other
@@ -105,6 +107,7 @@ def rebuilt(value, leaf: Callable):
 
 def results(value, is_leaf: Callable, name: Callable[[str], str], path: str = "", depth: int = 0):
     """As `outline`, but tuples are told from lists."""
+    value = value.item() if isinstance(value, np.generic) else value
     if is_leaf(value) or depth > DEPTH:
         return outline(value, is_leaf, name, path, depth)
     if isinstance(value, Mapping):
@@ -139,6 +142,7 @@ def plain_parts(outlined, path: str = "") -> Iterator[tuple[str, object]]:
 
 def outline(value, is_leaf: Callable, name: Callable[[str], str], path: str = "", depth: int = 0):
     """`value` as JSON, its leaves as {"node": name(path)}; an object as "(its class)"."""
+    value = value.item() if isinstance(value, np.generic) else value
     if is_leaf(value):
         return {"node": name(path)}
     if isinstance(value, Mapping) and depth <= DEPTH:
