@@ -123,7 +123,8 @@ STORE = """# KERNEL_STORE: a folder of kernels by what they are made of, at the 
 stored=
 if [ "$KERNEL_STORE" ] && [ "$out" ] && [ -f "$source" ]; then
     for library in $(for folder in $folders; do ls "$folder"/*.cpython-*.so 2>/dev/null; done); do
-        [ "$KERNEL_STORE/${{library##*/}}" -ef "$library" ] || ln -sfn "$library" "$KERNEL_STORE/"
+        link=$KERNEL_STORE/${{library##*/}}
+        [ "$link" -ef "$library" ] || {{ ln -s "$library" "$link.$$" && mv -fT "$link.$$" "$link"; }}
     done
     stored=$KERNEL_STORE/$({{ echo "$asked"; cat "$source"; }} | sha256sum | cut -c1-32).so
     [ -f "$stored" ] && cp "$stored" "$out.$$" && mv -f "$out.$$" "$out" && exit 0
