@@ -253,6 +253,18 @@ _ALL = (
         "round_half_even[0]",
         "trap 10",
     ),
+    Mutant(
+        "quotient_by_reciprocal",
+        J,
+        "ops/elementwise.py",
+        "    return ((x + 0.5) / n).floor()\n",
+        "    return (x / n).floor()\n",
+        "ops",
+        "forward",
+        "quotient[0]",
+        "floor-of-quotient",
+        fast=True,
+    ),
     # DETR: bugs that ports are known for
     Mutant(
         "q_and_k_swapped",
