@@ -127,6 +127,22 @@ def test_the_oracle_blames_beyond_its_own_error_only():
     assert not within.guilty
 
 
+def test_a_gradient_that_nearly_cancels_is_known_where_float32_differs_by_rounding_alone():
+    """As that of a bias before a batch norm, which is 0."""
+    local = verdict(checks.LOCAL_FORWARD_64, "norm", 3e-12, owner="norm")
+    agrees = verdict(checks.LOCAL_FORWARD_32, "norm", 0.0, owner="norm")
+    bias = verdict(checks.GRADIENTS_64, "conv.bias", 1.3e-5)
+    narrow = verdict(checks.GRADIENTS_32, "conv.bias", 7e-6).but(limit=4e-6)
+    assert statuses(with_known([local, agrees, bias, narrow])) == [
+        "KNOWN",
+        "PASS",
+        "KNOWN",
+        "KNOWN",
+    ]
+    wrong = narrow.but(measured=9e-6)
+    assert statuses(with_known([local, agrees, bias, wrong])) == ["KNOWN", "PASS", "FAIL", "FAIL"]
+
+
 def test_the_order_of_parameters_is_no_defect():
     assert compare_names("c", ["a", "b"], ["b", "a"]).status is Status.KNOWN
     assert compare_names("c", ["a"], ["a", "b"]).kind == kinds.FROZEN

@@ -110,19 +110,19 @@ def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
     changed = {id(v): _known(v, AS_ROUNDED) for v in failed if is_rounded(v, narrow)}
     left = [v for v in failed if id(v) not in changed]
     has_rounded = bool(changed) or any(is_known(v, AS_ROUNDED) for v in verdicts)
-    wide = [v for v in verdicts if v.check.startswith("float32")]
-    agrees = bool(wide) and not any(v.status is Status.FAIL for v in wide)
-    most = (gates.CANCELLED if agrees else gates.AMPLIFIED) if has_rounded else 0.0
     over = {
         why: max(
             (v.measured / v.limit for v in verdicts if is_known(v, why) and v.limit), default=0
         )
         for why in (NOISE, NORM)
     }
-    whole = {id(v): AS_ROUNDED for v in left if is_small(v, most)}
-    whole |= {id(v): SUMMED for v in left if is_whole_within(v, gates.SUMMED_FACTOR)}
+    whole = {id(v): SUMMED for v in left if is_whole_within(v, gates.SUMMED_FACTOR)}
     for why, times in over.items():
         whole |= {id(v): why for v in left if is_whole_within(v, gates.PRECISION_FACTOR * times)}
+    wide = [v for v in verdicts if v.check.startswith("float32")]
+    agrees = bool(wide) and not any(v.status is Status.FAIL and id(v) not in whole for v in wide)
+    most = (gates.CANCELLED if agrees else gates.AMPLIFIED) if has_rounded else 0.0
+    whole |= {id(v): AS_ROUNDED for v in left if is_small(v, most)}
     cut = {id(v) for v in cut_otherwise(left, verdicts)}
     if all(id(v) in whole or is_structural(v) or id(v) in cut for v in left):
         changed |= {id(v): _known(v, whole[id(v)]) for v in left if id(v) in whole}
