@@ -75,3 +75,15 @@ def test_what_is_lazy_raises_again_where_nobody_knows():
     assert cause.where == "roi" and cause.consequences == 1
     for other in (again.but(node="head"), raised("(run)", "ValueError: no boxes")):
         assert len(causes_of([first, other])) == 2
+
+
+def test_gradients_that_lack_where_the_whole_model_raised_follow_from_that():
+    raised = Verdict("pair", "worker", "(model)", Status.FAIL, kind=kinds.CRASH)
+    raised = raised.but(message="jittor raised AssertionError: no GPU")
+    lacks = Verdict("pair", checks.LOCAL_GRADIENTS_64, "stem.0.weight", Status.FAIL)
+    lacks = lacks.but(kind=kinds.DETACHED, owner="stem.0")
+    (cause,) = causes_of([raised, lacks])
+    assert cause.kind == kinds.CRASH and cause.consequences == 1
+    assert len(causes_of([raised.but(node="stem"), lacks])) == 1
+    for node, other in (("head", lacks), ("(model)", lacks.but(kind=kinds.BACKWARD))):
+        assert len(causes_of([raised.but(node=node), other])) == 2

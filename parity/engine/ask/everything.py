@@ -5,9 +5,10 @@ Before: examine.py, probing.py and training.py, its parts. Asked by parity/cli.p
 
 from __future__ import annotations
 
+import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from parity.engine.ask.examine import examine, workers_of
 from parity.engine.ask.initial import check_initial
 from parity.engine.ask.probing import check_branches
 from parity.engine.ask.result import Result
-from parity.engine.ask.training import check_steps
+from parity.engine.ask.training import check_steps, has_own_steps
 from parity.engine.judge import kinds
 from parity.engine.judge.checks import FUNCTIONS, NOT_LOOKED_INTO
 from parity.engine.judge.floors import Floors
@@ -29,6 +30,8 @@ from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.workers import Workers
 from parity.errors import InputError, OutOfTime, WorkerDied, WorkerError
 
+# of the time that is left where there is a limit, and both sides have training steps of their own
+EXAMINATION, STEPS = 0.4, 0.7
 # what quick leaves out
 QUICK = ("float64 of the candidate", FUNCTIONS, "other branches", "training steps")
 
@@ -74,9 +77,11 @@ def examine_all(
                 if any(v.kind == kinds.CRASH and v.node == "build" for v in first):
                     left_out, why = ("(all)",), "a side cannot be built"
                 else:
-                    found = examine(case, workers, floors=floors, scripts=scripts, told=told)
+                    own = reserves(case, workers, wanted)
+                    with within(workers, EXAMINATION if own else 1.0):
+                        found = examine(case, workers, floors=floors, scripts=scripts, told=told)
                     verdicts += found.verdicts
-                    verdicts += _more(case, workers, wanted, told)
+                    verdicts += _more(case, workers, wanted, told, own)
         except OutOfTime as error:
             verdicts.append(_not_run(case, "(all)", str(error)))
         with suppress(WorkerError, WorkerDied):  # which was told
@@ -89,19 +94,43 @@ def _not_run(case: Case, part: str, why: str) -> Verdict:
     return Verdict(case.name, NOT_LOOKED_INTO, part, Status.NOT_RUN, message=why)
 
 
-def _more(case: Case, workers: Workers, wanted: Wanted, told: Callable) -> list[Verdict]:
-    """What there is beside the examination: data, other branches, training steps."""
+def reserves(case: Case, workers: Workers, wanted: Wanted) -> bool:
+    """Whether time is kept for the user's own training steps."""
+    if not wanted.limit or not wanted.steps or wanted.quick:
+        return False
+    with suppress(WorkerError, WorkerDied, InputError):  # which is told
+        return has_own_steps(case, workers, wanted.device)
+    return False
+
+
+@contextmanager
+def within(workers: Workers, share: float) -> Iterator[None]:
+    """Inside, no more than that share of the time that is left may be used; a side that it stops is started anew."""
+    left = workers.left()
+    deadline = time.monotonic() + left
+    workers.until(time.monotonic() + share * left)
+    try:
+        yield
+    finally:
+        workers.until(deadline)
+
+
+def _more(case: Case, workers: Workers, wanted: Wanted, told: Callable, own: bool) -> list[Verdict]:
+    """What there is beside the examination: data, training steps, functions, other branches."""
     found = check_data(case, workers, needed=False).verdicts
     if found:
         told("data", found)
     if wanted.quick:
         return found
+    steps = partial(check_steps, case, workers, steps=wanted.steps, idle=False, told=told)
+    if own:
+        with within(workers, STEPS):
+            found += kept(case, "training steps", steps)
     found += kept(case, FUNCTIONS, lambda: check_called(case, workers))
     if wanted.branches:
         found += kept(case, "branches", lambda: check_branches(case, workers, told=told))
-    if wanted.steps:
-        ask = partial(check_steps, case, workers, steps=wanted.steps, idle=False)
-        found += kept(case, "training steps", ask)
+    if wanted.steps and not own:
+        found += kept(case, "training steps", steps)
     return found
 
 

@@ -16,6 +16,7 @@ from parity.engine.ask.examination import Examination
 from parity.engine.ask.examine import workers_of
 from parity.engine.ask.result import Result
 from parity.engine.judge import gates, kinds
+from parity.engine.judge.checks import NOT_LOOKED_INTO
 from parity.engine.judge.crashes import unfinished
 from parity.engine.judge.detections import compare_detections
 from parity.engine.judge.steps import compare_steps
@@ -26,10 +27,19 @@ from parity.engine.sides.workers import Workers
 from parity.engine.tell.own_steps import OwnSteps
 from parity.engine.values import tree
 from parity.engine.values.parts import cut
-from parity.errors import WorkerDied, WorkerError
+from parity.errors import OutOfTime, WorkerDied, WorkerError
 
 HERE = "parity.engine.ask.training"
 WATCH = "parity.engine.sides.own_step"
+
+
+def has_own_steps(case: Case, workers: Workers, device: str) -> bool:
+    """Whether both sides have a training step that takes the model; they are built for that."""
+    dtype = "float64" if case.float64 else "float32"
+    for side, half in zip(case.labels, (case.reference, case.candidate), strict=True):
+        workers[side].submit("build", half, device, dtype, case.training, side)
+    workers.collect(case.labels)
+    return all(workers.run(f"{WATCH}:has_own_step", sides=case.labels).values())
 
 
 def prepared(
@@ -53,6 +63,7 @@ def check_steps(
     steps: int = 8,
     device: str = "cpu",
     idle: bool = True,
+    told: Callable = lambda stage, verdicts: None,
 ) -> Result:
     """Coupled float64 training steps of both sides from the same weights, on the case's batches or its inputs, over
     and over; not `idle`: only where something is trained. Subjects whose train_step takes the model (model, batch,
@@ -62,7 +73,7 @@ def check_steps(
         sides, name, message = case.labels, f"{case.name}: training steps", ""
         own = [s for s, has in used.run(f"{WATCH}:has_own_step", sides=sides).items() if has]
         if len(own) == 2:
-            return own_steps(case, used, steps, device)
+            return own_steps(case, used, steps, device, told)
         names = used.both("trained_names", sides=sides)
         if own:
             message = f"only {own[0]} has a step of its own (model, batch, step): give both one"
@@ -84,8 +95,11 @@ def check_steps(
     return prepared(case, workers, device, ask, "float64", "training steps")
 
 
-def own_steps(case: Case, workers: Workers, steps: int, device: str) -> list[Verdict]:
-    """Both users' own steps side by side; a side that raises is a verdict, and what was found before is kept."""
+def own_steps(
+    case: Case, workers: Workers, steps: int, device: str, told: Callable
+) -> list[Verdict]:
+    """Both users' own steps side by side; a side that raises is a verdict, and what was found before is kept, and what
+    it comes to until then."""
     found: list[Verdict] = []
 
     def ask(examination: Examination, used: Workers) -> list[Verdict]:
@@ -97,7 +111,12 @@ def own_steps(case: Case, workers: Workers, steps: int, device: str) -> list[Ver
             except WorkerError as error:
                 found.append(crashed(judged.case, f"step{step}", error))
                 return [*found, *judged.conclude(step)]
+            except OutOfTime as error:
+                where = judged.case, NOT_LOOKED_INTO, f"from step{step} on"
+                left = Verdict(*where, Status.NOT_RUN, message=str(error))
+                return [*found, *(judged.conclude(step) if step else ()), left]
             found.extend(judged.judge(step, [answers[side] for side in sides]))
+            told(f"training step {step}", found)
         return [*found, *judged.conclude(steps)]
 
     dtype = "float64" if case.float64 else "float32"

@@ -242,8 +242,16 @@ class Workers:
 
     def limit(self, seconds: float) -> None:
         """From now on everything together may take this long; OutOfTime then."""
+        self.until(time.monotonic() + seconds)
+
+    def until(self, deadline: float) -> None:
+        """The same, of time.monotonic()."""
         for worker in self.workers.values():
-            worker.deadline = time.monotonic() + seconds
+            worker.deadline = deadline
+
+    def left(self) -> float:
+        """Seconds until then."""
+        return min(worker.deadline for worker in self.workers.values()) - time.monotonic()
 
     def both(self, method: str, *args, sides: tuple[str, ...] | None = None, **options) -> dict:
         """Answers by label; when one side fails, the other's answer is still awaited first."""

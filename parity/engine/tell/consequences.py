@@ -174,11 +174,13 @@ class Followers:
         )
 
     def is_behind_crash(self, verdict: Verdict) -> bool:
-        """Whether it is a gradient that a module lacks in which something raised."""
+        """Whether it is a gradient that a module lacks in which, or around which, something raised."""
         lacks = verdict.kind in (kinds.DETACHED, kinds.MISSING) or ONE_SIDE in verdict.message
         if verdict.check not in BACKWARD or not lacks or not verdict.owner:
             return False
-        return any(f"{name}.".startswith(f"{verdict.owner}.") for name in self.raised)
+        owner = f"{verdict.owner}."
+        around = (owner.startswith(f"{name}.") or name == ROOT for name in self.raised)
+        return any(around) or any(f"{name}.".startswith(owner) for name in self.raised)
 
     def is_held(self, verdict: Verdict) -> bool:
         """Whether it is inside of a module that is wrong itself, and there on one side only."""

@@ -1,0 +1,87 @@
+"""What a time limit leaves: a share for the user's own training steps, and what they came to until then."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from parity import Case, Result, Side
+from parity.engine.ask import everything, training
+from parity.engine.ask.everything import EXAMINATION, STEPS, Wanted, examine_all
+from parity.engine.judge import checks
+from parity.engine.judge.verdicts import Status
+from parity.engine.sides.workers import Workers
+from parity.errors import OutOfTime
+from tests.test_own_steps_answers import BEFORE, answer
+
+SIDES = Side("", "torch", label="reference"), Side("", "torch", label="candidate")
+CASE = Case("pair", *SIDES, lambda: ())
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_time_is_kept_for_training_steps_of_the_users_own(tmp_path, monkeypatch, own):
+    left: dict[str, float] = {}
+
+    def part(name, found=()):
+        def ask(case, workers, *_, **__):
+            left[name] = workers.left()
+            return Result(list(found))
+
+        return ask
+
+    for name in ("check_initial", "check_data", "examine", "check_called", "check_branches"):
+        monkeypatch.setattr(everything, name, part(name))
+    monkeypatch.setattr(everything, "check_steps", part("check_steps"))
+    monkeypatch.setattr(everything, "has_own_steps", lambda *_: own)
+    monkeypatch.setattr(everything, "examine_environment", lambda _: ({}, []))
+    monkeypatch.setattr(everything, "look_at_code", lambda *_: {})
+    examine_all(CASE, Wanted(limit=1000.0), None, tmp_path, lambda *_: None)
+    order = [name for name in left if name in ("check_steps", "check_called", "check_branches")]
+    assert (order[0] if own else order[-1]) == "check_steps"
+    shares = {"examine": EXAMINATION if own else 1.0, "check_steps": STEPS if own else 1.0}
+    for name, whole in left.items():
+        assert whole == pytest.approx(1000.0 * shares.get(name, 1.0), abs=20), name
+    assert not everything.reserves(CASE, None, Wanted(limit=None)), "nothing is to be shared"
+
+
+def test_steps_that_the_limit_ends_are_told_as_far_as_they_came(monkeypatch):
+    heard = []
+
+    class Here:
+        def run(self, target, batch, step, sides):
+            if step == 2:
+                raise OutOfTime("jittor worker was stopped by the time limit", "run")
+            pair = {side: answer(step) for side in sides}
+            pair["candidate"]["rates"] = {"optimiser": [0.1, 0.02]}
+            return pair
+
+    def prepared(case, workers, device, ask, dtype):
+        return Result(ask(SimpleNamespace(inputs=(), weights=BEFORE), Here()))
+
+    monkeypatch.setattr(training, "prepared", prepared)
+    monkeypatch.setattr(Case, "made_batches", lambda *_: [np.zeros(1)] * 5)
+    told = lambda stage, verdicts: heard.append(stage)  # noqa: E731
+    found = training.own_steps(CASE, None, 5, "cpu", told)
+    assert heard == ["training step 0", "training step 1"]
+    assert {v.node for v in found if v.status is Status.FAIL} == {
+        f"rates/optimiser/step{k}" for k in range(2)
+    }
+    (left,) = (v for v in found if v.status is Status.NOT_RUN)
+    assert left.node == "from step2 on" and "time limit" in left.message
+    assert {checks.MOVES, checks.REACHED} <= {v.check for v in found}
+
+
+def test_a_share_of_the_time_ends_and_the_rest_is_there_again():
+    workers = Workers(*SIDES)
+    assert workers.left() > 1e9
+    workers.limit(100.0)
+    with everything.within(workers, 0.25):
+        assert workers.left() == pytest.approx(25.0, abs=5)
+        workers.until(time.monotonic() - 1)
+        with pytest.raises(OutOfTime):
+            workers["reference"].submit("shapes")
+    assert workers.left() == pytest.approx(100.0, abs=20)
+    workers.close()
