@@ -191,14 +191,24 @@ def test_eval_in_one_file_without_train_in_another(tmp_path, before, run, told):
 
 SAVED = HEAD + (
     "def save(net, epoch):\n    kept = {{'net': net.state_dict(), 'epoch': epoch}}\n    jt.save(kept, 'a.pkl')\n"
-    "def resume(net):\n    held = jt.load('a.pkl')\n    net.load_state_dict(held['net'])\n    return held[{0}]\n"
+    "def resume(net):\n    held = jt.load('a.pkl')\n    net.load_state_dict(held['net'])\n    k = {1}\n"
+    "    return held[{0}]\n"
 )
 
 
-@pytest.mark.parametrize(("key", "told"), [("'epoch'", False), ("'step'", True), ("k", False)])
-def test_keys_of_what_was_saved(tmp_path, key, told):
-    found = linted(tmp_path, {"a.py": SAVED.format(key)})
-    assert any(f == "a.py:9 own-name" for f in found) is told
+@pytest.mark.parametrize(
+    ("key", "made", "told"),
+    [
+        ("'epoch'", "3", False),
+        ("'step'", "3", True),
+        ("k", "3", False),
+        ("k", "'ema' if net else 'net'", True),
+        ("k", "'net' if net else 'epoch'", False),
+    ],
+)
+def test_keys_of_what_was_saved(tmp_path, key, made, told):
+    found = linted(tmp_path, {"a.py": SAVED.format(key, made)})
+    assert any(f == "a.py:10 own-name" for f in found) is told
 
 
 @pytest.mark.parametrize(
@@ -218,3 +228,31 @@ def test_data_sets_without_super(tmp_path, init, used, told):
 def test_names_that_vars_may_bind(tmp_path, text, told):
     found = linted(tmp_path, {"a.py": HEAD + f"def shown(args):\n    return torch.cat({text})\n"})
     assert any("own-name" in f for f in found) is told
+
+
+STEP = (
+    "class Net(nn.Module):\n    {0}\n    def step(self, x, beta):\n        return x\n"
+    "    def run(self, x):\n        return self.step(x)\n"
+)
+READ = "def moved(x):\n    {0}\n    offset = jt.array(offset)\n    return x + offset\n"
+
+
+@pytest.mark.parametrize(
+    ("entry", "text", "told"),
+    [
+        ("own-call", STEP.format("@jt.no_grad()"), True),
+        ("own-call", STEP.format("@other"), False),
+        ("own-name", READ.format("y = x"), True),
+        ("own-name", READ.format("for offset in x: pass"), False),
+        ("own-name", READ.format("global offset"), False),
+        ("own-name", READ.format("import offset.of"), False),
+        ("own-name", READ.replace("(offset)", "([offset for offset in x])").format("y = x"), False),
+        ("own-call", "def keep(rep, path):\n    jt.save(path, rep)\n", True),
+        ("own-call", "def keep(rep, path):\n    jt.save(rep, path)\n", False),
+        ("own-call", "def keep(path, other_path):\n    jt.save(path, other_path)\n", False),
+        ("function-as-layer", "made = [lambda x: nn.Tanh(x)]\n", True),
+        ("function-as-layer", "made = [lambda slope: nn.LeakyReLU(slope)]\n", False),
+    ],
+)
+def test_calls_and_names_of_round_21(tmp_path, entry, text, told):
+    assert any(entry in f for f in linted(tmp_path, {"a.py": HEAD + text})) is told

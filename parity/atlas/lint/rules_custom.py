@@ -152,9 +152,17 @@ def no_functions(code: Code) -> Iterator[Finding]:
             continue
         given = call.args[0]
         of_layer = isinstance(given, ast.Call) and ast.unparse(given.func).startswith("self.")
-        if of_layer or code.is_var(given):
+        if of_layer or code.is_var(given) or is_passed(code, call):
             message = f"nn.{name}(...) makes a layer: nn.{name}()(x), or its function"
             yield code.found(call, "function-as-layer", message)
+
+
+def is_passed(code: Code, call: ast.Call) -> bool:
+    """lambda x: nn.Tanh(x): the layer is made of what the lambda is called with."""
+    around, given = code.parent(call), call.args[0]
+    if not isinstance(around, ast.Lambda) or not isinstance(given, ast.Name):
+        return False
+    return [a.arg for a in around.args.args] == [given.id] and given.id in ("x", "input", "out")
 
 
 def misspelt(code: Code) -> Iterator[Finding]:

@@ -159,13 +159,18 @@ def method_of(
         return None
     own = [n for n in owner.body if isinstance(n, Definition) and n.name == name]
     if own:
-        return own[0] if len(own) == 1 and is_plain(own[0]) and not own[0].decorator_list else None
+        return own[0] if len(own) == 1 and is_plain(own[0]) and is_bound(own[0]) else None
     if is_stored(owner, name) or len(owner.bases) != 1 or not isinstance(owner.bases[0], ast.Name):
         return None
     place = program.definition(file, owner.bases[0].id)
     if place is None or not isinstance(place[1], ast.ClassDef):
         return None
     return method_of(program, *place, name, steps - 1)
+
+
+def is_bound(method: ast.FunctionDef) -> bool:
+    """Whether a method is given itself first: what decorates it, if anything, is no_grad()."""
+    return all(name_of(getattr(d, "func", d)) == "no_grad" for d in method.decorator_list)
 
 
 def is_stored(owner: ast.ClassDef, name: str) -> bool:

@@ -1,4 +1,5 @@
-"""What Python itself refuses, whatever the framework: names that a module lacks, functions taken for data.
+"""What Python itself refuses, whatever the framework: names that a module lacks, functions taken for data,
+paths where what is saved belongs.
 
 Before: a file, and the program that it is of. After: findings that no atlas has.
 """
@@ -6,6 +7,7 @@ Before: a file, and the program that it is of. After: findings that no atlas has
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from parity.atlas.lint.source import constant, name_of
 from parity.atlas.lint.values import own_returns
 
 FUNCTIONS_OF_PYTHON = {"input", "filter", "iter", "id", "hash", "next", "map", "len", "sum", "vars"}
+PATH = re.compile(r"(^|_)(path|file_?name|fname)$", re.I)
 
 
 def of_modules(code: Code) -> Iterator[Finding]:
@@ -165,4 +168,18 @@ def is_own_method(code: Code, name: str, method: str) -> bool:
     )
 
 
-RULES = (of_modules, functions_as_data, shapes, foreign, fruitless, unbound_methods)
+def swapped(code: Code) -> Iterator[Finding]:
+    """jt.save(path, kept): what is saved comes first."""
+    for call in code.every(ast.Call):
+        if code.source.dotted(call.func) == "jittor.save" and len(call.args) == 2:
+            first, last = call.args
+            if is_path(first) and not is_path(last) and name_of(last):
+                yield code.found(call, CALL, "save takes what is saved first, then the path")
+
+
+def is_path(node: ast.AST) -> bool:
+    text = constant(node) if not isinstance(node, ast.JoinedStr) else ""
+    return isinstance(text, str) or bool(PATH.search(name_of(node)))
+
+
+RULES = (of_modules, functions_as_data, shapes, foreign, fruitless, unbound_methods, swapped)

@@ -115,13 +115,23 @@ def keys(code: Code) -> Iterator[Finding]:
             continue
         reads = [r for r in code.loads(code.source.scope(node), name, node.lineno)]
         asked = [code.parent(r) for r in reads]
-        asked = [p for p in asked if isinstance(p, ast.Subscript) and constant(p.slice)]
-        words = {constant(p.slice) for p in asked}
-        for place in asked:
-            key = constant(place.slice)
-            if key not in known and words & known and not code.source.is_guarded(place):
+        asked = [(p, w) for p in asked if isinstance(p, ast.Subscript) for w in words(code, p)]
+        near = {w for _, w in asked} & known
+        for place, key in asked:
+            if key not in known and near and not code.source.is_guarded(place):
                 message = f"nothing that this file saves has the key {key!r}"
                 yield code.found(place, NAME, message)
+
+
+def words(code: Code, place: ast.Subscript) -> list[str]:
+    """kept["net"], and both keys of key = "ema" if averaged else "net", then kept[key]."""
+    key = place.slice
+    if isinstance(key, ast.Name):
+        scope = code.within(code.source.scope(place))
+        made = [n for n in scope if isinstance(n, ast.Assign) and name_of(n.targets[0]) == key.id]
+        key = made[0].value if len(made) == 1 else key
+    ends = (key.body, key.orelse) if isinstance(key, ast.IfExp) else (place.slice,)
+    return [constant(e) for e in ends if constant(e)]
 
 
 def is_call_of(code: Code, node: ast.AST, name: str) -> bool:

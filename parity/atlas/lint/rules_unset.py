@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from parity.atlas.lint.code import Code, is_self
+from parity.atlas.lint.code import Code, is_self, names_of
 from parity.atlas.lint.finding import Finding
 from parity.atlas.lint.program import bound
 from parity.atlas.lint.rules_own import CALL, NAME, Place
@@ -58,6 +58,7 @@ OF_SETS = {  # what Jittor's Dataset has
     *("workers", "_disable_workers", "_epochs", "_get_index_list", "_init_workers", "_shuffle_rng"),
     *("_stop_all_workers", "_worker_main"),
 }
+KEPT = (ast.Global, ast.Nonlocal)
 NAMED = {"register_buffer", "register_parameter", "add_module", "setattr", "create_parameter"}
 LOOSE = {"__getattr__", "__getattribute__", "__setattr__", "__dict__", "__slots__", "vars"}
 
@@ -84,6 +85,35 @@ def is_only_said(code: Code, node: ast.AST) -> bool:
             return late
         child, parent = parent, code.parent(parent)
     return late and child in (getattr(parent, "annotation", None), getattr(parent, "returns", None))
+
+
+def locals_read(code: Code) -> Iterator[Finding]:
+    """offset = jt.array(offset) first in a function that is given no offset: Python reads its own, still unbound."""
+    for function in code.every(ast.FunctionDef, ast.AsyncFunctionDef):
+        kept = {n for g in code.within(function) if isinstance(g, KEPT) for n in g.names}
+        given = {n.arg for n in ast.walk(function.args) if isinstance(n, ast.arg)}
+        seen = kept | given
+        for node in function.body:
+            made = node.targets[0] if isinstance(node, ast.Assign) else None
+            if isinstance(made, ast.Name) and made.id not in seen and reads(node.value, made.id):
+                message = f"{made.id} is read before {function.name} binds it"
+                yield code.found(node, NAME, message)
+            seen |= set().union(*(bound_by(n) for n in ast.walk(node)))
+
+
+def bound_by(node: ast.AST) -> set[str]:
+    if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
+        return {node.name or ""}
+    return {name.partition(".")[0] for name in names_of(node)}
+
+
+def reads(node: ast.AST, name: str) -> bool:
+    """Whether an expression reads a name in its own scope, not in a lambda's or a comprehension's."""
+    if isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        return False
+    if isinstance(node, ast.Name):
+        return node.id == name and isinstance(node.ctx, ast.Load)
+    return any(reads(n, name) for n in ast.iter_child_nodes(node))
 
 
 def attributes(code: Code) -> Iterator[Finding]:
@@ -243,4 +273,4 @@ def generated(code: Code) -> Iterator[Finding]:
             yield code.found(call, "module-list-generator", message)
 
 
-RULES = (names, attributes, supers, generated)
+RULES = (names, locals_read, attributes, supers, generated)
