@@ -43,6 +43,8 @@ class Face(jt.Function):
 
     def grad(self, cotangent):
         first, second, form, wanted = self.saved
+        # behind a whole number as a factor Jittor's gradients are float32
+        cotangent = cotangent if str(cotangent.dtype) == form.dtype else cotangent.cast(form.dtype)
         given = [k for k in range(3) if k != wanted]
         tensors = {wanted: cotangent, given[0]: first, given[1]: second}
         gradients = []

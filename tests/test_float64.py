@@ -123,6 +123,10 @@ for module in (nn.Conv2d(4, 6, 3, 2, 1, groups=2), nn.ConvTranspose(4, 6, 3, 2, 
 x, w = (jt.array(given[f"3x3/{i}"]) for i in (0, 1))
 first = jt.grad((nn.conv2d(x, w) ** 2).sum(), x)
 found["second"] = jt.grad((first**2).sum(), w).numpy()
+wide = jt.grad(nn.conv2d(x, w).sum(), w).numpy()
+for factor in (2, jt.float32([2.0])):  # whose gradient is a float32
+    narrow = jt.grad((nn.conv2d(x, w) * factor).sum(), w)
+    assert np.allclose(narrow.numpy(), 2 * wide, rtol=1e-6)
 w.stop_grad()
 assert not jt.grad(nn.conv2d(x, w).sum(), w).numpy().any()
 
