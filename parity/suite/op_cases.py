@@ -97,8 +97,8 @@ OP_CASES = (
     OpCase("softplus", (np.concatenate([TIED, TIED * 20]),)),
     OpCase("where", (TIED > 0, TIED, TIED[::-1].copy())),
     OpCase("round_half_even", (Constant(np.array([0.5, 1.5, 2.5, 0.25, 31.75])),)),
-    *(  # a division by these, rounded or by way of 1 / n, meets integers from below
-        OpCase("quotient", (Constant(np.arange(8.0 * n)), n)) for n in (41, 55, 97)
+    *(  # by way of 1 / n these meet whole numbers from below, the first in float64, the others in float32
+        OpCase("quotient", (Constant(np.arange(8.0 * n)), n)) for n in (49, 41, 55)
     ),
     OpCase("logical_and", (_mask(2, 5, 6), _mask(2, 5, 6)[::-1].copy())),
     OpCase("logical_or", (_mask(2, 5, 6), _mask(2, 5, 6)[::-1].copy())),
