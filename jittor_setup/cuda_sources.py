@@ -122,6 +122,7 @@ fi
 STORE = """# KERNEL_STORE: a folder of kernels by what they are made of, at the same place on the machines that share it
 stored=
 if [ "$KERNEL_STORE" ] && [ "$out" ] && [ -f "$source" ]; then
+    mkdir -p "$KERNEL_STORE"
     for library in $(for folder in $folders; do ls "$folder"/*.cpython-*.so 2>/dev/null; done); do
         link=$KERNEL_STORE/${{library##*/}}
         [ "$link" -ef "$library" ] || {{ ln -s "$library" "$link.$$" && mv -fT "$link.$$" "$link"; }}

@@ -61,8 +61,7 @@ def test_a_kernel_that_is_in_the_store_is_not_compiled_again(tmp_path):
         'while [ "$1" != -o ]; do shift; done\nprintf made > "$2"\ncase "$2" in *bad*) exit 3;; esac\n',
     ).chmod(0o755)
     home = build(tmp_path / "cache", toolkit_of(root), fake_wheels(tmp_path / "site"), system=False)
-    store = tmp_path / "store"
-    store.mkdir()
+    store = tmp_path / "not there yet" / "store"
 
     def compiled(place: str, text: str = KERNEL, *options: str) -> int:
         """How often the real nvcc was called."""

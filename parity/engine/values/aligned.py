@@ -24,16 +24,10 @@ APART = re.compile(
 RENAMED = ("nodes", "node_gradients", "owners")
 
 
-class Renamed(Mapping):
-    """A mapping with some keys called otherwise."""
+class Named(Mapping):
+    """A mapping whose keys are those of `names`."""
 
-    def __init__(self, source: Mapping, names: Mapping[str, str]):
-        """names: the new name by the old one."""
-        self.source = source
-        self.names = {names.get(key, key): key for key in source}
-
-    def __getitem__(self, key: str):
-        return self.source[self.names[key]]
+    names: Mapping
 
     def __contains__(self, key) -> bool:
         return key in self.names
@@ -43,6 +37,18 @@ class Renamed(Mapping):
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+class Renamed(Named):
+    """A mapping with some keys called otherwise."""
+
+    def __init__(self, source: Mapping, names: Mapping[str, str]):
+        """names: the new name by the old one."""
+        self.source = source
+        self.names = {names.get(key, key): key for key in source}
+
+    def __getitem__(self, key: str):
+        return self.source[self.names[key]]
 
 
 def aligned(reference: Mapping, candidate: Mapping) -> Mapping:
@@ -56,7 +62,7 @@ def aligned(reference: Mapping, candidate: Mapping) -> Mapping:
     return {key: candidate[key] for key in candidate} | changed | {"order": order}
 
 
-class Besides(Mapping):
+class Besides(Named):
     """A mapping with some keys more, and some of its own left out."""
 
     def __init__(self, source: Mapping, more: Mapping, without: Collection):
@@ -67,15 +73,6 @@ class Besides(Mapping):
         if key not in self.names:
             raise KeyError(key)
         return self.more[key] if key in self.more else self.source[key]
-
-    def __contains__(self, key) -> bool:
-        return key in self.names
-
-    def __iter__(self):
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
 
 
 def with_numbers(reference: Mapping, candidate: Mapping) -> Mapping:
