@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from parity.engine.ask.called import form, is_alike, numbers
+from parity.engine.ask.arguments import alike, places
+from parity.engine.ask.called import numbers
 from parity.engine.values.plain import is_simple, same
 
 LEAVES = (
@@ -85,17 +86,41 @@ def test_trees_are_the_same_but_for_rounding_and_for_lists_and_tuples():
     assert not is_simple([Pair((1, 2))])
 
 
-def test_calls_are_alike_in_form():
+def test_trees_are_alike_in_form():
     x, whole = np.ones((2, 3)), np.arange(3)
-    assert form({"a": [x, whole]}) == {"a": [(2, True), (1, False)]}
-    assert form(np.ones(1)) == form(np.array(2.0)) == (0, True)
-    assert form(True) == form(2) == form(2.5) == "number" and form("a") == "str"
-    assert form(None) == "NoneType" and form((1,)) == form([1])
-    call = {"arguments": [x, 1], "results": x}
-    more = {"arguments": [x, 2, None], "results": 2 * x}
-    assert is_alike(call, more) and not is_alike(more, call)
-    for other in ({"results": whole}, {"arguments": [whole, 1]}, {"arguments": [x, "1"]}):
-        assert not is_alike(call, call | other)
+    assert alike({"a": [x, whole]}, {"a": (2 * x[:1], whole[:0])})
+    assert alike(np.ones(1), np.array(2.0)) and alike(np.ones(1), np.ones(7))
+    assert not alike(np.ones(7), np.array(2.0)) and not alike(x, x[0]) and not alike(x[0], whole)
+    assert alike(True, 2.5) and alike("a", "b") and alike(None, None) and alike((1,), [2])
+    for a, b in ((1, "1"), (None, 1), ([1], [1, 2]), ({"a": 1}, {"b": 1}), (x, [x]), (x, 1)):
+        assert not alike(a, b) and not alike(b, a)
+
+
+def call(*arguments, names="", usual=(), results=1.0) -> dict:
+    return {
+        **{"arguments": list(arguments), "results": np.asarray(results)},
+        **{"names": list(names), "usual": list(usual)},
+    }
+
+
+def test_arguments_are_paired_by_place_or_by_name():
+    x, scores = np.ones((2, 3)), np.ones(3)
+    ours = call(x, scores, 0.5, names="xst")
+    assert places(ours, call(x, scores, 0.7, None, names="abcd")) == [(True, k) for k in range(3)]
+    assert places(ours, call(0.5, scores, x, names="tsx")) == [(True, 2), (True, 1), (True, 0)]
+    assert places(ours, call(0.5, x, scores, names="tas")) == [(True, 2), (True, 0), (True, 1)]
+    assert places(ours, call(x, 9, "sum", scores, names="xtms")) == [
+        *((True, 0), (True, 2), (False, "sum"), (True, 1))
+    ]
+    assert places(ours, call(x, scores, names="xs")) == [(True, 0), (True, 1)], "a number less"
+    most = call(x, None, scores, names="xis", usual="i")
+    assert places(most, call(x, scores, names="xy")) == [(True, 0), (True, 2)]
+    for other in (
+        *(call(x, names="x"), call(x, scores, x, names="xsy")),  # arrays that nobody takes or gives
+        call("sum", x, np.ones(5), names="mxs"),  # what is its own may belong to these sizes
+        call(x, scores, 0.5, names="xst", results=np.ones((2, 2))),
+    ):
+        assert places(ours, other) is None
 
 
 def test_numbers_are_told_by_path_and_whole_ones_are_of_one_kind():
