@@ -256,3 +256,65 @@ READ = "def moved(x):\n    {0}\n    offset = jt.array(offset)\n    return x + of
 )
 def test_calls_and_names_of_round_21(tmp_path, entry, text, told):
     assert any(entry in f for f in linted(tmp_path, {"a.py": HEAD + text})) is told
+
+
+LEARNS = (
+    "class Run:\n    def learn(self, loss):\n        self.opt.step(loss)\n        {0}\n"
+    "    def keep(self):\n        jt.save({{}}, 'a')\n"
+)
+WARM = "class Warm:\n    def step(self):\n        self.optimizer.lr = 0.1\n"
+RATES = (
+    "class Slow(nn.LRScheduler):\n    def get_lr(self):\n"
+    "        return [o['lr'] for o in self.optimizer.param_groups]\n"
+)
+BOXES = (
+    "def found(many):\n    kept = jt.array([])\n    for x in many:\n"
+    "        kept = jt.concat((kept, x))\n{0}    return {1}\n"
+)
+DEVICE = (
+    "class Moved(nn.Module):\n    def __init__(self):\n        self.std = jt.array([0.1, 0.2])\n"
+    "    def execute(self, x):\n        return x * self.std\n"
+)
+USER = (
+    "class Found(nn.Module):\n    def __init__(self):\n        self.moved = Moved()\n"
+    "    def execute(self, x):\n        return self.moved(x)\n"
+)
+RUNS = "def check(x):\n    found = Found()\n    {0}:\n        return found(x)\n"
+TRIED = (
+    "def resume(path):\n    jt.save({{'net': 1}}, path)\n    held = jt.load(path)\n    try:\n"
+    "        return held['net']\n    {0}:\n        return held['model']\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("entry", "text", "told"),
+    [
+        ("optimizer-lr-attribute", WARM + RATES, True),
+        ("optimizer-lr-attribute", WARM, False),
+        ("group-lr-missing", RATES, False),
+        ("group-lr-missing", RATES.replace("nn.LRScheduler", "Other"), True),
+        ("concat-empty", BOXES.format("", "kept[:, 4]"), True),
+        ("concat-empty", BOXES.format("", "jt.concat([kept, many], dim=1)"), True),
+        ("concat-empty", BOXES.format("", "kept"), False),
+        ("concat-empty", BOXES.format("    kept = kept.unsqueeze(1)\n", "kept[:, 0]"), False),
+        ("plain-attribute", DEVICE + USER + RUNS.format("with jt.no_grad()"), False),
+        ("plain-attribute", DEVICE + USER + RUNS.format("if x"), True),
+        ("own-name", TRIED.format("finally"), True),
+        ("own-name", TRIED.format("except KeyError"), False),
+    ],
+)
+def test_what_round_22_had_wrong(tmp_path, entry, text, told):
+    assert any(entry in f for f in linted(tmp_path, {"a.py": HEAD + text})) is told
+
+
+@pytest.mark.parametrize(
+    ("step", "script", "told"),
+    [
+        ("pass", "test_run.py", True),
+        ("self.keep()", "test_run.py", False),
+        ("pass", "more.py", False),
+    ],
+)
+def test_weights_that_nobody_saves(tmp_path, step, script, told):
+    files = {"a.py": HEAD + LEARNS.format(step), script: HEAD + "held = jt.load('a')\n"}
+    assert any("never-saved" in f for f in linted(tmp_path, files)) is told

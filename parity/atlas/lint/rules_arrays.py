@@ -18,7 +18,7 @@ from parity.atlas.lint.finding import (
     renamed,
 )
 from parity.atlas.lint.kinds import LIST, NUMPY, TUPLE, VAR
-from parity.atlas.lint.source import constant, keyword, says
+from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of, says, value_of
 
 MASKLIKE = re.compile(r"(^|_)(mask|masks|valid|not_mask)$")
 DTYPE = re.compile(r"(u?int|float|bfloat|bool)\d*$")
@@ -208,4 +208,55 @@ def word_of(code: Code, node: ast.AST | None) -> str:
     return value if isinstance(value, str) else ""
 
 
-RULES = (words, cumulative, statistics, several_axes, extremes, clamping, axes, masks)
+def empties(code: Code) -> Iterator[Finding]:
+    """boxes = jt.array([]), then jt.concat((boxes, more)) of rows: PyTorch passes over what is empty."""
+    for function in code.every(*FUNCTIONS[:2]):
+        made: dict[str, list[ast.AST]] = {}
+        for node in code.within(function):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                made.setdefault(node.targets[0].id, []).append(node.value)
+        for name, values in made.items():
+            rest = [v for v in values if not is_empty(code, v)]
+            grown = [v for v in rest if is_concat(code, v) and name in joined(v)]
+            if (
+                grown
+                and rest == grown
+                and len(rest) < len(values)
+                and has_rows(code, function, name)
+            ):
+                message = f"{name} starts with one dimension, empty: concat with rows raises"
+                yield code.found(grown[0], "concat-empty", message)
+
+
+def is_empty(code: Code, node: ast.AST) -> bool:
+    """jt.array([])"""
+    call = isinstance(node, ast.Call) and code.source.dotted(node.func) == "jittor.array"
+    return call and bool(node.args) and ast.unparse(node.args[0]) == "[]"
+
+
+def is_concat(code: Code, node: ast.AST) -> bool:
+    names = ("jittor.concat", "jittor.cat", "jittor.contrib.concat")
+    return isinstance(node, ast.Call) and code.source.dotted(node.func) in names
+
+
+def joined(call: ast.Call) -> set[str]:
+    parts = (
+        call.args[0].elts if call.args and isinstance(call.args[0], (ast.List, ast.Tuple)) else []
+    )
+    return {name_of(p) for p in parts if isinstance(p, ast.Name)}
+
+
+def has_rows(code: Code, function: ast.AST, name: str) -> bool:
+    """Whether it is read as a matrix: x[:, 4], or joined along another axis than the first."""
+    for node in code.within(function):
+        cut = isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple)
+        if cut and isinstance(node.value, ast.Name) and node.value.id == name:
+            return True
+        if is_concat(code, node) and name in joined(node):
+            axis = value_of(node, 1, "dim")
+            if axis is not None and constant(axis) != 0:
+                return True
+    return False
+
+
+RULES = (empties, words, cumulative, statistics, several_axes, extremes, clamping, axes, masks)

@@ -114,13 +114,18 @@ def keys(code: Code) -> Iterator[Finding]:
         if not name or not is_call_of(code, node.value, "load"):
             continue
         reads = [r for r in code.loads(code.source.scope(node), name, node.lineno)]
-        asked = [code.parent(r) for r in reads]
+        asked = [code.parent(r) for r in reads if not is_fallback(code, r)]
         asked = [(p, w) for p in asked if isinstance(p, ast.Subscript) for w in words(code, p)]
         near = {w for _, w in asked} & known
         for place, key in asked:
             if key not in known and near and not code.source.is_guarded(place):
                 message = f"nothing that this file saves has the key {key!r}"
                 yield code.found(place, NAME, message)
+
+
+def is_fallback(code: Code, node: ast.AST) -> bool:
+    """try: kept["net"], except KeyError: kept["model"]."""
+    return code.source.enclosing(node, (ast.ExceptHandler,)) is not None
 
 
 def words(code: Code, place: ast.Subscript) -> list[str]:
@@ -132,6 +137,33 @@ def words(code: Code, place: ast.Subscript) -> list[str]:
         key = made[0].value if len(made) == 1 else key
     ends = (key.body, key.orelse) if isinstance(key, ast.IfExp) else (place.slice,)
     return [constant(e) for e in ends if constant(e)]
+
+
+def unsaved(code: Code) -> Iterator[Finding]:
+    """jt.save() in a function that nobody calls, of a program that saves nowhere else; its test.py loads."""
+    kept = [
+        (other, call)
+        for other in code.files
+        for call in other.every(ast.Call)
+        if name_of(call.func) == "save" and not other.source.dotted(call.func).startswith("numpy.")
+    ]
+    homes = [other.source.enclosing(call, FUNCTIONS[:2]) for other, call in kept]
+    called = any(home is None or is_named(code, home.name) for home in homes)
+    steps = any(name_of(call.func) == "step" for call in code.every(ast.Call))
+    wanted = any(SCRIPT.match(other.path.stem) and loads_weights(other) for other in code.files)
+    if steps and wanted and not called:
+        for other, call in kept:
+            if other is code and is_call_of(code, call, "save"):
+                message = "nobody calls what saves the weights: nothing of the training is kept"
+                yield code.found(call, "never-saved", message)
+
+
+def loads_weights(code: Code) -> bool:
+    return any(is_call_of(code, call, "load") for call in code.every(ast.Call))
+
+
+def is_named(code: Code, name: str) -> bool:
+    return any(name in other.names or name in other.imported for other in code.files)
 
 
 def is_call_of(code: Code, node: ast.AST, name: str) -> bool:
@@ -152,4 +184,4 @@ def saved_keys(code: Code, call: ast.Call) -> set[str]:
     return set() if None in found else found
 
 
-RULES = (unloaded, left, keys)
+RULES = (unloaded, left, keys, unsaved)

@@ -59,10 +59,8 @@ def is_asked(code: Code, node: ast.Subscript) -> bool:
 
 def groups_with_rates(code: Code) -> float:
     """The first line that makes groups {"params": ..., "lr": ...} or writes the key; infinite if none does."""
-    if any(
-        "LambdaLR" in other.names for other in code.files
-    ):  # which writes it, whichever file makes it
-        return 0
+    if any({"LambdaLR", "LRScheduler"} & other.names for other in code.files):
+        return 0  # these write it, whichever file makes them
     lines = [float("inf")]
     for node in code.every(ast.Dict):
         keys = {constant(k) for k in node.keys if k is not None}
@@ -265,7 +263,8 @@ def schedulers(code: Code) -> Iterator[Finding]:
             yield code.found(call, "scheduler-state", message)
     for node in code.every(ast.Attribute):
         stored = node.attr == "lr" and isinstance(node.ctx, ast.Store)
-        if stored and code.of(node.value).kind == "optimiser" and not groups_with_rates(code):
+        own = code.of(node.value).kind == "optimiser" or name_of(node.value) == "optimizer"
+        if stored and own and code.speaks_jittor(node) and not groups_with_rates(code):
             message = "optimizer.lr does not reach groups that have a rate of their own"
             yield code.found(node, "optimizer-lr-attribute", message, level=WARNING)
 

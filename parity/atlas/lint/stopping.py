@@ -64,11 +64,16 @@ def gives_stopped(code: Code, node: ast.AST) -> bool:
     )
 
 
-def only_infers(code: Code, node: ast.AST) -> bool:
-    """Whether the program calls what it makes of a class only where it does not train: `else` of `if training`."""
+def only_infers(code: Code, node: ast.AST, steps: int = 3) -> bool:
+    """Whether the program calls what it makes of a class only where it does not train.
+
+    That is in the `else` of `if training`, under no_grad(), or in a class of which this holds.
+    """
     owner = code.source.enclosing(node, (ast.ClassDef,))
-    places = list(calls_of(code, owner.name)) if owner else []
-    return bool(places) and all(is_inference(other, call) for other, call in places)
+    places = list(calls_of(code, owner.name)) if owner and steps else []
+    return bool(places) and all(
+        is_inference(other, call) or only_infers(other, call, steps - 1) for other, call in places
+    )
 
 
 def calls_of(code: Code, name: str) -> Iterator[tuple[Code, ast.Call]]:
@@ -82,6 +87,13 @@ def calls_of(code: Code, name: str) -> Iterator[tuple[Code, ast.Call]]:
 
 def is_inference(code: Code, call: ast.Call) -> bool:
     child: ast.AST = call
+    held = code.source.enclosing(call, (ast.With,))
+    if held and any(
+        isinstance(i.context_expr, ast.Call)
+        and code.source.dotted(i.context_expr.func) == "jittor.no_grad"
+        for i in held.items
+    ):
+        return True
     while (branch := code.source.enclosing(child, (ast.If,))) is not None:
         test = ast.unparse(branch.test)
         trains = "training" in test or "is_train" in test
