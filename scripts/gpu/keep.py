@@ -104,12 +104,10 @@ def failures(name: str, step: dict) -> list[str]:
             lines.append(f"* {label}: lives")
     found = step.get("found")
     if isinstance(found, dict) and found.get("broke down"):
-        told = " ".join(
-            found["broke down"].split()
-        )  # what is first and last: Jittor gives its reason at the end
-        lines.append(
-            f"* broke down: {told if len(told) < 600 else f'{told[:150]} ... {told[-400:]}'}"
-        )
+        told = " ".join(found["broke down"].split())
+        if len(told) > 600:  # Jittor gives its reason at the end
+            told = f"{told[:150]} ... {told[-400:]}"
+        lines.append(f"* broke down: {told}")
     elif step["state"] != "done" and not lines:
         lines += [f"* {line[:300]}" for line in step.get("tail", [])[-3:]]
     more = [f"* and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []

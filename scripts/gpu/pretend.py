@@ -242,9 +242,7 @@ def main() -> None:
     except cuda_home.CudaHomeError as error:
         raise InputError(str(error)) from None
     chosen = variables(folder, home)
-    if (
-        not options.emulate
-    ):  # memory of its own for each array, zero: no index is wild, and all kernels are reached
+    if not options.emulate:  # every array gets memory of zeros: no index is wild
         chosen["use_sfrl_allocator"] = "0"
     for name, value in chosen.items():
         print(f"{name}={value}")

@@ -12,9 +12,8 @@ import numpy as np
 from parity.engine.values import tree
 
 NUMBERS = (bool, int, float)
-Place = tuple[
-    bool, object
-]  # (True, which of the reference's) or (False, a value of the candidate's own)
+# (True, which of the reference's) or (False, a value of the candidate's own)
+Place = tuple[bool, object]
 
 
 def places(ours: Mapping, theirs: Mapping) -> list[Place] | None:
