@@ -45,17 +45,29 @@ OPS = (
     ),
 )
 BINDINGS = ("/gen/pyjt_", "/src/test/")  # Python's side of Jittor, a sixth of the core's time
-# files of the core that get a header of ours, and a line behind one of theirs
+# files of the core that are compiled from a copy: a header of ours in front, and what stands there in place of what
 MENDED = {
     "/src/jit_compiler.cc": (
         "kernel_lock.h",
-        "    string other_src;\n",
-        "    KernelLock held(jit_src_path);\n",
+        {"    string other_src;\n": "    string other_src;\n    KernelLock held(jit_src_path);\n"},
     ),
     "/src/parallel_compiler.cc": (
         "turns.h",
-        "            bool is_fused_op = rid<0;\n",
-        "            Turn turn;\n",
+        {
+            "bool is_fused_op = rid<0;\n": "bool is_fused_op = rid<0;\n            Turn turn;\n",
+            # the last of the threads looks at n when the main thread may have left with it
+            "auto func = [&](int tid) {\n": "auto func = [&, n](int tid) {\n",
+            # one that wakes up without having been told would run what is over
+            "    std::thread thread;\n": "    bool told = false;\n    std::thread thread;\n",
+            "            if (func)\n                func(id);\n": "",
+            "cv.wait(lck);\n": "cv.wait(lck, [&] { return told; });\n                told = false;\n",
+            "        this->func = func;\n": "        this->func = func;\n        told = true;\n",
+        },
+    ),
+    # a thread that crashed would wait for itself to end
+    "/src/utils/log.cc": (
+        "",
+        {"    segfault_happen = 1;\n    exit(1);\n": "    segfault_happen = 1;\n    _Exit(1);\n"},
     ),
 }
 # its main thread waits for compilers in sleeps that double up to a second, where a tenth was meant
@@ -149,17 +161,23 @@ def mended(folder: str, arguments: list) -> list:
     path = next((a for a in arguments if a.endswith(tuple(MENDED))), None)
     if path is None or sys.platform != "linux":
         return arguments
-    header, before, line = next(MENDED[end] for end in MENDED if path.endswith(end))
+    header, changes = next(MENDED[end] for end in MENDED if path.endswith(end))
     with open(path) as file:
         text = file.read()
-    if text.count(before) != 1:  # another version of Jittor is compiled as it is
+    if any(
+        text.count(wrong) != 1 for wrong in changes
+    ):  # another version of Jittor is compiled as it is
         return arguments
-    header = os.path.join(os.path.dirname(os.path.abspath(__file__)), header)
+    for wrong, right in changes.items():
+        text = text.replace(wrong, right)
+    text = f'#line 1 "{path}"\n{text}'
+    if header:
+        place = os.path.dirname(os.path.abspath(__file__))
+        text = f'#include "{os.path.join(place, header)}"\n{text}'
     copy = os.path.join(folder, os.path.basename(path))
     beside = f"{copy}.{os.getpid()}"
     with open(beside, "w") as file:
-        text = text.replace(before, before + line)
-        file.write(f'#include "{header}"\n#line 1 "{path}"\n{text}')
+        file.write(text)
     os.replace(beside, copy)
     return [copy if a == path else a for a in arguments]
 

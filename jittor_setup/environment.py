@@ -88,8 +88,7 @@ def prepare_environment() -> dict[str, str]:
     decided = dict.fromkeys(SWITCHES_OFF, "0") | mpi.variables(jittor_cache(), cuda_usable())
     # without a name the cache is called after the git branch that the environment lies in
     decided |= {"log_silent": "1", "gdb_path": "", "cache_name": "default"}
-    # Jittor would compile in one thread for every 3 GB of memory; more than there are cores gain nothing, and its
-    # compiler threads have been seen to crash
+    # Jittor would compile in one thread for every 3 GB of memory; more than there are cores gain nothing
     decided |= {"use_parallel_op_compiler": str(os.cpu_count() or 1)}
     if os.environ.get(IEEE_VARIABLE) == "1":
         decided |= {"cc_flags": " -O2 ", "cache_name": "ieee"}

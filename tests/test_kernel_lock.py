@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import util
+from pathlib import Path
 
 import pytest
 
 from jittor_setup import build, compiling
 from tests.commands import ROOT
+
+INSTALLED = Path(util.find_spec("jittor").submodule_search_locations[0])
 
 # a process of Jittor with a folder of its own for kernels, which compiles one when it is told to
 PROCESS = """
@@ -109,6 +113,58 @@ def test_another_jittor_is_compiled_as_it_is(text, is_locking, tmp_path):
         a for a in arguments if a != str(source) or not is_locking
     ]
     assert source.read_text() == text
+
+
+THREADS = """
+#include <cstdio>
+#include <functional>
+#include <iostream>
+#include <mutex>
+#include <condition_variable>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#define S(x) std::to_string(x)
+#define LOGe std::cerr
+std::string& get_thread_name() { static thread_local std::string name; return name; }
+STRUCT
+int main() {
+    int count = 0;
+    SimpleThread thread(0);
+    for (int launched = 1; launched <= 3; launched++) {
+        thread.launch_one([&](int) { count++; });
+        for (int n = 0; n < 20; n++) usleep(2000), thread.cv.notify_all();
+        std::unique_lock<std::mutex> lock(thread.mtx);
+        printf("%d ", count);
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("is_mended", [True, False])
+def test_a_thread_that_wakes_up_untold_does_not_work_again(is_mended, tmp_path):
+    """What it would run is over, and what that refers to is gone: it crashed, and Jittor waited for it for ever."""
+    path = next(p for p in INSTALLED.rglob("parallel_compiler.cc"))
+    if is_mended:
+        (path,) = (Path(a) for a in build.mended(str(tmp_path), [str(path)]))
+        assert path.parent == tmp_path and "[&, n](int tid)" in path.read_text()
+    text = path.read_text()
+    struct = text[text.index("struct SimpleThread {") : text.index("struct SimpleThreads;")]
+    source = tmp_path / "threads.cc"
+    source.write_text(THREADS.replace("STRUCT", struct))
+    command = ["g++", "-std=c++14", "-pthread", source, "-o", tmp_path / "threads"]
+    subprocess.run(command, check=True)
+    told = subprocess.run([tmp_path / "threads"], capture_output=True, text=True).stdout
+    assert (told == "1 2 3 ") is is_mended
+
+
+def test_all_that_is_mended_is_in_this_jittor(tmp_path):
+    for end in build.MENDED:
+        source = next(
+            p for p in INSTALLED.rglob(f"*{end.rpartition('/')[2]}") if str(p).endswith(end)
+        )
+        (copy,) = build.mended(str(tmp_path), [str(source)])
+        assert copy != str(source), f"{end}: compiled as it is"
 
 
 def test_a_core_without_such_locks_keeps_its_own(tmp_path):
