@@ -9,6 +9,7 @@ import pytest
 
 from neutral.errors import InputError
 from scripts.gpu.keep import MOST, keep
+from scripts.gpu.plan import ROOT
 
 FAILURE = {
     "check": "forward",
@@ -114,7 +115,8 @@ def test_a_second_check_of_a_day_has_a_folder_of_its_own(lease, tmp_path):
 def test_of_what_broke_down_the_reason_is_told(lease, tmp_path):
     record = json.loads((lease / "check.json").read_text())
     told = "RuntimeError: Wrong inputs\n" + "x\n" * 500 + "Reason: no such library"
-    record["steps"]["ops"]["found"]["broke down"] = told
+    record["steps"]["ops"]["found"]["broke down"] = told + f" {ROOT}/parity/cli.py:3"
     (lease / "check.json").write_text(json.dumps(record))
     text = (keep(lease, tmp_path / "kept")[0] / "summary.md").read_text()
     assert "Reason: no such library" in text and "RuntimeError: Wrong inputs" in text
+    assert "parity/cli.py:3" in text and str(ROOT) not in text

@@ -69,7 +69,7 @@ def place_of(record: dict, folder: Path, target: Path) -> Path:
             return out
         if not (out / NAME).is_file():
             raise InputError(f"{out}: is there, and no GPU check made it; move it away")
-        if (out / NAME).read_bytes() == (folder / NAME).read_bytes():
+        if (out / NAME).read_text() == without_places((folder / NAME).read_text()):
             return out
 
 
@@ -137,6 +137,11 @@ def summary(record: dict) -> str:
     return "\n".join(lines)
 
 
+def without_places(text: str) -> str:
+    """Without the project's folder in names of files: a lease has it at the same place."""
+    return text.replace(f"{ROOT}/", "")
+
+
 def keep(source: Path, target: Path) -> tuple[Path, int]:
     """The folder that was written below `target`, and how many files found no room."""
     with tempfile.TemporaryDirectory() as place:
@@ -147,7 +152,7 @@ def keep(source: Path, target: Path) -> tuple[Path, int]:
         )
         out = place_of(record, folder, target)
         out.mkdir(parents=True, exist_ok=True)
-        text, left = summary(record), MOST
+        text, left = without_places(summary(record)), MOST
         (out / "summary.md").write_text(text)
         files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix in KINDS]
         files.sort(key=lambda p: (p.name != NAME, KINDS.index(p.suffix), p.stat().st_size))
@@ -160,7 +165,10 @@ def keep(source: Path, target: Path) -> tuple[Path, int]:
             left -= path.stat().st_size
             copy = out / path.relative_to(folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            if path.suffix == ".png":
+                shutil.copyfile(path, copy)
+            else:
+                copy.write_text(without_places(path.read_text(errors="replace")))
     return out, missed
 
 
