@@ -19,6 +19,8 @@ typedef long long Index;
 
 template <class T> ITEM T lesser(T a, T b) { return a < b ? a : b; }
 template <class T> ITEM T greater(T a, T b) { return a > b ? a : b; }
+// rounded as IEEE 754 asks, also with --use_fast_math: for what is compared, or made a whole number
+template <class T, class N> ITEM T quotient(T a, N b) { return (T)((double)a / (double)b); }
 
 // how many rows of a map's gradient a backward item owns: a core takes whole maps and goes through the regions once
 // for each, a GPU wants many items; so too for regions, of `values` numbers each
@@ -54,8 +56,8 @@ template <class T> ITEM Region<T> region(const T* boxes, Index r, int size, T sc
             continue;
         }
         if (!aligned) extent = greater(extent, (T)1);
-        g.bin[a] = extent / (T)size;
-        g.grid[a] = ratio > 0 ? ratio : (int)ceil(extent / (T)size);
+        g.bin[a] = quotient(extent, size);
+        g.grid[a] = ratio > 0 ? ratio : (int)ceil(g.bin[a]);
     }
     g.count = (T)greater(g.grid[0] * g.grid[1], 1);
     return g;
@@ -184,7 +186,7 @@ ROI_POOL = """
 // first and one-past-last cell of a bin on an axis
 template <class T> ITEM void window(const T* box, int axis, int bin, int size, T scale, int n, int* first, int* last) {
     int low = (int)round(box[axis] * scale), high = (int)round(box[axis + 2] * scale);
-    T extent = (T)greater(high - low + 1, 1) / (T)size;
+    T extent = quotient((T)greater(high - low + 1, 1), size);
     *first = lesser(greater((int)floor((T)bin * extent) + low, 0), n);
     *last = lesser(greater((int)ceil((T)(bin + 1) * extent) + low, 0), n);
 }
@@ -234,7 +236,7 @@ template <class T, class I> ITEM bool suppresses(const T* boxes, const I* groups
     T height = greater(lesser(a[3], b[3]) - greater(a[1], b[1]), (T)0);
     T inner = width * height;
     T outer = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner;
-    return outer > (T)0 && inner / outer > threshold;
+    return outer > (T)0 && quotient(inner, outer) > threshold;
 }
 
 #ifdef __CUDACC__

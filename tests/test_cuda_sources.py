@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from jittor_impl.kernel_sources import COMMON, NMS, ROI_POOL
 from jittor_impl.kernel_table import cuda_sources
 from jittor_setup import repairs
 from jittor_setup.float64_forms import convolution_form, product_form
@@ -102,3 +103,21 @@ def test_functions_of_float64_do_not_pass_through_float32(tmp_path):
         if name.endswith("_float64"):
             narrowed = re.search(FROM_FLOAT32, entry)
             assert bool(narrowed) is (state == "before"), name
+
+
+@pytest.mark.skipif(NVCC is None, reason="no nvcc: what fast math makes of a division is not seen")
+def test_choices_hang_on_exact_quotients(tmp_path):
+    """Cells of RoIPool, boxes that NMS drops: a quotient one unit off would choose otherwise than torchvision."""
+    window = ROI_POOL[: ROI_POOL.index("template <class T, class I> ITEM void forward")]
+    overlap = NMS[: NMS.index("#ifdef __CUDACC__")]
+    text = f"#include <cmath>\n#define ITEM __device__ static inline\n{COMMON}{window}{overlap}"
+    text += "__global__ void cells(float* box, int* out, int size) {\n"
+    text += "    window<float>(box, 0, threadIdx.x, size, 0.0625f, 40, out, out + 1);\n}\n"
+    text += "__global__ void overlap(float* box, int* group, bool* out, float threshold) {\n"
+    text += "    out[0] = suppresses<float>(box, group, 0, 1, threshold);\n}\n"
+    (tmp_path / "cells.cu").write_text(text)
+    command = [NVCC, "-std=c++14", "-arch=sm_90", "--use_fast_math", "-ptx", "cells.cu"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
+    divisions = re.findall(r"\bdiv\.\S+", (tmp_path / "cells.ptx").read_text())
+    assert divisions == ["div.rn.f64"] * 2
