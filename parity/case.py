@@ -49,7 +49,8 @@ class Case:
     makes them here, or a target that makes them in the reference's process; without inputs only data is compared.
     weights: float32 arrays by the reference's names from shapes by name, a function or a target likewise.
     float64, float32: which gates. training: batch statistics are computed (None: modules' modes are left alone).
-    gradients: whether there is a backward pass. batches: trees for the training steps.
+    gradients: whether there is a backward pass. batches: trees for the training steps. untrained: inputs of a function
+    through which nobody trains, by argument or key; None for those that look like labels (engine/sides/constants.py).
     """
 
     name: str
@@ -64,6 +65,7 @@ class Case:
     gradients: bool = True
     seed: int = 0
     batches: Callable | Sequence | None = None
+    untrained: Sequence[str] | None = None
 
     def __post_init__(self):
         if self.inputs is not None and not (self.float64 or self.float32):

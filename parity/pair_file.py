@@ -22,6 +22,7 @@ CASE_FIELDS = {  # of the Case, and what the file calls them
     "float64": "FLOAT64",
     "float32": "FLOAT32",
     "gradients": "GRADIENTS",
+    "untrained": "UNTRAINED",
     "batches": "batches",
 }
 SUBJECT_FIELDS = {  # of its Subjects, where those say nothing
@@ -57,6 +58,11 @@ KINDS = (  # of what docs/pairs.md gives a meaning: names, whether a value may b
     ((*SUBJECT_FIELDS.values(), "LAYOUT"), lambda x: isinstance(x, Mapping), "a dictionary"),
     (("FLOAT64", "FLOAT32", "GRADIENTS"), is_switch, "True or False"),
     (("TRAINING",), lambda x: x is None or is_switch(x), "True, False or None"),
+    (
+        ("UNTRAINED",),
+        lambda x: is_many(x) and all(isinstance(name, str) for name in x),
+        "a tuple of names of inputs",
+    ),
     (("batches",), lambda x: callable(x) or is_many(x), "a function, or a list of trees"),
     (
         BY_HALF,

@@ -10,9 +10,10 @@ import pytest
 
 from parity import Case, Result, Side
 from parity.engine.ask import everything, training
-from parity.engine.ask.everything import EXAMINATION, STEPS, Wanted, examine_all
+from parity.engine.ask.everything import STEPS, Wanted, examine_all
 from parity.engine.judge import checks
 from parity.engine.judge.verdicts import Status
+from parity.engine.sides.own_step import Notes, begun_in
 from parity.engine.sides.workers import Workers
 from parity.errors import OutOfTime
 from tests.test_own_steps_answers import BEFORE, answer
@@ -39,22 +40,34 @@ def test_time_is_kept_for_training_steps_of_the_users_own(tmp_path, monkeypatch,
     monkeypatch.setattr(everything, "examine_environment", lambda _: ({}, []))
     monkeypatch.setattr(everything, "look_at_code", lambda *_: {})
     examine_all(CASE, Wanted(limit=1000.0), None, tmp_path, lambda *_: None)
-    order = [name for name in left if name in ("check_steps", "check_called", "check_branches")]
+    parts = ("examine", "check_steps", "check_called", "check_branches")
+    order = [name for name in left if name in parts]
     assert (order[0] if own else order[-1]) == "check_steps"
-    shares = {"examine": EXAMINATION if own else 1.0, "check_steps": STEPS if own else 1.0}
     for name, whole in left.items():
-        assert whole == pytest.approx(1000.0 * shares.get(name, 1.0), abs=20), name
+        share = STEPS if own and name == "check_steps" else 1.0
+        assert whole == pytest.approx(1000.0 * share, abs=20), name
     assert not everything.reserves(CASE, None, Wanted(limit=None)), "nothing is to be shared"
 
 
-def test_steps_that_the_limit_ends_are_told_as_far_as_they_came(monkeypatch):
+def test_steps_that_the_limit_ends_are_told_as_far_as_they_came(tmp_path, monkeypatch):
     heard = []
 
     class Here:
-        def run(self, target, batch, step, sides):
-            if step == 2:
+        folder = tmp_path
+
+        def __getitem__(self, side):
+            return self
+
+        def submit(self, method, target, batch, step, begun):
+            self.step = step
+            notes = Notes(tmp_path / "begun", {"step": step, "trainable": ["a"], "classes": {}})
+            for name in ("a", "b"):
+                notes.add([name, True])
+
+        def collect(self, sides):
+            if self.step == 2:
                 raise OutOfTime("jittor worker was stopped by the time limit", "run")
-            pair = {side: answer(step) for side in sides}
+            pair = {side: answer(self.step) for side in sides}
             pair["candidate"]["rates"] = {"optimiser": [0.1, 0.02]}
             return pair
 
@@ -71,6 +84,7 @@ def test_steps_that_the_limit_ends_are_told_as_far_as_they_came(monkeypatch):
     }
     (left,) = (v for v in found if v.status is Status.NOT_RUN)
     assert left.node == "from step2 on" and "time limit" in left.message
+    assert {"modes/step2", "frozen/step2"} <= {v.node for v in found}, "of the step that was begun"
     assert {checks.MOVES, checks.REACHED} <= {v.check for v in found}
 
 
@@ -85,3 +99,50 @@ def test_a_share_of_the_time_ends_and_the_rest_is_there_again():
             workers["reference"].submit("shapes")
     assert workers.left() == pytest.approx(100.0, abs=20)
     workers.close()
+
+
+HALVES = """
+import time
+
+from torch import nn
+
+from parity import Subject
+
+
+def half(slow=False):
+    def step(model, batch, step):
+        model[1].eval() if slow else model.train()
+        model[0].bias.requires_grad_(not slow)
+        model(*batch).sum().backward()
+        if slow:
+            time.sleep(600)  # as Jittor compiles
+
+    return Subject(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), train_step=step)
+"""
+
+
+def test_a_first_step_that_is_not_done_in_time_tells_modes_and_what_is_frozen(tmp_path):
+    path = tmp_path / "halves.py"
+    path.write_text(HALVES)
+    arguments = {"reference": {}, "candidate": {"slow": True}}
+    sides = [
+        Side(f"{path}:half", "torch", arguments=given, label=label)
+        for label, given in arguments.items()
+    ]
+    case = Case("pair", *sides, lambda: (np.arange(6.0).reshape(3, 2) ** 2,))
+    with Workers(*sides) as workers:
+        assert training.has_own_steps(case, workers, "cpu")
+        workers.limit(4.0)
+        found = training.check_steps(case, workers, steps=3).verdicts
+    failed = {v.node: v.message for v in found if v.status is Status.FAIL}
+    assert failed.keys() == {"modes/step0"} and "1 BatchNorm1d" in failed["modes/step0"]
+    assert "frozen/step0" in {v.node for v in found if v.status is Status.PASS}, "not frozen yet"
+    (left,) = (v for v in found if v.status is Status.NOT_RUN)
+    assert left.node == "from step0 on" and "kernels that were compiled are kept" in left.message
+
+
+def test_what_a_step_told_last_is_no_half_line(tmp_path):
+    assert begun_in(tmp_path / "begun", 0) is None
+    (tmp_path / "begun").write_text('{"step": 1, "trainable": []}\n["a", true]\n["b", fal')
+    assert begun_in(tmp_path / "begun", 1) == {"step": 1, "trainable": [], "modes": {"a": True}}
+    assert begun_in(tmp_path / "begun", 0) is None, "of another step"

@@ -235,7 +235,10 @@ def watching_gradients(tensors: Mapping):
     def noting(loss, targets, *rest, **named):
         gradients = original(loss, targets, *rest, **named)
         alone = isinstance(targets, jt.Var)
-        pairs = [(targets, gradients)] if alone else zip(targets, gradients)
+        pairs = [(targets, gradients)] if alone else list(zip(targets, gradients))
+        finish(
+            [x for _, x in pairs if x is not None]
+        )  # at once: their kernels are compiled together
         for target, gradient in pairs:
             name = names.get(id(target))
             if name is not None and gradient is not None:

@@ -30,8 +30,9 @@ from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.workers import Workers
 from parity.errors import InputError, OutOfTime, WorkerDied, WorkerError
 
-# of the time that is left where there is a limit, and both sides have training steps of their own
-EXAMINATION, STEPS = 0.4, 0.7
+# of the time that is left where there is a limit, for training steps of the users' own: they come first, for a side
+# that is stopped is started, and built, anew
+STEPS = 0.6
 # what quick leaves out
 QUICK = ("float64 of the candidate", FUNCTIONS, "other branches", "training steps")
 
@@ -78,10 +79,13 @@ def examine_all(
                     left_out, why = ("(all)",), "a side cannot be built"
                 else:
                     own = reserves(case, workers, wanted)
-                    with within(workers, EXAMINATION if own else 1.0):
-                        found = examine(case, workers, floors=floors, scripts=scripts, told=told)
+                    if own:
+                        with within(workers, STEPS):
+                            verdicts += steps_of(case, workers, wanted, told)
+                    found = examine(case, workers, floors=floors, scripts=scripts, told=told)
                     verdicts += found.verdicts
-                    verdicts += _more(case, workers, wanted, told, own)
+                    for part in _more(case, workers, wanted, told, own):
+                        verdicts += part
         except OutOfTime as error:
             verdicts.append(_not_run(case, "(all)", str(error)))
         with suppress(WorkerError, WorkerDied):  # which was told
@@ -115,23 +119,27 @@ def within(workers: Workers, share: float) -> Iterator[None]:
         workers.until(deadline)
 
 
-def _more(case: Case, workers: Workers, wanted: Wanted, told: Callable, own: bool) -> list[Verdict]:
-    """What there is beside the examination: data, training steps, functions, other branches."""
+def steps_of(case: Case, workers: Workers, wanted: Wanted, told: Callable) -> list[Verdict]:
+    steps = partial(check_steps, case, workers, steps=wanted.steps, idle=False, told=told)
+    return kept(case, "training steps", steps)
+
+
+def _more(
+    case: Case, workers: Workers, wanted: Wanted, told: Callable, stepped: bool
+) -> Iterator[list[Verdict]]:
+    """What there is beside the examination, part by part: data, functions, other branches, training steps where there
+    were none yet."""
     found = check_data(case, workers, needed=False).verdicts
     if found:
         told("data", found)
+    yield found
     if wanted.quick:
-        return found
-    steps = partial(check_steps, case, workers, steps=wanted.steps, idle=False, told=told)
-    if own:
-        with within(workers, STEPS):
-            found += kept(case, "training steps", steps)
-    found += kept(case, FUNCTIONS, lambda: check_called(case, workers))
+        return
+    yield kept(case, FUNCTIONS, lambda: check_called(case, workers))
     if wanted.branches:
-        found += kept(case, "branches", lambda: check_branches(case, workers, told=told))
-    if wanted.steps and not own:
-        found += kept(case, "training steps", steps)
-    return found
+        yield kept(case, "branches", lambda: check_branches(case, workers, told=told))
+    if wanted.steps and not stepped:
+        yield steps_of(case, workers, wanted, told)
 
 
 def kept(case: Case, part: str, ask: Callable[[], Result]) -> list[Verdict]:

@@ -25,19 +25,21 @@ from parity.engine.judge.localise import compare_local_32, compare_local_64, cul
 from parity.engine.judge.precision import PrecisionGate
 from parity.engine.judge.semantic import compare_backward_64, compare_forward_64
 from parity.engine.judge.verdicts import Status, Verdict
-from parity.engine.judge.weights import compare_names, compare_state, idle_names, with_idle
+from parity.engine.judge.weights import compare_given, idle_names, with_idle
 from parity.engine.sides.workers import Workers
 from parity.engine.tell.known import with_known
 from parity.engine.tell.reproduce import with_scripts
 from parity.engine.tell.shown import with_values
 from parity.engine.values.arrays import Selection
 from parity.engine.values.chain import Chain
+from parity.engine.values.nodes import ROOT
 from parity.engine.values.proposing import DESCRIBE
 from parity.engine.values.record import Record
 from parity.engine.values.scratch import discard, scratch
 from parity.engine.values.stopwatch import COMPARING
 from parity.errors import WorkerDied, WorkerError
 
+HELD = "parity.engine.sides.constants"
 RESIDENT = 64 << 20  # bytes of each record that this process keeps in memory while it judges
 
 
@@ -60,6 +62,7 @@ class Examination:
         self.gate = PrecisionGate(case.name, floors, self.sides)
         self.folder = scratch("records")
         self.inputs = self.targets = None
+        self.untrained: dict[str, str] = {}  # inputs, and why
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
         self.crashes: set = set()  # that were told
@@ -141,6 +144,8 @@ class Examination:
         worker, case = self.workers[self.sides[0]], self.case
         if self.inputs is None:
             self.inputs, self.targets = worker.made(case.inputs), worker.made(case.targets)
+            if case.gradients:
+                self.untrained = worker.run(f"{HELD}:untrained", self.inputs, case.untrained)
         tables = worker.call("tables") if case.weights == DRAWN else {}
         self.weights = self.weights or worker.weights(case) | tables
 
@@ -257,19 +262,15 @@ class Examination:
     def prepare(self, sides: tuple[str, ...], dtype: str) -> None:
         self.build(sides, dtype)
         self.workers.both("load", self.weights, strict=False, sides=sides)
+        if self.untrained:
+            self.workers.run(f"{HELD}:hold", list(self.untrained), sides=sides)
 
     def compare_given(self, dtype: str) -> list[Verdict]:
-        """Names of trained parameters, and weights as both sides give them back."""
+        """What both sides say that they were given, and inputs that are taken for labels."""
         wanted = Selection(self.weights, convert=lambda x: x.astype(dtype))
-        names = [self.given[side][0] for side in self.sides]
-        parameters = tuple(self.given[side][-1] for side in self.sides)
-        verdicts = [compare_names(self.case.name, *names, self.sides, parameters)]
-        for side in self.sides:  # one state after the other: they are as large as a record
-            _, state, left_out, _ = self.given.pop(side)
-            verdicts += compare_state(self.case.name, side, wanted, state)
-            out = left_out.items()
-            verdicts += [self.not_run(NOT_LOOKED_INTO, f"{n} ({side})", why) for n, why in out]
-        return verdicts
+        told = ((f"{ROOT}/in{path}", why) for path, why in self.untrained.items() if why)
+        verdicts = [self.not_run(NOT_LOOKED_INTO, node, why) for node, why in told]
+        return verdicts + compare_given(self.case.name, self.sides, wanted, self.given)
 
     def submit(self, name: str, sides: tuple[str, ...], **options) -> tuple[str, ...]:
         """Asks these sides for a trace, recorded under `name`; returns the sides that now owe an answer."""

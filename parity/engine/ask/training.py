@@ -6,6 +6,7 @@ Before: examination.py. Asked by everything.py; judged by judge/steps.py, judge/
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from parity.engine.judge.steps import compare_steps
 from parity.engine.judge.tube import compare_tube
 from parity.engine.judge.ulps import one_ulp_away
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.own_step import BEGUN, begun_in
 from parity.engine.sides.workers import Workers
 from parity.engine.tell.own_steps import OwnSteps
 from parity.engine.values import tree
@@ -31,15 +33,21 @@ from parity.errors import OutOfTime, WorkerDied, WorkerError
 
 HERE = "parity.engine.ask.training"
 WATCH = "parity.engine.sides.own_step"
+AGAIN = "not done in time: run it again, kernels that were compiled are kept"
 
 
 def has_own_steps(case: Case, workers: Workers, device: str) -> bool:
     """Whether both sides have a training step that takes the model; they are built for that."""
+    return len(own_sides(case, workers, device)) == 2
+
+
+def own_sides(case: Case, workers: Workers, device: str) -> list[str]:
+    """Sides with such a step; they are built in the modes that they have themselves."""
     dtype = "float64" if case.float64 else "float32"
     for side, half in zip(case.labels, (case.reference, case.candidate), strict=True):
-        workers[side].submit("build", half, device, dtype, case.training, side)
+        workers[side].submit("build", half, device, dtype, None, side)
     workers.collect(case.labels)
-    return all(workers.run(f"{WATCH}:has_own_step", sides=case.labels).values())
+    return [s for s, has in workers.run(f"{WATCH}:has_own_step", sides=case.labels).items() if has]
 
 
 def prepared(
@@ -71,9 +79,6 @@ def check_steps(
 
     def ask(examination: Examination, used: Workers) -> list[Verdict]:
         sides, name, message = case.labels, f"{case.name}: training steps", ""
-        own = [s for s, has in used.run(f"{WATCH}:has_own_step", sides=sides).items() if has]
-        if len(own) == 2:
-            return own_steps(case, used, steps, device, told)
         names = used.both("trained_names", sides=sides)
         if own:
             message = f"only {own[0]} has a step of its own (model, batch, step): give both one"
@@ -92,7 +97,13 @@ def check_steps(
         answers = ((examination.weights, names[side], *found[side]) for side in sides)
         return compare_steps(name, *answers, sides)
 
-    return prepared(case, workers, device, ask, "float64", "training steps")
+    own: list[str] = []
+    with workers_of(case, workers, device) as used:
+        with suppress(WorkerDied, WorkerError):  # which is told when it is built again
+            own = own_sides(case, used, device)
+        if len(own) == 2:
+            return Result(own_steps(case, used, steps, device, told))
+        return prepared(case, used, device, ask, "float64", "training steps")
 
 
 def own_steps(
@@ -106,14 +117,19 @@ def own_steps(
         sides, batches = case.labels, case.made_batches(examination.inputs, steps)
         judged = OwnSteps(case.name, examination.weights, sides, case.float64)
         for step, batch in enumerate(batches):
+            files = {side: used[side].folder / BEGUN for side in sides}
             try:
-                answers = used.run(f"{WATCH}:one_step", batch, step, sides=sides)
+                for side in sides:
+                    used[side].submit("run", f"{WATCH}:one_step", batch, step, files[side])
+                answers = used.collect(sides)
             except WorkerError as error:
                 found.append(crashed(judged.case, f"step{step}", error))
                 return [*found, *judged.conclude(step)]
             except OutOfTime as error:
+                begun = [begun_in(path, step) for path in files.values()]
+                found.extend(judged.begin(step, begun) if all(begun) else ())
                 where = judged.case, NOT_LOOKED_INTO, f"from step{step} on"
-                left = Verdict(*where, Status.NOT_RUN, message=str(error))
+                left = Verdict(*where, Status.NOT_RUN, message=f"{AGAIN}; {error}")
                 return [*found, *(judged.conclude(step) if step else ()), left]
             found.extend(judged.judge(step, [answers[side] for side in sides]))
             told(f"training step {step}", found)

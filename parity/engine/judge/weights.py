@@ -35,6 +35,20 @@ def compare_weights(
     return [v for side, state in states for v in compare_state(case, side, given, state)]
 
 
+def compare_given(case: str, sides: tuple[str, str], wanted: Mapping, given: dict) -> list[Verdict]:
+    """Names of trained parameters, and weights as both sides give them back. given: by side the names, the state, what
+    is left out with the reason, the parameters; one side after the other is taken out, as states are large."""
+    names = tuple(given[side][0] for side in sides)
+    parameters = tuple(given[side][-1] for side in sides)
+    verdicts = [compare_names(case, *names, sides, parameters)]
+    for side in sides:
+        _, state, left_out, _ = given.pop(side)
+        verdicts += compare_state(case, side, wanted, state)
+        lost = Verdict(case, checks.NOT_LOOKED_INTO, "", Status.NOT_RUN)
+        verdicts += [lost.but(node=f"{n} ({side})", message=why) for n, why in left_out.items()]
+    return verdicts
+
+
 def compare_state(case: str, side: str, given: Mapping, state: Mapping) -> list[Verdict]:
     """Bitwise equality of what a side was given, and what it gives back."""
     if not given and not state:  # nothing has weights, and compare_names says so

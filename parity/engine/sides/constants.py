@@ -1,21 +1,78 @@
-"""Inputs of a function whose gradients its framework refuses: targets that the code goes on to write to, which are no
-variables in anybody's training either.
+"""Inputs of a function through which nobody trains: labels, masks, and those whose gradients its framework refuses, as
+of targets that the code goes on to write to.
 
-Before: values/tree.py. runner.py asks, after a backward pass has raised.
+Before: values/tree.py. ask/examination.py asks of the reference, and both sides hold it so; runner.py asks what is
+refused, after a backward pass has raised.
 """
 
 from __future__ import annotations
 
+import contextlib
+import inspect
+import re
+from collections.abc import Collection
+
 import numpy as np
 
 from parity.engine.values import tree
+from parity.errors import InputError
+
+LABEL = re.compile(r"(?i)(^|_)(targets?|labels?|gts?|truth|true|teacher)(_|\d|$)")
+GUESSED = re.compile(r"(?i)(^|_)(pred\w*|outputs?|logits?|student)(_|\d|$)")
+PART = re.compile(r"\[([^\]]*)\]")
+NAMED, MASK = "it is called {}", "it holds 0 and 1 only"
+TOLD = "taken for a label, as {}: no gradient of it is compared; UNTRAINED = () in the pair's file compares it"
+
+
+def floats_of(inputs) -> dict[str, np.ndarray]:
+    leaves = tree.leaves(inputs, lambda x: isinstance(x, np.ndarray))
+    return {path: x for path, x in leaves if x.dtype.kind == "f"}
+
+
+def untrained(server, inputs, said: Collection[str] | None = None) -> dict[str, str]:
+    """In the reference's worker: {path of an input: why nobody trains through it}; {} where a model's own parameters
+    are trained, or all inputs are such. said: names of arguments or keys that the pair has instead of a guess."""
+    runner, floats = server.runner, floats_of(inputs)
+    names = {path: names_on(path, runner.subject, inputs) for path in floats}
+    if said is not None:
+        lost = set(said) - {n for found in names.values() for n in found}
+        if lost:
+            have = ", ".join(dict.fromkeys(n for found in names.values() for n in found))
+            raise InputError(f"UNTRAINED: no input of floats is called {min(lost)!r}; write {have}")
+        return {p: "" for p in floats if set(said) & set(names[p])} if not runner.trained else {}
+    found = {path: why for path, x in floats.items() if (why := is_label(names[path], x))}
+    return found if not runner.trained and len(found) < len(floats) else {}
+
+
+def names_on(path: str, subject, inputs) -> list[str]:
+    """Keys and attributes on the way to a part of the inputs, the first by the name of its argument."""
+    first, *rest = PART.findall(path) or [""]
+    if isinstance(inputs, (tuple, list)) and subject.forward is None:
+        model = subject.model
+        with contextlib.suppress(TypeError, ValueError):
+            call = getattr(model, "forward", None) or getattr(model, "execute", None) or model
+            first = list(inspect.signature(call).parameters)[int(first)]
+    return [x for x in (first, *rest) if x]
+
+
+def is_label(names: list[str], values: np.ndarray) -> str:
+    """Why an input is taken for one, "" where it is not."""
+    name = next((n for n in names if LABEL.search(n) and not GUESSED.search(n)), "")
+    if name:
+        return TOLD.format(NAMED.format(name))
+    return TOLD.format(MASK) if set(np.unique(values).tolist()) == {0.0, 1.0} else ""
+
+
+def hold(server, paths: Collection[str]) -> None:
+    """In a worker: inputs that are constants from now on, until another half is built."""
+    server.runner.constant = frozenset(paths)
 
 
 def refused(runner, inputs, targets) -> frozenset[str]:
-    """Paths of the float inputs that cannot be differentiated even alone."""
-    leaves = tree.leaves(inputs, lambda x: isinstance(x, np.ndarray))
-    floats = {path for path, x in leaves if x.dtype.kind == "f"}
-    return frozenset(p for p in floats if not is_taken(runner, inputs, targets, floats - {p}))
+    """Paths of the float inputs, beside those that are constants, that cannot be differentiated even alone."""
+    floats = set(floats_of(inputs))
+    left = floats - runner.constant
+    return frozenset(p for p in left if not is_taken(runner, inputs, targets, floats - {p}))
 
 
 def is_taken(runner, inputs, targets, constant: set[str]) -> bool:

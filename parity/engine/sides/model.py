@@ -71,6 +71,16 @@ class Model:
         self.kept: dict[str, np.ndarray] | None = None  # buffers before the first run
         self.optimiser = None  # of the training steps since the weights were loaded
 
+    def goes_on(self, training: bool | None) -> bool:
+        """Whether it can be used in that mode as it is: not after training steps, nor where modes were set that are
+        to be left alone, or the others."""
+        if self.optimiser is not None or (self.training is not None and training != self.training):
+            return False
+        for model in self.models.values() if training != self.training else ():
+            self.backend.set_mode(model, training)
+        self.training = training
+        return True
+
     # names
 
     def name_of(self, name: str) -> str:

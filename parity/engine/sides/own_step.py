@@ -10,15 +10,18 @@ Before: runner.py. ask/training.py begins; tell/own_steps.py judges what is seen
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 
 from parity.engine.values.parts import visible
 from parity.errors import InputError
 
+BEGUN = "begun"  # in a worker's folder: what a step tells before it is done
 HOLDERS = ("module", "ema", "ema_model", "model", "shadow", "params")
 
 
@@ -32,12 +35,13 @@ def has_own_step(server) -> bool:
     return sum(p.kind in kinds and p.default is p.empty for p in parameters) >= 3
 
 
-def one_step(server, inputs, step: int) -> dict:
+def one_step(server, inputs, step: int, begun: Path | None = None) -> dict:
     """In a worker: what the step returned, and what it left behind.
 
     numbers, rates: by name, of optimisers those of the last update; held: arrays by name of what EMA holds; state:
     parameters and buffers by the reference's names; gradients: their L2 norms by name, summed over backward passes;
     trainable: names; modes: whether each module was in training mode when it was called; classes: of the modules.
+    The last three stand in the file `begun` as soon as they are known: Jittor may compile for minutes behind them.
     """
     runner, backend = server.runner, server.backend
     trainable = visible(
@@ -47,11 +51,14 @@ def one_step(server, inputs, step: int) -> dict:
     modes: dict[str, bool] = {}
     used: dict[int, list[float]] = {}  # rates by the optimiser's id
     modules = {name or "(model)": module for name, module in runner.modules().items()}
+    classes = {name: type(module).__name__ for name, module in modules.items()}
+    notes = Notes(begun, {"step": step, "trainable": trainable, "classes": classes})
 
     def noting(name: str):
         def around(call):
             def noted(*args, **named):
-                modes[name] = backend.is_training(modules[name])
+                mode = modes[name] = backend.is_training(modules[name])
+                notes.add([name, mode])
                 return call(*args, **named)
 
             return noted
@@ -76,8 +83,30 @@ def one_step(server, inputs, step: int) -> dict:
         "gradients": whole_norms(gradients, runner),
         "trainable": trainable,
         "modes": modes,
-        "classes": {name: type(module).__name__ for name, module in modules.items()},
+        "classes": classes,
     }
+
+
+class Notes:
+    """A file of JSON lines that can be read while it is written; nothing without a path."""
+
+    def __init__(self, path: Path | None, first):
+        self.path = path
+        if path is not None:
+            path.write_text("")
+        self.add(first)
+
+    def add(self, value) -> None:
+        if self.path is not None:
+            with self.path.open("a") as file:
+                file.write(f"{json.dumps(value)}\n")
+
+
+def begun_in(path: Path, step: int) -> dict | None:
+    """What a side told of a step that was not done; None where it had not begun."""
+    whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+    first, *modes = [json.loads(line) for line in whole.splitlines()] or [{}]
+    return first | {"modes": dict(modes)} if first.get("step") == step else None
 
 
 def whole_norms(norms: Mapping[str, float], runner) -> dict[str, float]:

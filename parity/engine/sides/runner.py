@@ -194,9 +194,10 @@ class Runner(Model):
             result |= record(came.outputs)
         if gradients and came.total is not None and backend.is_differentiable(came.total):
             found = self.differentiated(tracer, came.total)
-            if not (found or self.trained or self.constant):  # it raised
-                self.constant = refused(self, inputs, targets)
-                if self.constant:
+            if not (found or self.trained):  # it raised
+                more = refused(self, inputs, targets)
+                if more:
+                    self.constant |= more
                     rest = (entered, replay, reference, rounded, survive)
                     return self.trace(inputs, targets, step, gradients, *rest)
             result |= found

@@ -81,10 +81,10 @@ class Server:
     def build(
         self, side: Side, device: str, dtype: str, training: bool | None = False, label: str = ""
     ) -> None:
-        """Makes the runner of this side's subject, unless it is the one there is."""
-        wanted = (side.build, repr(dict(side.arguments)), device, dtype, training)
+        """Makes the runner of this side's subject, unless there is one."""
         self.label = label or side.label or side.backend
-        if self.built == wanted and self.runner.optimiser is None:
+        wanted = (side.build, repr(dict(side.arguments)), device, dtype)
+        if self.built == wanted and self.runner.goes_on(training):
             return
         self.forget()
         self.backend.configure(device, dtype)

@@ -42,11 +42,7 @@ class OwnSteps:
 
     def judge(self, step: int, answers: list[Mapping]) -> list[Verdict]:
         """Verdicts of one step, from both sides' answers (own_step.one_step)."""
-        found = [
-            *self._modes(step, answers),
-            *self._trainable(step, answers),
-            *self._rates(step, answers),
-        ]
+        found = [*self.begin(step, answers), *self._rates(step, answers)]
         moved = [
             {n: s[n] - old[n] for n in s if n in old and s[n].shape == old[n].shape}
             for s, old in zip((a["state"] for a in answers), self.states, strict=True)
@@ -65,6 +61,10 @@ class OwnSteps:
         values = self._values(step, answers, moved)
         self.parted = f"step{step}" if any(v.status is Status.FAIL for v in values) else ""
         return found + values
+
+    def begin(self, step: int, answers: list[Mapping]) -> list[Verdict]:
+        """What a step that was not done has told already: modes, and what is frozen."""
+        return [*self._modes(step, answers), *self._trainable(step, answers)]
 
     def verdict(self, check: str, node: str, problem: str = "", kind: str = "") -> Verdict:
         status = Status.FAIL if problem else Status.PASS
@@ -97,7 +97,7 @@ class OwnSteps:
     def _trainable(self, step: int, answers: list[Mapping]):
         # buffers are parameters in Jittor: of those PyTorch does not train, what has a gradient counts
         ours, theirs = (set(a["trainable"]) for a in answers)
-        reached = {n for n, g in answers[0]["gradients"].items() if g > 0}
+        reached = {n for n, g in answers[0].get("gradients", {}).items() if g > 0}
         idle = ours - theirs - reached
         problem = one_sided([ours - idle, theirs], self.sides, "asks for gradients")
         found = self.verdict(checks.TRAINABLE, f"frozen/step{step}", problem, kinds.FROZEN)
