@@ -156,6 +156,18 @@ def test_a_lost_guard_is_told_from_other_changes():
     )
 
 
+def test_the_order_of_types_is_told_from_other_orders():
+    exchanged = [
+        m
+        for m in bred("parity/engine/ask/arguments.py", "harness")
+        if m.operator == "arguments" and m.function == "alike"
+    ]
+    types = [m for m in exchanged if verdict.reason_for(m)]
+    assert [m.new for m in types] == ["(tuple, list)"] * 2
+    assert {verdict.reason_for(m) for m in types} == {verdict.KINDS}
+    assert any(m.new == "isinstance(dict, a)" for m in exchanged)
+
+
 def test_what_is_judged_by_hand_is_still_in_the_code():
     for row in verdict.by_hand():
         file = row["file"].replace("{side}", "jittor")

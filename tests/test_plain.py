@@ -96,6 +96,32 @@ def test_trees_are_alike_in_form():
         assert not alike(a, b) and not alike(b, a)
 
 
+def of_another_form(leaf):
+    if isinstance(leaf, np.ndarray):
+        whole = leaf.astype(int if leaf.dtype.kind == "f" else float)
+        return [leaf[None, None], whole, 1.5, "text"]
+    return [np.ones(2), None if isinstance(leaf, str) else "text", [leaf], {"k0": leaf}]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # NaN as a whole number
+@pytest.mark.parametrize("seed", range(40))
+def test_one_leaf_of_another_form_makes_a_tree_of_another_form(seed):
+    random = np.random.default_rng(seed)
+    tree = drawn(random)
+    assert alike(tree, copy.deepcopy(tree))
+    for path in paths(tree):
+        leaf = at(tree, path)
+        if isinstance(leaf, np.ndarray):
+            assert alike(tree, put(tree, path, np.zeros_like))
+        for other in of_another_form(leaf):
+            changed = put(tree, path, lambda _, other=other: other)
+            assert not alike(tree, changed) and not alike(changed, tree)
+
+
+def at(tree, path):
+    return at(tree[path[0]], path[1:]) if path else tree
+
+
 def call(*arguments, names="", usual=(), results=1.0) -> dict:
     return {
         **{"arguments": list(arguments), "results": np.asarray(results)},

@@ -13,6 +13,7 @@ from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, SURVIVED, Outcome
 from parity.suite.breeding.unit_tests import CHECK, ask_tests
 
 EITHER = "which of two numbers is named first changes nothing"
+KINDS = "isinstance takes its types in any order"
 LISTED = "an entry of __all__, by which nothing is imported; test_mirror.py holds both sides' alike"
 GUARD = "a guard against callers that hand over lists of two lengths: none does"
 EMPTY = "the constructor of Jittor's Module is empty"
@@ -33,6 +34,8 @@ def reason_for(mutant: Bred) -> str:
         return GUARD
     if is_symmetric(mutant):
         return EITHER
+    if is_of_types(mutant):
+        return KINDS
     if is_empty(mutant):
         return EMPTY
     if mutant.file.endswith("/__init__.py") and not mutant.function and mutant.old[0] in "'\"":
@@ -81,6 +84,16 @@ def is_symmetric(mutant: Bred) -> bool:
     name = getattr(call, "func", None)
     name = getattr(name, "attr", getattr(name, "id", ""))
     return name in SYMMETRIC and len(call.args) == 2 and not call.keywords
+
+
+def is_of_types(mutant: Bred) -> bool:
+    """Whether two of the types are exchanged that something is asked to be an instance of."""
+    calls = (
+        x for x in ast.walk(parsed(mutant.path)) if isinstance(x, ast.Call) and len(x.args) == 2
+    )
+    asked = [x.args[1] for x in calls if getattr(x.func, "id", "") == "isinstance"]
+    places = [(x.lineno, x.col_offset) for x in asked if isinstance(x, ast.Tuple)]
+    return mutant.operator == "arguments" and (mutant.line, mutant.column) in places
 
 
 def settle(outcome: Outcome, mutant: Bred, proven: Callable[[Bred], str]) -> Outcome:
