@@ -123,4 +123,24 @@ CASES = [
         "a, b = nn.ReLU(True), nn.Sequential(nn.LeakyReLU(0.2, True))",
         "a, b, c = nn.ReLU(), nn.LeakyReLU(0.2), nn.ReLU(*given)",
     ),
+    (
+        "index-range",
+        "x = jt.ones((2, 3))\ny = x[:, range(2)]",
+        "x = jt.ones((2, 3))\ny = x[:, list(range(2))]",
+    ),
+    (
+        "mean-of-mask",
+        "x = jt.ones(3)\ny = (x == 1).mean()",
+        "x = jt.ones(3)\ny = (x == 1).float().mean()",
+    ),
+    (
+        "scatter-number",
+        "x = jt.ones((2, 3))\nx.scatter_(1, jt.array([[0], [1]]), 1.0)",
+        "x = jt.ones((2, 3))\nx.scatter_(1, jt.array([[0], [1]]), jt.ones((2, 1)))",
+    ),
+    (
+        "clip-returns-norm",
+        "o = jt.optim.SGD([], lr=1)\nnorm = o.clip_grad_norm(1.0)\nprint(norm)",
+        "o = jt.optim.SGD([], lr=1)\no.clip_grad_norm(1.0)",
+    ),
 ]

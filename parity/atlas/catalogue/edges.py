@@ -413,7 +413,7 @@ ENTRIES = {
             "mean of a mask without conversion",
             "m.mean()",
             given=MASK,
-            effect="PyTorch refuses; Jittor gives a float",
+            effect="PyTorch refuses; Jittor gives an integer, and 0: an accuracy of 0",
             source="probes C22",
         ),
         Entry(

@@ -76,7 +76,7 @@ def of_jittor(path: str, node: ast.Call, arguments: list[Value]) -> Value:
     if name in ("SGD", "Adam", "AdamW", "RMSprop", "Adan", "AdaBelief"):
         return Value(OPTIMISER)
     if name.endswith("LR") or name.startswith("ReduceLR"):
-        return Value(SCHEDULER)
+        return Value(SCHEDULER, made=name)
     if "models" in parts[:-1] or (parts[1] == "nn" and name[0].isupper() and name != "Parameter"):
         return Value(MODULE, made=name)
     if parts[1] == "transform":

@@ -18,11 +18,13 @@ COVERED = {
             *("result-unused", "set-row-scalar", "stop-grad-in-place", "train-false", "var-biased"),
             *("view-clamp-columns", "step-after-backward", "sum-two-integers", "second-backward"),
             *("conv-kernel-list", "optimizer-default-rate", "upsampling-corners"),
+            *("index-range", "mean-of-mask"),
         ),
         MENDS,
     ),
     **dict.fromkeys(
         (
+            *("clip-returns-norm", "scatter-number"),
             *("adam-argument-order", "argmax-flat", "backward-method", "cached-attribute", "cdist"),
             *("conv-same", "cross-entropy-smoothing", "cumsum-dtype", "cumsum-negative-axis"),
             *("embedding-padding", "eval-freezes-affine", "eval-stops-gradients", "forward-name"),

@@ -79,17 +79,6 @@ def told(file: Path, node: ast.AST, entry: str, message: str) -> Finding:
 Place = tuple[Path, ast.ClassDef]
 
 
-def calls(code: Code) -> Iterator[Finding]:
-    """f(x, mode=1), where the program's f takes no mode; too many arguments, or too few."""
-    for call in code.every(ast.Call):
-        found = called(code, code.program, call)
-        if found is None or code.source.is_guarded(call):
-            continue
-        name, function, bound = found
-        if message := misfit(call, function.args, bound):
-            yield code.found(call, CALL, f"{name}{message}")
-
-
 def called(code: Code, program: Program, call: ast.Call) -> tuple[str, ast.FunctionDef, int] | None:
     """What a call calls, by name, with how many arguments are filled in before: 1 of methods."""
     func = call.func
@@ -226,6 +215,3 @@ def misfit(call: ast.Call, taken: ast.arguments, bound: int) -> str:
     if lacking and not spread and None not in given:
         return f"() is not given {lacking[0]}"
     return ""
-
-
-RULES = (calls,)

@@ -11,10 +11,12 @@ from pathlib import Path
 from parity.atlas.lint import (
     pins,
     rules_arrays,
+    rules_called,
     rules_custom,
     rules_cuts,
     rules_data,
     rules_freezing,
+    rules_given,
     rules_items,
     rules_kept,
     rules_layers,
@@ -32,6 +34,7 @@ from parity.atlas.lint import (
     rules_sets,
     rules_steps,
     rules_stopping,
+    rules_stored,
     rules_training,
     rules_unset,
     rules_views,
@@ -57,7 +60,7 @@ _AREAS = (
     rules_modules,
     rules_names,
     rules_data,
-    rules_own,
+    rules_called,
     rules_freezing,
     rules_custom,
     rules_steps,
@@ -70,6 +73,8 @@ _AREAS = (
     rules_items,
     rules_scripts,
     rules_kept,
+    rules_given,
+    rules_stored,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")
