@@ -66,6 +66,8 @@ def difference(
             a, b, most = a.astype(np.float32), b.astype(np.float32), gates.COARSE
     fine = np.isfinite(a), np.isfinite(b)
     odd = (fine[0] != fine[1]) & ~np.isnan(a)  # a reference that is no number is no standard
+    if (np.isinf(a) & (a == -b)).any():
+        return kinds.BRANCH, "infinite on both sides, of the other sign", 1.0
     if odd.any():
         side = "the candidate" if fine[0][odd].all() else "the reference"
         return kinds.BRANCH, f"not finite in {side} only", 1.0
