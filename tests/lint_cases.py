@@ -418,7 +418,7 @@ CASES = [
     ),
     (
         "hook-handle",
-        "handles = [m.register_forward_hook(f) for m in net.modules()]",
+        "handles = [m.register_forward_hook(f) for m in net.modules()]\nhandles[0].remove()",
         "net.register_forward_hook(f)\nnet.remove_forward_hook()",
     ),
     (

@@ -195,3 +195,88 @@ def test_folders_that_nobody_makes(tmp_path):
     assert not linted(tmp_path, {"a.py": made + code.format("'ckpts/a.pkl'")})
     (tmp_path / "ckpts").mkdir()
     assert not linted(tmp_path, {"a.py": code.format("'ckpts/a.pkl'")})
+
+
+LOSS = (
+    "class Edge(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    "        self.kernel = jt.array([[1.0, 2.0]])\n"
+    "    def execute(self, x):\n        return nn.conv2d(x, self.kernel)\n"
+)
+
+
+def test_constants_of_a_loss_that_nobody_trains(tmp_path):
+    """Told where the loss is a part of a module, or asked for its parameters."""
+    assert not linted(tmp_path, {"a.py": HEAD + LOSS + "loss = Edge()\nprint(loss(1))\n"})
+    asked = "loss = Edge()\no = jt.optim.SGD(loss.parameters(), lr=1)\n"
+    assert linted(tmp_path, {"a.py": HEAD + LOSS + asked}) == ["a.py:6 plain-attribute"]
+    part = "class Net(nn.Module):\n    def __init__(self):\n        self.loss = Edge()\n"
+    assert linted(tmp_path, {"a.py": HEAD + LOSS + part}) == ["a.py:6 plain-attribute"]
+
+
+@pytest.mark.parametrize(
+    ("loop", "told"), [("for epoch in range(9):", True), ("for x in loader:", False)]
+)
+def test_schedules_by_batches(tmp_path, loop, told):
+    code = HEAD + (
+        "o = jt.optim.SGD([], lr=1)\nscheduler = jt.lr_scheduler.CosineAnnealingLR(o, 9)\n"
+        f"{loop}\n    scheduler.step()\n"
+    )
+    assert linted(tmp_path, {"a.py": code}) == ["a.py:4 cosine-annealing"] * told
+
+
+@pytest.mark.parametrize(
+    ("use", "told"),
+    [
+        ("mean = total / len(loader)", True),
+        ("bar = tqdm(total=len(loader))", False),
+        ("n = len(val_loaders)", False),
+        ("loader = Pictures().set_attrs(batch_size=1)\nmean = total / len(loader)", False),
+    ],
+)
+def test_lengths_that_matter(use, told):
+    code = SET + "    def __len__(self):\n        return 3\n" + use
+    assert ("loader-own-length" in {f.entry for f in lint_text(HEAD + code)}) is told
+
+
+def test_handles_that_somebody_takes():
+    code = HEAD + "handle = nn.Linear(2, 2).register_forward_hook(print)\n"
+    assert not lint_text(code)
+    assert [f.entry for f in lint_text(code + "handle.remove()\n")] == ["hook-handle"]
+
+
+BUFFER = "class Net(nn.Module):\n    def __init__(self, x):\n        self.register_buffer({0})\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("'mask', jt.ones(3)", True), ("'index', x.sum(-1)", False), ("'order', jt.arange(3)", False)],
+)
+def test_buffers_of_whole_numbers(given, told):
+    found = {f.entry for f in lint_text(HEAD + BUFFER.format(given))}
+    assert ("buffer-is-parameter" in found) is told
+
+
+def test_a_shape_and_a_number():
+    code = HEAD + "x = jt.ones(3)\nif x.size() == 3 or x.shape == 1:\n    pass\n"
+    assert [f.entry for f in lint_text(code)] == ["own-call", "own-call"]
+    assert not lint_text(
+        HEAD
+        + "x = jt.ones(3)\nif x.size(0) == 3 or x.shape == (1,) or x.shape[0] == 2:\n    pass\n"
+    )
+
+
+def test_a_function_taken_for_a_container():
+    code = HEAD + "def timer(f):\n    return f\ntimes = {}\ndef note(n):\n    if n in "
+    assert [f.entry for f in lint_text(code + "timer:\n        print(n)\n")] == ["own-call"]
+    assert not lint_text(code + "times:\n        print(n)\n")
+
+
+def test_imports_by_the_name_of_the_original(tmp_path):
+    files = {
+        "utils/options.py": "def parse():\n    return 1\n",
+        "a.py": HEAD + "from utils.options import parse\n",
+    }
+    assert not linted(tmp_path, files)
+    files["b.py"] = "from ram.utils.options import parse\n"
+    assert linted(tmp_path, files) == ["b.py:1 own-name"]
+    assert not linted(tmp_path, {**files, "ram/utils/options.py": "parse = 1"}), "there is one"

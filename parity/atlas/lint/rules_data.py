@@ -77,6 +77,7 @@ def lengths(code: Code) -> Iterator[Finding]:
     if not code.sets or not all(code.sets.values()):
         return
     names = ", ".join(sorted(code.sets)[:2])
+    found = []
     for call in code.every(ast.Call):
         if not (isinstance(call.func, ast.Name) and call.func.id == "len" and call.args):
             continue
@@ -90,8 +91,18 @@ def lengths(code: Code) -> Iterator[Finding]:
         loader = named and not divided
         if loader and code.speaks_jittor(call):
             message = f"counts items, not batches: {names} has a __len__; say set_attrs(total_len=)"
-            yield code.found(call, "loader-own-length", message)
-            return
+            level = HINT if counts_little(code, call) else WARNING
+            found.append(code.found(call, "loader-own-length", message, level=level))
+    yield from sorted(found, key=lambda f: f.level == HINT)[:1]
+
+
+def counts_little(code: Code, call: ast.Call) -> bool:
+    """The end of a progress bar, a list of loaders, or batches of one."""
+    around = code.parent(call)
+    bar = isinstance(around, ast.keyword) and around.arg == "total"
+    several = name_of(call.args[0]).endswith("loaders")
+    sizes = [k.value for c in code.every(ast.Call) for k in c.keywords if k.arg == "batch_size"]
+    return bar or several or (bool(sizes) and all(constant(size) == 1 for size in sizes))
 
 
 def gives_batches(code: Code, call: ast.Call) -> bool:

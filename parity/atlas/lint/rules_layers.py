@@ -164,7 +164,10 @@ HOOKS = {"register_forward_hook", "register_pre_forward_hook", "register_backwar
 
 
 def hooks(code: Code) -> Iterator[Finding]:
-    """handle = m.register_forward_hook(...), handles.append(m.register_...(...)): there is no handle."""
+    """handle = m.register_forward_hook(...), handles.append(m.register_...(...)): there is no handle. A hint where
+    nobody takes a hook away."""
+    taken = any("remove" in other.names for other in code.files)
+    level = WARNING if taken else HINT
     for call in code.every(ast.Call):
         named = isinstance(call.func, ast.Attribute) and call.func.attr in HOOKS
         if not named or isinstance(code.parent(call), ast.Expr) or not code.speaks_jittor(call):
@@ -172,7 +175,7 @@ def hooks(code: Code) -> Iterator[Finding]:
         if code.of(call.func.value).kind not in (TORCH, TORCH_MODULE):
             removal = call.func.attr.replace("register", "remove")
             message = f"{call.func.attr} returns nothing: module.{removal}() takes it away"
-            yield code.found(call, "hook-handle", message)
+            yield code.found(call, "hook-handle", message, level=level)
 
 
 def same_padding(call: ast.Call) -> bool:

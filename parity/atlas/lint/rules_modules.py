@@ -12,7 +12,7 @@ from parity.atlas.lint.integers import is_integer
 from parity.atlas.lint.kinds import LIST, MODULE, TUPLE, VAR
 from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
-from parity.atlas.lint.stopping import gives_stopped, only_infers, stops, stops_named
+from parity.atlas.lint.stopping import gives_stopped, is_apart, only_infers, stops, stops_named
 
 TABLELIKE = re.compile(
     r"running_|(^|_)(mean|var|std|anchors?|grid|index|indices|mask|buffer|stride|table|kernel|"
@@ -23,6 +23,9 @@ LEARNT = re.compile(
     r"^w\d?$|bias|weight|embed|token|gamma|beta|scale|param|alpha|logit|query|queries|"
     r"thr(esh\w*)?$|temperature|lambda|slope|(^|_)(eta|rho|gain|gate|coef\w*)(_|$)"
 )
+INDEXLIKE = re.compile(
+    r"(^|_)(index|indices|idx|ids)$"
+)  # of whole numbers, which ask for no gradients
 CONSTANT_MAKERS = {
     "array",
     "arange",
@@ -49,7 +52,8 @@ def buffers(code: Code) -> Iterator[Finding]:
             continue
         if (isinstance(given, ast.Constant) and given.value is None) or stops(code, given):
             continue
-        if stops_named(code, call, constant(call.args[0])):
+        name = constant(call.args[0])
+        if stops_named(code, call, name) or is_integer(code, given) or INDEXLIKE.search(str(name)):
             continue
         message = "a buffer is a parameter, trained and decayed: hand it in with .stop_grad()"
         simple = isinstance(given, (ast.Call, ast.Attribute, ast.Subscript))
@@ -139,7 +143,7 @@ def attribute(
 
 def unreached(code: Code, node: ast.AST) -> bool:
     """Whether no gradient comes to what the class keeps."""
-    return gives_stopped(code, node) or only_infers(code, node)
+    return gives_stopped(code, node) or only_infers(code, node) or is_apart(code, node)
 
 
 def is_written(code: Code, function: ast.FunctionDef, name: str) -> bool:

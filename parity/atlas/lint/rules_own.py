@@ -7,6 +7,8 @@ they come from: files are split, renamed and left out, and callers keep what the
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +39,8 @@ def imports(program: Program, file: Path) -> Iterator[Finding]:
             continue
         module = node.module or ""
         first = module.split(".")[0]
+        if foreign := renamed_root(program, file, node):
+            yield told(file, node, NAME, f"there is no {first}: the program has {foreign}")
         if not program.is_own(file, module, node.level) or (not node.level and first in OTHERS):
             continue
         dotted = "." * node.level + module
@@ -44,6 +48,20 @@ def imports(program: Program, file: Path) -> Iterator[Finding]:
             yield told(file, node, NAME, f"the program has no module {dotted}")
         elif names := lacking(program, file, node):
             yield told(file, node, NAME, f"{dotted} has no {', '.join(names)}")
+
+
+def renamed_root(program: Program, file: Path, node: ast.ImportFrom) -> str:
+    """ "utils.options" of `from ram.utils.options import x`, where the program has utils/options.py and no ram."""
+    first, _, rest = (node.module or "").partition(".")
+    if node.level or "." not in rest or first in OTHERS or first in sys.stdlib_module_names:
+        return ""
+    named = any(first in other.parts or other.stem == first for other in program.texts)
+    if named or program.is_own(file, node.module, 0) or len(program.modules(file, rest, 0)) != 1:
+        return ""
+    others = (
+        n for t in program.texts.values() for n in re.findall(r"^from ([\w.]+) import", t, re.M)
+    )
+    return rest if rest in set(others) else ""
 
 
 def lacking(program: Program, file: Path, node: ast.ImportFrom) -> list[str]:

@@ -101,6 +101,34 @@ def shapes(code: Code) -> Iterator[Finding]:
             yield code.found(call, CALL, "a shape is no function: shape[...]")
 
 
+def counted_shapes(code: Code) -> Iterator[Finding]:
+    """x.size() == 3, where the number of axes is meant: a shape is never a number."""
+    for node in code.every(ast.Compare):
+        asked = isinstance(node.left, ast.Call) and name_of(node.left.func) == "size"
+        asked = asked and not node.left.args and isinstance(node.left.func, ast.Attribute)
+        whole = asked or (isinstance(node.left, ast.Attribute) and node.left.attr == "shape")
+        number = type(constant(node.comparators[0])) is int
+        if whole and number and code.speaks_jittor(node) and not code.source.is_guarded(node):
+            message = "a shape is never a number: its length, or one of its axes"
+            yield code.found(node, CALL, message)
+
+
+def containers(code: Code) -> Iterator[Finding]:
+    """timer[name], name in timer, where timer is a function of the file's, and never anything else."""
+    for node in code.every(ast.Name):
+        parent = code.parent(node)
+        item = isinstance(parent, ast.Subscript) and parent.value is node
+        within = isinstance(parent, ast.Compare) and node in parent.comparators
+        within = within and isinstance(parent.ops[0], (ast.In, ast.NotIn))
+        if not (item or within) or is_shadowed(code, node):
+            continue
+        bound = code.program.names(code.path).get(node.id, [])
+        plain = [n for n in bound if not isinstance(n, ast.Global)]
+        if len(plain) == 1 and isinstance(plain[0], ast.FunctionDef):
+            yield code.found(node, CALL, f"{node.id} is a function: it has no items")
+            return
+
+
 def foreign(code: Code) -> Iterator[Finding]:
     """torchvision.utils.make_grid(x) of a Var."""
     for call in code.every(ast.Call):
@@ -182,4 +210,14 @@ def is_path(node: ast.AST) -> bool:
     return isinstance(text, str) or bool(PATH.search(name_of(node)))
 
 
-RULES = (of_modules, functions_as_data, shapes, foreign, fruitless, unbound_methods, swapped)
+RULES = (
+    of_modules,
+    functions_as_data,
+    shapes,
+    counted_shapes,
+    containers,
+    foreign,
+    fruitless,
+    unbound_methods,
+    swapped,
+)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.evaluating import is_scheduler
-from parity.atlas.lint.finding import WARNING, Finding, argument, instead
+from parity.atlas.lint.finding import HINT, WARNING, Finding, argument, instead
 from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
 from parity.atlas.lint.source import constant, name_of, says, value_of
 
@@ -98,6 +98,22 @@ def without_rate(path: str, call: ast.Call) -> bool:
     return optimiser and len(call.args) == 1 and not (starred or says(call, "lr"))
 
 
+def steps_by_batch(code: Code) -> bool:
+    """Whether schedulers take a step each batch, of which one more or less is nothing."""
+    for other in code.files:
+        for call in other.every(ast.Call):
+            owner = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+            if name_of(call.func) != "step" or "sched" not in owner.lower():
+                continue
+            loop = other.source.enclosing(call, (ast.For,))
+            function = other.source.enclosing(call, (ast.FunctionDef,))
+            given = {a.arg for a in function.args.args} if function else set()
+            batches = loop and re.search(r"load|batch|data", ast.unparse(loop.iter), re.IGNORECASE)
+            if batches or any(re.search(r"iter", name) for name in given):
+                return True
+    return False
+
+
 def optimisers(code: Code) -> Iterator[Finding]:
     for call in code.every(ast.Call):
         path = code.source.dotted(call.func)
@@ -110,7 +126,8 @@ def optimisers(code: Code) -> Iterator[Finding]:
             yield code.found(call, "adamw-default-decay", message, edit)
         if name in LATE and call.args:
             message = f"{name} is a step later than PyTorch's"
-            yield code.found(call, LATE[name], message)
+            level = HINT if steps_by_batch(code) else WARNING
+            yield code.found(call, LATE[name], message, level=level)
         if name == "StepLR" and constant(value_of(call, 1, "step_size")) == 1:
             message = "StepLR of one step is a step later than PyTorch's"
             yield code.found(call, "step-lr-one", message)

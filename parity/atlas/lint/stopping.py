@@ -76,6 +76,43 @@ def only_infers(code: Code, node: ast.AST, steps: int = 3) -> bool:
     )
 
 
+def is_apart(code: Code, node: ast.AST) -> bool:
+    """Whether objects of a class are no parts of modules, and nobody asks for their parameters: a loss's constants."""
+    owner = code.source.enclosing(node, (ast.ClassDef,))
+    name = owner.name if owner else ""
+    if any(
+        name in {name_of(b) for b in c.bases} for f in code.files for c in f.every(ast.ClassDef)
+    ):
+        return False
+    made = [(f, c) for f in code.files for c in f.every(ast.Call) if name_of(c.func) == name]
+    return bool(made) and all(is_kept_apart(code, other, call) for other, call in made)
+
+
+def is_kept_apart(code: Code, other: Code, call: ast.Call) -> bool:
+    """loss = Loss(...) outside of a module, of which nobody says loss.parameters(), loss.state_dict() and the like."""
+    around = other.source.enclosing(call, (ast.ClassDef,))
+    target = other.parent(call)
+    name = name_of(target.targets[0]) if isinstance(target, ast.Assign) else ""
+    if not name or (around is not None and around in list(other.module_classes())):
+        return False
+    return not any(
+        node.attr in ASKED and name_of(node.value) == name
+        for file in code.files
+        for node in file.every(ast.Attribute)
+    )
+
+
+ASKED = {
+    "parameters",
+    "named_parameters",
+    "state_dict",
+    "load_state_dict",
+    "load",
+    "save",
+    "modules",
+}
+
+
 def calls_of(code: Code, name: str) -> Iterator[tuple[Code, ast.Call]]:
     """self.x(...) where self.x = NAME(...), in all files."""
     for other in code.files:
