@@ -67,6 +67,7 @@ def criterion(
     the logged errors by name (floats) and the matches per layer, last decoder layer last.
     """
     total, losses, errors, matches = None, {}, {}, []
+    num_boxes = ops.scalar(num_boxes, outputs[0][1])
     for k, (logits, boxes) in enumerate(outputs):
         is_last = k == len(outputs) - 1
         suffix = "" if is_last else f"_{k}"

@@ -88,8 +88,8 @@ def focal_loss(logits, goal, num_boxes: float, config: CriterionConfig):
     wrong = probability * (1 - goal) + (1 - probability) * goal
     for _ in range(config.focal_gamma):
         loss = loss * wrong
-    alpha = ops.scalar(config.focal_alpha, logits)
-    share = alpha * goal + (1 - alpha) * (1 - goal)
+    found, missed = (ops.scalar(x, logits) for x in (config.focal_alpha, 1 - config.focal_alpha))
+    share = found * goal + missed * (1 - goal)
     return (share * loss).sum() / logits.shape[1] / num_boxes
 
 
@@ -97,8 +97,10 @@ def dice_loss(logits, goal, num_boxes: float, config: CriterionConfig):
     """logits and goal (0 or 1) [M, P] -> scalar: 1 - 2 |both| / (|found| + |goal|), summed over the objects."""
     probability = ops.sigmoid(logits)
     both, sizes = (probability * goal).sum(1), probability.sum(1) + goal.sum(1)
-    ratio = (2 * both + config.dice_smooth) / (sizes + config.dice_smooth)
-    return (1 - ratio).sum() / num_boxes
+    smooth = ops.scalar(config.dice_smooth, both)
+    # of one object these are scalars: beside a whole number Jittor's would be float32
+    ratio = (both + both + smooth) / (sizes + smooth)
+    return (ops.scalar(1, ratio) - ratio).sum() / num_boxes
 
 
 def mask_losses(

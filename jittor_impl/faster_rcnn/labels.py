@@ -38,9 +38,10 @@ def match(
     overlap = iou(boxes, objects, offset) * pairs + (pairs - 1)  # -1 where there is no pair
     best, index = ops.max_first(overlap, 2)
     best = ops.clamp_min(best, 0)  # no object at all is no overlap
-    positive = best >= config.positive
-    negative = best <= config.negative if config.negative_inclusive else best < config.negative
-    negative = ops.logical_and(negative, best >= config.negative_from)
+    positive = best >= ops.scalar(config.positive, best)
+    bound = ops.scalar(config.negative, best)
+    negative = best <= bound if config.negative_inclusive else best < bound
+    negative = ops.logical_and(negative, best >= ops.scalar(config.negative_from, best))
     if config.low_quality:
         highest, _ = ops.max_first(overlap, 1)  # [B, T]
         ties = ops.logical_and(overlap == highest[:, None], pairs > 0)
