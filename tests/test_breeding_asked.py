@@ -14,9 +14,10 @@ from parity.engine.values.transport import pack
 from parity.errors import InputError
 from parity.mutants.breeding import bred
 from parity.mutants.kill import Experiment
+from parity.mutants.sound import SOUND
 from parity.suite.breeding import again, campaign, judges, parts, tested, together, variations
 from parity.suite.breeding.checks import Check, Tried
-from parity.suite.breeding.progress import CAUGHT, Progress
+from parity.suite.breeding.progress import ALARM, CAUGHT, SILENT, Progress
 from parity.suite.breeding.tested import Lines, asked_of
 from tests.bred_outcomes import a_mutant, an_outcome, line_of
 
@@ -239,6 +240,30 @@ def test_other_inputs_are_varied_before_anything_is_learned(tmp_path, monkeypatc
     assert done[:4] == ["one", "two", "learned torch", "learned jittor"] and len(done) == 6
     parts.try_sound(options, found, ground)
     assert inputs_done == ["one", "two"] and len(done) == 8
+
+
+def test_what_alarmed_is_asked_again_as_it_was(tmp_path, monkeypatch):
+    """Other inputs by their name, a rewriting where it stands now."""
+    found = {part: Progress(tmp_path / f"{part}-1.jsonl", False) for part in parts.PARTS}
+    name = list(variations.other_inputs(1))[7].name
+    rewriting = bred("neutral/geometry.py", "torch", operators=SOUND)[3]
+    row = {"side": "torch", "file": rewriting.file, "function": rewriting.function}
+    row |= {"change": rewriting.text, "operator": rewriting.operator, "name": rewriting.name}
+    inputs = {"name": name, "side": "", "operator": variations.INPUTS}
+    for outcome in (row, inputs, row | {"name": "silent", "outcome": SILENT}):
+        found["sound"].add(an_outcome(**({"outcome": ALARM} | outcome)))
+    asked = []
+
+    def silent(campaign, what):
+        asked.append(what.name)
+        return an_outcome(name=what.name, side=getattr(what, "side", ""), outcome=SILENT)
+
+    monkeypatch.setattr(variations, "examined", silent)
+    monkeypatch.setattr(variations, "attempt", silent)
+    options = SimpleNamespace(minutes=0, seed=1)
+    parts.try_again(options, found, SimpleNamespace(campaign=None))
+    assert sorted(asked) == sorted([rewriting.name, name])
+    assert {o.outcome for o in found["again"].found.values()} == {SILENT}
 
 
 def test_a_modules_namesake_is_asked_first_and_tests_with_workers_last():

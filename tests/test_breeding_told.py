@@ -6,8 +6,8 @@ from parity.mutants.breeding import bred
 from parity.report.bred import bred as shown
 from parity.report.page import render
 from parity.report.report import Report
-from parity.suite.breeding import parts
-from parity.suite.breeding.progress import CAUGHT, EQUIVALENT, PROOF, Progress
+from parity.suite.breeding import parts, variations
+from parity.suite.breeding.progress import ALARM, CAUGHT, EQUIVALENT, PROOF, SILENT, Progress
 from parity.suite.breeding.table import counted, page, summary
 from parity.suite.breeding.table import told as line_of
 from parity.suite.breeding.unit_tests import CHECK
@@ -43,6 +43,24 @@ def test_what_became_of_survivors_is_told_by_how_it_was_found(tmp_path):
     assert "after they had survived: 1 by proof, 2 by hand." in text and "1 is left." in text
     assert "6 of 6 were tried: 1 caught (1 by the suite), 0 equivalent (0 by proof)" in text
     assert text.count("| left |") == 1
+
+
+def test_a_sound_variation_that_alarmed_is_left_until_it_is_silent(tmp_path):
+    found = {part: Progress(tmp_path / f"{part}-0.jsonl", False) for part in parts.PARTS}
+    options = type("Options", (), {"seed": 0, "count": 3, "judges": 1, "commit": ""})
+    row = {"side": "", "operator": variations.INPUTS, "name": "other images", "file": ""}
+    found["sound"].add(an_outcome(**row, outcome=ALARM, check="float64 choices", node="labels"))
+    found["sound"].add(an_outcome(outcome=SILENT))
+    told = summary(found, options)
+    assert told["unexplained"] == 1 and told["counts"]["sound mended"]["alarms"] == 1
+    assert "2 of 100 variations: 1 alarm.\n" in page(told)
+    assert "| float64 choices / `labels` | left |" in page(told)
+    found["again"].add(an_outcome(**row, outcome=SILENT))
+    told = summary(found, options)
+    assert told["unexplained"] == 0 and told["counts"]["sound"]["alarms"] == 1
+    text = page(told)
+    assert "On the code as it is now: 0." in text
+    assert "| float64 choices / `labels` | silent |" in text
 
 
 def test_a_part_of_another_campaign_is_told_with_its_seed():

@@ -14,7 +14,8 @@ PARTS = {
     "judges mended": "the same, with what they showed mended",
     "together": "two or three at once, as it came out",
     "together mended": "the same, with what they showed mended",
-    "sound": "sound variations",
+    "sound": "sound variations, as it came out",
+    "sound mended": "the same, with what they showed mended",
 }
 NAMES = {"mutants": "of a side", "judges": "of what judges", "together": "at once"}
 LEFT = ("SURVIVED", "ALARM")

@@ -7,24 +7,25 @@ from dataclasses import replace
 from functools import cache
 
 from parity.mutants import ROOT
-from parity.mutants.breeding import Bred, bred
-from parity.suite.breeding.progress import CAUGHT, SURVIVED, Outcome
+from parity.mutants.breeding import EVERY, Bred, bred
+from parity.suite.breeding.progress import ALARM, CAUGHT, SURVIVED, Outcome
 from parity.suite.breeding.unit_tests import CHECK
 
 TOGETHER = "together"  # operator of several at once
 
 
 def is_open(outcome: Outcome) -> bool:
-    """Whether it survived, or the suite named another place first; of several at once, whether one was not named."""
+    """Whether it survived, or the suite named another place first; of several at once, whether one was not named; of
+    what is sound, whether it alarmed."""
     if outcome.operator == TOGETHER:
         return not outcome.right
     named = outcome.check == CHECK or outcome.right_first
-    return outcome.outcome == SURVIVED or (outcome.outcome == CAUGHT and not named)
+    return outcome.outcome in (SURVIVED, ALARM) or (outcome.outcome == CAUGHT and not named)
 
 
 @cache
 def all_of(file: str, side: str) -> list[Bred]:
-    return bred(file, side) if (ROOT / file).is_file() else []
+    return bred(file, side, operators=EVERY) if (ROOT / file).is_file() else []
 
 
 def present(outcome: Outcome) -> Bred | None:

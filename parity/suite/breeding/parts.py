@@ -10,6 +10,7 @@ from pathlib import Path
 
 from parity.engine.sides.workers import FRAMEWORKS
 from parity.mutants.breeding import Bred
+from parity.mutants.sound import SOUND
 from parity.suite.breeding import again, judges, together, variations
 from parity.suite.breeding.campaign import Campaign, drawn
 from parity.suite.breeding.checks import Nursery
@@ -119,23 +120,32 @@ def try_sound(options, found: dict[str, Progress], ground: Ground) -> None:
 
 
 def try_again(options, found: dict[str, Progress], ground: Ground) -> None:
-    """What is open of mutants of implementations and of what judges, and of groups, on the code as it is now."""
+    """What is open of mutants of implementations and of what judges, of groups and of what is sound, on the code as it
+    is now."""
     progress, mutants = found["again"], found["mutants"].found
-    rows = [o for part in ("judges", "mutants", "together") for o in found[part].found.values()]
+    every = ("judges", "mutants", "together", "sound")
+    rows = [o for part in every for o in found[part].found.values()]
     rows = [o for o in rows if again.is_open(o) and (o.side, o.name) not in progress.found]
 
     def settled(mutant: Bred, name: str) -> Outcome:
         if mutant.side == judges.SIDE:
             return again.under(judges.attempt(mutant), name)
         campaign = ground.campaign
+        if mutant.operator in SOUND:
+            return again.under(variations.attempt(campaign, mutant), name)
         return again.under(settle(campaign.attempt(mutant), mutant, campaign.proven), name)
 
     def in_a_group(check: str, group: list[Bred], name: str) -> Outcome:
         return again.under(together.attempt(ground.campaign, check, group), name)
 
+    def with_inputs(name: str) -> Outcome:
+        return variations.examined(ground.campaign, variations.named(name, options.seed))
+
     work = []
     for outcome in rows:
-        if outcome.operator == again.TOGETHER:
+        if outcome.operator == variations.INPUTS:
+            work.append(partial(with_inputs, outcome.name))
+        elif outcome.operator == again.TOGETHER:
             group = together.members(outcome, mutants)
             work += [partial(in_a_group, outcome.tried[-1], group, outcome.name)] if group else []
         elif (mutant := again.present(outcome)) is not None:

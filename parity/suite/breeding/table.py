@@ -55,7 +55,7 @@ def summary(found: Mapping[str, Progress], options) -> dict:
     """All parts: outcomes, counts, how many are unexplained, and a line that tells it."""
     outcomes = {part: list(progress.found.values()) for part, progress in found.items()}
     counts = {part: counted(rows) for part, rows in outcomes.items()}
-    names = {"mutants": "mended", "judges": "judges mended", "together": "together mended"}
+    names = {"mutants": "mended"} | {part: f"{part} mended" for part in LATER}
     for part, name in names.items():
         later = mended(outcomes[part], outcomes["again"])
         counts[name] = counted(later)
@@ -65,7 +65,7 @@ def summary(found: Mapping[str, Progress], options) -> dict:
     counts["judges"]["wanted"] = options.judges
     counts["together"]["wanted"] = sum(together.COUNTS.values())
     counts["sound"]["wanted"] = variations.ALL
-    left = ("mended", "judges mended", *LATER[1:])
+    left = ("mended", "judges mended", "together", "sound mended")
     unexplained = sum(counts[part]["survived"] + counts[part]["alarms"] for part in left)
     found = {
         "created": time.strftime("%Y-%m-%d", time.gmtime()),

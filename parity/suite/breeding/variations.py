@@ -25,6 +25,7 @@ ALL = 2 * REWRITTEN + WEIGHTS + PICTURES
 ASKED = 2  # checks of a rewriting, those that say where first
 VARIED = (experiments.DETR, experiments.RCNN, experiments.SEGMENTING, experiments.LIKE_TF)
 NUMBERS = 40  # images to choose from
+INPUTS = "inputs"  # operator of what is no rewriting
 
 
 def rewritings(campaign: Campaign, side: str, seed: int) -> list[Bred]:
@@ -64,6 +65,11 @@ def other_inputs(seed: int) -> Iterator[Examined]:
         yield Examined(f"{case.name}, images {images}, short side {side}", found)
 
 
+def named(name: str, seed: int) -> Examined:
+    """The other inputs of that name."""
+    return next(check for check in other_inputs(seed) if check.name == name)
+
+
 def attempt(campaign: Campaign, mutant: Bred) -> Outcome:
     """A rewriting on the first of the checks that run its lines."""
     started = time.monotonic()
@@ -80,7 +86,7 @@ def attempt(campaign: Campaign, mutant: Bred) -> Outcome:
 
 def examined(campaign: Campaign, check: Examined) -> Outcome:
     started = time.monotonic()
-    outcome = Outcome(check.name, "", "", "", check.name, "inputs", SILENT, tried=[check.name])
+    outcome = Outcome(check.name, "", "", "", check.name, INPUTS, SILENT, tried=[check.name])
     alarm(outcome, check.attempt(campaign.nursery, {}))
     campaign.nursery.forget(check)
     outcome.seconds = round(time.monotonic() - started, 1)
