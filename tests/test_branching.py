@@ -10,7 +10,7 @@ import pytest
 from parity import Case, Side
 from parity.engine.ask.called import judge_gradients
 from parity.engine.judge import gates, kinds
-from parity.engine.judge.branching import difference, has_ties, is_number, size_of
+from parity.engine.judge.branching import difference, differs, has_ties, is_number, size_of
 from parity.engine.judge.verdicts import Status
 
 ODD = (math.inf, -math.inf, math.nan)
@@ -90,12 +90,28 @@ def test_of_two_widths_no_more_is_asked_than_the_narrower_holds():
     assert difference(wide, narrow, 0.0, ties=False) is None
     assert difference(wide, narrow + np.float32(2e-4), 0.0, ties=False) is not None
     assert difference(wide[:1], narrow[:1].astype(float), 0.0, ties=False) is not None
+    with np.errstate(over="raise"):  # says nothing of what overflows
+        assert difference(narrow, wide, 0.0, ties=False) is None
+
+
+def test_another_form_is_told_as_the_reference_has_it():
+    kind, text, measured = difference(np.ones(3), np.ones(2), 0.0, ties=False)
+    assert (kind, text, measured) == (kinds.SHAPE, "(3,) and (2,)", 1.0)
+    whole = np.ones(3, np.int64)
+    assert difference(np.ones(3), whole, 0.0, ties=False)[:2] == (kinds.DTYPE, "float64 and int64")
+
+
+def test_trees_differ_where_an_array_does():
+    x = np.array([1.0, 2.0])
+    assert not differs({"a": [x, 1]}, {"a": [x.copy(), 2]})
+    for other in (np.array([1.0, 3.0]), np.ones((2, 2)), x[:1]):
+        assert differs([x, {"a": x}], [x, {"a": other}])
 
 
 def test_small_questions():
     assert has_ties({"a": np.array([1.0, 2.0, 1.0])}) and not has_ties({"a": np.array([1, 2, 1])})
     assert not has_ties({"a": np.ones((2, 2)), "b": np.array([1.0, 2.0])})
-    assert size_of(np.array([3.0, math.nan, 4.0, math.inf])) == 5.0
+    assert size_of(np.array([3.0, math.nan, 4.0, math.inf, -math.inf])) == 5.0
     assert size_of(None) == size_of(np.array([3])) == 0.0
     assert is_number(np.array([math.nan, 1.0])) and not is_number(np.array([math.nan]))
     assert is_number(np.zeros(0)) and is_number(None) and is_number(np.array([1]))
