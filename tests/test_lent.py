@@ -100,3 +100,13 @@ def test_names_of_the_user_s_own_functions_are_those_of_own_files(imported, tmp_
     assert found == sorted(found) and set(own) <= set(found)
     new = {name for name in found if name not in known}
     assert new <= set(own) and "join" not in new and "alias" not in new
+
+
+def test_modules_that_import_others_when_they_are_looked_at_do_no_harm(monkeypatch):
+    class Lazy(ModuleType):
+        def __getattr__(self, name: str):
+            monkeypatch.setitem(sys.modules, f"more_{len(sys.modules)}", ModuleType("more"))
+            raise AttributeError(name)
+
+    monkeypatch.setitem(sys.modules, "lazy_one", Lazy("lazy_one"))
+    assert isinstance(own_names(None, []), list)

@@ -83,6 +83,14 @@ def writing(x):
     return made
 
 
+def holding(thing):
+    return [2.0 * thing.x]
+
+
+def asking(x, thing):
+    return [holding(thing), plain(x)]
+
+
 def listing(x, others):
     return [x, (others["a"], 1)]
 """
@@ -158,6 +166,13 @@ def test_arguments_that_gradients_come_to_are_told_by_path(space):
     listing = calls.noted[-1]
     assert isinstance(listing.arguments[1]["b"], np.ndarray)
     assert plain(listing.results) == [[5.0], [[[1.0, 2.0], [3.0, 4.0]], 1]]
+
+
+def test_what_another_process_would_not_understand_is_no_answer(space):
+    with noted() as calls:
+        space["asking"](X, space["Base"](X))
+    assert names_of(calls) == ["holding", "plain", "asking"]
+    assert [name for name, *_ in calls.noted[-1].answers] == ["plain"]
 
 
 def test_what_has_no_name_in_the_model_is_none_of_its_modules(tmp_path):
