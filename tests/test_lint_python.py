@@ -90,7 +90,7 @@ def test_options(tmp_path, line, told):
         ("action='store_false', default=False", True),
         ("action='store_true', default=False", False),
         ("action='store_true'", False),
-        ("type=bool, default=True", False),
+        ("type=int, default=True", False),
     ],
 )
 def test_flags_that_are_always_true(tmp_path, given, told):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding, after, instead
 from parity.atlas.lint.integers import is_integer
-from parity.atlas.lint.kinds import LIST, MODULE, TUPLE, VAR
+from parity.atlas.lint.kinds import LIST, MODULE, NUMBER, TUPLE, VAR
 from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
 from parity.atlas.lint.stopping import gives_stopped, is_apart, only_infers, stops, stops_named
@@ -128,7 +128,7 @@ def attribute(
     )
     made = maker in CONSTANT_MAKERS and not LEARNT.search(name)
     if building and maker not in ("Parameter", "init") and (tablelike or made):
-        learnt = is_scalar(value) and not tablelike
+        learnt = is_scalar(code, value) and not tablelike
         frozen = is_integer(code, value) or without_gradients(code, node) or unreached(code, node)
         level = HINT if learnt or frozen else WARNING
         yield code.found(node, "plain-attribute", message, *edits, level=level)
@@ -157,13 +157,15 @@ def is_written(code: Code, function: ast.FunctionDef, name: str) -> bool:
     )
 
 
-def is_scalar(node: ast.AST) -> bool:
+def is_scalar(code: Code, node: ast.AST) -> bool:
     """jt.array(0.5), jt.array([0.5]): one number, of which nobody makes an array who does not want it learnt."""
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
         node = node.func.value
     given = constant(node.args[0]) if isinstance(node, ast.Call) and node.args else None
     one = given[0] if isinstance(given, list) and len(given) == 1 else given
-    return isinstance(one, (int, float)) and name_of(node.func) in ("array", "Var", "float32")
+    named = isinstance(node, ast.Call) and bool(node.args) and code.of(node.args[0]).kind == NUMBER
+    makes = isinstance(node, ast.Call) and name_of(node.func) in ("array", "Var", "float32")
+    return makes and (named or isinstance(one, (int, float)))
 
 
 def without_gradients(code: Code, node: ast.AST) -> bool:

@@ -107,4 +107,13 @@ def always(code: Code) -> Iterator[Finding]:
         yield code.found(call, CALL, f"{flag} is always {stores}: its default is what it stores")
 
 
-RULES = (options, always)
+def words(code: Code) -> Iterator[Finding]:
+    """add_argument("--eval", type=bool): true of every word, "False" among them."""
+    for call in code.every(ast.Call):
+        given = keyword(call, "type") if name_of(call.func) == "add_argument" else None
+        if given is not None and isinstance(given.value, ast.Name) and given.value.id == "bool":
+            flag = ast.unparse(call.args[0]) if call.args else "it"
+            yield code.found(call, CALL, f"{flag} is true of every word: bool('False') is True")
+
+
+RULES = (options, always, words)

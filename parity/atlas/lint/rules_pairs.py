@@ -36,6 +36,9 @@ def pairs(code: Code) -> Iterator[Finding]:
             yield code.found(o.call, f"{o.name}-pair", message, after(o.call, "[0]"))
             continue
         parent = code.parent(o.call)
+        if is_cut(o.call, parent):
+            yield code.found(o.call, f"{o.name}-pair", message, after(o.call, "[0]"))
+            continue
         named = parent.targets[0] if isinstance(parent, ast.Assign) else None
         if isinstance(named, (ast.Tuple, ast.List)):
             yield from swapped(code, o, named)
@@ -43,9 +46,20 @@ def pairs(code: Code) -> Iterator[Finding]:
             yield from taken_for_index(code, o, named)
             wrong = [n for n in reads_of(code, named) if used_as_array(code, n)]
             right = [n for n in reads_of(code, named) if is_taken_apart(code, n)]
-            if wrong and not right:
+            first = min(right, key=lambda n: (n.lineno, n.col_offset), default=None)
+            before = wrong and first and wrong[0].lineno < first.lineno
+            before = before and isinstance(code.parent(wrong[0]), ast.Attribute)
+            if wrong and (before or not right):
                 text = f"{message}; line {wrong[0].lineno} uses {named.id} as an array"
                 yield code.found(o.call, f"{o.name}-pair", text, after(o.call, "[0]"))
+
+
+def is_cut(call: ast.Call, parent: ast.AST | None) -> bool:
+    """x.argsort(0)[:k], of a pair."""
+    cut = isinstance(parent, ast.Subscript) and parent.value is call
+    return (
+        cut and isinstance(parent.slice, ast.Slice) and constant(parent.slice.upper) not in (1, 2)
+    )
 
 
 def swapped(code: Code, o: Operation, names: ast.Tuple | ast.List) -> Iterator[Finding]:

@@ -172,7 +172,7 @@ def unmade(code: Code) -> Iterator[Finding]:
         made = methods.get("__init__")
         if made is None or not is_instantiated(code, owner.name):
             continue
-        calls = (name_of(n.func) for n in ast.walk(made) if isinstance(n, ast.Call))
+        calls = (name_of(n.func) for n in ast.walk(owner) if isinstance(n, ast.Call))
         if "__init__" not in calls:
             message = (
                 f"{owner.name} leaves out super().__init__(), whose attributes the loader reads"

@@ -10,6 +10,7 @@ from parity.atlas.lint.code import Code
 from parity.atlas.lint.evaluating import is_scheduler
 from parity.atlas.lint.finding import HINT, WARNING, Finding, argument, instead
 from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
+from parity.atlas.lint.rates import groups_with_rates, is_group, steps_by_batch
 from parity.atlas.lint.source import constant, name_of, says, value_of
 
 OPTIMISERLIKE = re.compile(r"opt|sched|scaler|(^|_|\.)ema", re.IGNORECASE)
@@ -32,24 +33,6 @@ def groups(code: Code) -> Iterator[Finding]:
             yield code.found(node, "group-lr-missing", message)
 
 
-def is_group(code: Code, node: ast.AST) -> bool:
-    """param_groups[i], or the variable of a loop or comprehension over param_groups."""
-    if isinstance(node, ast.Subscript):
-        return name_of(node.value) == "param_groups"
-    if not isinstance(node, ast.Name):
-        return False
-    loops = (ast.For, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
-    loop = code.source.enclosing(node, loops)
-    while loop is not None:
-        parts = [loop] if isinstance(loop, ast.For) else loop.generators
-        for part in parts:
-            named = node.id in {n.id for n in ast.walk(part.target) if isinstance(n, ast.Name)}
-            if named and "param_groups" in ast.unparse(part.iter):
-                return True
-        loop = code.source.enclosing(loop, loops)
-    return False
-
-
 def is_asked(code: Code, node: ast.Subscript) -> bool:
     """Whether the code looks first: `"lr" in group`, group.get("lr"), try."""
     scope = ast.unparse(code.source.scope(node))
@@ -57,28 +40,13 @@ def is_asked(code: Code, node: ast.Subscript) -> bool:
     return bool(asked) or code.source.is_guarded(node)
 
 
-def groups_with_rates(code: Code) -> float:
-    """The first line that makes groups {"params": ..., "lr": ...} or writes the key; infinite if none does."""
-    if any({"LambdaLR", "LRScheduler"} & other.names for other in code.files):
-        return 0  # these write it, whichever file makes them
-    lines = [float("inf")]
-    for node in code.every(ast.Dict):
-        keys = {constant(k) for k in node.keys if k is not None}
-        if {"params", "lr"} <= keys:
-            lines.append(0)
-    for node in code.every(ast.Subscript):
-        stored = isinstance(node.ctx, ast.Store) and constant(node.slice) == "lr"
-        if stored and is_group(code, node.value):
-            lines.append(node.lineno)
-    return min(lines)
-
-
 def says_decay(code: Code, call: ast.Call) -> bool:
-    """By itself, or in the groups that the file makes, when it is given more than m.parameters()."""
+    """By itself, or in the groups that the program makes, when it is given more than m.parameters()."""
     plain = bool(call.args) and name_of(getattr(call.args[0], "func", None)) == "parameters"
     grouped = (
         {"params", "weight_decay"} <= {constant(k) for k in node.keys if k is not None}
-        for node in code.every(ast.Dict)
+        for other in code.files
+        for node in other.every(ast.Dict)
     )
     return says(call, "weight_decay") or (not plain and any(grouped))
 
@@ -96,22 +64,6 @@ def without_rate(path: str, call: ast.Call) -> bool:
     starred = any(isinstance(a, ast.Starred) for a in call.args)
     optimiser = path.rpartition(".")[2] in RATES
     return optimiser and len(call.args) == 1 and not (starred or says(call, "lr"))
-
-
-def steps_by_batch(code: Code) -> bool:
-    """Whether schedulers take a step each batch, of which one more or less is nothing."""
-    for other in code.files:
-        for call in other.every(ast.Call):
-            owner = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
-            if name_of(call.func) != "step" or "sched" not in owner.lower():
-                continue
-            loop = other.source.enclosing(call, (ast.For,))
-            function = other.source.enclosing(call, (ast.FunctionDef,))
-            given = {a.arg for a in function.args.args} if function else set()
-            batches = loop and re.search(r"load|batch|data", ast.unparse(loop.iter), re.IGNORECASE)
-            if batches or any(re.search(r"iter", name) for name in given):
-                return True
-    return False
 
 
 def optimisers(code: Code) -> Iterator[Finding]:

@@ -183,7 +183,7 @@ def unused(code: Code) -> Iterator[Finding]:
 
 UNMISTAKABLE = {
     *("floor", "clamp", "masked_fill", "unsqueeze", "permute", "sigmoid", "exp", "sqrt", "detach"),
-    *("float32", "int32", "softmax", "squeeze", "reshape", "round", "abs"),
+    *("mpi_all_reduce", "float32", "int32", "softmax", "squeeze", "reshape", "round", "abs"),
 }
 PURE = UNMISTAKABLE | {
     *("add", "sub", "mul", "multiply", "divide", "div", "subtract", "transpose", "view", "flatten"),

@@ -17,6 +17,7 @@ from parity.atlas.lint import (
     rules_data,
     rules_freezing,
     rules_given,
+    rules_handed,
     rules_items,
     rules_kept,
     rules_layers,
@@ -75,6 +76,7 @@ _AREAS = (
     rules_kept,
     rules_given,
     rules_stored,
+    rules_handed,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 MENTION = re.compile(r"jittor|\bjt\b")
