@@ -185,3 +185,65 @@ def test_a_number_of_an_argument(given, told):
     """An array of one number is made by who wants it learnt: a hint."""
     code = f"class Norm(nn.Module):\n    def __init__(self, {given}):\n        self.small = jt.array(eps)\n"
     assert ("plain-attribute" in {f.entry for f in lint_text(HEAD + code)}) is told
+
+
+LAST = [
+    (
+        "name-missing",
+        "if hasattr(net, 'weight'):\n    nn.init.normal_(net.w)",
+        "if hasattr(nn.init, 'normal_'):\n    nn.init.normal_(w)",
+    ),
+    (
+        "var-of-values",
+        "def made(data):\n    kept = jt.var(data)\n    return kept.view(2, -1)",
+        "def made(data):\n    kept = jt.array(data)\n    return kept.view(2, -1)",
+    ),
+    (
+        "set-chained",
+        "x = jt.zeros((2, 3))\nmask = x[0] == 0\nx[0][mask] = 5",
+        "x = jt.zeros((2, 3))\nmask = x == 0\nx[mask] = 5\nx[0][1] = 5",
+    ),
+    (
+        "view-reshape",
+        "def cut(scores, i):\n    scores.view(-1)[i] = 0",
+        "def cut(scores, i):\n    flat = scores.view(-1)\n    flat[i] = 0\n    return flat",
+    ),
+    (
+        "result-unused",
+        "w = jt.ones(3)\nnn.init.gauss((3,), std=0.1)",
+        "w = nn.init.gauss((3,), std=0.1)\nnn.init.gauss_(w, 0, 0.1)",
+    ),
+    (
+        "argument-place",
+        "def fit(o, net):\n    o.clip_grad_norm(net.parameters(), 1.0)",
+        "def fit(o, net):\n    o.clip_grad_norm(1.0, 2)",
+    ),
+    (
+        "own-call",
+        "def chosen(n):\n    if n > 3:\n        ValueError('too many')\n    return n",
+        "def chosen(n):\n    if n > 3:\n        raise ValueError('too many')\n    return n",
+    ),
+    (
+        "own-call",
+        "loss = nn.CrossEntropyLoss()\ny = loss(a, b).view(2, 3)",
+        "loss = nn.CrossEntropyLoss(reduction='none')\ny = loss(a, b).view(2, 3)",
+    ),
+    (
+        "name-missing",
+        "class Mixin:\n    pass\nclass Layer(nn.Module, Mixin):\n    def __init__(self, p):\n"
+        "        self.register_parameter('p', p)",
+        "class Mixin:\n    pass\nclass Layer(nn.Module, Mixin):\n    def __init__(self, p):\n        self.p = p",
+    ),
+]
+
+
+@pytest.mark.parametrize(("entry", "bad", "good"), LAST)
+def test_last_cases(entry, bad, good):
+    assert [f.entry for f in lint_text(NUMPY + HEAD + bad)] == [entry]
+    assert entry not in {f.entry for f in lint_text(NUMPY + HEAD + good)}
+
+
+def test_copies_of_modules_are_no_arrays():
+    code = "net = nn.Linear(2, 2)\nother = nn.deepcopy(net)\n"
+    code += "for a, b in zip(other.parameters(), net.parameters()):\n    a.update(b)\n"
+    assert not lint_text(HEAD + code)

@@ -73,7 +73,19 @@ NOT_A_VAR = {  # functions of jittor's top level that give something else
         "profile_scope",
         "log_capture",
     ),
-    *("jit_op", "set_global_seed", "sync_all", "gc", "display_memory_info", "dirty_fix_pytorch"),
+    *(
+        "deepcopy",
+        "copy",
+        "partial",
+        "OrderedDict",
+        "wraps",
+        "jit_op",
+        "set_global_seed",
+        "sync_all",
+        "gc",
+        "display_memory_info",
+        "dirty_fix_pytorch",
+    ),
     *("get_len", "print_tree", "attrs", "liveness_info", "seed", "set_seed", "Function", "Module"),
     *(
         "number_of_hold_vars",
@@ -83,4 +95,21 @@ NOT_A_VAR = {  # functions of jittor's top level that give something else
         "rank",
         "world_size",
     ),
+}
+OF_OTHERS = {  # methods of modules, dictionaries, lists and strings, that no Var has
+    *("parameters", "named_parameters", "state_dict", "load_state_dict", "modules", "children"),
+    *(
+        "eval",
+        "train",
+        "apply",
+        "keys",
+        "values",
+        "items",
+        "get",
+        "append",
+        "extend",
+        "pop",
+        "copy",
+    ),
+    *("load", "save", "execute", "forward", "split", "join", "format", "strip", "shutdown"),
 }

@@ -45,10 +45,30 @@ def cumulative(code: Code) -> Iterator[Finding]:
             yield code.found(o.call, "cumsum-negative-axis", message)
 
 
+def taken_for_array(code: Code, o: Operation) -> bool:
+    """x = jt.var(data), then x.view(n, -1): of one number there is nothing to view."""
+    parent = code.parent(o.call)
+    if o.given or o.call.keywords or code.is_var(o.x):
+        return False
+    if isinstance(parent, ast.Attribute):
+        return parent.attr in ("contiguous", "view", "long", "unsqueeze")
+    target = ast.unparse(parent.targets[0]) if isinstance(parent, ast.Assign) else ""
+    scope = code.within(code.source.scope(o.call)) if target else []
+    return any(
+        isinstance(n, ast.Attribute)
+        and n.attr in ("contiguous", "view")
+        and n.lineno > o.call.lineno
+        and ast.unparse(n.value) == target
+        for n in scope
+    )
+
+
 def statistics(code: Code) -> Iterator[Finding]:
     for o in code.named("var"):
         written = isinstance(o.x, (ast.List, ast.Tuple, ast.ListComp))
-        if not o.is_method and (written or code.of(o.x).kind in (NUMPY, LIST, TUPLE)):
+        if not o.is_method and (
+            written or code.of(o.x).kind in (NUMPY, LIST, TUPLE) or taken_for_array(code, o)
+        ):
             message = "jt.var is the variance: jt.array makes a Var of values"
             yield code.found(o.call, "var-of-values", message)
         elif not says(o.call, "unbiased", "correction"):

@@ -9,7 +9,7 @@ from functools import cache
 
 from parity.atlas.lint.code import Code, Operation
 from parity.atlas.lint.finding import Finding, renamed
-from parity.atlas.lint.kinds import MODULE, NOTHING, PARAMETER, VAR
+from parity.atlas.lint.kinds import MODULE, NOTHING, OF_OTHERS, PARAMETER, VAR
 from parity.atlas.lint.source import constant, name_of
 from parity.atlas.namesakes import canonical, read_namesakes
 
@@ -103,6 +103,8 @@ def missing_methods(code: Code) -> Iterator[Finding]:
 def is_lacking(code: Code, o: Operation) -> bool:
     """Whether a Var is asked for what it never has; with MPI it has some more."""
     known_var = code.of(o.x).kind in (VAR, PARAMETER)
+    if code.of(o.x).kind == VAR and o.name in OF_OTHERS:
+        return False  # of a module, or of a dictionary: what it is was guessed wrong
     return known_var and o.name not in known()["names"]["jittor.Var"] and o.name[:4] != "mpi_"
 
 

@@ -7,6 +7,7 @@ Before: a file, and the program that it is of. After: findings that no atlas has
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,39 @@ def containers(code: Code) -> Iterator[Finding]:
             return
 
 
+def unraised(code: Code) -> Iterator[Finding]:
+    """ValueError("...") alone in a line, which is made and not raised."""
+    for node in code.every(ast.Expr):
+        made = isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)
+        name = node.value.func.id if made else ""
+        if re.fullmatch(r"[A-Z]\w*(Error|Exception)", name) and hasattr(builtins, name):
+            yield code.found(node.value, CALL, f"{name} is made, and not raised")
+
+
+def means_viewed(code: Code) -> Iterator[Finding]:
+    """criterion(x, y).view(batch, length), where the criterion gives one number: its mean."""
+    for call in code.every(ast.Call):
+        inner = call.func.value if isinstance(call.func, ast.Attribute) else None
+        viewed = isinstance(inner, ast.Call) and call.func.attr in ("view", "reshape")
+        if viewed and len(call.args) > 1 and gives_mean(code, inner):
+            message = "the mean loss is one number: reduction='none'"
+            yield code.found(call, CALL, message)
+
+
+def gives_mean(code: Code, call: ast.Call) -> bool:
+    if isinstance(call.func, ast.Name):
+        scope = code.within(code.source.scope(call))
+        made = [
+            n.value
+            for n in scope
+            if isinstance(n, ast.Assign) and name_of(n.targets[0]) == call.func.id
+        ]
+        call = made[0] if len(made) == 1 and isinstance(made[0], ast.Call) else call
+    path = code.source.dotted(call.func)
+    loss = path.startswith("jittor.nn.") and path.lower().endswith("loss")
+    return loss and not any(k.arg in ("reduction", "reduce", "size_average") for k in call.keywords)
+
+
 def foreign(code: Code) -> Iterator[Finding]:
     """torchvision.utils.make_grid(x) of a Var."""
     for call in code.every(ast.Call):
@@ -216,6 +250,8 @@ RULES = (
     shapes,
     counted_shapes,
     containers,
+    unraised,
+    means_viewed,
     foreign,
     fruitless,
     unbound_methods,

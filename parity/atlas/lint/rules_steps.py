@@ -42,6 +42,17 @@ def clipping(code: Code) -> Iterator[Finding]:
                 yield code.found(call, "clip-after-step", message)
 
 
+def clipped_parameters(code: Code) -> Iterator[Finding]:
+    """optimizer.clip_grad_norm(net.parameters(), 1.0): Jittor's has the parameters, and takes the norm first."""
+    for call in code.every(ast.Call):
+        named = isinstance(call.func, ast.Attribute) and call.func.attr == "clip_grad_norm"
+        first = call.args[0] if named and len(call.args) > 1 else None
+        given = isinstance(first, ast.Call) and name_of(first.func) == "parameters"
+        if given and code.speaks_jittor(call):
+            message = "clip_grad_norm takes the greatest norm first, and no parameters"
+            yield code.found(call, "argument-place", message)
+
+
 def moved(code: Code) -> Iterator[Finding]:
     """Two methods that call backward(loss) of one optimiser, the first of which moves the parameters, as SAM does:
     without zero_grad() between them the gradients add up."""
@@ -196,4 +207,4 @@ def states(code: Code) -> Iterator[Finding]:
                 yield code.found(given, "save-parameters", message)
 
 
-RULES = (clipping, moved, accumulated, freed, default_decay, states)
+RULES = (clipped_parameters, clipping, moved, accumulated, freed, default_decay, states)

@@ -184,9 +184,13 @@ def clean(text: str) -> str:
 
 def order(code: Code) -> Iterator[Finding]:
     """A program that trains on a loader's batches, and whose every file leaves the data's order as it is."""
-    if not any(trains(other) for other in code.files) or not code.source.uses_jittor:
+    if not code.source.uses_jittor or not any(
+        is_loader(code, call) for call in code.every(ast.Call)
+    ):
         return
     if any(MIXES.search(text) for text in code.program.texts.values()):
+        return
+    if not any(trains(other) for other in code.files):
         return
     loaders = [(c, call) for c in code.files for call in c.every(ast.Call) if is_loader(c, call)]
     wanted = [p for p in loaders if "train" in ast.unparse(around(*p)).lower()] or loaders

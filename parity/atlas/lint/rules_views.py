@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding, after, before, instead
 from parity.atlas.lint.kinds import VAR
+from parity.atlas.lint.rules_arrays import MASKLIKE
 from parity.atlas.lint.source import constant, name_of
 
 IN_PLACE = re.compile(r"^[a-z]\w*[a-z0-9]_$")
@@ -50,6 +51,12 @@ def into_part(code: Code, node: ast.stmt, target: ast.Subscript) -> Iterator[Fin
     if isinstance(inner, ast.Subscript) and code.is_var(inner.value) and has_slice(inner.slice):
         message = "assigning into a slice of a slice changes nothing: one index"
         yield code.found(node, "set-chained", message)
+    elif isinstance(inner, ast.Subscript) and code.is_var(inner.value) and masks(code, target):
+        message = "assigning through a mask into a part changes nothing: one index"
+        yield code.found(node, "set-chained", message)
+    elif isinstance(inner, ast.Call) and flattens(code, inner):
+        message = "assigning into view(...) changes a copy"
+        yield code.found(node, "view-reshape", message)
     elif isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
         value = code.of(inner)
         if value.kind == VAR and value.view and inner.func.attr != "detach":
@@ -63,6 +70,19 @@ def into_part(code: Code, node: ast.stmt, target: ast.Subscript) -> Iterator[Fin
         elif is_lost(code, inner):
             message = f"{inner.id} is a copy here, and nobody reads it: its source does not change"
             yield code.found(node, "view-slice", message)
+
+
+def masks(code: Code, target: ast.Subscript) -> bool:
+    """x[0][mask] = v"""
+    named = bool(MASKLIKE.search(name_of(target.slice)))
+    return named or code.is_boolean(target.slice) or isinstance(target.slice, ast.Compare)
+
+
+def flattens(code: Code, call: ast.Call) -> bool:
+    """x.view(-1), which NumPy's arrays do not take."""
+    numbers = [constant(a) for a in call.args]
+    named = isinstance(call.func, ast.Attribute) and call.func.attr == "view"
+    return named and numbers == [-1] and code.may_be_var(call.func.value)
 
 
 def reshapes(code: Code, node: ast.Call) -> bool:
@@ -181,6 +201,21 @@ def unused(code: Code) -> Iterator[Finding]:
             yield code.found(o.call, "result-unused", message, *edits, level=level)
 
 
+def thrown(code: Code) -> Iterator[Finding]:
+    """nn.init.gauss(shape, std=0.02) alone in a line: numbers are drawn, and no weight gets them."""
+    for node in code.every(ast.Expr):
+        path = code.source.dotted(node.value.func) if isinstance(node.value, ast.Call) else ""
+        drawn = path.startswith(("jittor.init.", "jittor.nn.init.")) and not path.endswith("_")
+        if drawn and path.rpartition(".")[2] in DRAWN:
+            name = path.rpartition(".")[2]
+            message = f"{name} gives a new array, and nobody takes it: {name}_(weight, ...)"
+            yield code.found(node.value, "result-unused", message)
+
+
+DRAWN = {
+    *("gauss", "uniform", "constant", "zero", "one", "eye", "xavier_uniform", "xavier_gauss"),
+    *("invariant_uniform", "relu_invariant_gauss", "trunc_normal"),
+}
 UNMISTAKABLE = {
     *("floor", "clamp", "masked_fill", "unsqueeze", "permute", "sigmoid", "exp", "sqrt", "detach"),
     *("mpi_all_reduce", "float32", "int32", "softmax", "squeeze", "reshape", "round", "abs"),
@@ -200,4 +235,4 @@ PURE = UNMISTAKABLE | {
         "float",
     ),
 }
-RULES = (into_views, rows, unused)
+RULES = (into_views, rows, unused, thrown)

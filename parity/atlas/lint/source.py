@@ -170,7 +170,8 @@ class Source:
             return ""
         if not self.means_import(node):
             return ""
-        return ".".join([self.imports[node.id], *reversed(parts)])
+        path = ".".join([self.imports[node.id], *reversed(parts)])
+        return path.replace("jittor.nn.init.", "jittor.init.", 1)
 
     def enclosing(self, node: ast.AST, kinds: tuple) -> ast.AST | None:
         while node in self.parents:
@@ -199,7 +200,8 @@ class Source:
                 caught = {name for handler in parent.handlers for name in names_in(handler.type)}
                 if caught & GUARDS or any(h.type is None for h in parent.handlers):
                     return True
-            if isinstance(parent, (ast.If, ast.IfExp)) and self.asks(parent.test):
+            branch = isinstance(parent, (ast.If, ast.IfExp)) and self.asks(parent.test)
+            if branch and not asks_of_others(parent.test, node):
                 return True
             child = parent
         return False
@@ -246,6 +248,17 @@ class Source:
                 if (node.lineno, node.col_offset) < (first.lineno, first.col_offset):
                     reads[node.id] = node
         return {name: node for name, node in reads.items() if name not in held}
+
+
+def asks_of_others(test: ast.AST, node: ast.AST) -> bool:
+    """hasattr(m, "weight"), where nothing of that name is in what stands behind it."""
+    calls = [n for n in ast.walk(test) if isinstance(n, ast.Call) and name_of(n.func) == "hasattr"]
+    asked = [constant(call.args[1]) if len(call.args) > 1 else None for call in calls]
+    if not asked or not all(isinstance(name, str) for name in asked):
+        return False
+    text = ast.unparse(node)
+    modules = {name_of(call.args[0]) for call in calls} & {"jt", "jittor", "nn", "init"}
+    return not modules and not any(name in text for name in asked)
 
 
 def names_in(node: ast.AST | None) -> set[str]:

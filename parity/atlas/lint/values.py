@@ -80,6 +80,9 @@ class Flow(Expressions):
                         known = Value(TORCH_MODULE)
                     elif not known and path.endswith("Module") and not self.source.uses_torch:
                         known = Value(MODULE)
+                    before = self.classes.get(node.name)
+                    if known and known.kind == OBJECT and before and before.kind == MODULE:
+                        known = None  # class Layer(nn.Module, Mixin)
                     if known:
                         self.classes[node.name] = replace(known, cls=node.name)
                         self._inherit(node.name, base)
