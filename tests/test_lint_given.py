@@ -32,6 +32,21 @@ CASES = [
         "import cv2\n" + V + "cv2.resize(v.numpy(), (2, 2))",
     ),
     (
+        "keyword-unknown",
+        V + "a, b = jt.unique(v, return_counts=True)",
+        V + "a, i, b = jt.unique(v, return_inverse=True, return_counts=True)",
+    ),
+    (
+        "name-missing",
+        "def f(net):\n    net.fc.weight.grad = None\n    return jt.ones(2)",
+        "def f(net):\n    net.fc.weight.gradient = None\n    return jt.ones(2)",
+    ),
+    (
+        "name-missing",
+        V + "import io\nf = io.BytesIO()\njt.save({'v': v}, f)",
+        V + "import io\nf = 'v.pkl'\njt.save({'v': v}, f)",
+    ),
+    (
         "array-given",
         V + "y = jt.matmul(v, np.eye(3))",
         V + "y = jt.matmul(v, jt.array(np.eye(3))) + np.ones(3)",
@@ -195,3 +210,10 @@ def test_folders_that_nobody_makes(tmp_path):
     assert not linted(tmp_path, {"a.py": made + code.format("'ckpts/a.pkl'")})
     (tmp_path / "ckpts").mkdir()
     assert not linted(tmp_path, {"a.py": code.format("'ckpts/a.pkl'")})
+
+
+def test_parameters_made_late_are_no_caches():
+    code = "class Net(nn.Module):\n    def execute(self, x):\n        self.p = jt.randn(2)\n"
+    code += "        {}\n        return x * self.p\n"
+    assert not lint_text(HEAD + code.format("jt.init.uniform_(self.p)"))
+    assert [f.entry for f in lint_text(HEAD + code.format("x = x + 1"))] == ["cached-attribute"]

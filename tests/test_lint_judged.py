@@ -23,7 +23,34 @@ from parity.atlas.lint.rules_own import CALL, NAME
 from tests.commands import ROOT
 
 JUDGED = json.loads((Path(__file__).parent / "lint_judged.json").read_text())
-ROUNDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25)
+ROUNDS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+    13,
+    14,
+    15,
+    16,
+    17,
+    18,
+    19,
+    20,
+    21,
+    22,
+    23,
+    24,
+    25,
+    26,
+)
 FIRST_BLIND = 4
 VERDICTS = {"true", "advice", "false", "missed"}
 READ_AFTER_THE_RULES = (

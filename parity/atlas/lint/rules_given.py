@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from parity.atlas.lint.code import Code, Operation
 from parity.atlas.lint.finding import HINT, WARNING, Edit, Finding, instead, renamed
-from parity.atlas.lint.kinds import MODULE, NUMPY, SCHEDULER, VAR
-from parity.atlas.lint.source import constant, keyword, name_of
+from parity.atlas.lint.kinds import MODULE, NUMPY, PARAMETER, SCHEDULER, VAR
+from parity.atlas.lint.source import constant, keyword, name_of, value_of
 
 OF_VAR, OF_NUMPY = "numpy-of-var", "array-given"
 REFUSED = {  # functions of NumPy's that hand a Var on to its method, or ask it for a dtype
@@ -190,4 +190,55 @@ def rates(code: Code) -> Iterator[Finding]:
             yield code.found(call, "name-missing", message)
 
 
+def counts(code: Code) -> Iterator[Finding]:
+    """jt.unique(x, return_counts=True), which counts nothing unless it is asked for the inverse as well."""
+    for call in code.every(ast.Call):
+        if (
+            name_of(call.func) != "unique"
+            or constant(value_of(call, 2, "return_counts")) is not True
+        ):
+            continue
+        plain = code.source.dotted(call.func) == "jittor.unique"
+        known = plain or (
+            isinstance(call.func, ast.Attribute) and code.of(call.func.value).kind == VAR
+        )
+        if known and value_of(call, 1, "return_inverse") is None:
+            message = "unique() counts nothing without return_inverse=True, and gives one Var"
+            yield code.found(call, "keyword-unknown", message)
+
+
+def gradients(code: Code) -> Iterator[Finding]:
+    """net.weight.grad = None: nothing writes a Var's gradient."""
+    for node in code.every(ast.Assign):
+        for target in node.targets:
+            written = isinstance(target, ast.Attribute) and target.attr == "grad"
+            known = written and code.of(target.value).kind in (VAR, PARAMETER)
+            emptied = written and ast.unparse(node) != "self.grad = None"
+            emptied = emptied and isinstance(node.value, ast.Constant) and node.value.value is None
+            if (known or emptied) and code.speaks_jittor(node) and not code.source.is_guarded(node):
+                message = "a Var's grad is not writable: the optimiser keeps the gradients"
+                yield code.found(node, "name-missing", message)
+
+
+def in_memory(code: Code) -> Iterator[Finding]:
+    """jt.save(state, io.BytesIO())"""
+    for call in code.every(ast.Call):
+        place = call.args[1] if len(call.args) > 1 else None
+        if place is None or code.source.dotted(call.func) != "jittor.save":
+            continue
+        if isinstance(place, ast.Name):
+            scope = code.source.walk(code.source.scope(call))
+            held = [
+                n.value
+                for n in scope
+                if isinstance(n, ast.Assign) and name_of(n.targets[0]) == place.id
+            ]
+            place = held[-1] if held else place
+        if isinstance(place, ast.Call) and name_of(place.func) == "BytesIO":
+            yield code.found(
+                call, "name-missing", "jt.save takes a path: a BytesIO has no endswith"
+            )
+
+
 RULES = (to_numpy, from_numpy, mask_means, axes, indices, scattered, norms, lists, rates)
+RULES += (counts, gradients, in_memory)

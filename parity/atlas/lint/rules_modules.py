@@ -12,7 +12,14 @@ from parity.atlas.lint.integers import is_integer
 from parity.atlas.lint.kinds import LIST, MODULE, NUMBER, TUPLE, VAR
 from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_no_grad
 from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
-from parity.atlas.lint.stopping import gives_stopped, is_apart, only_infers, stops, stops_named
+from parity.atlas.lint.stopping import (
+    gives_stopped,
+    is_apart,
+    is_initialised,
+    only_infers,
+    stops,
+    stops_named,
+)
 
 TABLELIKE = re.compile(
     r"running_|(^|_)(mean|var|std|anchors?|grid|index|indices|mask|buffer|stride|table|kernel|"
@@ -136,7 +143,7 @@ def attribute(
         known = function is not None and is_written(code, function, name)
         level = WARNING if known and not LEARNT.search(name) else HINT
         yield code.found(node, "plain-attribute", message, *edits, level=level)
-    elif not building and runs(code, function):
+    elif not building and runs(code, function) and not is_initialised(code, node, target):
         message = f"{name}, kept in {function.name}, becomes a parameter and joins state_dict"
         yield code.found(node, "cached-attribute", message)
 

@@ -140,3 +140,15 @@ def is_inference(code: Code, call: ast.Call) -> bool:
             return True
         child = branch
     return False
+
+
+def is_initialised(code: Code, node: ast.AST, target: ast.AST) -> bool:
+    """Whether an initialiser fills the attribute: it is meant as a parameter."""
+    text, around = ast.unparse(target), code.source.enclosing(node, (ast.ClassDef,))
+    calls = (n for n in ast.walk(around) if isinstance(n, ast.Call)) if around else ()
+    return any(
+        call.args
+        and ast.unparse(call.args[0]) == text
+        and code.source.dotted(call.func).startswith("jittor.init.")
+        for call in calls
+    )
