@@ -247,3 +247,15 @@ def test_copies_of_modules_are_no_arrays():
     code = "net = nn.Linear(2, 2)\nother = nn.deepcopy(net)\n"
     code += "for a, b in zip(other.parameters(), net.parameters()):\n    a.update(b)\n"
     assert not lint_text(HEAD + code)
+
+
+STEP = "def train(net, opt, data, max_norm=0):\n    for x in data:\n        loss = net(x).sum()\n"
+
+
+def test_norms_that_nobody_reads(tmp_path):
+    """Told where the program hands a norm on."""
+    plain, call = STEP + "        opt.step(loss)\n", "train(1, 2, 3, max_norm=1.0)\n"
+    clips = "        opt.backward(loss)\n        opt.clip_grad_norm(max_norm)\n        opt.step()\n"
+    assert linted(tmp_path, {"a.py": HEAD + plain + call}) == ["a.py:3 clip-unread"]
+    assert not linted(tmp_path, {"a.py": HEAD + plain + "train(1, 2, 3)\n"})
+    assert not linted(tmp_path, {"a.py": HEAD + STEP + clips + call})

@@ -16,9 +16,12 @@ from parity.atlas.lint.rules_called import resolved
 from parity.atlas.lint.rules_options import declared, holds_options
 from parity.atlas.lint.rules_own import NAME
 from parity.atlas.lint.rules_unset import LOOSE, heirs_of, held_by, lineage
-from parity.atlas.lint.source import constant, name_of
+from parity.atlas.lint.source import constant, keyword, name_of
 
-UNUSED, UNMET = "weights-unread", "init-never-met"
+UNUSED, UNMET, UNCLIPPED = "weights-unread", "init-never-met", "clip-unread"
+NORMS = re.compile(
+    r"max_(grad_)?norm|clip_(grad|grad_norm|norm|max_norm|value)|grad(ient)?_clip\w*"
+)
 WEIGHTS = re.compile(
     r"pretrain\w*(path|file|weights?|ckpt)|(ckpt|checkpoint|weights?)_?(path|file)", re.I
 )
@@ -211,4 +214,32 @@ def branched(code: Code, owner: ast.ClassDef, stores: list[ast.AST]) -> bool:
 
 
 LOOPS = (ast.For, ast.While, ast.Try, ast.With, ast.FunctionDef)
-RULES = (options, weights, met, flags, halves)
+
+
+def clips(code: Code) -> Iterator[Finding]:
+    """def train(..., max_norm): steps are taken, the program hands a norm on, and nothing in the function reads it."""
+    for function in code.every(ast.FunctionDef):
+        taken = [a for a in function.args.args + function.args.kwonlyargs if NORMS.fullmatch(a.arg)]
+        if not taken or not code.speaks_jittor(function):
+            continue
+        within = list(code.within(function))
+        steps = any(isinstance(n, ast.Attribute) and n.attr == "step" for n in within)
+        read = {n.id for n in within if isinstance(n, ast.Name)}
+        for argument in taken:
+            if (
+                steps
+                and not {argument.arg, "locals"} & read
+                and handed(code, function, argument.arg)
+            ):
+                message = f"nothing reads {argument.arg}: the gradients are not clipped"
+                yield code.found(argument, UNCLIPPED, message)
+
+
+def handed(code: Code, function: ast.FunctionDef, name: str) -> bool:
+    """Whether a call anywhere gives the norm by its name, and not None."""
+    calls = (c for other in code.files for c in other.every(ast.Call))
+    given = (keyword(c, name) for c in calls if name_of(c.func) == function.name)
+    return any(k and not (isinstance(k.value, ast.Constant) and not k.value.value) for k in given)
+
+
+RULES = (options, weights, met, flags, halves, clips)
