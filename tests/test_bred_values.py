@@ -14,14 +14,14 @@ from door.randomness import stream
 from neutral.config import preset, with_overrides
 from neutral.data import annotations, batching, open_dataset, transforms
 from neutral.data.coco import CocoDataset
-from neutral.data.masks import decode_masks, packed_total
+from neutral.data.masks import _outline, decode_masks, packed_total
 from neutral.data.transforms import val_transform
 from neutral.errors import InputError
 from neutral.randomness import Draws
 from neutral.weights import initial_weights
 from neutral.weights.layout import canonical_shapes
 from parity.suite.mutants import experiments
-from torch_impl import runtime
+from torch_impl import ops, runtime
 
 SMALL = 1 << 14  # values of a tensor
 
@@ -146,3 +146,22 @@ def test_a_strip_is_resized_within_the_memory_before_it_is_cropped(monkeypatch):
 def test_categories_of_one_name_are_told_apart():
     titles = CocoDataset.titles.fget(SimpleNamespace(categories={1: "cat", 2: "cat", 3: "dog"}))
     assert titles == {1: "cat (id 1)", 2: "cat (id 2)", 3: "dog"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_outline_is_as_long_as_its_sides(seed):
+    corners = np.random.default_rng(seed).integers(-9, 9, (3 + seed, 2)).tolist()
+    sides = zip(corners, corners[1:] + corners[:1], strict=True)
+    length = sum(max(abs(a[0] - b[0]), abs(a[1] - b[1])) for a, b in sides)
+    assert _outline([x for corner in corners for x in corner]) == length
+
+
+def test_what_surrounds_a_module_twice_is_undone_in_turn():
+    module = torch.nn.Identity()
+    first = ops.surround(module, lambda inner: lambda x: inner(x) + 1)
+    second = ops.surround(module, lambda inner: lambda x: inner(x) * 2)
+    assert module(3) == 8
+    second()
+    assert module(3) == 4
+    first()
+    assert module(3) == 3 and "forward" not in vars(module)

@@ -35,12 +35,15 @@ DILATED = DetectorCase(
     (*POST_NORM, *(f"model.backbone.{x}" for x in ("name=resnet50", "width=8", "dilation=true"))),
     (0,),
 )
-# what no other case has: a pooled level more (whole sizes of anchors and objects would meet 0.3 of IoU exactly); means
-# over regions, and nothing to regress
+# what no other case has: a pooled level more, and a sample for which there are too few regions, so that some are drawn
+# again; means over regions, and nothing to regress
 OPTIONS = DetectorCase(
     "options",
     "scenes_frcnn",
-    ("model.fpn.extra=max_pool", "model.rpn.anchors.sizes=20.3;36.7;60.1;90.9"),
+    (
+        *("model.fpn.extra=max_pool", "model.rpn.anchors.sizes=20.3;36.7;60.1;90.9"),
+        *("model.roi.sampler.refill=true", "model.roi.sampler.count=200"),
+    ),
     experiments.RCNN.images,
 )
 MEANS = DetectorCase(
