@@ -10,6 +10,7 @@ Standard library only and one file: it is copied into Jittor's cache, and each s
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,17 @@ MENDED = {
         {"    segfault_happen = 1;\n    exit(1);\n": "    segfault_happen = 1;\n    _Exit(1);\n"},
     ),
 }
+# An inline function of Jittor's headers, up to its arguments: not what is virtual, a destructor or a conversion.
+INLINE = re.compile(
+    r"^([ \t]*)((?:static )?inline(?: static)?\s)(?!\s*(?:virtual|~|operator\b))"
+    r"([^\n(;{}=]*?)(\boperator *[^\s(]+|\b\w+)\(([^\n)]*)",
+    re.M,
+)
+TEMPLATE = re.compile(r"template\s*<[^\n]*>\s*$")
+# What holds always, unless -DNODE_MEMCHECK asks, and the same without words: these alone take a sixth of a kernel's
+# time. What may throw stays something that may throw, or registers are named otherwise.
+HOLDS = 'ASSERT(node->exist()) << "Node("#node")" << (void*)node << "not exist."'
+BRIEFLY = "(node->exist() ? (void) 0 : throw 1)"
 # its main thread waits for compilers in sleeps that double up to a second, where a tenth was meant
 WAITING = "-Dmicroseconds(x)=microseconds((x) < 5000 ? (x) : 5000)"
 
@@ -81,6 +93,47 @@ def header(kind: str) -> str:
     ops = [f"ops/{op}_op.h" for op in OPS] if kind == "kernel" else ["var_holder.h"]
     names = (*HEADERS, *ops, "dnnl.hpp")
     return text + "".join(f'#if __has_include("{n}")\n#include "{n}"\n#endif\n' for n in names)
+
+
+def copied(flags: list, folder: str) -> bool:
+    """Whether Jittor's headers were found, and copied to `folder` with every inline function a template of one more
+    argument, which nobody gives.
+
+    g++ instantiates all that inline functions call in each file that reads them, what templates call only where
+    they are called. Calls look the same, and give the same code.
+    """
+    places = [flag[2:] for flag in flags if flag.startswith("-I")]
+    sources = next((p for p in places if os.path.isfile(os.path.join(p, "var.h"))), None)
+    for place, _, names in os.walk(sources or os.devnull):
+        for name in names:
+            if not name.endswith(".h"):
+                continue
+            path = os.path.join(place, name)
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                text = file.read()
+            if "__device__" not in text:
+                text = lazy(text)
+                if "-DNODE_MEMCHECK" not in flags:
+                    text = text.replace(HOLDS, BRIEFLY)
+            copy = os.path.join(folder, os.path.relpath(path, sources))
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            with open(copy, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(f'#line 1 "{path}"\n{text}')
+    return sources is not None
+
+
+def lazy(text: str) -> str:
+    def found(match) -> str:
+        indent, words, kind, name, arguments = match.groups()
+        is_constructor = not kind.strip()
+        has_none = not arguments.strip() or re.search(rf"\b{re.escape(name)}\s*&", arguments)
+        if TEMPLATE.search(text, max(0, match.start() - 200), match.start()) or "friend" in kind:
+            return match[0]
+        if is_constructor and (has_none or not indent):  # those that have a meaning of their own
+            return match[0]
+        return f"{indent}template<int = 0> {words}{kind}{name}({arguments}"
+
+    return INLINE.sub(found, text)
 
 
 def is_source(argument: str) -> bool:
@@ -97,6 +150,15 @@ def flags_of(arguments: list) -> list:
     return flags
 
 
+def compiled(path: str, compiler: str, flags: list) -> bool:
+    """Whether the header `path` could be written and compiled."""
+    with open(path, "w") as file:
+        file.write(header(os.path.basename(path)[:-2]))
+    command = [compiler, *flags, "-x", "c++-header", path, "-o", f"{path}.gch"]
+    result = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return result.returncode == 0
+
+
 def build(home: str, compiler: str, arguments: list) -> None:
     """Makes `home`, named KIND-NUMBER, with KIND.h and KIND.h.gch in it, or empty."""
     kind, parent = os.path.basename(home).split("-")[0], os.path.dirname(home)
@@ -110,21 +172,15 @@ def build(home: str, compiler: str, arguments: list) -> None:
                 shutil.rmtree(os.path.join(parent, name), ignore_errors=True)
         beside = os.path.join(parent, f"building-{os.path.basename(home)}")
         os.mkdir(beside)
-        if len(names) <= MOST:
-            path = os.path.join(beside, f"{kind}.h")
-            with open(path, "w") as file:
-                file.write(header(kind))
-            command = [
-                compiler,
-                *flags_of(arguments),
-                "-x",
-                "c++-header",
-                path,
-                "-o",
-                f"{path}.gch",
-            ]
-            result = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            if result.returncode:
+        path, flags = os.path.join(beside, f"{kind}.h"), flags_of(arguments)
+        copies = os.path.join(beside, "include")
+        if len(names) <= MOST and not (
+            kind == "kernel"
+            and copied(flags, copies)
+            and compiled(path, compiler, [f"-I{copies}", *flags])
+        ):
+            shutil.rmtree(copies, ignore_errors=True)
+            if not compiled(path, compiler, flags):
                 for name in os.listdir(beside):
                     os.remove(os.path.join(beside, name))
         os.rename(beside, home)

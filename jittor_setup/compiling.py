@@ -93,7 +93,8 @@ def headers(folder: Path, compiler: str) -> Path:
     """Where compiled headers of this environment lie; another one as soon as anything changes that they hold."""
     jittor = util.find_spec("jittor").submodule_search_locations[0]
     environment = folder / digest(jittor, sysconfig.get_path("include"), compiler)
-    home = environment / digest(processor(), *stamps(compiler, Path(jittor) / "src"))
+    maker = (Path(__file__).resolve().parent / SOURCES["build.py"]).read_text()
+    home = environment / digest(processor(), maker, *stamps(compiler, Path(jittor) / "src"))
     if not home.is_dir():
         shutil.rmtree(environment, ignore_errors=True)  # outdated ones are large
         home.mkdir(parents=True, exist_ok=True)
