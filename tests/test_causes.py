@@ -40,6 +40,16 @@ def test_causes_come_before_their_consequences():
     assert (alone.where, alone.confidence, alone.consequences) == ("a", "a guess", 2)
 
 
+def test_what_follows_from_each_other_alone_is_one_cause():
+    """Two runs that raise where nobody knows the place."""
+    errors = [
+        fail("worker", "(run)", kind=kinds.CRASH, message=f"jittor raised RuntimeError: {text}")
+        for text in ("in float64", "in float32")
+    ]
+    (cause,) = causes_of(errors)
+    assert (cause.kind, cause.consequences) == (kinds.CRASH, 1) and "float64" in cause.summary
+
+
 def test_one_mistake_at_several_places_is_one_cause():
     code = ("ref.py:3", "port.py:9")
     verdicts = [

@@ -106,7 +106,8 @@ class Net(nn.Module):
     def forward(self, x):
         table = torch.zeros(5, 3, dtype=torch.float32)
         table[torch.arange(len(x))] = self.head(x) * self.factor
-        return table.float() * torch.arange(3.0).type("torch.FloatTensor")
+        made = torch.FloatTensor([[1.0, 2, 3]]).matmul(table.T).sum() * 0
+        return table.float() * torch.arange(3.0).type("torch.FloatTensor") + made
 
 
 def half(factor=1.0):

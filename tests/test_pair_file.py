@@ -125,6 +125,18 @@ def test_a_module_that_is_not_there_comes_with_what_to_write(tmp_path, workers):
     assert "STAND_INS = ('cupie', 'addicted')" in failed.message and "so are" not in failed.message
 
 
+def test_a_name_that_a_module_of_the_repository_lacks_comes_with_what_to_write(tmp_path, workers):
+    write(tmp_path, "from .broken import LOSSES\n\nloss = print\n", "halves_e/losses.py")
+    write(tmp_path, "", "halves_e/broken.py")
+    text = f"def both_sides():\n    from halves_e.losses import loss\n    return loss\n{INPUTS}"
+    path = write(tmp_path, text)
+    (failed,) = check_initial(Case.from_file(path), workers).failures
+    assert "STAND_INS = ('halves_e.broken',) in the pair file" in failed.message
+    assert "cannot import name 'LOSSES'" in failed.message
+    path = write(tmp_path, f"STAND_INS = ('halves_e.broken',)\n{text}")
+    assert not check_initial(Case.from_file(path), workers).failures
+
+
 def test_names_of_before_python_3_10_and_numpy_1_24_are_there(tmp_path, workers):
     imports = "from collections import Mapping\n    import numpy\n    from FRAMEWORK import nn\n"
     half = f"    {imports}\n    return nn.Linear(numpy.int(3), len([numpy.float]))\n\n\n"

@@ -29,10 +29,12 @@ def wide(value):
 
 
 active: list[Widening] = []
+NARROW = torch.FloatTensor
 
 
 def widen(on: bool) -> None:
     """From now on, or no longer."""
+    torch.FloatTensor = torch.DoubleTensor if on else NARROW  # which no mode is told of
     while active:
         active.pop().__exit__(None, None, None)
     if on:

@@ -19,7 +19,7 @@ from parity.case import DRAWN, Case, Side
 from parity.engine.ask.again import look_again, look_at_whole
 from parity.engine.ask.by_loss import told_by_loss
 from parity.engine.judge.checks import GRADIENTS_64, NOT_LOOKED_INTO
-from parity.engine.judge.crashes import fine_calls, inherited_crashes, judge_crashes, unfinished
+from parity.engine.judge.crashes import Crashes, unfinished
 from parity.engine.judge.floors import Floors
 from parity.engine.judge.localise import compare_local_32, compare_local_64, culprits
 from parity.engine.judge.precision import PrecisionGate
@@ -65,8 +65,7 @@ class Examination:
         self.untrained: dict[str, str] = {}  # inputs, and why
         self.weights: dict[str, np.ndarray] = {}
         self.records: dict[str, Record] = {}
-        self.crashes: set = set()  # that were told
-        self.fine: dict[str, set[str]] = {}  # calls that did not raise, forced
+        self.crashes = Crashes()
         self.judged: set[str] = set()  # stages
         self.idle: set[str] = set()  # parameters, see idle_names
         self.given: dict[str, tuple] = {}  # names, state, what is left out, parameters
@@ -117,7 +116,7 @@ class Examination:
             except BaseException:  # interrupted: nobody waits for what the workers are at
                 self.workers.kill()
                 raise
-        verdicts = told_by_loss(self, inherited_crashes(verdicts, self.fine))
+        verdicts = told_by_loss(self, self.crashes.inherited(verdicts))
         verdicts = with_known(with_idle(verdicts, self.idle))
         free = self.path(first, "free 64")  # not there where no inputs could be made
         if self.scripts is None or not culprits(verdicts) or not free.exists():
@@ -131,12 +130,10 @@ class Examination:
             side: Record(path, RESIDENT, early=True) if early else self[path.stem]
             for side, path in there.items()
         }
-        if name.startswith("forced"):
-            self.fine |= {side: fine_calls(trace) for side, trace in traces.items()}
         gradients = [t["gradients"] for t in traces.values() if not early and "gradients" in t]
         if len(gradients) == 2 and name.startswith("free"):
             self.idle |= idle_names(*gradients)
-        return judge_crashes(self.case.name, traces, found, self.crashes, name)
+        return self.crashes.judge(self.case.name, traces, found, name)
 
     def first_build(self) -> None:
         """The reference, and what both sides are given."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Callable, Mapping
-from types import FrameType
+from dataclasses import dataclass, field
+from types import FrameType, MappingProxyType
 
 from parity.engine.judge import kinds
 from parity.engine.judge.checks import (
@@ -37,8 +38,9 @@ FORWARD = (FORWARD_64, FORWARD_32, LOCAL_FORWARD_64, LOCAL_FORWARD_32)
 # as judging.py tells what the next computation may raise for
 BROKEN = re.compile(r"(NaN|[+-]inf) at \d+ places on one side only|shapes differ: ")
 LINES = 8  # of a traceback
-# of what is noted: which value of another shape had been forced in; in which module or function it came up
-MISFIT, PLACE = "misfit", "place"
+# of what is noted: which value of another shape had been forced in there, or anywhere before; in which module or
+# function it came up
+MISFIT, EARLIER, PLACE = "misfit", "earlier", "place"
 
 
 def describe(error: BaseException, above: FrameType | None = None) -> dict[str, str]:
@@ -62,14 +64,45 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, InputError) and packages[-1] == HARNESS
 
 
+@dataclass
+class Crashes:
+    """What is known of all runs of an examination: crashes that were told; by side, the calls that did not raise, in
+    its own run and in the forced one."""
+
+    told: set = field(default_factory=set)
+    free: dict[str, set[str]] = field(default_factory=dict)
+    forced: dict[str, set[str]] = field(default_factory=dict)
+
+    def judge(self, case: str, traces: Mapping, verdicts: list[Verdict], name: str) -> list:
+        """`judge_crashes` of the runs `name`, "free 64" or the like."""
+        if name.startswith("forced"):
+            self.forced |= {side: fine_calls(trace) for side, trace in traces.items()}
+            return judge_crashes(case, traces, verdicts, self.told, name, self.free)
+        self.free |= {side: returned(trace) for side, trace in traces.items()}
+        return judge_crashes(case, traces, verdicts, self.told, name)
+
+    def inherited(self, verdicts: list[Verdict]) -> list[Verdict]:
+        return inherited_crashes(verdicts, self.forced)
+
+
 def judge_crashes(
-    case: str, traces: Mapping[str, Mapping], verdicts: list[Verdict], told: set, names: str = ""
+    case: str,
+    traces: Mapping[str, Mapping],
+    verdicts: list[Verdict],
+    told: set,
+    names: str = "",
+    free: Mapping[str, set[str]] = MappingProxyType({}),
 ) -> list[Verdict]:
     """The verdicts of traces by side, those that only say that a side did not get there replaced by the crash.
 
-    told: crashes that were told before, (side, call, error).
+    told: crashes that were told before, (side, call, error). free: of forced traces, by side, the calls that did not
+    raise in the side's own run: those follow from values of another shape that were forced in before.
     """
-    crashed = {side: t.get("crashes", {}) for side, t in traces.items() if t.get("crashes")}
+    crashed = {
+        side: behind_misfits(t["crashes"], free.get(side, set()))
+        for side, t in traces.items()
+        if t.get("crashes")
+    }
     if not crashed:
         return verdicts
     looked = [returned_less(v, {s: traces[s] for s in crashed}) for v in verdicts]
@@ -95,6 +128,14 @@ def judge_crashes(
         message = f"{count} values were not reached behind what raised: not compared"
         found.append(Verdict(case, CHECK, names or "(behind)", Status.NOT_RUN, message=message))
     return [*found, *kept]
+
+
+def behind_misfits(crashes: Mapping[str, Mapping], free: set[str]) -> dict[str, Mapping]:
+    """The same; what raised in calls of `free` has the value of another shape before it for its misfit."""
+    return {
+        call: {MISFIT: what[EARLIER]} | dict(what) if EARLIER in what and call in free else what
+        for call, what in crashes.items()
+    }
 
 
 def raised(case: str, side: str, call: str, what: Mapping, is_first: bool) -> Verdict:

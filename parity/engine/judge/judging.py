@@ -16,13 +16,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from parity.backends import base
-from parity.engine.judge import kinds
+from parity.engine.judge import gates, kinds
 from parity.engine.judge.verdicts import EMPTY, Status, Verdict
 from parity.engine.values.arrays import Size, ratio, sizes
 
 # what verdicts call reference and candidate, where nobody says otherwise
 SIDES = base.NAMES
 SHAPES, DTYPES = "shapes differ", "dtypes differ"
+REPEATED = "the same values, repeated along axes before"
 ONE_SIDE = "present on one side only"
 WIDTHS = {"float32", "float64"}
 
@@ -33,10 +34,22 @@ def difference_of_kind(values: np.ndarray | None, reference: np.ndarray | None) 
         whose = "the reference's" if values is None else "not the reference's"
         return None if values is reference else f"{ONE_SIDE}: {whose}"
     if values.shape != reference.shape:
-        return f"{SHAPES}: {values.shape}, the reference's {reference.shape}"
+        more = f"; {REPEATED}" if is_repeated(values, reference) else ""
+        return f"{SHAPES}: {values.shape}, the reference's {reference.shape}{more}"
     if values.dtype != reference.dtype:
         return dtypes_told(values, reference)
     return None
+
+
+def is_repeated(values: np.ndarray, reference: np.ndarray) -> bool:
+    """Whether one of two arrays of several numbers is the other along further axes before its own, as where one side
+    copies a table for every image."""
+    less, more = sorted((values, reference), key=lambda x: x.ndim)
+    if less.size < 2 or less.ndim == more.ndim or less.shape != more.shape[more.ndim - less.ndim :]:
+        return False
+    return less.dtype.kind == "f" == more.dtype.kind and bool(
+        relative_l2(more, np.broadcast_to(less, more.shape)) <= gates.ROUNDED
+    )
 
 
 def dtypes_told(values: np.ndarray, reference: np.ndarray) -> str:

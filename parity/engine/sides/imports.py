@@ -102,6 +102,14 @@ def imported(build: Callable, stand_ins: tuple[str, ...], bare: tuple[str, ...])
     except ModuleNotFoundError as error:
         told = with_hint(error, lacking(error, build, stand_ins, bare), stand_ins)
         raise told.with_traceback(error.__traceback__) from error  # with the user's lines
+    except ImportError as error:  # a module that is there lacks the name
+        if not error.name:
+            raise
+        hint = (
+            f"if what is compared does not use it, write STAND_INS = {(*stand_ins, error.name)!r}"
+        )
+        told = ImportError(f"{error}; {hint} in the pair file", name=error.name)
+        raise told.with_traceback(error.__traceback__) from error
 
 
 def made(side: Side, **offered):

@@ -43,6 +43,21 @@ def is_cut(tracer, node: str, tensor) -> bool:
     return node in tracer.cut
 
 
+def fitted(values: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The reference's gradient of what has this shape here; None where it does not fit. What one side repeats along
+    axes before has it in parts of one size."""
+    if values is None or values.shape == shape:
+        return values
+    if values.size == 1 == int(np.prod(shape)):
+        return values.reshape(shape)  # a scalar has one axis in Jittor
+    more = len(shape) - values.ndim
+    if more > 0 and values.ndim and shape[more:] == values.shape:
+        return np.broadcast_to(values / np.prod(shape[:more]), shape)
+    if more < 0 and shape and values.shape[-more:] == shape:
+        return values.sum(tuple(range(-more)))
+    return None
+
+
 def framework_of(module) -> str:
     """ "torch" or "jittor" for a framework's own layer, "" for a class of the user's."""
     top = type(module).__module__.partition(".")[0]

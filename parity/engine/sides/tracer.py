@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from parity.backends.base import Backend
-from parity.engine.judge.crashes import MISFIT, PLACE, describe, is_refusal
-from parity.engine.sides.layers import describe_module, is_cut
+from parity.engine.judge.crashes import EARLIER, MISFIT, PLACE, describe, is_refusal
+from parity.engine.sides.layers import describe_module, fitted, is_cut
 from parity.engine.sides.whereabouts import innermost, module_of_error
 from parity.engine.values import places, tree
 from parity.engine.values.aligned import unlike_modules
@@ -163,8 +163,8 @@ class Tracer:
         """Keeps what is told of an error that came up in `call`: in which module's or function's code, too."""
         place, called = module_of_error(error, self.modules), module_of(call)
         inside = call.startswith(OUTSIDE) or called == ROOT or place.startswith(f"{called}.")
-        noted = {PLACE: place} if inside and place else {}
-        noted |= {MISFIT: misfits[0]} if misfits else {}
+        of = {PLACE: [place] if inside and place else [], MISFIT: misfits, EARLIER: self.misfits}
+        noted = {key: found[0] for key, found in of.items() if found}
         self.crashes[call] = describe(error, sys._getframe(1)) | noted
 
     def taken(self, node: str):
@@ -284,10 +284,8 @@ class Tracer:
                 or not self.backend.is_differentiable(tensor)
             ):
                 continue
-            values = given[node]
-            if values is not None and values.size == 1 == int(np.prod(tensor.shape)):
-                values = values.reshape(tuple(tensor.shape))  # a scalar has one axis in Jittor
-            if values is not None and values.shape == tuple(tensor.shape):
+            values = fitted(given[node], tuple(tensor.shape))
+            if values is not None:
                 values = values.astype(np.float32) if self.rounded else values
                 tensors.append(tensor)
                 cotangents.append(self.backend.array(values, like=tensor))

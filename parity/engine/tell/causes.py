@@ -112,7 +112,7 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
         groups[("parted",)] = early
         inherited = [v for v in inherited if v not in early]
     if not groups and inherited:
-        first = min(inherited, key=lambda v: INHERITED.index(v.check))
+        first = min(inherited, key=lambda v: (*INHERITED, v.check).index(v.check))
         inherited.remove(first)
         groups[("",)] = [first]
     # where nothing else differs forward, what one side has alone is a renaming, and no cause of what differs backward

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 
 from parity.engine.judge import checks, gates, kinds
-from parity.engine.judge.judging import SHAPES, UNFIT, is_narrowed
+from parity.engine.judge.judging import REPEATED, SHAPES, UNFIT, is_narrowed
 from parity.engine.judge.noise import NOISE
 from parity.engine.judge.norms import NORM
 from parity.engine.judge.verdicts import NO_GRADIENT, Status, Verdict
@@ -49,6 +49,7 @@ HELD = "on one side only; all that what holds it computes agrees"
 CUT = "the sides cut otherwise there; all that is in it and around it agrees"
 FORWARD = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
 PASSES = (*FORWARD, checks.FORWARD_64, checks.FORWARD_32)
+SPREAD = "what it is part of makes the same of it"
 MADE_GOOD = "what it is part of has the reference's gradients"
 UNREAD = "an output that nothing reads; all else agrees"
 PLAIN = (checks.PLAIN_64, checks.LOCAL_PLAIN_64)
@@ -91,6 +92,9 @@ def without_standard(verdict: Verdict) -> Verdict:
 
 def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
     """KNOWN verdicts of one examination, by the id of what they replace."""
+    spread = {id(v): _known(v, SPREAD) for v in repeated(verdicts)}
+    if spread:
+        return spread | _known_of([v for v in verdicts if id(v) not in spread])
     odd = unread(verdicts)
     if not odd:
         return _known_besides(verdicts)
@@ -135,6 +139,28 @@ def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
     held = {id(v): _known(v, HELD) for v in left if is_structural(v) and holders.agree(v)}
     apart = [v for v in left if id(v) in cut and (kinds.TURNED in v.message or holders.hold(v))]
     return changed | held | {id(v): _known(v, CUT) for v in apart}
+
+
+def repeated(verdicts: list[Verdict]) -> list[Verdict]:
+    """FAILs of shapes at nodes whose values one side repeats, where all that the module around them gives agrees."""
+    failed = [v for v in verdicts if v.status is Status.FAIL]
+    nodes = {v.node for v in failed if v.check in PASSES and REPEATED in v.message}
+    whole = [v for v in verdicts if v.check in (checks.FORWARD_64, checks.FORWARD_32)]
+    given = [v for v in whole if "/in" not in v.node]
+    wrong = {module_of(v.node) for v in given if not agrees(v)}
+    right = {module_of(v.node) for v in given} - wrong
+    nodes = {n for n in nodes if module_of(n) != ROOT and holder_of(n) in right}
+    return [v for v in failed if v.node in nodes and SHAPES in v.message]
+
+
+def agrees(verdict: Verdict) -> bool:
+    """Whether it is of values that differ by no more than rounding."""
+    fails = verdict.status is Status.FAIL
+    return not fails or (verdict.measured is not None and verdict.measured <= gates.ROUNDED)
+
+
+def holder_of(node: str) -> str:
+    return parent_of(module_of(node)) or ROOT
 
 
 def unread(verdicts: list[Verdict]) -> list[Verdict]:
