@@ -187,7 +187,11 @@ def vjp(outputs: list, cotangents: list, tensors: list, keep: bool = False) -> l
     for output, cotangent in zip(outputs, cotangents, strict=True):
         part = output if cotangent is None else (output * cotangent).sum()
         total = part if total is None else total + part
-    return list(jt.grad(total, tensors)) if tensors else []
+    if not tensors:
+        return []
+    # the 1 that Jittor itself begins with is read from memory of before, where float64 runs come behind float32
+    one = array(np.ones(tuple(total.shape)), like=total)
+    return list(jt.grad((total * one).sum(), tensors))
 
 
 def no_grad():

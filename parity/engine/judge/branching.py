@@ -74,5 +74,7 @@ def difference(
     a, b = (np.where(fine[0] & fine[1], x, 0.0) for x in (a, b))
     # gradients of what is saturated are differences of numbers near 1
     noise = gates.BRANCH_SATURATED if backward else gates.BRANCH_NOISE
+    if norm(a - b) <= gates.BRANCH_CANCELLED * size:
+        return None
     error = ratio(norm(a - b), norm(a) + max(gates.BRANCH_LEAST, noise * size))
     return (*kinds.tell(a, b), error) if error > most else None

@@ -38,6 +38,8 @@ BRANCH = 1e-6
 # where those come to nothing, all is rounding below these fractions of what came there with the values as they are
 # (of gradients the second), and below the last in any case
 BRANCH_NOISE, BRANCH_SATURATED, BRANCH_LEAST = 1e-12, 1e-8, 1e-30
+# ... and differences below this fraction are what is left where sums of such values cancel
+BRANCH_CANCELLED = 16 * EPS64
 CONDITION = 8.0  # times what one unit in the last place of a layer's input moves NumPy's own result
 LOSS = 1e-6  # relative, each component, float32
 LOSS_64 = 1e-12

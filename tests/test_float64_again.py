@@ -1,0 +1,56 @@
+"""A pair whose reference says float32 itself: its second examination is in float64, behind the float32 of the first."""
+
+from __future__ import annotations
+
+import pytest
+
+from parity import Case, Status, Workers, examine
+
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
+PAIR = """import numpy as np
+
+
+def torch_side():
+    import torch
+
+    def parts(x, y):
+        b = len(x)
+        turn = torch.zeros((b, 2, 2))
+        turn[:, 0, 0] = x[:, 0].sin()
+        turn[:, 1, 1] = x[:, 1]
+        scale = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float32)
+        return {"turn": turn, "move": x[:, 2:] * 2, "table": scale.matmul(y)}
+
+    return parts
+
+
+def jittor_side():
+    import jittor as jt
+
+    def parts(x, y):
+        b = x.shape[0]
+        turn = jt.zeros((b, 2, 2))
+        turn[:, 0, 0] = x[:, 0].sin()
+        turn[:, 1, 1] = x[:, 1]
+        scale = jt.array([[1.0, 2.0], [3.0, 4.0]])
+        return {"turn": turn, "move": x[:, 2:] * 2, "table": jt.matmul(scale, y)}
+
+    return parts
+
+
+def inputs():
+    draw = np.random.default_rng(0)
+    return draw.uniform(-1, 1, (2, 4)), draw.uniform(0, 1, (3, 2, 5))
+"""
+
+
+def test_gradients_of_float64_runs_behind_float32_are_right(tmp_path):
+    path = tmp_path / "pair.py"
+    path.write_text(PAIR)
+    case = Case.from_file(path)
+    with Workers(case.reference, case.candidate) as workers:
+        found = examine(case, workers)
+    assert "torch says float32 itself" in str([v.message for v in found.verdicts])
+    assert not found.failures, [(v.node, v.message) for v in found.failures]
+    assert any(v.status is Status.PASS and "gradients" in v.check for v in found.verdicts)
