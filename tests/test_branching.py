@@ -81,7 +81,11 @@ def test_next_to_nothing_is_measured_by_what_was_there_before():
         assert difference(tiny, tiny * (1 + 0.9e-6), 0.0, False, backward) is None
         assert difference(tiny, tiny * (1 + 1.9e-6), 0.0, False, backward) is not None
         assert difference(tiny, tiny * (1 + 1.9e-6), size, False, backward) is None
-        assert difference(tiny, tiny * (1 + 2.1e-6), size, False, backward) is not None
+        # ... and by rounding there, which is more than that of the first size
+        other = tiny * (1 + max(2.1e-6, 17 * gates.EPS64 * size / 1e-13))
+        assert difference(tiny, other, size, False, backward) is not None
+        less = tiny * (1 + 15 * gates.EPS64 * size / 1e-13)
+        assert difference(tiny, less, size, False, backward) is None
 
 
 def test_of_two_widths_no_more_is_asked_than_the_narrower_holds():

@@ -299,12 +299,3 @@ def test_training_steps_that_end_as_the_run_before_are_no_cause_of_their_own(err
         assert len(causes_of([before, raised])) == found, node
     own = again.but(message=f"step0: jittor: {error}\nTraceback", kind=kinds.CRASH)
     assert len(causes_of([before, own.but(case=f"{own.case}: own training step")])) == count
-
-
-def test_of_one_module_the_greatest_difference_speaks_first():
-    small = fail(checks.LOCAL_FORWARD_64, "a.b/in[0]", owner="a").but(measured=4.6e-7)
-    great = fail(checks.LOCAL_FORWARD_64, "a", owner="a", kind=kinds.BRANCH).but(measured=0.01)
-    backward = fail(checks.LOCAL_GRADIENTS_64, "a.b", owner="a")
-    assert [(c.node, c.consequences) for c in causes_of([small, great, backward])] == [("a", 2)]
-    others = ([small, backward], [small.but(measured=0.001), great])
-    assert [causes_of(x)[0].node for x in others] == [small.node] * 2

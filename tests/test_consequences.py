@@ -87,3 +87,12 @@ def test_gradients_that_lack_where_the_whole_model_raised_follow_from_that():
     assert len(causes_of([raised.but(node="stem"), lacks])) == 1
     for node, other in (("head", lacks), ("(model)", lacks.but(kind=kinds.BACKWARD))):
         assert len(causes_of([raised.but(node=node), other])) == 2
+
+
+def test_of_one_module_the_greatest_difference_speaks_first():
+    small = local("a.b/in[0]", "a", "").but(measured=4.6e-7)
+    great = local("a", "a", kinds.BRANCH).but(measured=0.01)
+    backward = small.but(check=checks.LOCAL_GRADIENTS_64, node="a.b", measured=1.0)
+    assert [(c.node, c.consequences) for c in causes_of([small, great, backward])] == [("a", 2)]
+    others = ([small, backward], [small.but(measured=0.001), great])
+    assert [causes_of(x)[0].node for x in others] == [small.node] * 2

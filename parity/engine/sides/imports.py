@@ -139,10 +139,15 @@ def own_framework(own: str):
 
 
 def put(stand_ins: tuple[str, ...], bare: tuple[str, ...]) -> None:
-    """Such an importer, in the place of one that is there."""
+    """Such an importer, in the place of one that is there; what it stands for is forgotten where it was imported."""
     sys.meta_path[:] = [x for x in sys.meta_path if not isinstance(x, Importer)]
     if stand_ins or bare:
         sys.meta_path.insert(0, Importer(stand_ins, bare))
+    for name, module in list(sys.modules.items()):
+        if f"{name}.".startswith(tuple(f"{s}." for s in stand_ins)) and not isinstance(
+            module, StandIn
+        ):
+            del sys.modules[name]
 
 
 def restore_old_names() -> None:
