@@ -121,3 +121,19 @@ def test_frames_of_a_stack_are_the_users_innermost_first():
         "/home/port/model.py:44, in forward",
     ]
     assert places.last_frames("Killed") == []
+
+
+def test_what_workers_say_of_themselves_needs_no_framework_here():
+    """Four hundred megabytes of the process that compares."""
+    program = (
+        "import sys\n"
+        "from parity import Workers\n"
+        "from parity.engine.ask.environment import examine_environment\n"
+        "with Workers() as workers:\n"
+        "    examine_environment(workers)\n"
+        "print(sorted({'torch', 'torchvision', 'jittor'} & set(sys.modules)))\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines()[-1] == "[]"

@@ -51,7 +51,7 @@ def describe() -> dict:
     cuda = torch.cuda.is_available()
     return {
         "framework": NAME,
-        "version": torch.__version__,
+        "version": str(torch.__version__),  # plain: who reads it has no PyTorch
         "cuda": torch.version.cuda if cuda else None,
         "cudnn": torch.backends.cudnn.version() if cuda else None,
         "device_name": torch.cuda.get_device_name(0) if cuda else "cpu",
