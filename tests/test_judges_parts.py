@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parity.engine.ask.by_loss import told_by_loss
-from parity.engine.judge import kinds
+from parity.engine.judge import judging, kinds
 from parity.engine.judge.checks import LOCAL_FORWARD_64, LOCAL_GRADIENTS_64
 from parity.engine.judge.semantic import compare_losses
 from parity.engine.judge.verdicts import Status, Verdict
@@ -145,3 +145,10 @@ def test_losses_are_measured_by_the_references_and_missing_ones_told_of_their_si
         (lost,) = compare_losses("case", "check", reference, candidate, 1e-3, ("one", "two"))
         other = {"one": "two", "two": "one"}[side]
         assert lost.kind == kinds.MISSING and lost.message.endswith(f"{other} has not")
+
+
+def test_a_plain_number_is_an_array_of_no_axes():
+    ones = np.ones(2, np.float32)
+    for a, b in ((1.0, ones), (ones, 1.0)):
+        assert judging.judge("case", "check", "node", a, b, 1e-6).status is Status.FAIL
+    assert judging.judge("case", "check", "node", 1.0, np.ones(()), 1e-6).status is Status.PASS

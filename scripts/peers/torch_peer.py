@@ -107,7 +107,11 @@ class TorchPeer:
 
     def describe(self) -> dict:
         trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        environment = {"framework": "torch", "version": str(torch.__version__), "package": self.version}
+        environment = {
+            "framework": "torch",
+            "version": str(torch.__version__),
+            "package": self.version,
+        }
         environment["threads"] = torch.get_num_threads()
         return {"environment": environment, "trained parameters": trained}
 

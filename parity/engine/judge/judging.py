@@ -103,6 +103,7 @@ def with_scalars(judge_one: Callable) -> Callable:
 
     @functools.wraps(judge_one)
     def judged(case, check, node, a, b, *rest, **named):
+        a, b = (None if x is None else np.asarray(x) for x in (a, b))  # numbers, too
         if a is not None and b is not None and {str(a.dtype), str(b.dtype)} == INTEGERS:
             wide = (x.astype(np.int64) for x in (a, b))
             found = judged(case, check, node, *wide, *rest, **named)
