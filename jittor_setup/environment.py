@@ -31,8 +31,8 @@ def jittor_home() -> Path:
     try:
         default = json.loads(remembered.read_text())["JITTOR_HOME"]
     except (OSError, ValueError, KeyError, TypeError):
-        default = Path.home()
-    return Path(os.environ.get("JITTOR_HOME", default)).absolute()
+        default = ""
+    return Path(os.environ.get("JITTOR_HOME") or default or Path.home()).absolute()
 
 
 def jittor_cache() -> Path:
@@ -85,6 +85,8 @@ def prepare_environment() -> dict[str, str]:
     A variable the user has set is left alone, except that `nvcc_path` is emptied where no CUDA
     driver answers: an nvcc without a usable GPU breaks the import or aborts the process.
     """
+    if not os.environ.get("JITTOR_HOME", "unset"):
+        os.environ["JITTOR_HOME"] = str(jittor_home())  # Jittor would write to the current folder
     decided = dict.fromkeys(SWITCHES_OFF, "0") | mpi.variables(jittor_cache(), cuda_usable())
     # without a name the cache is called after the git branch that the environment lies in
     decided |= {"log_silent": "1", "gdb_path": "", "cache_name": "default"}

@@ -58,6 +58,22 @@ def test_nothing_is_downloaded_and_a_stray_nvcc_is_ignored(clean, monkeypatch):
     assert [p.name for p in folder.parent.iterdir()] == [onednn.FOLDER], "no staging folder is left"
 
 
+@pytest.mark.parametrize("remembered", ["", '{"JITTOR_HOME": ""}', '{"JITTOR_HOME": "/elsewhere"}'])
+def test_an_empty_home_is_none(monkeypatch, tmp_path, remembered):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("JITTOR_HOME", "")
+    (tmp_path / ".cache" / "jittor").mkdir(parents=True)
+    (tmp_path / ".cache" / "jittor" / "config.json").write_text(remembered)
+    wanted = Path("/elsewhere") if "elsewhere" in remembered else tmp_path
+    assert environment.jittor_home() == wanted
+
+
+def test_an_empty_home_is_not_handed_to_jittor(clean, monkeypatch):
+    monkeypatch.setenv("JITTOR_HOME", "")
+    environment.prepare_environment()
+    assert os.environ["JITTOR_HOME"] == str(clean)
+
+
 def test_python_config_answers_for_this_interpreter(clean):
     path = environment.write_python_config(clean / "cache")
     assert path == environment.write_python_config(clean / "cache")
