@@ -7,7 +7,7 @@ import pytest
 from parity.engine.judge import gates
 from parity.mutants import ROOT
 
-PAGE = (ROOT / "docs" / "parity.md").read_text()
+PAGE = (ROOT / "docs/parity.md").read_text()
 ROWS = dict(line.strip("| ").split(" | ", 1) for line in PAGE.split("\n") if line.startswith("| "))
 
 

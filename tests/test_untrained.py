@@ -10,7 +10,7 @@ import pytest
 from parity import Case, InputError, Side, Workers, examine
 from parity.engine.judge import kinds
 from parity.engine.judge.verdicts import Status
-from parity.engine.sides.constants import untrained
+from parity.engine.sides.constants import names_on, untrained
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
@@ -121,3 +121,10 @@ def test_labels_are_told_by_name_or_by_what_they_hold():
     assert names_of((soft, zeros.astype(int), zeros)) == set(), "zeros may be a state"
     pair = {"pred_targets": soft, "targeted": soft, "y_true": soft, "out": soft, "target2": soft}
     assert names_of(pair) == {"[y_true]", "[target2]"}
+
+
+def test_inputs_beyond_the_named_arguments_keep_their_place():
+    for model in (lambda image, *more: None, lambda image, **more: None, lambda image: None):
+        subject = SimpleNamespace(forward=None, model=model)
+        assert names_on("[0][x]", subject, (1, 2)) == ["image", "x"]
+        assert names_on("[1]", subject, (1, 2)) == ["1"]

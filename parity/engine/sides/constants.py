@@ -19,6 +19,7 @@ from parity.errors import InputError
 
 LABEL = re.compile(r"(?i)(^|_)(targets?|labels?|gts?|truth|true|teacher)(_|\d|$)")
 GUESSED = re.compile(r"(?i)(^|_)(pred\w*|outputs?|logits?|student)(_|\d|$)")
+BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 PART = re.compile(r"\[([^\]]*)\]")
 NAMED, MASK = "it is called {}", "it holds 0 and 1 only"
 TOLD = "taken for a label, as {}: no gradient of it is compared; UNTRAINED = () in the pair's file compares it"
@@ -51,7 +52,8 @@ def names_on(path: str, subject, inputs) -> list[str]:
         model = subject.model
         with contextlib.suppress(TypeError, ValueError):
             call = getattr(model, "forward", None) or getattr(model, "execute", None) or model
-            first = list(inspect.signature(call).parameters)[int(first)]
+            named = [p for p in inspect.signature(call).parameters.values() if p.kind in BY_PLACE]
+            first = named[int(first)].name if int(first) < len(named) else first
     return [x for x in (first, *rest) if x]
 
 
@@ -60,7 +62,7 @@ def is_label(names: list[str], values: np.ndarray) -> str:
     name = next((n for n in names if LABEL.search(n) and not GUESSED.search(n)), "")
     if name:
         return TOLD.format(NAMED.format(name))
-    return TOLD.format(MASK) if set(np.unique(values).tolist()) == {0.0, 1.0} else ""
+    return TOLD.format(MASK) if set(np.unique(values).tolist()) == {0, 1} else ""
 
 
 def hold(server, paths: Collection[str]) -> None:
