@@ -104,22 +104,29 @@ def copied(flags: list, folder: str) -> bool:
     """
     places = [flag[2:] for flag in flags if flag.startswith("-I")]
     sources = next((p for p in places if os.path.isfile(os.path.join(p, "var.h"))), None)
-    for place, _, names in os.walk(sources or os.devnull):
-        for name in names:
-            if not name.endswith(".h"):
-                continue
-            path = os.path.join(place, name)
-            with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                text = file.read()
-            if "__device__" not in text:
-                text = lazy(text)
-                if "-DNODE_MEMCHECK" not in flags:
-                    text = text.replace(HOLDS, BRIEFLY)
-            copy = os.path.join(folder, os.path.relpath(path, sources))
-            os.makedirs(os.path.dirname(copy), exist_ok=True)
-            with open(copy, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(f'#line 1 "{path}"\n{text}')
-    return sources is not None
+    if sources is None:
+        return False
+    try:
+        for place, _, names in os.walk(sources):
+            for name in names:
+                if name.endswith(".h"):
+                    path = os.path.join(place, name)
+                    copy(path, os.path.join(folder, os.path.relpath(path, sources)), flags)
+    except OSError:  # a header that nobody may read, or no place left
+        return False
+    return True
+
+
+def copy(path: str, to: str, flags: list) -> None:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        text = file.read()
+    if "__device__" not in text:
+        text = lazy(text)
+        if "-DNODE_MEMCHECK" not in flags:
+            text = text.replace(HOLDS, BRIEFLY)
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    with open(to, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(f'#line 1 "{path}"\n{text}')
 
 
 def lazy(text: str) -> str:

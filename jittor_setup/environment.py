@@ -86,7 +86,7 @@ def prepare_environment() -> dict[str, str]:
     driver answers: an nvcc without a usable GPU breaks the import or aborts the process.
     """
     if not os.environ.get("JITTOR_HOME", "unset"):
-        os.environ["JITTOR_HOME"] = str(jittor_home())  # Jittor would write to the current folder
+        os.environ["JITTOR_HOME"] = str(jittor_home())  # Jittor cannot make a folder of no name
     decided = dict.fromkeys(SWITCHES_OFF, "0") | mpi.variables(jittor_cache(), cuda_usable())
     # without a name the cache is called after the git branch that the environment lies in
     decided |= {"log_silent": "1", "gdb_path": "", "cache_name": "default"}

@@ -64,3 +64,15 @@ def test_warnings_are_handed_on(bench):
     result = bench.run(bench.prepare(), "-Wall")
     assert result.returncode == 0
     assert "unused" in result.stderr
+
+
+def test_headers_that_cannot_be_copied_are_compiled_as_they_are(bench):
+    (bench.source / "var.h").write_text(INLINE)
+    (bench.source / "lost.h").symlink_to("/proc/self/mem")  # which reads as an error, to root too
+    bench.kernel.write_text('#include "var.h"\nint value() { return thrice(2); }\n')
+    chosen = bench.prepare()
+    result = bench.run(chosen)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert bench.value() == 6
+    assert len(bench.built(chosen)) == 1
+    assert not list(Path(chosen[compiling.SWITCH]).glob("*/include"))
