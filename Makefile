@@ -27,6 +27,7 @@ floors: setup
 bench: setup
 	$(PY) -m scripts.bench
 	$(PY) -m scripts.bench_weights
+	$(PY) -m scripts.bench_kernels
 
 docs: setup
 	PIP_FIND_LINKS= $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -78,8 +78,8 @@ INLINE = re.compile(
     re.M,
 )
 TEMPLATE = re.compile(r"template\s*<[^\n]*>\s*$")
-# What holds always, unless -DNODE_MEMCHECK asks, and the same without words: these alone take a sixth of a kernel's
-# time. What may throw stays something that may throw, or registers are named otherwise.
+# What holds always, unless -DNODE_MEMCHECK asks, and the same without words, which cost every kernel time. What may
+# throw stays something that may throw, or registers are named otherwise.
 HOLDS = 'ASSERT(node->exist()) << "Node("#node")" << (void*)node << "not exist."'
 BRIEFLY = "(node->exist() ? (void) 0 : throw 1)"
 # its main thread waits for compilers in sleeps that double up to a second, where a tenth was meant

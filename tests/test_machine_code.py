@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from jittor_setup import compiling
 from jittor_setup.environment import jittor_home
+from scripts.bench_kernels import WAYS, command_of, key_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = """
@@ -60,11 +60,7 @@ def compiled(source: Path, folder: Path, **variables: str) -> dict[str, str]:
 
     Functions come in no order that means anything, so addresses are left out.
     """
-    command = Path(f"{source.with_suffix('.so')}.key").read_text().splitlines()[0]
-    work = folder / "jit"
-    work.mkdir(parents=True)
-    shutil.copy(source, work)
-    command = command.replace(str(source.with_suffix("")), str(work / source.stem))
+    command, work = command_of(source, folder), folder / "jit"
     assert str(work) in command
     subprocess.run(command, shell=True, check=True, capture_output=True, env=os.environ | variables)
     # what the linker adds of its own, stubs to call others by, is in other sections
@@ -95,8 +91,17 @@ def test_kernels_have_the_same_machine_code(kernels, tmp_path):
 
 def test_a_command_line_of_jittors_is_understood(kernels):
     """What the small programs take apart is what Jittor writes."""
-    command = Path(f"{kernels[-1].with_suffix('.so')}.key").read_text().splitlines()[0]
+    command = key_of(kernels[-1]).read_text().splitlines()[0]
     words = shlex.split(command)
     assert words[1].endswith("asm_tuner.py")
     assert words[2].startswith("--cc_path=")
     assert words[3] == str(kernels[-1])
+
+
+def test_what_a_kernel_costs_is_told_for_each_way(kernels, tmp_path):
+    out = tmp_path / "kernels.json"
+    program = ["-m", "scripts.bench_kernels", "--kernels", "1", "--rounds", "1", "--out", str(out)]
+    subprocess.run([sys.executable, *program], cwd=ROOT, check=True, capture_output=True)
+    found = json.loads(out.read_text())
+    assert set(WAYS) < found["best"].keys() == found["median"].keys()
+    assert found["best"]["waiting / own"] == found["best"]["waiting"] / found["best"]["own"]

@@ -143,6 +143,7 @@ TRAIN = ("--framework", "torch", "--preset", "scenes_detr", "--out", "nowhere")
         ("gpu_check", ("--seconds", "-1"), "--seconds: '-1': give a number, above 0"),
         ("bench", ("--rounds", "0"), "--rounds: '0'"),
         ("bench_weights", ("--rounds", "0"), "--rounds: '0'"),
+        ("bench_kernels", ("--kernels", "0"), "--kernels: '0'"),
         ("bench_peers", ("--size", "1000000x64"), "--size 1000000x64"),
     ],
 )
