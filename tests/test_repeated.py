@@ -91,6 +91,8 @@ def test_what_is_made_of_it_may_differ_by_rounding():
     ]
     assert [v.node for v in repeated(verdicts)] == ["prior"]
     assert not repeated([*verdicts[:3], verdicts[3].but(measured=1e-3)])
+    for status in (Status.NOT_RUN, Status.INCONCLUSIVE):
+        assert not repeated([*verdicts[:3], verdicts[3].but(status=status)]), "nobody knows"
     assert not repeated([verdicts[0].but(node="(model)"), *verdicts[1:]]), "the whole's own"
 
 

@@ -154,9 +154,10 @@ def repeated(verdicts: list[Verdict]) -> list[Verdict]:
 
 
 def agrees(verdict: Verdict) -> bool:
-    """Whether it is of values that differ by no more than rounding."""
-    fails = verdict.status is Status.FAIL
-    return not fails or (verdict.measured is not None and verdict.measured <= gates.ROUNDED)
+    """Whether it is of values that were compared, and differ by no more than rounding."""
+    if verdict.status is Status.FAIL:
+        return verdict.measured is not None and verdict.measured <= gates.ROUNDED
+    return verdict.status in (Status.PASS, Status.KNOWN)
 
 
 def holder_of(node: str) -> str:
