@@ -78,6 +78,7 @@ INLINE = re.compile(
     re.M,
 )
 TEMPLATE = re.compile(r"template\s*<[^\n]*>\s*$")
+VIRTUAL = re.compile(r"\bvirtual\b[^;{(]*?(?<!~)\b(\w+)\(")
 # What holds always, unless -DNODE_MEMCHECK asks, and the same without words, which cost every kernel time. What may
 # throw stays something that may throw, or registers are named otherwise.
 HOLDS = 'ASSERT(node->exist()) << "Node("#node")" << (void*)node << "not exist."'
@@ -106,41 +107,47 @@ def copied(flags: list, folder: str) -> bool:
     sources = next((p for p in places if os.path.isfile(os.path.join(p, "var.h"))), None)
     if sources is None:
         return False
+    texts = {}
     try:
         for place, _, names in os.walk(sources):
-            for name in names:
-                if name.endswith(".h"):
-                    path = os.path.join(place, name)
-                    copy(path, os.path.join(folder, os.path.relpath(path, sources)), flags)
+            for path in (os.path.join(place, name) for name in names if name.endswith(".h")):
+                with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                    texts[path] = file.read()
+        virtual = {name for text in texts.values() for name in VIRTUAL.findall(text)}
+        for path, text in texts.items():
+            if "__device__" not in text:
+                text = lazy(text, virtual)
+                if not any("NODE_MEMCHECK" in flag for flag in flags):
+                    text = text.replace(HOLDS, BRIEFLY)
+            copy = os.path.join(folder, os.path.relpath(path, sources))
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            with open(copy, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(f'#line 1 "{path}"\n{text}')
     except OSError:  # a header that nobody may read, or no place left
         return False
     return True
 
 
-def copy(path: str, to: str, flags: list) -> None:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        text = file.read()
-    if "__device__" not in text:
-        text = lazy(text)
-        if "-DNODE_MEMCHECK" not in flags:
-            text = text.replace(HOLDS, BRIEFLY)
-    os.makedirs(os.path.dirname(to), exist_ok=True)
-    with open(to, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(f'#line 1 "{path}"\n{text}')
+def lazy(text: str, virtual: set) -> str:
+    """virtual: names of functions that stay, as a template would be no override of them."""
 
-
-def lazy(text: str) -> str:
     def found(match) -> str:
         indent, words, kind, name, arguments = match.groups()
-        is_constructor = not kind.strip()
-        has_none = not arguments.strip() or re.search(rf"\b{re.escape(name)}\s*&", arguments)
-        if TEMPLATE.search(text, max(0, match.start() - 200), match.start()) or "friend" in kind:
+        if TEMPLATE.search(text, max(0, match.start() - 200), match.start()) or name in virtual:
             return match[0]
-        if is_constructor and (has_none or not indent):  # those that have a meaning of their own
+        if re.search(r"\b(friend|explicit|virtual)\b", kind) or re.fullmatch(r"operator *=", name):
+            return match[0]
+        if not kind.strip() and (not indent or is_special(name, arguments)):
             return match[0]
         return f"{indent}template<int = 0> {words}{kind}{name}({arguments}"
 
     return INLINE.sub(found, text)
+
+
+def is_special(name: str, arguments: str) -> bool:
+    """Whether a constructor of `name` is one that no template can be: of nothing, or that copies or moves."""
+    first = arguments.partition(",")[0]
+    return not first.strip() or "=" in first or re.search(rf"\b{name}\b.*&", first) is not None
 
 
 def is_source(argument: str) -> bool:
