@@ -60,8 +60,8 @@ KINDS = (  # of what docs/pairs.md gives a meaning: names, whether a value may b
     (("TRAINING",), lambda x: x is None or is_switch(x), "True, False or None"),
     (
         ("UNTRAINED",),
-        lambda x: is_many(x) and all(isinstance(name, str) for name in x),
-        "a tuple of names of inputs",
+        lambda x: isinstance(x, (tuple, list, set)) and all(isinstance(name, str) for name in x),
+        "a tuple of names of inputs, each a text",
     ),
     (("batches",), lambda x: callable(x) or is_many(x), "a function, or a list of trees"),
     (

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from parity import Case, InputError, Side, Workers, check_initial
-from parity.engine.sides.imports import StandIn
+from parity import Case, InputError, Side, Workers, check_initial, examine
+from parity.engine.sides.half import pair_side
+from parity.engine.sides.imports import StandIn, check_stand_ins
 from parity.errors import WorkerError
 
 
@@ -92,3 +93,41 @@ def test_a_framework_at_the_top_of_a_pair_file_is_told_with_what_to_do(tmp_path,
     (tmp_path / "pair.py").write_text("import jittor\n" + PAIR.format(inside=""))
     with pytest.raises(InputError, match=r"libcudart.so; import jittor inside of jittor_side\(\)"):
         Case.from_file(tmp_path / "pair.py")
+
+
+OWN = """
+STAND_INS = ("ownpkg",)
+
+
+def both_sides():
+    import ownpkg
+
+    return lambda x: {"a": x * 2, "b": [ownpkg.scale(x) * 5]}
+
+
+def inputs():
+    import numpy as np
+
+    return (np.arange(6.0),)
+"""
+
+
+def test_what_a_stand_in_gives_on_both_sides_is_no_agreement(tmp_path):
+    (tmp_path / "pair.py").write_text(OWN)
+    case = replace(Case.from_file(tmp_path / "pair.py"), float32=False)
+    with Workers() as workers:
+        failed = examine(case, workers).failures
+    assert {v.message.partition(":")[0] for v in failed} == {
+        "torch raised TypeError",
+        "jittor raised TypeError",
+    }
+    assert all("[b][0] of what it gives is a stand-in, ownpkg.scale()" in v.message for v in failed)
+
+
+@pytest.mark.parametrize("name", ["torch", "numpy", "os", "threading", "parity", ""])
+def test_what_a_half_cannot_do_without_is_not_stood_in_for(tmp_path, name):
+    path = tmp_path / "pair.py"
+    path.write_text(OWN.replace("ownpkg", name, 1))
+    with pytest.raises(InputError, match=f"STAND_INS: '{name}' is nothing that torch's half can"):
+        pair_side(str(path), "torch")
+    check_stand_ins(("torch", "numpy.lost", "torchvision"), "jittor")

@@ -39,6 +39,8 @@ def write(folder: Path, says: str, name: str = "pair.py") -> Path:
         ("def both_sides(config):\n    pass", r"called as both_sides\(\)"),
         ("batches = 3", "batches is of type int"),
         ('UNTRAINED = "mask"', "UNTRAINED is of type str; write a tuple of names of inputs"),
+        ('UNTRAINED = (x for x in "ab")', "UNTRAINED is of type generator; write a tuple"),
+        ('UNTRAINED = ("a", 3)', "write a tuple of names of inputs, each a text"),
         ("STAND_INS = 5", "STAND_INS is of type int; write a tuple"),
         ("PRETRAINED = 5", "PRETRAINED is of type int"),
         ('PATHS = {"reference": "."}', "PATHS: 'reference' is no half; write torch and jittor"),

@@ -97,18 +97,21 @@ def test_where_every_input_is_a_label_all_are_compared(compare):
 
 
 def test_a_pair_says_itself_which_are_constants(compare):
-    assert not compare("fused", IMAGES, ("made",), lost=True).failures
+    found = compare("fused", IMAGES, ("made",), lost=True)
+    assert not found.failures
+    (told,) = (v for v in found.verdicts if "UNTRAINED names it" in v.message)
+    assert (told.status, told.node) == (Status.NOT_RUN, "(model)/in[0]")
     with pytest.raises(InputError, match="no input of floats is called 'mask'; write made, image"):
         compare("fused", IMAGES, ("mask",))
 
 
-def names_of(inputs, forward=None, trained=()) -> set[str]:
+def names_of(inputs, forward=None, trained=(), said=None) -> set[str]:
     def loss(pred_masks, gt_masks, weights, made_by_target=None):
         pass
 
     subject = SimpleNamespace(forward=forward, model=loss)
     server = SimpleNamespace(runner=SimpleNamespace(subject=subject, trained=trained))
-    return set(untrained(server, inputs))
+    return set(untrained(server, inputs, said))
 
 
 def test_labels_are_told_by_name_or_by_what_they_hold():
@@ -123,8 +126,23 @@ def test_labels_are_told_by_name_or_by_what_they_hold():
     assert names_of(pair) == {"[y_true]", "[target2]"}
 
 
-def test_inputs_beyond_the_named_arguments_keep_their_place():
+def test_places_in_lists_and_beyond_the_named_arguments_are_no_names():
     for model in (lambda image, *more: None, lambda image, **more: None, lambda image: None):
         subject = SimpleNamespace(forward=None, model=model)
         assert names_on("[0][x]", subject, (1, 2)) == ["image", "x"]
-        assert names_on("[1]", subject, (1, 2)) == ["1"]
+        assert names_on("[0][1]", subject, (1, 2)) == ["image"]
+        assert names_on("[1]", subject, (1, 2)) == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said", "trained", "message"),
+    [
+        ((SOFT,), ("0",), (), "is called '0'; write pred_masks"),
+        ((MASK.astype(int),), ("gate",), (), "is called 'gate'; none has a name: take it out"),
+        (IMAGES, ("weights",), ["bias"], "gradients are those of the parameters"),
+    ],
+)
+def test_what_a_pair_says_wrongly_is_one_clear_error(inputs, said, trained, message):
+    with pytest.raises(InputError, match=message):
+        names_of(inputs, trained=trained, said=said)
+    assert names_of(IMAGES, trained=["bias"], said=()) == set()

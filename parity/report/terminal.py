@@ -16,6 +16,7 @@ from rich.text import Text
 
 from door.display import plain, shortened
 from door.terminal import Console, Table
+from parity.engine.judge.checks import NOT_LOOKED_INTO
 from parity.engine.tell.causes import Cause, told
 from parity.report import gist
 from parity.report.gist import FAIL, KINDS, KNOWN, NOT_RUN, STATUSES, Cell
@@ -94,8 +95,10 @@ def conclude(report: Mapping, folder: str, console: Console, whole: bool) -> Non
     else:
         for line in unlike(report):
             console.print(Text(line), soft_wrap=True)
-    left = {(v["case"], v.get("message", "")) for v in report["verdicts"] if v["status"] == NOT_RUN}
-    for case, message in sorted(left)[:LISTED]:
+    rows = [v for v in report["verdicts"] if v["status"] == NOT_RUN]
+    # what was left out on purpose comes first
+    left = {(v["check"] != NOT_LOOKED_INTO, v["case"], v.get("message", "")) for v in rows}
+    for _, case, message in sorted(left)[:LISTED]:
         console.print(Text(plain(f"NOT RUN {case}: {message}")), soft_wrap=True)
     if len(left) > LISTED:
         console.print(f"... and {len(left) - LISTED} more that did not run")

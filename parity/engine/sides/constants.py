@@ -22,6 +22,7 @@ GUESSED = re.compile(r"(?i)(^|_)(pred\w*|outputs?|logits?|student)(_|\d|$)")
 BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 PART = re.compile(r"\[([^\]]*)\]")
 NAMED, MASK = "it is called {}", "it holds 0 and 1 only"
+GIVEN = "UNTRAINED names it: no gradient of it is compared"
 TOLD = "taken for a label, as {}: no gradient of it is compared; UNTRAINED = () in the pair's file compares it"
 
 
@@ -36,13 +37,23 @@ def untrained(server, inputs, said: Collection[str] | None = None) -> dict[str, 
     runner, floats = server.runner, floats_of(inputs)
     names = {path: names_on(path, runner.subject, inputs) for path in floats}
     if said is not None:
-        lost = set(said) - {n for found in names.values() for n in found}
-        if lost:
-            have = ", ".join(dict.fromkeys(n for found in names.values() for n in found))
-            raise InputError(f"UNTRAINED: no input of floats is called {min(lost)!r}; write {have}")
-        return {p: "" for p in floats if set(said) & set(names[p])} if not runner.trained else {}
+        return said_by(said, names, runner.trained)
     found = {path: why for path, x in floats.items() if (why := is_label(names[path], x))}
     return found if not runner.trained and len(found) < len(floats) else {}
+
+
+def said_by(said: Collection[str], names: dict[str, list[str]], trained) -> dict[str, str]:
+    """Of the inputs that a pair names; InputError where there is no such, or no gradient of an input is compared."""
+    have = list(dict.fromkeys(n for found in names.values() for n in found))
+    lost = sorted(set(said) - set(have))
+    if lost:
+        what = f"write {', '.join(have)}" if have else "none has a name: take it out"
+        raise InputError(f"UNTRAINED: no input of floats is called {lost[0]!r}; {what}")
+    if said and trained:
+        raise InputError(
+            "UNTRAINED: gradients are those of the parameters, and of no input; take it out"
+        )
+    return {p: GIVEN for p in names if set(said) & set(names[p])}
 
 
 def names_on(path: str, subject, inputs) -> list[str]:
@@ -54,7 +65,7 @@ def names_on(path: str, subject, inputs) -> list[str]:
             call = getattr(model, "forward", None) or getattr(model, "execute", None) or model
             named = [p for p in inspect.signature(call).parameters.values() if p.kind in BY_PLACE]
             first = named[int(first)].name if int(first) < len(named) else first
-    return [x for x in (first, *rest) if x]
+    return [x for x in (first, *rest) if x and not x.isdigit()]  # a place in a list is no name
 
 
 def is_label(names: list[str], values: np.ndarray) -> str:

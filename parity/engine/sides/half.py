@@ -12,7 +12,7 @@ from types import ModuleType
 
 from parity.backends import base
 from parity.case import Subject
-from parity.engine.sides.imports import add_folders, imported
+from parity.engine.sides.imports import add_folders, check_stand_ins, imported
 from parity.engine.sides.pretrained import DRAWN, pretrained
 from parity.errors import InputError
 from parity.loading import load_file
@@ -27,6 +27,7 @@ def pair_side(path: str, half: str) -> Subject:
     folders = per_half(module, "PATHS", half)
     add_folders([folders] if isinstance(folders, (str, Path)) else folders or (), file.parent)
     stand_ins, bare = (as_tuple(module, name, half) for name in ("STAND_INS", "WITHOUT_INIT"))
+    check_stand_ins(stand_ins, half)
     build = builder(module, half)
     with pretrained(source(module, half, file.parent)):
         built = imported(build, stand_ins, bare)

@@ -21,10 +21,12 @@ import numpy as np
 
 from parity.backends import base
 from parity.case import Side
+from parity.engine.values import tree
 from parity.errors import InputError
 from parity.loading import call, importing, resolve
 
 LACKING = 20  # packages at most that are told at once
+NEEDED = {"numpy", "parity", "jittor_setup", "door", *sys.stdlib_module_names}
 
 
 class Nothing:
@@ -56,6 +58,15 @@ class StandIn(ModuleType):
         value = Anything(name=f"{self.__name__}.{name}")
         setattr(self, name, value)
         return value
+
+
+def real(outputs):
+    """The same; TypeError where a part is what a stand-in gave: on both sides alike it would look like agreement."""
+    for path, part in tree.leaves(outputs, lambda x: isinstance(x, (Anything, StandIn))):
+        name = part.__name__ if isinstance(part, StandIn) else part._extract_mock_name()
+        where = f"{path} of what it gives" if path else "what it gives"
+        raise TypeError(f"{where} is a stand-in, {name}: it is compared; take it out of STAND_INS")
+    return outputs
 
 
 class Importer(MetaPathFinder, Loader):
@@ -110,6 +121,16 @@ def imported(build: Callable, stand_ins: tuple[str, ...], bare: tuple[str, ...])
         )
         told = ImportError(f"{error}; {hint} in the pair file", name=error.name)
         raise told.with_traceback(error.__traceback__) from error
+
+
+def check_stand_ins(names: tuple[str, ...], framework: str) -> None:
+    """InputError for one of what this half cannot do without."""
+    for name in names:
+        if not name or name in NEEDED | {framework}:
+            raise InputError(
+                f"STAND_INS: {name!r} is nothing that {framework}'s half can do without; name packages that are not "
+                "installed, or your own that what is compared does not use"
+            )
 
 
 def made(side: Side, **offered):

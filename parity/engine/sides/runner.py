@@ -15,6 +15,7 @@ import numpy as np
 from parity.engine.judge.outcomes import changed_inputs
 from parity.engine.sides.choices import Choices
 from parity.engine.sides.constants import refused
+from parity.engine.sides.imports import real
 from parity.engine.sides.makers import Makers
 from parity.engine.sides.model import Model
 from parity.engine.sides.tracer import Tracer
@@ -278,7 +279,7 @@ class Runner(Model):
         own = self.subject.forward is not None
         given = dict(tree.leaves(prepared, self.backend.is_tensor)) if own else {}
         before = {path: self.backend.to_numpy(x) for path, x in given.items()}
-        outputs = self.forward(prepared, run)
+        outputs = real(self.forward(prepared, run))
         if own:
             if self.subject.losses is None:  # which nothing else may look at
                 outputs = tracer.visit_all(f"{OUTSIDE} outputs", "", outputs, OUTSIDE)
