@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 ANYTHING = re.compile(  # what makes or reads names by their text; vars(x) is about x
-    r"\b(globals|exec|locals|sys\.modules|importlib)\b|\bvars\(\s*\)|^def __getattr__", re.MULTILINE
+    r"\b(globals|exec|locals|sys\.modules)\b|\bvars\(\s*\)|^def __getattr__", re.MULTILINE
 )
 STEPS = 5  # of names handed on from file to file
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

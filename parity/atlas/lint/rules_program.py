@@ -27,9 +27,11 @@ def users(code: Code) -> list[Code]:
 
 
 def reached(code: Code, leads: Callable[[Code], list[Code]]) -> list[Code]:
+    """From file to file, as far as they speak to Jittor; the first that does not is the last."""
     found = [code]
     for one in found:
-        found += [c for c in leads(one) if c not in found]
+        if one is code or one.source.uses_jittor:
+            found += [c for c in leads(one) if c not in found]
     return found
 
 
@@ -72,10 +74,26 @@ def calls_train(code: Code) -> bool:
     for node in code.every(ast.Call):
         named = isinstance(node.func, ast.Attribute) and node.func.attr == "train"
         foreign = named and code.of(node.func.value).kind in (TORCH, TORCH_MODULE)
-        if (named and not foreign) or keyword(node, "is_train") is not None:
+        if named and not foreign and not puts_back(code, node):
+            return True
+        if keyword(node, "is_train") is not None:
             return True
     stored = (n for n in code.every(ast.Attribute) if isinstance(n.ctx, ast.Store))
     return any(n.attr in ("is_train", "training") for n in stored)
+
+
+def puts_back(code: Code, call: ast.Call) -> bool:
+    """if was_training: net.train(), where was_training is what is_training() said: nobody begins with it."""
+    branch = code.source.enclosing(call, (ast.If, *FUNCTIONS))
+    name = (
+        branch.test.id if isinstance(branch, ast.If) and isinstance(branch.test, ast.Name) else ""
+    )
+    made = [
+        n.value
+        for n in code.within(code.source.scope(call))
+        if name and isinstance(n, ast.Assign) and name_of(n.targets[0]) == name
+    ]
+    return bool(made) and all("training" in ast.unparse(value) for value in made)
 
 
 def drops(code: Code) -> bool:
@@ -136,6 +154,8 @@ def uses(code: Code, name: str) -> bool:
         parent = code.parent(node)
         if not (isinstance(parent, ast.Attribute) and parent.attr in OF_NO_STEP):
             return True
+    if not code.source.uses_jittor:
+        return False
     texts = (n.value for n in code.every(ast.Constant) if isinstance(n.value, str))
     return name in texts or any(
         name_of(n.func) in ("vars", "globals") for n in code.every(ast.Call)

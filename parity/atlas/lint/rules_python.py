@@ -169,10 +169,18 @@ def foreign(code: Code) -> Iterator[Finding]:
         path = code.source.dotted(call.func)
         if path.split(".")[0] not in ("torch", "torchvision"):
             continue
-        given = [g for g in call.args if code.of(g).kind == VAR]
+        given = [g for g in call.args if code.of(g).kind == VAR or is_pictures(code, call, g)]
         if given and not code.source.is_guarded(call):
             message = f"{path} takes tensors, and {ast.unparse(given[0])[:40]} is a Var"
             yield code.found(call, CALL, message)
+
+
+def is_pictures(code: Code, call: ast.Call, given: ast.AST) -> bool:
+    """What make_grid() or save_image() is given first in a file of Jittor's that names no torch, or calls a Var."""
+    first = name_of(call.func) in ("make_grid", "save_image") and given is call.args[0]
+    frameworks = code.source.frameworks | code.source.unbound.keys()
+    known = code.of(given).kind not in ("", VAR)
+    return first and "jittor" in frameworks and "torch" not in frameworks and not known
 
 
 def fruitless(code: Code) -> Iterator[Finding]:

@@ -137,6 +137,65 @@ def counted(code: Code) -> Iterator[Finding]:
         yield code.found(loop.iter, "dataset-length", message)
 
 
+def divided(code: Code) -> Iterator[Finding]:
+    """len(loader) // self.batch_size, where no set of the program counts its items itself."""
+    own = code.sets or {}
+    if not own or any(own.values()):
+        return
+    for node in code.every(ast.BinOp):
+        whole = isinstance(node.op, (ast.FloorDiv, ast.Div))
+        found = whole and re.fullmatch(r"len\(((?:\w+\.)*\w*loader\w*)\)", ast.unparse(node.left))
+        named = found and name_of(node.right) in ("batch_size", "batchsize", "bs")
+        if named and (code.speaks_jittor(node) or not code.source.uses_torch):
+            yield code.found(node, "dataset-length", f"len({found[1]}) counts batches already")
+
+
+def overwritten(code: Code) -> Iterator[Finding]:
+    """DataLoader(data, batch_size=a).set_attrs(batch_size=b): the second counts."""
+    for call in code.every(ast.Call):
+        inner = call.func.value if isinstance(call.func, ast.Attribute) else None
+        if name_of(call.func) != "set_attrs" or not isinstance(inner, ast.Call):
+            continue
+        first = {k.arg: ast.unparse(k.value) for k in inner.keywords if k.arg}
+        for given in call.keywords:
+            text = ast.unparse(given.value)
+            if first.get(given.arg, text) != text:
+                message = f"{given.arg}={first[given.arg]} before it is overwritten"
+                yield code.found(given.value, OVERWRITTEN, message)
+
+
+OVERWRITTEN, ONCE = "option-overwritten", "augmented-once"
+RANDOM = re.compile(r"\bRandom\w*(Crop|Flip|Rotation|Affine|Erasing)|\bColorJitter\b")
+
+
+def once(code: Code) -> Iterator[Finding]:
+    """for i in range(n): kept.append(pictures[i]) in a set's __init__, where the program's transforms are random."""
+    if not any(RANDOM.search(text) for text in code.program.texts.values()):
+        return
+    for owner in code.every(ast.ClassDef):
+        makers = [n for n in owner.body if getattr(n, "name", "") == "__init__"]
+        later = [n for n in owner.body if getattr(n, "name", "") == "__getitem__"]
+        drawn = later and "transform" in ast.unparse(later[0])
+        if owner.name not in code.sets or not makers or not later or drawn:
+            continue
+        for loop in (n for n in code.within(makers[0]) if isinstance(n, ast.For)):
+            text = ast.unparse(loop)
+            taken = next((n for n in code.within(loop) if draws(loop, n)), None)
+            if taken is not None and ".append(" in text:
+                message = (
+                    "random crops and flips are drawn once, as the set is made: in __getitem__"
+                )
+                yield code.found(taken, ONCE, message)
+
+
+def draws(loop: ast.For, node: ast.AST) -> bool:
+    """dataset[i] by the loop's index, self.transform(picture)."""
+    if isinstance(node, ast.Subscript) and isinstance(loop.target, ast.Name):
+        index = isinstance(node.slice, ast.Name) and node.slice.id == loop.target.id
+        return index and isinstance(node.ctx, ast.Load) and "dataset" in name_of(node.value).lower()
+    return isinstance(node, ast.Call) and name_of(node.func) in ("transform", "transforms")
+
+
 def is_set_of_jittor(code: Code, name: str) -> bool:
     """Whether all that the file assigns to a name are data sets made by Jittor's own classes."""
     made = [
@@ -212,4 +271,4 @@ def only_composed(code: Code, name: str) -> bool:
 
 COMPOSE = "jittor.transform.Compose"
 OF_A_LIST = {"insert", "append", "extend", "pop", "remove"}
-RULES = (attrs, attributes, items, squares, counted, unmade, composed)
+RULES = (attrs, attributes, items, squares, counted, divided, overwritten, once, unmade, composed)

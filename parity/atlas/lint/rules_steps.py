@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import Finding
+from parity.atlas.lint.rates import is_group
 from parity.atlas.lint.rules_optimising import kept
 from parity.atlas.lint.rules_training import OPTIMISERLIKE, is_step, loss_of
 from parity.atlas.lint.source import constant, name_of, says
@@ -190,6 +191,12 @@ def states(code: Code) -> Iterator[Finding]:
     """optimizer.state_dict()["param_groups"], and torch.save's habit of parameters() for a state."""
     for node in code.every(ast.Subscript):
         inner = node.value
+        replaced = isinstance(node.ctx, ast.Store) and constant(node.slice) == "params"
+        if replaced and is_group(code, inner) and code.speaks_jittor(node):
+            message = (
+                "the group keeps the gradients and moments of its old params: make a new optimiser"
+            )
+            yield code.found(node, "optimizer-state", message)
         asked = isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute)
         if not (asked and inner.func.attr == "state_dict" and code.speaks_jittor(node)):
             continue

@@ -155,6 +155,38 @@ def folders(code: Code) -> Iterator[Finding]:
             yield code.found(call, FOLDER, f"nothing makes the folder {folder}: os.makedirs()")
 
 
+def unmade(code: Code) -> Iterator[Finding]:
+    """jt.save(x, os.path.join(log, "ckpts", name)), where no line of the program that makes folders names "ckpts"."""
+    if code.path == Path("<text>"):
+        return
+    for call in code.every(ast.Call):
+        joined = [
+            a
+            for a in call.args
+            if isinstance(a, ast.Call) and name_of(a.func) == "join" and len(a.args) > 2
+        ]
+        if name_of(call.func) not in SAVERS or not joined or not code.speaks_jittor(call):
+            continue
+        for part in joined[0].args[1:-1]:
+            folder = constant(part)
+            plain = isinstance(folder, str) and re.fullmatch(r"\w{3,}", folder)
+            if plain and not names_folder(code, folder):
+                message = f"nothing makes the folder {folder}: os.makedirs()"
+                yield code.found(call, FOLDER, message)
+                return
+
+
+def names_folder(code: Code, folder: str) -> bool:
+    """Whether a line that neither saves nor loads names a folder, or the program comes with one."""
+    quoted = re.compile(rf"""['"/]{re.escape(folder)}['"/]""")
+    lines = (line for text in code.program.texts.values() for line in text.splitlines())
+    if any(
+        quoted.search(line) and not re.search(r"save\(|load\(|\.(pkl|pth)", line) for line in lines
+    ):
+        return True
+    return any((place / folder).exists() for place in places(code))
+
+
 def places(code: Code) -> list[Path]:
     """Folders that the program may be started in."""
     return [p for p in code.path.resolve().parents if len(p.parts) > 2][:5]
@@ -222,4 +254,4 @@ def is_loader(code: Code, call: ast.Call) -> bool:
     return (own or name == "set_attrs") and len(call.args) < 3
 
 
-RULES = (results, batches, folders, order)
+RULES = (results, batches, folders, unmade, order)

@@ -20,7 +20,9 @@ from parity.atlas.lint import (
     rules_handed,
     rules_items,
     rules_kept,
+    rules_lacks,
     rules_layers,
+    rules_lost,
     rules_modes,
     rules_modules,
     rules_names,
@@ -77,8 +79,22 @@ _AREAS = (
     rules_given,
     rules_stored,
     rules_handed,
+    rules_lacks,
+    rules_lost,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
+PLAIN = (  # of files that name no framework, in a program that speaks to Jittor
+    *rules_called.RULES,
+    rules_unset.names,
+    rules_unset.locals_read,
+    rules_python.of_modules,
+    rules_python.containers,
+    rules_python.unraised,
+    rules_lost.repeated,
+)
+OTHERS = re.compile(
+    r"^\s*(?:import|from)\s+(?:torch|tensorflow|keras|paddle|mindspore|jax|mxnet)", re.M
+)
 MENTION = re.compile(r"jittor|\bjt\b")
 STAR = re.compile(r"^from\s+\.*([\w.]+)\s+import\s+\*", re.M)
 STEPS = 3  # of stars behind stars
@@ -111,19 +127,28 @@ def lint_text(text: str, path: Path = Path("<text>"), hints: bool = False) -> li
 
 
 def sift(code: Code, hints: bool) -> list[Finding]:
-    source = code.source
-    left_out = not source.uses_jittor and {"jt", "jittor"} & source.unbound.keys()
-    if source.silent or not (source.uses_jittor or left_out):
+    source, rules = code.source, rules_of(code)
+    if source.silent or not rules:
         return []
     places = {(n.lineno, n.col_offset + 1): n for n in reversed(code.nodes) if hasattr(n, "lineno")}
     found: dict[tuple, Finding] = {}
-    for rule in (rules_unset.names,) if left_out else RULES:
+    for rule in rules:
         for finding in rule(code):
             node = places[finding.line, finding.column]
             wanted = hints or finding.level != HINT
             if wanted and not source.is_silenced(node, finding.entry):
                 found.setdefault((finding.line, finding.column, finding.entry), finding)
     return sorted(found.values())
+
+
+def rules_of(code: Code) -> tuple:
+    source = code.source
+    if source.uses_jittor:
+        return RULES
+    if {"jt", "jittor"} & source.unbound.keys():
+        return (rules_unset.names,)
+    near = any(other.source.uses_jittor for other in code.files)
+    return PLAIN if near and not OTHERS.search(source.text) else ()
 
 
 def lint_path(path: Path, hints: bool = False) -> Report:
@@ -166,7 +191,8 @@ def lint_path(path: Path, hints: bool = False) -> Report:
 
 
 def read_together(texts: dict[Path, str], report: Report) -> list[Code]:
-    """Those files that speak to Jittor, by their own imports or by `from layers import *` of another's of them."""
+    """Those files that speak to Jittor, by their own imports or by `from layers import *` of another's of them, and
+    those beside them that speak to no framework."""
     given: dict[
         str, dict[str, str]
     ] = {}  # by the last part of a module's name: what a star takes from it
@@ -176,14 +202,15 @@ def read_together(texts: dict[Path, str], report: Report) -> list[Code]:
             handed = [given.get(name.rpartition(".")[2], {}) for name in stars[file]]
             own = star_names(text)
             given[file.stem] = {**{k: v for names in handed for k, v in names.items()}, **own}
-    codes = []
+    codes, mentioned = [], any(map(MENTION.search, texts.values()))
     for file, text in texts.items():
         handed = {k: v for n in stars[file] for k, v in given.get(n.rpartition(".")[2], {}).items()}
-        if MENTION.search(text):
+        if MENTION.search(text) or (mentioned and not OTHERS.search(text)):
             try:
                 codes.append(Code(text, file, handed))
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                report.findings.append(unreadable(file, error))
+                if MENTION.search(text):
+                    report.findings.append(unreadable(file, error))
     return codes
 
 
