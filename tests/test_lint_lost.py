@@ -256,3 +256,33 @@ def test_train_that_only_puts_back(line, told):
 def test_what_is_replaced(entry, bad, good):
     assert [f.entry for f in lint_text(HEAD + bad)] == [entry]
     assert entry not in {f.entry for f in lint_text(HEAD + good)}
+
+
+MIXED = "def mixed(own, other):\n    for key in own:\n        own[key].data.mul_(0.9).add_(other[key].data)\n"
+LABELS = "def labels(x):\n    x = x.detach()\n    return x.max(1, keepdim=True)[1]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "user", "told"),
+    [
+        (MIXED, HEAD, "init-of-data"),
+        (LABELS, HEAD, "max-pair"),
+        (LABELS, HEAD + "import torch\ny = torch.ones(3)\n", ""),
+        (LABELS.replace("x.detach()", "x + 1"), HEAD, ""),
+    ],
+)
+def test_arrays_in_files_of_no_framework(tmp_path, text, user, told):
+    """Who imports them decides whose arrays they take."""
+    found = linted(tmp_path, {"misc.py": text, "a.py": user + "import misc\nx = jt.ones(3)\n"})
+    assert found == [f"misc.py:3 {told}"] * bool(told)
+
+
+def test_folders_named_like_their_module(tmp_path):
+    """An __init__.py without a word does not stand before the module that an import means."""
+    net = (
+        HEAD
+        + "class Net(nn.Module):\n    def __init__(self):\n        self.drop = nn.Dropout(0.5)\n"
+    )
+    fit = "from net.net import Net\nfor x in range(3):\n    optimizer.step(Net()(jt.ones(x)))\n"
+    files = {"net/__init__.py": "", "net/net.py": net, "a.py": HEAD + "optimizer = 3\n" + fit}
+    assert "a.py:6 dropout-fresh" in linted(tmp_path, files)

@@ -122,7 +122,8 @@ def extremes(code: Code) -> Iterator[Finding]:
                 edit = instead(parent, ast.get_source_segment(code.source.text, o.call) or "")
                 yield code.found(parent, "max-pair", message, edit, level=level)
             elif constant(parent.slice) == 1:
-                yield code.found(parent, "max-pair", both, level=WARNING if o.sure else HINT)
+                sure = o.sure or says(o.call, "dim", "keepdim")
+                yield code.found(parent, "max-pair", both, level=WARNING if sure else HINT)
 
 
 def is_axis(node: ast.AST | None) -> bool:

@@ -27,10 +27,10 @@ def users(code: Code) -> list[Code]:
 
 
 def reached(code: Code, leads: Callable[[Code], list[Code]]) -> list[Code]:
-    """From file to file, as far as they speak to Jittor; the first that does not is the last."""
+    """From file to file, as far as they speak to Jittor or hand on names; the first that does not is the last."""
     found = [code]
     for one in found:
-        if one is code or one.source.uses_jittor:
+        if one is code or one.source.uses_jittor or one.path.stem == "__init__":
             found += [c for c in leads(one) if c not in found]
     return found
 
@@ -39,7 +39,8 @@ def imports(code: Code) -> list[Code]:
     """Files of the program by the last part of a module's name; of several with one name, the nearest."""
     named: dict[str, list[Code]] = {}
     for other in code.files:
-        if (name := module_name(other.path)) in code.imported and other is not code:
+        bare = other.path.stem == "__init__" and not other.imported
+        if (name := module_name(other.path)) in code.imported and other is not code and not bare:
             named.setdefault(name, []).append(other)
     return [max(same, key=lambda c: shared(c.path, code.path)) for same in named.values()]
 

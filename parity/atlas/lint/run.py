@@ -95,6 +95,9 @@ PLAIN = (  # of files that name no framework, in a program that speaks to Jittor
 OTHERS = re.compile(
     r"^\s*(?:import|from)\s+(?:torch|tensorflow|keras|paddle|mindspore|jax|mxnet)", re.M
 )
+ARRAYS = re.compile(
+    r"\.(?:detach|unsqueeze|requires_grad|cuda|contiguous|numel|permute|expand_as|masked_fill)\(|\.data\.\w+_\("
+)
 MENTION = re.compile(r"jittor|\bjt\b")
 STAR = re.compile(r"^from\s+\.*([\w.]+)\s+import\s+\*", re.M)
 STEPS = 3  # of stars behind stars
@@ -151,6 +154,18 @@ def rules_of(code: Code) -> tuple:
     return PLAIN if near and not OTHERS.search(source.text) else ()
 
 
+def takes_arrays(code: Code) -> bool:
+    """Whether a file names no framework, asks for what only arrays of Jittor's or PyTorch's have, and is imported by
+    files that name PyTorch not."""
+    source = code.source
+    if source.uses_jittor or rules_of(code) != PLAIN or not ARRAYS.search(source.text):
+        return False
+    users = re.compile(rf"^\s*(?:from|import)\s+[\w.]*\b{re.escape(code.path.stem)}\b", re.M)
+    texts = [text for file, text in code.program.texts.items() if file != code.path]
+    near = [text for text in texts if users.search(text)]
+    return bool(near) and not any(OTHERS.search(text) for text in near)
+
+
 def lint_path(path: Path, hints: bool = False) -> Report:
     """Findings of a file, or of a folder's Python files and of what it wants installed. InputError when there is
     nothing at `path`."""
@@ -175,8 +190,11 @@ def lint_path(path: Path, hints: bool = False) -> Report:
     share(codes, program)
     for code in codes:
         code.patched, code.sets, code.program, code.files = patched, sets, program, codes
+    report.files = sum(code.source.uses_jittor for code in codes)
+    silent = [code for code in codes if takes_arrays(code)]
+    for code in silent:
+        code.source.frameworks.add("jittor")
     for code in codes:
-        report.files += code.source.uses_jittor
         try:
             report.findings += sift(code, hints)
         except RecursionError as error:
