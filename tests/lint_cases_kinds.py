@@ -10,6 +10,12 @@ BOXES = (
 )
 CASES = [
     (
+        "batch-norm-parameters",
+        "net = nn.Sequential(nn.BatchNorm2d(3))\nfor p in net.parameters():\n    jt.init.gauss_(p, 0, 0.02)",
+        "net = nn.Sequential(nn.BatchNorm2d(3))\nfor p in net.parameters():\n    if p.ndim > 1:\n"
+        "        jt.init.gauss_(p, 0, 0.02)",
+    ),
+    (
         "max-pool-whole",
         "y = nn.avg_pool2d(x, x.shape[2:])\nz = nn.pool(x, x.size(2), 'maximum', 0)",
         "y = nn.avg_pool2d(x, 2)\nz = nn.avg_pool2d(x, w.shape[2:])\nv = nn.pool(x, x.shape[2], padding=1)",

@@ -226,7 +226,7 @@ def test_crops_that_are_drawn_once(step, taken, told):
 
 
 BACK = (
-    "def check(net, x):\n    before = net.is_training()\n    net.eval()\n    y = net(x)\n    if before:\n"
+    "def check(net, x):\n    before = net.is_training()\n    net.eval()\n    y = net(x)\n    if before and x:\n"
     "        net.train()\n    return y\n"
     "class Net(nn.Module):\n    def __init__(self):\n        self.drop = nn.Dropout(0.5)\n"
     "def fit(net, optimizer, loader):\n{0}    for x in loader:\n        optimizer.step(net(x))\n"
@@ -286,3 +286,35 @@ def test_folders_named_like_their_module(tmp_path):
     fit = "from net.net import Net\nfor x in range(3):\n    optimizer.step(Net()(jt.ones(x)))\n"
     files = {"net/__init__.py": "", "net/net.py": net, "a.py": HEAD + "optimizer = 3\n" + fit}
     assert "a.py:6 dropout-fresh" in linted(tmp_path, files)
+
+
+NORM = "net = nn.Sequential(nn.{0}(3))\nfor p in net.parameters():\n    {1}\n"
+
+
+@pytest.mark.parametrize(
+    ("layer", "step", "told"),
+    [
+        ("BatchNorm2d", "jt.init.gauss_(p, 0, 0.02)", True),
+        ("LayerNorm", "jt.init.gauss_(p, 0, 0.02)", False),
+        ("BatchNorm2d", "if p.ndim > 1: jt.init.gauss_(p, 0, 0.02)", False),
+    ],
+)
+def test_statistics_that_are_drawn(layer, step, told):
+    found = [f.entry for f in lint_text(HEAD + NORM.format(layer, step))]
+    assert found == ["batch-norm-parameters"] * told
+
+
+SEEDS = NUMPY + HEAD + "optimizer = jt.optim.SGD([], lr=1)\n{0}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("np.random.seed(1)", True),
+        ("np.random.seed(1)\njt.set_global_seed(1)", False),
+        ("x = 3", False),
+    ],
+)
+def test_seeds_of_others(tmp_path, line, told):
+    found = linted(tmp_path, {"a.py": SEEDS.format(line)})
+    assert ("a.py:5 seed-left-out" in found) is told

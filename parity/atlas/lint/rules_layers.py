@@ -182,7 +182,27 @@ def same_padding(call: ast.Call) -> bool:
     return constant(value_of(call, 4, "padding")) == "same"
 
 
+def drawn(code: Code) -> Iterator[Finding]:
+    """for p in net.parameters(): jt.init.gauss_(p), where the program has batch norms."""
+    texts = code.program.texts.values()
+    if not any(re.search(r"\bBatchNorm", text) for text in texts):
+        return
+    for loop in code.every(ast.For):
+        over = loop.iter if isinstance(loop.iter, ast.Call) else None
+        name = loop.target.id if isinstance(loop.target, ast.Name) else ""
+        if name_of(getattr(over, "func", None)) != "parameters" or not name:
+            continue
+        for statement in loop.body:
+            call = statement.value if isinstance(statement, ast.Expr) else None
+            path = code.source.dotted(call.func) if isinstance(call, ast.Call) else ""
+            given = path.startswith("jittor.init.") and call.args and name_of(call.args[0]) == name
+            if given and path.endswith("_"):
+                message = "parameters() holds the running statistics of batch norms as well"
+                yield code.found(call, "batch-norm-parameters", message)
+
+
 RULES = (
+    drawn,
     resizing,
     softmax,
     suppression,

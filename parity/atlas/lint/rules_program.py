@@ -11,7 +11,7 @@ from parity.atlas.lint.evaluating import OPTIMISERS
 from parity.atlas.lint.finding import Finding
 from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
 from parity.atlas.lint.rules_training import is_step
-from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of
+from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of, names_in
 
 OF_NO_STEP = {"zero_grad", "state_dict", "load_state_dict", "param_groups", "lr", "defaults"}
 
@@ -86,15 +86,13 @@ def calls_train(code: Code) -> bool:
 def puts_back(code: Code, call: ast.Call) -> bool:
     """if was_training: net.train(), where was_training is what is_training() said: nobody begins with it."""
     branch = code.source.enclosing(call, (ast.If, *FUNCTIONS))
-    name = (
-        branch.test.id if isinstance(branch, ast.If) and isinstance(branch.test, ast.Name) else ""
-    )
-    made = [
-        n.value
+    asked = names_in(branch.test) if isinstance(branch, ast.If) else set()
+    return any(
+        isinstance(n, ast.Assign)
+        and name_of(n.targets[0]) in asked
+        and "training" in ast.unparse(n.value)
         for n in code.within(code.source.scope(call))
-        if name and isinstance(n, ast.Assign) and name_of(n.targets[0]) == name
-    ]
-    return bool(made) and all("training" in ast.unparse(value) for value in made)
+    )
 
 
 def drops(code: Code) -> bool:

@@ -18,7 +18,7 @@ from parity.atlas.lint.rules_own import NAME
 from parity.atlas.lint.rules_program import calls_train, needs, users
 from parity.atlas.lint.source import FUNCTIONS, constant, name_of
 
-UNLOADED = "never-loaded"
+UNLOADED, SEED = "never-loaded", "seed-left-out"
 SCRIPT = re.compile(
     r"^(run_?)?(test|eval\w*|predict\w*|infer\w*|demo|valid\w*|visuali[sz]e)(_|$|\d)", re.I
 )
@@ -184,4 +184,28 @@ def saved_keys(code: Code, call: ast.Call) -> set[str]:
     return set() if None in found else found
 
 
-RULES = (unloaded, left, keys, unsaved)
+SEEDED = re.compile(
+    r"^[^#\n]*(set_global_seed|\b(jt|jittor)\.(misc\.)?(set_)?(manual_)?seed\(|jittor\.misc import)",
+    re.M,
+)
+
+
+def unseeded(code: Code) -> Iterator[Finding]:
+    """np.random.seed(1) where the program trains with Jittor and seeds it nowhere: other weights in every run."""
+    if SCRIPT.match(code.path.stem) or not code.source.uses_jittor:
+        return
+    if any(SEEDED.search(t) for t in code.program.texts.values()):
+        return
+    around = {*needs(code), *users(code)}
+    if not any(trains(other) for other in around):
+        return
+    for call in code.every(ast.Call):
+        path = code.source.dotted(call.func)
+        within = code.source.enclosing(call, (ast.ClassDef,))
+        if path in ("numpy.random.seed", "transformers.set_seed") and within is None:
+            message = "does not seed Jittor, which begins with the time: jt.set_global_seed(...)"
+            yield code.found(call, SEED, message)
+            return
+
+
+RULES = (unloaded, left, keys, unsaved, unseeded)
