@@ -162,37 +162,6 @@ def test_every_problem_is_named_with_its_fix(found, answers, named, fatal):
     assert problem.fatal is fatal
 
 
-def run_setup(tmp_path, **tools: str) -> subprocess.CompletedProcess:
-    """scripts/setup with a PATH that holds the basics and the given executables."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in ("bash", "dirname", "cat", "cksum", "env"):
-        found = next(
-            Path(d) / name for d in os.environ["PATH"].split(":") if (Path(d) / name).exists()
-        )
-        (folder / name).symlink_to(found)
-    for name, text in tools.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    environment_ = {"PATH": str(folder), "HOME": str(tmp_path)}
-    command = [str(folder / "bash"), str(ROOT / "scripts" / "setup")]
-    return subprocess.run(command, env=environment_, capture_output=True, text=True, check=False)
-
-
-def test_setup_without_gxx_says_what_to_install(tmp_path):
-    result = run_setup(tmp_path, python3="#!/bin/bash\nexit 0\n")  # a Python that is supported
-    assert result.returncode == 1
-    assert "apt-get install g++" in result.stderr
-
-
-def test_setup_with_a_too_new_python_says_what_to_install(tmp_path):
-    new = '#!/bin/bash\nif [ "$1" = --version ]; then echo Python 3.14.1; exit 0; fi\nexit 1\n'
-    result = run_setup(tmp_path, python3=new)
-    assert result.returncode == 1
-    assert "Python 3.10, 3.11 or 3.12" in result.stderr
-    assert "3.14.1" in result.stderr
-
-
 def test_jittor_without_gxx_fails_with_one_clear_message(tmp_path):
     code = "import jittor_impl.runtime"
     environment_ = os.environ | {"PATH": str(tmp_path), "cc_path": ""}
