@@ -50,6 +50,7 @@ ROUNDS = (
     24,
     25,
     26,
+    27,
 )
 FIRST_BLIND = 4
 VERDICTS = {"true", "advice", "false", "missed"}
