@@ -15,6 +15,7 @@ from parity.atlas.lint.kinds import (
     NOTHING,
     NUMBER,
     NUMPY,
+    OBJECT,
     PARAMETER,
     SHAPE,
     STR,
@@ -197,6 +198,8 @@ class Expressions:
         if called.kind == TO_ARRAY:
             return Value(NUMPY, made="what ToTensor gives")
         owner = self.of(node.func.value) if isinstance(node.func, ast.Attribute) else NOTHING
+        if owner.kind == OBJECT and node.func.attr in ("modules", "named_modules"):
+            owner = Value(MODULE)  # of a mixin
         own = self.methods.get((owner.cls, getattr(node.func, "attr", "")), NOTHING)
         value = own if own.kind else result_of_call(self.source, node, owner, arguments)
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""

@@ -102,7 +102,7 @@ def extremes(code: Code) -> Iterator[Finding]:
     """max and min along an axis give values only."""
     for o in code.named("max", "min"):
         axis = o.at(0, "dim")
-        if not o.is_method and axis is not None and code.is_var(axis):
+        if not o.is_method and axis is not None and (code.is_var(axis) or is_computed(code, axis)):
             message = f"jt.{o.name} of two arrays is jt.{o.name}imum"
             yield code.found(o.call, "max-two", message, instead(o.call.func, elementwise(o)))
             continue
@@ -124,6 +124,13 @@ def extremes(code: Code) -> Iterator[Finding]:
             elif constant(parent.slice) == 1:
                 sure = o.sure or says(o.call, "dim", "keepdim")
                 yield code.found(parent, "max-pair", both, level=WARNING if sure else HINT)
+
+
+def is_computed(code: Code, node: ast.AST) -> bool:
+    """What a function of the program's own gives that is called: no axis."""
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    own = called and node.func.id in {n.name for n in code.every(ast.FunctionDef)}
+    return own and not re.search(r"dim|ax[ie]s|rank|len|size|num", node.func.id)
 
 
 def is_axis(node: ast.AST | None) -> bool:

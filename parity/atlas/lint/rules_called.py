@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from parity.atlas.lint.code import Code, is_self
 from parity.atlas.lint.finding import Finding
+from parity.atlas.lint.kinds import VAR
 from parity.atlas.lint.program import Definition
 from parity.atlas.lint.rules_own import (
     CALL,
@@ -27,7 +28,7 @@ from parity.atlas.lint.rules_own import (
     misfit,
 )
 from parity.atlas.lint.rules_python import imported_modules
-from parity.atlas.lint.source import name_of
+from parity.atlas.lint.source import constant, name_of
 from parity.atlas.lint.values import own_returns
 
 Called = tuple[str, ast.FunctionDef, int]  # by which name, what, how many arguments are filled in
@@ -155,11 +156,32 @@ def unpacked(code: Code) -> Iterator[Finding]:
         names = node.targets[0] if isinstance(node, ast.Assign) else None
         if not isinstance(names, (ast.Tuple, ast.List)) or spread(names):
             continue
+        if alone := single(code, function):
+            message = (
+                f"line {alone.lineno} of {name}() gives one array, not {len(names.elts)} values"
+            )
+            yield code.found(call, CALL, message)
+            continue
         given = lengths(code, function)
         if given and len(names.elts) not in given:
             several = " or ".join(map(str, sorted(given)))
             message = f"{name}() gives {several} values, not {len(names.elts)}"
             yield code.found(call, CALL, message)
+
+
+def single(code: Code, function: ast.FunctionDef) -> ast.Return | None:
+    """A return of one array for some number, `if n == 1: return x`, where others give several values."""
+    home = next((c for c in code.files if function in c.source.parents), None)
+    returns = own_returns(home.source, function) if home and not yields(function) else []
+    if not any(isinstance(r.value, ast.Tuple) for r in returns):
+        return None
+    for lone in returns:
+        branch = home.source.enclosing(lone, (ast.If, ast.FunctionDef))
+        test = branch.test if isinstance(branch, ast.If) else None
+        number = isinstance(test, ast.Compare) and type(constant(test.comparators[0])) is int
+        if number and home.of(lone.value).kind == VAR:
+            return lone
+    return None
 
 
 def lengths(code: Code, function: ast.FunctionDef) -> set[int]:

@@ -87,6 +87,10 @@ def lengths(code: Code) -> Iterator[Finding]:
             and isinstance(around.op, (ast.Div, ast.FloorDiv, ast.Mod))
             and "batch" in ast.unparse(around.right)
         )
+        hits = isinstance(around, ast.BinOp) and re.search(
+            r"correct|\bhits?\b", ast.unparse(around.left)
+        )
+        divided = divided or bool(hits) or prints_items(code, call)
         named = LOADERLIKE.search(name_of(call.args[0])) or gives_batches(code, call)
         loader = named and not divided
         if loader and code.speaks_jittor(call):
@@ -96,13 +100,23 @@ def lengths(code: Code) -> Iterator[Finding]:
     yield from sorted(found, key=lambda f: f.level == HINT)[:1]
 
 
+def prints_items(code: Code, call: ast.Call) -> bool:
+    """ "{}/{}".format(correct, len(loader))."""
+    around = code.parent(call)
+    beside = [name_of(a) for a in around.args] if isinstance(around, ast.Call) else []
+    return any(re.search(r"correct|^hits?$", name) for name in beside)
+
+
 def counts_little(code: Code, call: ast.Call) -> bool:
     """The end of a progress bar, a list of loaders, or batches of one."""
     around = code.parent(call)
     bar = isinstance(around, ast.keyword) and around.arg == "total"
     several = name_of(call.args[0]).endswith("loaders")
     sizes = [k.value for c in code.every(ast.Call) for k in c.keywords if k.arg == "batch_size"]
-    return bar or several or (bool(sizes) and all(constant(size) == 1 for size in sizes))
+    while isinstance(around, (ast.FormattedValue, ast.JoinedStr)):
+        around = code.parent(around)
+    shown = isinstance(around, ast.Call) and name_of(around.func) in ("print", "format", "info")
+    return bar or shown or several or (bool(sizes) and all(constant(size) == 1 for size in sizes))
 
 
 def gives_batches(code: Code, call: ast.Call) -> bool:

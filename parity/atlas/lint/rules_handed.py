@@ -53,7 +53,9 @@ def options(code: Code) -> Iterator[Finding]:
     for call, (name, function, bound) in resolved(code):
         for taken, given in given_to(function, call, bound):
             wanted = isinstance(given, ast.Name) and holds_options(code, given)
-            lacking = [n for n in read_of(function, taken) if n not in known] if wanted else []
+            near = function in code.source.parents  # where it is told at the reading
+            lacking = [n for n in read_of(function, taken) if n not in known and not near]
+            lacking = lacking if wanted else []
             if lacking:
                 message = f"{name}() reads {taken}.{lacking[0]}, which no add_argument() makes"
                 yield code.found(call, NAME, message)

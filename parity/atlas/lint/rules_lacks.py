@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 from parity.atlas.lint.code import FUNCTION_SPACES, Code
 from parity.atlas.lint.finding import Finding
-from parity.atlas.lint.kinds import MODULE, NUMPY, TORCH, TORCH_MODULE
+from parity.atlas.lint.kinds import LIST, MODULE, NUMPY, TORCH, TORCH_MODULE
 from parity.atlas.lint.rules_names import OF_TORCH_MODULES, version
+from parity.atlas.lint.rules_own import CALL
 from parity.atlas.lint.rules_unset import OF_MODULES
 from parity.atlas.lint.source import name_of
 
@@ -113,6 +114,28 @@ def of_arrays(code: Code) -> Iterator[Finding]:
             yield code.found(node, "name-missing", f"a Var has no {node.attr}")
 
 
+def of_lists(code: Code) -> Iterator[Finding]:
+    """x.unsqueeze(1) of a list, by what a function makes or is given."""
+    for node in code.every(ast.Attribute):
+        asked = node.attr in OF_ARRAYS | {"equal", "shape", "view", "reshape", "numpy"}
+        if not asked or code.of(node.value).kind != LIST or not isinstance(node.ctx, ast.Load):
+            continue
+        if not code.source.is_guarded(node) and not is_asked_for(code, node.value):
+            yield code.found(node, CALL, f"a list has no {node.attr}: jt.array(...) first")
+
+
+def is_asked_for(code: Code, owner: ast.AST) -> bool:
+    """Whether the function asks what kind of thing it has: isinstance(x, list), type(x)."""
+    text = ast.unparse(owner)
+    return any(
+        isinstance(n, ast.Call)
+        and name_of(n.func) in ("isinstance", "type")
+        and n.args
+        and ast.unparse(n.args[0]) == text
+        for n in code.within(code.source.scope(owner))
+    )
+
+
 def is_asked_as_array(code: Code, owner: ast.AST) -> bool:
     kinds = (ast.ClassDef,) if isinstance(owner, ast.Attribute) else (ast.FunctionDef,)
     scope, text = code.source.enclosing(owner, kinds), ast.unparse(owner)
@@ -137,4 +160,4 @@ def is_array(code: Code, node: ast.AST) -> bool:
     return False
 
 
-RULES = (of_layers, of_arrays, sizes)
+RULES = (of_layers, of_arrays, of_lists, sizes)

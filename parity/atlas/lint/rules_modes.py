@@ -17,8 +17,12 @@ from parity.atlas.lint.source import FUNCTIONS, name_of
 LOOPS = (ast.For, ast.While)
 STEPS = 2  # of functions that call functions
 CLOCKS = {"time.time", "time.perf_counter", "time.monotonic", "timeit.default_timer"}
-NETLIKE = re.compile(r"(^|_)(net|model|generator|detector|backbone)(_|\d|$)", re.IGNORECASE)
+NETLIKE = re.compile(
+    r"(^|_)(net|model|generator|detector|backbone|discriminator|classifier|classification_?head)(_|\d|$)",
+    re.IGNORECASE,
+)
 IDLE = {
+    *("step", "zero_grad", "nll_loss", "mse_loss", "cross_entropy_loss", "criterion", "loss_fn"),
     "no_grad",
     "unsqueeze",
     "squeeze",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding, argument, instead
 from parity.atlas.lint.rules_training import is_step, loss_of
-from parity.atlas.lint.source import constant, keyword
+from parity.atlas.lint.source import FUNCTIONS, constant, keyword
 
 
 def several_passes(code: Code) -> Iterator[Finding]:
@@ -83,6 +83,25 @@ def second_backward(code: Code) -> Iterator[Finding]:
                 )
                 edit = argument(before, "retain_graph=True")
                 yield code.found(call, "second-backward", message, edit)
+
+
+COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
+
+
+def freed(code: Code) -> Iterator[Finding]:
+    """[jt.grad(loss, x, retain_graph=False) for x in xs]: the first frees the graph, all others are zeros."""
+    for call in code.every(ast.Call):
+        given = keyword(call, "retain_graph")
+        asked = code.source.dotted(call.func) == "jittor.grad" and given and len(call.args) > 1
+        loop = code.source.enclosing(call, (*COMPREHENSIONS, ast.For, ast.While, *FUNCTIONS))
+        if not asked or constant(given.value) is not False:
+            continue
+        inner = code.within(loop) if isinstance(loop, (*COMPREHENSIONS, ast.For, ast.While)) else []
+        stored = {n.id for n in inner if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        names = {n.id for n in ast.walk(call.args[0]) if isinstance(n, ast.Name)}
+        if inner and names and not names & stored:
+            message = "the first frees the graph, the gradients of the others are zeros"
+            yield code.found(call, "second-backward", message)
 
 
 def kept(call: ast.Call) -> bool:
@@ -174,4 +193,4 @@ def arms(code: Code, node: ast.AST, steps: int = 3) -> list[ast.AST]:
     return [v for value in held for v in arms(code, value, steps - 1)] or [node]
 
 
-RULES = (several_passes, second_backward, copied_attributes, mixed_precision)
+RULES = (several_passes, second_backward, freed, copied_attributes, mixed_precision)

@@ -144,9 +144,11 @@ def stopped_by_eval(code: Code, events: list[tuple], function: ast.AST) -> Itera
         return
     evaluated: dict[str, ast.AST] = {}
     made = trained_by(function)
+    meant = {owner for _, name, owner, _ in events if name == "train"}
     for line, name, owner, node in events:
         if name == "eval":
-            evaluated[owner] = node
+            if owner in meant or not meant:  # else one trains, the other stands still
+                evaluated[owner] = node
         elif name == "train":
             evaluated = {k: v for k, v in evaluated.items() if not k.startswith(owner)}
         elif trained := [n for o, n in evaluated.items() if owner not in made or o in made[owner]]:

@@ -26,6 +26,7 @@ from parity.atlas.lint import (
     rules_modes,
     rules_modules,
     rules_names,
+    rules_nowhere,
     rules_numbers,
     rules_optimising,
     rules_options,
@@ -81,6 +82,7 @@ _AREAS = (
     rules_handed,
     rules_lacks,
     rules_lost,
+    rules_nowhere,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 PLAIN = (  # of files that name no framework, in a program that speaks to Jittor

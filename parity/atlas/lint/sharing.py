@@ -8,7 +8,10 @@ from __future__ import annotations
 import ast
 
 from parity.atlas.lint.code import Code
+from parity.atlas.lint.kinds import DICT, LIST, NOTHING, NUMPY, STR, VAR, Value
 from parity.atlas.lint.program import Program
+from parity.atlas.lint.rules_own import called
+from parity.atlas.lint.source import name_of
 from parity.atlas.lint.values import Flow, Known
 
 ROUNDS = 2  # a class of a class, a function of a function
@@ -18,13 +21,48 @@ def share(codes: list[Code], program: Program) -> None:
     """Every file's flow, anew."""
     by_path = {code.path: code for code in codes}
     for _ in range(ROUNDS):
-        flows = {}
+        flows, given = {}, handed(codes, program)
         for code in codes:
             known = imported(code, by_path, program)
-            if known.classes or known.returned or known.methods:
+            known.given = given
+            if known.classes or known.returned or known.methods or given:
                 flows[code.path] = Flow(code.source, known)
         for path, flow in flows.items():
             by_path[path].flow = flow
+
+
+GIVEN = {VAR, NUMPY, LIST, DICT, STR}  # kinds that are handed on
+
+
+def handed(codes: list[Code], program: Program) -> dict:
+    """What functions are given, by function and argument, where all calls of the program give one kind, and nobody
+    hands the function itself on."""
+    found: dict[tuple[ast.AST, str], list[Value]] = {}
+    passed = {
+        name_of(node)
+        for code in codes
+        for node in code.every(ast.Name, ast.Attribute)
+        if isinstance(node.ctx, ast.Load) and getattr(code.parent(node), "func", None) is not node
+    }
+    for code in codes:
+        for call in code.every(ast.Call):
+            target = called(code, program, call)
+            if target is None or any(isinstance(a, ast.Starred) for a in call.args):
+                continue
+            _, function, bound = target
+            if function.name in passed:
+                continue
+            names = [a.arg for a in function.args.args][bound:]
+            places = dict(zip(names, call.args, strict=False))
+            places |= {k.arg: k.value for k in call.keywords if k.arg}
+            for name in names:
+                value = code.of(places[name]) if name in places else NOTHING
+                found.setdefault((function, name), []).append(Value(value.kind))
+    return {
+        place: values[0]
+        for place, values in found.items()
+        if values[0].kind in GIVEN and all(v == values[0] for v in values)
+    }
 
 
 def imported(code: Code, by_path: dict, program: Program) -> Known:

@@ -45,11 +45,13 @@ ANNOTATIONS = {
 @dataclass
 class Known:
     """What a file defines, or has from others. classes: what an instance is; returned: by functions of the module, as
-    annotated or as far as seen; methods: the same, by class and name."""
+    annotated or as far as seen; methods: the same, by class and name; given: what all who call a function give it, by
+    the function and its argument's name."""
 
     classes: dict[str, Value] = field(default_factory=dict)
     returned: dict[str, Value] = field(default_factory=dict)
     methods: dict[tuple[str, str], Value] = field(default_factory=dict)
+    given: dict[tuple[ast.AST, str], Value] = field(default_factory=dict)
 
 
 class Flow(Expressions):
@@ -62,6 +64,7 @@ class Flow(Expressions):
         self.classes = dict(known.classes)
         self.returned = dict(known.returned)
         self.methods = dict(known.methods)
+        self.given = known.given
         self._find_classes()
         self.run(source.tree.body, Scope())
 
@@ -215,7 +218,10 @@ class Flow(Expressions):
         method = isinstance(self.source.parents.get(node), ast.ClassDef) and given and not static
         inner.self_name = given[0].arg if method else scope.self_name
         for argument in given:
-            inner.names[argument.arg] = self.annotated(argument.annotation)
+            told = self.annotated(argument.annotation)
+            inner.names[argument.arg] = (
+                told if told.kind else self.given.get((node, argument.arg), NOTHING)
+            )
         if method:
             inner.names[given[0].arg] = scope.owner
         for extra in (node.args.vararg, node.args.kwarg):
