@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,31 +70,40 @@ class Hunt:
         """planting: the target that installs the mutant of a name in a worker; worker: what makes one."""
         self.experiments, self.planting, self.worker = experiments, planting, worker
         self.sound = {side: worker(side) for side in FRAMEWORKS}
+        self.threads = ThreadPoolExecutor(3)  # both sound workers, and the mutant's
         self.folder = scratch("hunt")
         self.answers: dict[str, dict] = {}  # packed: together they take gigabytes
 
     def close(self) -> None:
         for worker in self.sound.values():
             worker.close()
+        self.threads.shutdown(cancel_futures=True)
         discard(self.folder)
 
     def sound_answers(self, name: str, experiment: Experiment) -> dict:
         if name not in self.answers:
             self.answers[name] = {
-                side: pack(experiment.collect(worker), self.folder / f"{name} {side}")
-                for side, worker in self.sound.items()
+                side: pack(answer, self.folder / f"{name} {side}")
+                for side, answer in self.collect(experiment).items()
             }
         packed = self.answers[name].items()
         return {side: unpack(answer, self.folder / f"{name} {side}") for side, answer in packed}
 
+    def collect(self, experiment: Experiment) -> dict:
+        """The sound answers, of both sides at once."""
+        asked = [self.threads.submit(experiment.collect, w) for w in self.sound.values()]
+        return dict(zip(self.sound, [future.result() for future in asked], strict=True))
+
     def try_mutant(self, mutant: Expected) -> Kill:
         experiment = self.experiments[mutant.experiment]
-        answers = self.sound_answers(mutant.experiment, experiment)
         worker = self.worker(mutant.side, preload=(f"{self.planting}={mutant.name}",))
         try:
-            answers = answers | {mutant.side: experiment.collect(worker)}
-        except (WorkerDied, WorkerError) as error:
-            return Kill(mutant, "worker", getattr(error, "node", "(run)"), str(error)[:300])
+            asked = self.threads.submit(experiment.collect, worker)
+            answers = self.sound_answers(mutant.experiment, experiment)
+            try:
+                answers |= {mutant.side: asked.result()}
+            except (WorkerDied, WorkerError) as error:
+                return Kill(mutant, "worker", getattr(error, "node", "(run)"), str(error)[:300])
         finally:
             worker.close()
         found = first_divergence(experiment.compare(*(answers[side] for side in FRAMEWORKS)))
@@ -104,6 +114,6 @@ class Hunt:
     ) -> Iterable[tuple[str, list[Verdict]]]:
         """Name and FAILs of every sound run; no list should hold any."""
         for name, experiment in experiments.items():
-            answers = {side: experiment.collect(worker) for side, worker in self.sound.items()}
+            answers = self.collect(experiment)
             verdicts = experiment.compare(*(answers[side] for side in FRAMEWORKS))
             yield name, [v for v in verdicts if v.status is Status.FAIL]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -39,10 +41,11 @@ def test_golden(name, pair, conclude, folder):
     if not (GOLDEN / f"{name}.npz").is_file():
         pytest.skip("golden records are not at ../shared/data")
     record = GoldenRecord.load(GOLDEN, name)
-    ask(pair, "build", to_dict(preset(name)), pair.device, "float64")
-    pair.both(
-        "load", drawn_weights(record.keys)
-    )  # strict: the reference's keys are our canonical names
+    with ThreadPoolExecutor(1) as beside:
+        built = beside.submit(ask, pair, "build", to_dict(preset(name)), pair.device, "float64")
+        weights = drawn_weights(record.keys)
+    built.result()
+    pair.both("load", weights)  # strict: the reference's keys are our canonical names
     trained, verdicts = pair.both("trained_names"), []
     for side in FRAMEWORKS:
         pair[side].submit("trace", record.batch, out=folder / f"{side}.safetensors")
@@ -81,11 +84,13 @@ def test_golden_faster_rcnn(name, pair, conclude, folder):
     if not (GOLDEN / f"{name}.npz").is_file():
         pytest.skip("golden records are not at ../shared/data")
     record, config = FasterRcnnRecord.load(GOLDEN, name), preset(name)
-    conversion = convert(in_memory(name, drawn_weights(record.keys)), config)
-    assert not conversion.source.fills, "the importer takes a whole detector for a backbone"
-    # views of the golden ones where possible: VGG16 has half a gigabyte of them
-    weights = {key: conversion.array(key) for key in conversion.shapes}
-    ask(pair, "build", to_dict(config), pair.device, "float32")
+    with ThreadPoolExecutor(1) as beside:
+        built = beside.submit(ask, pair, "build", to_dict(config), pair.device, "float32")
+        conversion = convert(in_memory(name, drawn_weights(record.keys)), config)
+        assert not conversion.source.fills, "the importer takes a whole detector for a backbone"
+        # views of the golden ones where possible: VGG16 has half a gigabyte of them
+        weights = {key: conversion.array(key) for key in conversion.shapes}
+    built.result()
     pair.both("load", weights)
     trained, verdicts = pair.both("trained_names"), []
     for side in FRAMEWORKS:
