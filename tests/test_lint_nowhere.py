@@ -132,7 +132,7 @@ def test_one_network_trains_and_another_stands_still():
 COUNTED = (
     "from jittor.dataset import Dataset\nclass Words(Dataset):\n    def __init__(self):\n"
     "        super().__init__()\n    def __len__(self):\n        return 9\n"
-    "def check(data_loader, correct, loss):\n    {0}\n"
+    "def check(data_loader, data_set, correct, loss):\n    {0}\n"
 )
 
 
@@ -143,6 +143,9 @@ COUNTED = (
         ("print('{}/{}'.format(correct, len(data_loader)))", False),
         ("print('batch {} of {}'.format(3, len(data_loader)))", False),
         ("return loss / len(data_loader)", True),
+        ("return 3 * len(loss) / len(data_loader)", False),
+        ("for i, (data, y) in enumerate(data_loader): print(i * len(data))", False),
+        ("for i, x in enumerate(data_set): print(i / len(data_set))", True),
     ],
 )
 def test_items_that_are_meant(use, told):
@@ -182,6 +185,8 @@ GIVEN = "def mask(x):\n    return 1 - x.equal(0)\ny = mask({0})\n"
         ("[1, 2]", "z = mask(jt.ones(3))\n", False),
         ("[1, 2]", "z = map(mask, y)\n", False),
         ("jt.ones(3)", "", False),
+        ("box[1:] * [3, 2]", "", False),
+        ("[3, 2] * box", "", True),
     ],
 )
 def test_what_functions_are_given(given, more, told):

@@ -242,6 +242,8 @@ def combined(a: Value, b: Value, op: ast.operator) -> Value:
             return Value(VAR if kind == PARAMETER else kind, dtype=dtype, made=made)
     if kinds == (NUMBER, NUMBER):
         return Value(NUMBER)
+    if not a.kind and not isinstance(op, ast.Add):
+        return NOTHING  # boxes * [w, h, w, h] of an array
     if LIST in kinds or TUPLE in kinds:
         return Value(LIST if LIST in kinds else TUPLE)
     return Value(STR) if STR in kinds else NOTHING

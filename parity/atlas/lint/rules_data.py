@@ -87,9 +87,8 @@ def lengths(code: Code) -> Iterator[Finding]:
             and isinstance(around.op, (ast.Div, ast.FloorDiv, ast.Mod))
             and "batch" in ast.unparse(around.right)
         )
-        hits = isinstance(around, ast.BinOp) and re.search(
-            r"correct|\bhits?\b", ast.unparse(around.left)
-        )
+        over = isinstance(around, ast.BinOp) and around.right is call
+        hits = over and re.search(r"correct|\bhits?\b|\blen\(", ast.unparse(around.left))
         divided = divided or bool(hits) or prints_items(code, call)
         named = LOADERLIKE.search(name_of(call.args[0])) or gives_batches(code, call)
         loader = named and not divided
@@ -126,7 +125,7 @@ def gives_batches(code: Code, call: ast.Call) -> bool:
     if not re.search(r"data|(^|_)set$", name, re.IGNORECASE):
         return False
     return any(
-        re.fullmatch(rf"(?:tqdm\()?enumerate\((?:tqdm\()?{name}\)*.*", ast.unparse(n.iter))
+        re.fullmatch(rf"(?:tqdm\()?enumerate\((?:tqdm\()?{name}\b\)*.*", ast.unparse(n.iter))
         for n in loops
     )
 
