@@ -233,7 +233,15 @@ BACK = (
 )
 
 
-@pytest.mark.parametrize(("line", "told"), [("", True), ("    net.train()\n", False)])
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("", True),
+        ("    net.train()\n", False),
+        ("    net.train(mode)\n", False),
+        ("    trainer.train(loader)\n", True),
+    ],
+)
 def test_train_that_only_puts_back(line, told):
     assert ("dropout-fresh" in {f.entry for f in lint_text(HEAD + BACK.format(line))}) is told
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.evaluating import OPTIMISERS
 from parity.atlas.lint.finding import Finding
-from parity.atlas.lint.kinds import TORCH, TORCH_MODULE
+from parity.atlas.lint.kinds import OBJECT, TORCH, TORCH_MODULE
 from parity.atlas.lint.rules_training import is_step
 from parity.atlas.lint.source import FUNCTIONS, constant, keyword, name_of, names_in
 
@@ -74,6 +75,7 @@ def undropped(code: Code) -> Iterator[Finding]:
 def calls_train(code: Code) -> bool:
     for node in code.every(ast.Call):
         named = isinstance(node.func, ast.Attribute) and node.func.attr == "train"
+        named = named and not runs_training(code, node)
         foreign = named and code.of(node.func.value).kind in (TORCH, TORCH_MODULE)
         if named and not foreign and not puts_back(code, node):
             return True
@@ -81,6 +83,15 @@ def calls_train(code: Code) -> bool:
             return True
     stored = (n for n in code.every(ast.Attribute) if isinstance(n.ctx, ast.Store))
     return any(n.attr in ("is_train", "training") for n in stored)
+
+
+def runs_training(code: Code, call: ast.Call) -> bool:
+    """trainer.train(loader, metrics): a method of the program's own, which is given more than a mode."""
+    own = code.of(call.func.value).kind == OBJECT
+    mode = len(call.args) <= 1 and all(
+        constant(a) in (True, False) or re.search("mode|train", ast.unparse(a)) for a in call.args
+    )
+    return own or not mode
 
 
 def puts_back(code: Code, call: ast.Call) -> bool:
