@@ -132,6 +132,21 @@ def averaged(frozen=False):
     return Averaged(frozen, False)
 
 
+def tabled(trained=False, used=""):
+    class Tabled(nn.Linear):
+        def forward(self, x):
+            steps = self.steps.detach() if used == "read" else self.steps
+            return super().forward(x) + (steps if used else 0)
+
+    made = Tabled(6, 6)
+    table = torch.full((6,), 0.5)
+    made.steps = nn.Parameter(table) if trained else None
+    if not trained:
+        del made.steps
+        made.register_buffer("steps", table)
+    return made
+
+
 def trained(frozen=False):
     return Averaged(frozen, True)
 
@@ -222,6 +237,18 @@ def test_an_average_that_one_side_alone_freezes_is_known(compare):
     (names,) = (v for v in found.verdicts if v.kind == kinds.FROZEN)
     assert names.status is Status.KNOWN and "mean.weight" in names.message
     assert [c.kind for c in compare("trained", X, frozen=True).causes] == [kinds.FROZEN]
+
+
+def test_a_table_that_one_side_alone_trains_is_known_where_nothing_reaches_it(compare):
+    found = compare("tabled", X, trained=True)
+    assert not found.failures
+    (names,) = (v for v in found.verdicts if v.kind == kinds.FROZEN)
+    assert names.status is Status.KNOWN and "steps" in names.message
+    # weight decay moves what Jittor trains without a gradient, too
+    for used in ("read", "reached"):
+        assert kinds.FROZEN in {
+            c.kind for c in compare("tabled", X, trained=True, used=used).causes
+        }
 
 
 @pytest.mark.parametrize(

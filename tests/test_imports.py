@@ -124,10 +124,13 @@ def test_what_a_stand_in_gives_on_both_sides_is_no_agreement(tmp_path):
     assert all("[b][0] of what it gives is a stand-in, ownpkg.scale()" in v.message for v in failed)
 
 
-@pytest.mark.parametrize("name", ["torch", "numpy", "os", "threading", "parity", ""])
+@pytest.mark.parametrize(
+    "name", ["torch", "torch.nn", "numpy.linalg", "numpy", "os", "threading", "parity", ""]
+)
 def test_what_a_half_cannot_do_without_is_not_stood_in_for(tmp_path, name):
     path = tmp_path / "pair.py"
     path.write_text(OWN.replace("ownpkg", name, 1))
     with pytest.raises(InputError, match=f"STAND_INS: '{name}' is nothing that torch's half can"):
         pair_side(str(path), "torch")
     check_stand_ins(("torch", "numpy.lost", "torchvision"), "jittor")
+    check_stand_ins(("torch.lost", "torch.utils.lost"), "torch")

@@ -9,7 +9,7 @@ from parity import Case, Side, Workers, examine
 from parity.engine.judge import checks, kinds
 from parity.engine.judge.judging import REPEATED, difference_of_kind
 from parity.engine.judge.verdicts import Status, Verdict
-from parity.engine.tell.known import repeated
+from parity.engine.tell.known import CUT, repeated
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
@@ -51,6 +51,33 @@ class Block(nn.Module):
         return self.out(self.attention(x, self.prior(x)))
 
 
+class Siamese(nn.Module):
+    def __init__(self, together, factor):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 4))
+        self.predictor, self.together, self.factor = nn.Linear(4, 4), together, [factor]
+
+    def forward(self, x):
+        if self.together:
+            a, b = self.encoder(torch.cat([x, 2 - x])).chunk(2)
+        else:
+            a, b = self.encoder(x), self.encoder(2 - x)
+        return (self.predictor(a) * b.detach()).sum(-1) * self.factor[0]
+
+
+class Two(nn.Module):
+    def __init__(self, together, factor, other):
+        super().__init__()
+        self.siamese, self.last, self.other = Siamese(together, factor), nn.Linear(3, 2), [other]
+
+    def forward(self, x):
+        return self.last(self.siamese(x)) * self.other[0]
+
+
+def twice(together=False, factor=1.0, other=1.0):
+    return Two(together, factor, other)
+
+
 def half(each=False, factor=1.0, off=0.0):
     return Block(each, factor, off)
 """
@@ -62,8 +89,8 @@ def compare(tmp_path):
     path = tmp_path / "halves.py"
     path.write_text(HALVES)
 
-    def run(**changes):
-        sides = [Side(f"{path}:half", "torch", arguments=a) for a in ({}, changes)]
+    def run(build="half", **changes):
+        sides = [Side(f"{path}:{build}", "torch", arguments=a) for a in ({}, changes)]
         with Workers(*sides) as workers:
             return examine(Case("block", *sides, lambda: X), workers)
 
@@ -104,6 +131,17 @@ def test_another_table_for_every_image_is_the_cause(compare):
 def test_what_raises_by_itself_is_told(compare):
     (cause,) = (c for c in compare(factor="x").causes if c.kind == kinds.CRASH)
     assert cause.where == "attention"
+
+
+def test_two_batches_that_go_through_a_part_together_are_known(compare):
+    found = compare("twice", together=True)
+    assert not found.causes, [c.summary for c in found.causes]
+    known = {v.node for v in found.verdicts if v.status is Status.KNOWN and CUT in v.message}
+    assert "siamese.encoder/in[0]" in known
+    causes = compare("twice", together=True, other=1.5).causes
+    assert causes[0].where == "(model)", "what is wrong behind it comes first"
+    causes = compare("twice", together=True, factor=1.5).causes
+    assert "siamese" in {c.where for c in causes}, "which is wrong itself"
 
 
 def test_what_is_repeated():

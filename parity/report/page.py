@@ -100,6 +100,7 @@ def card(cause: Mapping, folder: str) -> dict:
         "tags": [t for t in tags if t],
         "summary": cause.get("summary", ""),
         "also": cause.get("also", []),
+        "names": cause.get("names", []),
         "node": cause.get("node", ""),
         "check": cause.get("check", ""),
         "codes": [(label, cause[name]) for name, label in names.items() if cause.get(name)],

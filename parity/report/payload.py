@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from door.display import plain
 from parity.engine.judge.checks import FORWARD_32, FORWARD_64, NODE_GRADIENTS_64
-from parity.engine.tell.causes import shown
+from parity.engine.values.places import shown
 from parity.report.gist import KINDS, STATUSES, kind_of, sides_of
 
 MESSAGE = 300  # characters

@@ -12,7 +12,7 @@ from pathlib import Path
 from parity.atlas.lint import WARNING, Finding, lint_path
 from parity.atlas.lint.pairwise import compare_parts
 from parity.atlas.lint.parts import parts_in
-from parity.engine.tell.causes import shown
+from parity.engine.values.places import shown
 from parity.errors import InputError
 
 OF_ALL = "pins"  # of what is installed, which is in no file that runs

@@ -108,7 +108,10 @@ def conclude(report: Mapping, folder: str, console: Console, whole: bool) -> Non
 
 
 def print_causes(report: Mapping, folder: str, console: Console) -> None:
-    causes = [Cause(**c | {"also": tuple(c["also"])}) for c in report.get("causes", ())]
+    causes = [
+        Cause(**c | {n: tuple(c.get(n, ())) for n in ("also", "names")})
+        for c in report.get("causes", ())
+    ]
     for line in told(causes[:LISTED], report["counts"].get(KNOWN, 0)):
         style = "red" if line[:1].isdigit() and "cause" not in line else ""
         console.print(Text(plain(line), style=style), soft_wrap=True)

@@ -1,11 +1,14 @@
-"""A second look at float32 FAILs: whether the framework's norms make them, or noise.
+"""A second look at FAILs: whether the framework's norms make those of float32, or noise; whether what one side alone
+trains is read at all.
 
-examination.py asks once both sides' forced float32 runs are judged; further runs are made only where something fails.
+examination.py asks once both sides' runs are judged; further runs are made only where something fails.
 
 Before: judge/noise.py, sides/forcing.py.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from parity.engine.judge import gates
 from parity.engine.judge.checks import FORWARD_32, GRADIENTS_32, LOSSES_32
@@ -101,3 +104,31 @@ def beside_neighbours(examination, verdicts: list[Verdict]) -> list[Verdict]:
             found.setdefault(width, []).append(examination[out.stem])
     neighbours = list(zip(found[64], found[32], strict=True))
     return [with_noise(v, neighbours, second) for v in verdicts]
+
+
+def idle_of(examination) -> set[str]:
+    """Parameters that one side alone trains, without an effect: no gradient reaches them. What the candidate alone
+    trains weight decay moves nevertheless, as Jittor's gradients are 0 where PyTorch has none: nothing may read it."""
+    ours, theirs = (examination.idle.get(side, set()) for side in examination.sides)
+    if not theirs:
+        return ours
+    try:
+        return ours if reads(examination, theirs) else ours | theirs
+    except (OutOfTime, WorkerError, WorkerDied):
+        return set()
+
+
+def reads(examination, names: set[str]) -> bool:
+    """Whether other values of these change anything that the candidate's forward pass makes."""
+    side, worker = examination.sides[1], examination.workers[examination.sides[1]]
+    given, found = examination.weights, []
+    for weights in (given, given | {n: given[n] + np.float32(1) for n in names}):
+        worker.call("load", weights, strict=False)
+        out = examination.path(side, f"read {len(found)}")
+        worker.call("trace", examination.inputs, **examination.options | {"out": out})
+        found.append(examination[out.stem]["nodes"])
+    worker.call("load", given, strict=False)
+    first, second = found
+    return first.keys() != second.keys() or not all(
+        np.array_equal(first[n], second[n], equal_nan=True) for n in first
+    )

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from parity.case import DRAWN, Case, Side
-from parity.engine.ask.again import look_again, look_at_whole
+from parity.engine.ask.again import idle_of, look_again, look_at_whole
 from parity.engine.ask.by_loss import told_by_loss
 from parity.engine.judge.checks import GRADIENTS_64, NOT_LOOKED_INTO
 from parity.engine.judge.crashes import Crashes, unfinished
@@ -67,7 +67,7 @@ class Examination:
         self.records: dict[str, Record] = {}
         self.crashes = Crashes()
         self.judged: set[str] = set()  # stages
-        self.idle: set[str] = set()  # parameters, see idle_names
+        self.idle: dict[str, set[str]] = {}  # parameters by side, see idle_names
         self.given: dict[str, tuple] = {}  # names, state, what is left out, parameters
 
     def __enter__(self) -> Examination:
@@ -89,6 +89,7 @@ class Examination:
         if self.case.float32:
             stages += [("free 32", self.judge_free_32), ("forced 32", self.judge_forced_32)]
         verdicts: list[Verdict] = []
+        idle: set[str] = set()
         first, second = self.sides
         with Chain(first) as reference, Chain(second) as candidate:
             try:
@@ -109,6 +110,7 @@ class Examination:
                     told(f"{name}, backward" if name == "free 64" else name, found)
                     self.forget(f"{second} {name}")
                 verdicts = look_at_whole(self, verdicts)
+                idle = idle_of(self)
                 self.forget(f"{first} free 32")
             except (WorkerDied, WorkerError) as error:
                 left = [n for n, _ in stages if n not in self.judged]
@@ -117,7 +119,7 @@ class Examination:
                 self.workers.kill()
                 raise
         verdicts = told_by_loss(self, self.crashes.inherited(verdicts))
-        verdicts = with_known(with_idle(verdicts, self.idle))
+        verdicts = with_known(with_idle(verdicts, idle))
         free = self.path(first, "free 64")  # not there where no inputs could be made
         if self.scripts is None or not culprits(verdicts) or not free.exists():
             return verdicts
@@ -132,7 +134,7 @@ class Examination:
         }
         gradients = [t["gradients"] for t in traces.values() if not early and "gradients" in t]
         if len(gradients) == 2 and name.startswith("free"):
-            self.idle |= idle_names(*gradients)
+            self.idle = dict(zip(self.sides, idle_names(*gradients)))
         return self.crashes.judge(self.case.name, traces, found, name)
 
     def first_build(self) -> None:

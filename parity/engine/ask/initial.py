@@ -126,7 +126,7 @@ def compare_initial(
             more = f" and {len(only) - 6} more" if len(only) > 6 else ""
             message = f"only {side} has {', '.join(only[:6])}{more}{HINT}"
             lost = Verdict(case, checks.INITIAL, f"only in {side}", Status.FAIL, message=message)
-            verdicts.append(lost.but(kind=kinds.MISSING))
+            verdicts.append(lost.but(kind=kinds.MISSING, names=tuple(only)))
     return verdicts + [
         judge_initial(case, name, a, candidate[name], sides)
         for name, a in reference.items()

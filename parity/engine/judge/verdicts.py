@@ -35,7 +35,7 @@ class Verdict:
     measured there; script: a file that reproduces the failure; kind: in what way a FAIL differs (kinds.py); code: where
     in the code of each side, "FILE:LINE" or ""; shape and rms: of the reference's array, and the root mean square of
     its values; values: what values.py tells of both arrays; explains: modules that are wrong for what this function
-    does alone.
+    does alone; names: all of those of which the message tells a few.
     """
 
     case: str
@@ -56,6 +56,7 @@ class Verdict:
     rms: float | None = None
     values: dict | None = None
     explains: tuple[str, ...] | None = None
+    names: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict:
         """Without what is empty."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -79,11 +79,10 @@ def compare_names(
     odd = [(sides[0], n) for n in reference if n not in set(candidate)]
     odd += [(sides[1], n) for n in candidate if n not in set(reference)]
     if odd:
-        some = ", ".join(f"{name} ({side})" for side, name in odd[:3])
-        more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
-        message = f"only one side trains {some}{more}"
+        names = tuple(f"{name} ({side})" for side, name in odd)
+        message = f"only one side trains {listed(names)}"
         found = Verdict(case, checks.NAMES, "names", Status.FAIL, message=message)
-        return found.but(kind=kinds.FROZEN)
+        return found.but(kind=kinds.FROZEN, names=names)
     if not reference:
         message = "neither side trains a parameter"
         return Verdict(case, checks.NAMES, "names", Status.INCONCLUSIVE, message=message)
@@ -98,12 +97,16 @@ IDLE = "nothing reaches it with a gradient, as an average of weights: frozen on 
 LISTED = 3  # names in a message
 
 
-def idle_names(reference: Mapping, candidate: Mapping) -> set[str]:
-    """Parameters that the reference alone trains and never reaches; none where the candidate trains others, or any of
-    them is reached. Both are gradients by the names that a side trains."""
-    idle = set(reference) - set(candidate)
-    others = set(candidate) - set(reference)
-    return set() if others or any(is_reached(reference[name]) for name in idle) else idle
+def idle_names(reference: Mapping, candidate: Mapping) -> tuple[set[str], set[str]]:
+    """Of either side the parameters that it alone trains and never reaches; none where any of them is reached. Both are
+    gradients by the names that a side trains."""
+    alone = [
+        {name: x for name, x in one.items() if name not in other}
+        for one, other in ((reference, candidate), (candidate, reference))
+    ]
+    if any(is_reached(x) for one in alone for x in one.values()):
+        return set(), set()
+    return set(alone[0]), set(alone[1])
 
 
 def with_idle(verdicts: list[Verdict], idle: set[str]) -> list[Verdict]:
@@ -174,7 +177,8 @@ def unnamed(
         hint = f"; `parity map` proposes {listed([f'{own} -> {theirs}' for own, theirs in pairs])}"
     kind = kinds.NAMES if proposed or found.splits else kinds.MISSING
     lost = Verdict(case, checks.NAMES, "names", Status.FAIL, message="; ".join(only) + hint)
-    return lost.but(kind=kind)
+    both = zip(sides, (reference, candidate), strict=True)
+    return lost.but(kind=kind, names=tuple(f"{p.name} ({s})" for s, alone in both for p in alone))
 
 
 def is_module(name: str, parameters: list[Parameter]) -> bool:
@@ -182,7 +186,7 @@ def is_module(name: str, parameters: list[Parameter]) -> bool:
     return any(p.name.rpartition(".")[0] == name for p in parameters)
 
 
-def listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
 

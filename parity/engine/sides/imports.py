@@ -124,9 +124,12 @@ def imported(build: Callable, stand_ins: tuple[str, ...], bare: tuple[str, ...])
 
 
 def check_stand_ins(names: tuple[str, ...], framework: str) -> None:
-    """InputError for one of what this half cannot do without."""
+    """InputError for one of what this half cannot do without, parts that its imported framework has loaded included."""
+    needed = NEEDED | {framework}
     for name in names:
-        if not name or name in NEEDED | {framework}:
+        loaded = sys.modules.get(name)
+        is_part = name.partition(".")[0] in needed and loaded is not None
+        if not name or name in needed or (is_part and not isinstance(loaded, StandIn)):
             raise InputError(
                 f"STAND_INS: {name!r} is nothing that {framework}'s half can do without; name packages that are not "
                 "installed, or your own that what is compared does not use"

@@ -10,17 +10,16 @@ confidence: "sure" (NumPy or the layers' own attributes say so), "likely" (made 
 summary: one sentence; check, node: of the verdict that it rests on
 reference_code, candidate_code: "FILE:LINE" or ""; script: a file in the folder reproduce/, or ""
 also: other places with the same cause (the same lines of code); consequences: FAILs that follow from it
+names: all of those of which the summary tells a few
 
 Before: judge/kinds.py, consequences.py. ask/result.py and report/payload.py ask.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.verdicts import Status, Verdict
@@ -36,6 +35,7 @@ from parity.engine.tell.consequences import (
     run_of,
 )
 from parity.engine.values.nodes import OUTSIDE
+from parity.engine.values.places import shown
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
 STILL = ("still",)  # the group of what does not move or gets no gradient
@@ -62,9 +62,10 @@ class Cause:
     check: str = ""
     node: str = ""
     also: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def to_dict(self) -> dict:
-        return asdict(self) | {"also": list(self.also)}
+        return asdict(self) | {"also": list(self.also), "names": list(self.names)}
 
     def lines(self) -> list[str]:
         """For a terminal: what, then where in the code."""
@@ -73,6 +74,10 @@ class Cause:
         head = f"{self.where or self.case}{more}: {self.kind}{side} ({self.confidence})"
         summary, *frames = self.summary.split("\n")  # of what raised
         found = [head, f"    {summary}", *(f"      {frame}" for frame in frames[-FRAMES:])]
+        if any(name not in summary for name in self.names):
+            found.append(
+                f"    all {len(self.names)}: on the page, and names of this cause in report.json"
+            )
         code = [x for x in (self.reference_code, self.candidate_code) if x]
         return found + ([f"    {' | '.join(code)}"] if code else [])
 
@@ -248,6 +253,7 @@ def _cause(parts: list[list[Verdict]], consequences: int) -> Cause:
         check=first.check,
         node=first.node,
         also=tuple(_where(found[0]) for found in parts[1:]),
+        names=first.names or (),
     )
 
 
@@ -273,16 +279,6 @@ def _summary(verdict: Verdict) -> str:
         if verdict.message
         else (f"{verdict.node} differs{numbers}")
     )
-
-
-def shown(place: str) -> str:
-    """A place in the code as one would type it here: below the working directory without that."""
-    file, _, line = place.rpartition(":")
-    if not file or not os.path.isabs(file):
-        return place
-    here = Path.cwd()
-    path = Path(file)
-    return f"{path.relative_to(here)}:{line}" if path.is_relative_to(here) else place
 
 
 def told(causes: list[Cause], known: int = 0) -> list[str]:

@@ -93,6 +93,7 @@ def without_standard(verdict: Verdict) -> Verdict:
 def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
     """KNOWN verdicts of one examination, by the id of what they replace."""
     spread = {id(v): _known(v, SPREAD) for v in repeated(verdicts)}
+    spread |= {id(v): _known(v, CUT) for v in cut_apart(verdicts)}
     if spread:
         return spread | _known_of([v for v in verdicts if id(v) not in spread])
     odd = unread(verdicts)
@@ -158,6 +159,35 @@ def agrees(verdict: Verdict) -> bool:
     if verdict.status is Status.FAIL:
         return verdict.measured is not None and verdict.measured <= gates.ROUNDED
     return verdict.status in (Status.PASS, Status.KNOWN)
+
+
+def cut_apart(verdicts: list[Verdict]) -> list[Verdict]:
+    """FAILs inside of modules that give what the reference's do, where something in them has another shape: two batches
+    may go through a part together. Gradients of one shape are such only where those of whole runs agree there, too."""
+    failed = [v for v in verdicts if v.status is Status.FAIL]
+    shapes = {v.node for v in failed if v.check in PASSES and SHAPES in v.message}
+    homes = {holder_of(n) for n in shapes if module_of(n) != ROOT}
+    given = {home: [v for v in verdicts if is_given_by(v, home)] for home in homes}
+    fine = [home for home in homes if given[home] and all(map(agrees, given[home]))]
+    whole = [v for v in verdicts if v.check in (checks.GRADIENTS_64, checks.GRADIENTS_32)]
+    learns = {h for h in fine if all(agrees(v) for v in whole if is_inside(v.node, h))}
+
+    def is_cut(v: Verdict) -> bool:
+        name = module_of(v.node.rpartition(" in ")[2])
+        other = v.check not in GRADIENTS or SHAPES in v.message or v.kind == kinds.MISSING
+        return any(is_inside(name, home) for home in (fine if other else learns))
+
+    return [v for v in failed if v.check in STRUCTURE and not is_of_function(v) and is_cut(v)]
+
+
+def is_given_by(verdict: Verdict, home: str) -> bool:
+    """Whether it is of what a module gives in a whole run."""
+    is_whole = verdict.check in (checks.FORWARD_64, checks.FORWARD_32)
+    return is_whole and "/in" not in verdict.node and module_of(verdict.node) == home
+
+
+def is_inside(name: str, home: str) -> bool:
+    return home == ROOT or name == home or name.startswith(f"{home}.")
 
 
 def holder_of(node: str) -> str:

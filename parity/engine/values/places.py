@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import os
 import re
 import sys
 import sysconfig
@@ -187,3 +188,13 @@ def told(frame: FrameType, line: int) -> str:
 def qualified(code: CodeType) -> str:
     """ "Class.method" where Python tells it (3.11), else "method"; a function within another without "<locals>"."""
     return getattr(code, "co_qualname", code.co_name).replace("<locals>.", "")
+
+
+def shown(place: str) -> str:
+    """A place in the code as one would type it here: below the working directory without that."""
+    file, _, line = place.rpartition(":")
+    if not file or not os.path.isabs(file):
+        return place
+    here = Path.cwd()
+    path = Path(file)
+    return f"{path.relative_to(here)}:{line}" if path.is_relative_to(here) else place

@@ -1,0 +1,64 @@
+"""Jittor's resizing and cross entropy count in float32 whatever they are given: no cause, and no cover for one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parity import Case, Side, Workers, examine
+
+pytest.importorskip("torch")
+
+HALVES = """
+def torch_half(size=(61, 83), corners=False, ignored=255):
+    import torch.nn.functional as F
+
+    def losses(x, labels):
+        x = F.interpolate(x, size=size, mode="bilinear", align_corners=corners)
+        return {"maps": x, "loss": F.cross_entropy(x, labels, ignore_index=ignored)}
+
+    return losses
+
+
+def jittor_half(size=(61, 83), corners=False, ignored=255):
+    from jittor.nn import cross_entropy_loss, interpolate
+
+    def losses(x, labels):
+        x = interpolate(x, size=size, mode="bilinear", align_corners=corners)
+        return {"maps": x, "loss": cross_entropy_loss(x, labels, ignore_index=ignored)}
+
+    return losses
+"""
+
+
+def given():
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 4, (2, 61, 83))
+    labels[0, :20] = 255
+    return draw.standard_normal((2, 4, 23, 29)), labels
+
+
+@pytest.fixture(scope="module")
+def compare(tmp_path_factory):
+    path = tmp_path_factory.mktemp("wide") / "halves.py"
+    path.write_text(HALVES)
+    reference = Side(f"{path}:torch_half", "torch")
+    with Workers() as workers:
+
+        def run(**changes):
+            candidate = Side(f"{path}:jittor_half", "jittor", arguments=changes)
+            return examine(Case("wide", reference, candidate, given, float32=False), workers)
+
+        yield run
+
+
+def test_large_maps_and_many_pixels_are_no_cause(compare):
+    found = compare()
+    assert not found.failures, "\n".join(map(str, found.failures))
+    judged = [v for v in found.verdicts if v.check.startswith("float64") and v.measured]
+    assert judged and max(v.measured for v in judged) < 1e-11
+
+
+@pytest.mark.parametrize("changes", [{"corners": True}, {"ignored": 3}])
+def test_what_is_wrong_there_is_told(compare, changes):
+    assert compare(**changes).causes
