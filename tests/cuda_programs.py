@@ -34,7 +34,9 @@ MAIN = """
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <cstring>
 #include <string>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <vector>
 typedef std::map<std::string, double> Data;
@@ -46,10 +48,30 @@ std::string word() {
     if (fread(text, 32, 1, stdin) != 1) exit(0);
     return text;
 }
+#ifdef __SANITIZE_ADDRESS__
+struct Array {  // of its own: what is read beside it is seen
+    explicit Array(long size) : bytes(new char[size]) {}
+    char* get() { return bytes.get(); }
+    std::unique_ptr<char[]> bytes;
+};
+#else
+struct Array {  // ends where a page begins that nobody may touch
+    explicit Array(long size) : size(size), whole((size + PAGE - 1) / PAGE * PAGE) {
+        begin = (char*)mmap(0, whole + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (begin == MAP_FAILED || mprotect(begin + whole, PAGE, PROT_NONE)) exit(5);
+        memset(begin, 0xbe, whole);
+    }
+    ~Array() { munmap(begin, whole + PAGE); }
+    char* get() { return begin + whole - size; }
+    static const long PAGE = 4096;
+    long size, whole;
+    char* begin;
+};
+#endif
 void answer() {
     std::string where = word(), name = word();
     setenv("EMULATED_ORDER", word().c_str(), 1);
-    std::vector<std::unique_ptr<char[]>> kept;  // each of its own: what is read beside it is seen
+    std::vector<std::unique_ptr<Array>> kept;
     void* p[2][8];
     int shapes[2][8][4] = {}, counts[2];
     long sizes[2][8];
@@ -58,8 +80,8 @@ void answer() {
         for (int k = 0; k < counts[side]; k++) {
             sizes[side][k] = number();
             for (int axis = 0; axis < 4; axis++) shapes[side][k][axis] = number();
-            kept.emplace_back(new char[sizes[side][k]]);
-            p[side][k] = kept.back().get();
+            kept.emplace_back(new Array(sizes[side][k]));
+            p[side][k] = kept.back()->get();
             if (!side && fread(p[0][k], 1, sizes[0][k], stdin) != (size_t)sizes[0][k]) exit(3);
         }
     }
@@ -115,7 +137,8 @@ def unit(entry: str, sources: list[Source]) -> str:
 
 
 class Program:
-    """Kernels compiled by g++; `sanitised`: what lies beside an array, and overflow, ends the program."""
+    """Kernels compiled by g++; what lies behind an array ends the program; `sanitised`: also what lies before it, and
+    overflow."""
 
     def __init__(self, folder: Path, cpu: list[Source], cuda: list[Source], sanitised: bool = True):
         texts = {"main.cc": MAIN, "cpu.cc": TOP + unit("run_cpu", cpu)}
@@ -135,12 +158,15 @@ class Program:
         pipes = {name: subprocess.PIPE for name in ("stdin", "stdout")}
         return subprocess.Popen([self.path], env=variables, stderr=self.errors.open("w"), **pipes)
 
-    def close(self) -> None:
+    def close(self) -> int:
+        """Ends the program; its exit code."""
+        code = 0
         if self.process is not None:
             self.process.stdin.close()
             self.process.stdout.close()
-            self.process.wait()
+            code = self.process.wait()
             self.process = None
+        return code
 
     def __call__(
         self, where: str, name: str, inputs, outputs, data=None, order: str = ""
@@ -164,8 +190,8 @@ class Program:
             pass
         told = self.process.stdout.read(sum(sizes) + 4)
         if not told.endswith(b"done"):
-            self.close()
-            raise AssertionError(f"{name} on {where}: {self.errors.read_text()[-2000:]}")
+            code = self.close()
+            raise AssertionError(f"{name} on {where}: {code}, {self.errors.read_text()[-2000:]}")
         parts = np.split(np.frombuffer(told[:-4], "uint8"), np.cumsum(sizes)[:-1])
         pairs = zip(parts, outputs, strict=True)
         return [part.view(kind).reshape(shape) for part, (shape, kind) in pairs]

@@ -26,8 +26,15 @@ from torch_impl import ops, runtime
 SMALL = 1 << 14  # values of a tensor
 
 
+LEARNED = replace(experiments.DETR, overrides=("model.position.kind=learned",))
+
+
 @pytest.mark.parametrize(
-    "case", [experiments.DETR, experiments.SEGMENTING, experiments.RCNN, experiments.MOBILENET]
+    "case",
+    [
+        *(experiments.DETR, experiments.SEGMENTING, LEARNED),
+        *(experiments.RCNN, experiments.MOBILENET),
+    ],
 )
 def test_every_initial_value_is_float32(case):
     config = case.config()
@@ -165,3 +172,30 @@ def test_what_surrounds_a_module_twice_is_undone_in_turn():
     assert module(3) == 4
     first()
     assert module(3) == 3 and "forward" not in vars(module)
+
+
+def test_no_more_batches_wait_than_two_for_each_worker(monkeypatch):
+    begun = []
+
+    class Counted(batching.ThreadPoolExecutor):
+        def submit(self, make, start):
+            begun.append(start)
+            return super().submit(make, start)
+
+    monkeypatch.setattr(batching, "ThreadPoolExecutor", Counted)
+    found = batching.ahead(lambda start: start * 10, range(9), 2)
+    for taken in range(9):
+        assert next(found) == taken * 10
+        assert begun == list(range(min(9, taken + 1 + 2 * batching.AHEAD)))
+
+
+def test_the_least_numbers_are_kept():
+    least, bits = torch.full((1,), 2.0**-130), torch.int32  # whose half float32 has, too
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this CPU cannot flush them")
+    try:
+        assert (least * 0.5).view(bits) == 0
+        runtime.configure("cpu", "float32")
+        assert (least * 0.5).view(bits) == 1 << (149 - 131)
+    finally:
+        torch.set_flush_denormal(False)

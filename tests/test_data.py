@@ -158,6 +158,10 @@ def test_missing_annotation_file(tmp_path):
         ((480, 640), 480, 1333, (480, 640)),  # already there
         ((101, 101), 64, None, (64, 64)),
         ((333, 500), 400, None, (400, 600)),  # 400 * 500 / 333 = 600.6
+        ((10, 1000), 800, 60, (1, 100)),  # round(60 * 10 / 1000) = 1: a pixel, the ratio is kept
+        ((1000, 10), 800, 60, (100, 1)),
+        ((3, 1000), 800, 60, (1, 60)),  # round(60 * 3 / 1000) = 0
+        ((1000, 3), 800, 60, (60, 1)),
     ],
 )
 def test_resized_size(size, short, longest, expected):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -36,14 +37,18 @@ def test_launches_become_calls():
     assert without_launches("x << 3 >> 2;") == "x << 3 >> 2;"
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
+def made(folder, sanitised: bool) -> Program:
     if shutil.which("g++") is None:
         pytest.skip("no g++")
     sources = [Source(k, HEADER, code, ("float32",), ("float32",)) for k, code in CODES.items()]
-    made = Program(tmp_path_factory.mktemp("faults"), [], sources)
-    yield made
-    made.close()
+    return Program(folder, [], sources, sanitised)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    program = made(tmp_path_factory.mktemp("faults"), sanitised=True)
+    yield program
+    program.close()
 
 
 @pytest.mark.parametrize(
@@ -67,3 +72,14 @@ def test_faults_are_seen(program, name, told):
 def test_the_order_of_threads_shows(program):
     given = "cuda", "racing", [np.ones(1, "float32")], [((1,), "float32")]
     assert program(*given)[0][0] == 31 and program(*given, order="reversed")[0][0] == 0
+
+
+def test_without_the_sanitiser_too_what_lies_behind_an_array_is_seen(tmp_path):
+    program = made(tmp_path, sanitised=False)
+    for count in (1, 33, 63):
+        x, outputs = np.ones(count, "float32"), [((count,), "float32")]
+        with pytest.raises(AssertionError, match=f"beside on cuda: {-signal.SIGSEGV}"):
+            program("cuda", "beside", [x], outputs)
+        (y,) = program("cuda", "sound", [x], outputs)
+        assert (y == 2).all(), "and the next call is answered"
+    program.close()

@@ -22,6 +22,7 @@ def used(server: Server, config: dict, batch) -> dict[str, np.ndarray]:
     about = session.describe()
     own = {"framework": server.backend_name, "device_name": "cpu"}
     found |= told("describe", {key: about[key] == value for key, value in own.items()})
+    found |= told("describe", {"empty": sum(value == "" for value in about.values())})
     found |= each("train_batches", session.train_batches([batch] * STEPS, 0, rates))
     slots, steps = session.optimiser_state()
     found |= told("optimiser_state", slots | {"steps": steps})

@@ -176,6 +176,6 @@ def sources_digest() -> str:
     paths = sorted(p for part in WATCHED for p in (ROOT / part).rglob("*.py"))
     suite = ROOT / "parity" / "suite"
     paths += [suite / f"{name}.py" for name in ("cases", "requests", "subjects", "stepping")]
-    paths += [suite / f"{name}.py" for name in ("regrets", "op_cases", "session_requests")]
+    paths += [suite / f"{name}.py" for name in ("regrets", "op_cases", "session_requests", "edges")]
     paths += [suite / "breeding" / f"{name}.py" for name in ("checks", "questions")]
     return hashlib.sha256(b"".join(p.read_bytes() for p in paths)).hexdigest()[:16]

@@ -1,5 +1,5 @@
 """What bred mutants are asked: every trace of the kill matrix as an examination, its other experiments as they are, and
-what neither has: other options, batches without objects, what scripts ask of a session.
+what neither has: other options, batches without objects, what scripts ask of a session, what only edges show.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from parity.suite.stepping import OPTIMISERS, injected_gradients
 VGG16 = next(case for case in FASTER_RCNN if case.name == "simple_vgg16")
 REGRETTED = ("detr", "frcnn", "frcnn as tf", "frcnn as trzy")
 OPTIMISED = 1e-5  # float32, three steps each from the last: relative L2
+EXACT = 1e-12  # float64: numbers that are to be the same
 USED, NOTHING = 1e-6, 1e-9  # float64, steps each from the last; gradients that are rounding alone
 # a small DC5: that of the kill matrix takes twenty seconds
 DILATED = DetectorCase(
@@ -117,6 +118,10 @@ def session(name: str, case: DetectorCase) -> Tried:
     return Tried(name, Experiment(collect, alike("session", USED, NOTHING)))
 
 
+def at_edges(worker: Worker) -> dict[str, np.ndarray]:
+    return worker.run("parity.suite.edges:edges")
+
+
 def initial(name: str, case: DetectorCase) -> Tried:
     same = partial(experiments.same_arrays, "initial weights")
     return Tried(name, experiments.asked("initial_weights", case.config(), same))
@@ -151,6 +156,7 @@ def all_checks() -> dict[str, Check]:
     for what, case in {"detr": experiments.DETR, "frcnn": experiments.RCNN}.items():
         found[f"session, {what}"] = session(f"session, {what}", case)
     found["ranks"] = RANKS
+    found["edges"] = Tried("edges", Experiment(at_edges, alike("edges", EXACT)))
     for what in ("frcnn", "detr masks", "frcnn mobilenet"):
         found[f"initial weights, {what}"] = initial(f"initial weights, {what}", cases[what])
     return found
