@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from parity import Case, InputError, Side, Workers, check_initial, examine
+from parity.engine.judge.verdicts import Status
 from parity.engine.sides.half import pair_side
 from parity.engine.sides.imports import StandIn, check_stand_ins
 from parity.errors import WorkerError
@@ -134,3 +135,44 @@ def test_what_a_half_cannot_do_without_is_not_stood_in_for(tmp_path, name):
         pair_side(str(path), "torch")
     check_stand_ins(("torch", "numpy.lost", "torchvision"), "jittor")
     check_stand_ins(("torch.lost", "torch.utils.lost"), "torch")
+
+
+DRAWING = """
+STAND_INS = {"torch": ("lostinit",)}
+
+
+def torch_side():
+    from lostinit import draw_
+    from torch import nn
+
+    made = nn.Linear(64, 64)
+    draw_(made.weight, std=0.02)
+    return made
+
+
+def jittor_side():
+    from jittor import nn
+
+    made = nn.Linear(64, 64)
+    nn.init.gauss_(made.weight, 0.0, 0.02)
+    return made
+
+
+def inputs():
+    import numpy as np
+
+    return (np.zeros((2, 64)),)
+"""
+
+
+def test_what_a_stand_in_was_to_draw_is_not_compared(tmp_path):
+    path = tmp_path / "pair.py"
+    found = []
+    with Workers() as workers:
+        for text in (DRAWING, DRAWING.replace("    draw_(", "    # draw_(")):
+            path.write_text(text)
+            verdicts = check_initial(Case.from_file(path), workers).verdicts
+            found.append(next(v for v in verdicts if v.node == "weight"))
+    stood, own = found
+    assert stood.status is Status.NOT_RUN and "lostinit.draw_" in stood.message
+    assert own.status is Status.FAIL, "a port that draws otherwise is told"
