@@ -326,3 +326,16 @@ SEEDS = NUMPY + HEAD + "optimizer = jt.optim.SGD([], lr=1)\n{0}\n"
 def test_seeds_of_others(tmp_path, line, told):
     found = linted(tmp_path, {"a.py": SEEDS.format(line)})
     assert ("a.py:5 seed-left-out" in found) is told
+
+
+@pytest.mark.parametrize(("folder", "told"), [("layers", True), ("metrics", False)])
+def test_dropout_of_what_only_judges(tmp_path, folder, told):
+    net = (
+        HEAD
+        + "class Net(nn.Module):\n    def __init__(self):\n        self.drop = nn.Dropout(0.5)\n"
+    )
+    fit = (
+        f"from {folder}.net import Net\nfor x in range(3):\n    optimizer.step(Net()(jt.ones(x)))\n"
+    )
+    files = {f"{folder}/net.py": net, "a.py": HEAD + "optimizer = 3\n" + fit}
+    assert ("a.py:6 dropout-fresh" in linted(tmp_path, files)) is told

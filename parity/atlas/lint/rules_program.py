@@ -66,10 +66,19 @@ def undropped(code: Code) -> Iterator[Finding]:
     ]
     if not steps or any(calls_train(other) for other in {*needs(code), *users(code)}):
         return
-    layer = next((other for other in needs(code) if drops(other)), None)
+    layer = next((other for other in needs(code) if drops(other) and not judges(other)), None)
     if layer is not None:
         message = f"nobody calls train(): the Dropout of {layer.path.name} drops nothing until then"
         yield code.found(min(steps, key=lambda n: n.lineno), "dropout-fresh", message)
+
+
+def judges(code: Code) -> bool:
+    """Whether a file is of metrics/, or of a network that only judges others."""
+    place = f"{code.path.parent.name}/{code.path.stem}"
+    return (
+        re.search(r"metric|lpips|inception|(^|[/_])fid|vgg_?loss|perceptual", place, re.I)
+        is not None
+    )
 
 
 def calls_train(code: Code) -> bool:
