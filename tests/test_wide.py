@@ -1,4 +1,4 @@
-"""Jittor's resizing and cross entropy count in float32 whatever they are given: no cause, and no cover for one."""
+"""Jittor's cross entropy counts in float32 whatever it is given: no cause, and no cover for one."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from parity import Case, Side, Workers, examine
 pytest.importorskip("torch")
 
 HALVES = """
-def torch_half(size=(61, 83), corners=False, ignored=255):
+def torch_half(ignored=255):
     import torch.nn.functional as F
 
     def losses(x, labels):
-        x = F.interpolate(x, size=size, mode="bilinear", align_corners=corners)
-        return {"maps": x, "loss": F.cross_entropy(x, labels, ignore_index=ignored)}
+        return {"loss": F.cross_entropy(x, labels, ignore_index=ignored)}
 
     return losses
 
 
-def jittor_half(size=(61, 83), corners=False, ignored=255):
-    from jittor.nn import cross_entropy_loss, interpolate
+def jittor_half(ignored=255):
+    from jittor.nn import cross_entropy_loss
 
     def losses(x, labels):
-        x = interpolate(x, size=size, mode="bilinear", align_corners=corners)
-        return {"maps": x, "loss": cross_entropy_loss(x, labels, ignore_index=ignored)}
+        return {"loss": cross_entropy_loss(x, labels, ignore_index=ignored)}
 
     return losses
 """
@@ -35,7 +33,7 @@ def given():
     draw = np.random.default_rng(0)
     labels = draw.integers(0, 4, (2, 61, 83))
     labels[0, :20] = 255
-    return draw.standard_normal((2, 4, 23, 29)), labels
+    return draw.standard_normal((2, 4, 61, 83)), labels
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +50,13 @@ def compare(tmp_path_factory):
         yield run
 
 
-def test_large_maps_and_many_pixels_are_no_cause(compare):
+def test_many_pixels_are_no_cause(compare):
     found = compare()
     assert not found.failures, "\n".join(map(str, found.failures))
     judged = [v for v in found.verdicts if v.check.startswith("float64") and v.measured]
     assert judged and max(v.measured for v in judged) < 1e-11
 
 
-@pytest.mark.parametrize("changes", [{"corners": True}, {"ignored": 3}])
+@pytest.mark.parametrize("changes", [{"ignored": 3}])
 def test_what_is_wrong_there_is_told(compare, changes):
     assert compare(**changes).causes
