@@ -127,6 +127,8 @@ def test_one_network_trains_and_another_stands_still():
     told = [f.entry for f in lint_text(HEAD + step.format(""))]
     assert told == ["eval-stops-gradients"]
     assert not lint_text(HEAD + step.format("    self.encoder.train()\n"))
+    flag = step.replace("self.generator.eval()", "net.train() if y else net.eval()")
+    assert not lint_text(HEAD + flag.format(""))
 
 
 COUNTED = (
