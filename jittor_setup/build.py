@@ -45,7 +45,8 @@ OPS = (
         "where",
     ),
 )
-BINDINGS = ("/gen/pyjt_", "/src/test/")  # Python's side of Jittor, a sixth of the core's time
+# Python's side of Jittor and what writes kernels, half of the core's time; what builds and runs graphs stays at -O2
+LIGHTLY = ("/gen/pyjt_", "/src/test/", "/src/opt/", "/src/profiler/", "_compiler.cc", "_profiler.cc")
 # files of the core that are compiled from a copy: a header of ours in front, and what stands there in place of what
 MENDED = {
     "/src/jit_compiler.cc": (
@@ -214,7 +215,7 @@ def compile_core(folder: str, compiler: str, arguments: list) -> int:
     path = os.path.join(home, "core.h")
     prepared = ["-include", path] if os.path.isfile(f"{path}.gch") else []
     sources = [a for a in arguments if is_source(a)]
-    more = ["-O1"] if all(any(part in s for part in BINDINGS) for s in sources) else []
+    more = ["-O1"] if all(any(part in s for part in LIGHTLY) for s in sources) else []
     more += [WAITING] if any(s.endswith("/parallel_compiler.cc") for s in sources) else []
     compiled = arguments
     with contextlib.suppress(OSError):
