@@ -46,7 +46,14 @@ OPS = (
     ),
 )
 # Python's side of Jittor and what writes kernels, half of the core's time; what builds and runs graphs stays at -O2
-LIGHTLY = ("/gen/pyjt_", "/src/test/", "/src/opt/", "/src/profiler/", "_compiler.cc", "_profiler.cc")
+LIGHTLY = (
+    "/gen/pyjt_",
+    "/src/test/",
+    "/src/opt/",
+    "/src/profiler/",
+    "_compiler.cc",
+    "_profiler.cc",
+)
 # files of the core that are compiled from a copy: a header of ours in front, and what stands there in place of what
 MENDED = {
     "/src/jit_compiler.cc": (
