@@ -68,6 +68,11 @@ def test_draws_begin_with_the_first_step():
     assert (first != new.uniform("site", (4,))).any()  # the second call of a step
 
 
+def test_draws_are_those_of_the_first_rank_where_none_is_told():
+    found = [Draws(3, *rank).uniform("site", (4,)).tolist() for rank in ((), (0,), (1,))]
+    assert found[0] == found[1] != found[2]
+
+
 class Pictures:
     """A dataset of two images; the second cannot be transformed."""
 

@@ -258,6 +258,14 @@ def test_the_page_is_that_of_the_committed_campaign():
     assert (ROOT / "docs" / "breeding.md").read_text() == page(read_json(REFERENCE))
 
 
+def test_every_campaign_before_is_told_with_its_seed():
+    known = read_json(REFERENCE)
+    tried = known["counts"]["mutants"]["tried"]
+    older = {"seed": 8, "counts": known["counts"], "before": {"seed": 7, "counts": known["counts"]}}
+    text = page(known | {"seed": 9, "before": older})
+    assert [f"\nOf seed {seed} {tried} of " in text for seed in (7, 8, 9)] == [True, True, False]
+
+
 def test_mutants_of_what_judges_are_asked_again_of_the_tests(tmp_path, monkeypatch):
     mutant = bred("neutral/regret.py", judges.SIDE)[5]
     row = {
