@@ -163,7 +163,7 @@ def test_steps_without_anything_trained_are_not_run():
     assert told.status is Status.NOT_RUN
     assert told.message == "nothing is trained, and no loss comes out"
     found = compare_steps("case", empty, steps(losses=((), (2.0,)), names=()))
-    assert "loss" in [v.node for v in found if v.status is Status.FAIL]
+    assert "step1/loss" in [v.node for v in found if v.status is Status.FAIL]
     late = steps(losses=((), (2.0,)), names=())
     found = compare_steps("case", late, late)
     assert "step1/loss" in [v.node for v in found] and found[-1].check != "steps"

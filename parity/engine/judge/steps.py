@@ -32,10 +32,10 @@ def compare_steps(
     check = checks.STEP_LOSSES
     is_zero = not any(x for found in (*losses, *losses_too) for x in found.values())
     for step, (a, b) in enumerate(zip(losses, losses_too, strict=True)):
-        boxed = [{k: np.array([v]) for k, v in found.items()} for found in (a, b)]
+        boxed = [{f"step{step}/{k}": np.array([v]) for k, v in one.items()} for one in (a, b)]
 
-        def judge_loss(node, x, y, step=step):
-            verdict = judge(case, check, f"step{step}/{node}", y, x, gates.STEPS_LOSS)
+        def judge_loss(node, x, y):
+            verdict = judge(case, check, node, y, x, gates.STEPS_LOSS)
             return verdict.but(status=Status.INCONCLUSIVE, message=ZERO) if is_zero else verdict
 
         verdicts += judge_nodes(case, check, *boxed, judge_loss, sides)
