@@ -110,6 +110,7 @@ def idle_of(examination) -> set[str]:
     """Parameters that one side alone trains, without an effect: no gradient reaches them. What the candidate alone
     trains weight decay moves nevertheless, as Jittor's gradients are 0 where PyTorch has none: nothing may read it."""
     ours, theirs = (examination.idle.get(side, set()) for side in examination.sides)
+    theirs = theirs & examination.weights.keys()  # what the reference lacks is told as that
     if not theirs:
         return ours
     try:

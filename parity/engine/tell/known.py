@@ -162,10 +162,11 @@ def agrees(verdict: Verdict) -> bool:
 
 
 def cut_apart(verdicts: list[Verdict]) -> list[Verdict]:
-    """FAILs inside of modules that give what the reference's do, where something in them has another shape: two batches
-    may go through a part together. Gradients of one shape are such only where those of whole runs agree there, too."""
+    """FAILs inside of modules that give what the reference's do, where something in them has more or fewer rows: two
+    batches may go through a part together. Gradients of one shape are such only where those of whole runs agree there,
+    too."""
     failed = [v for v in verdicts if v.status is Status.FAIL]
-    shapes = {v.node for v in failed if v.check in PASSES and SHAPES in v.message}
+    shapes = {v.node for v in failed if v.check in PASSES and differs_in_rows(v.message)}
     homes = {holder_of(n) for n in shapes if module_of(n) != ROOT}
     given = {home: [v for v in verdicts if is_given_by(v, home)] for home in homes}
     fine = [home for home in homes if given[home] and all(map(agrees, given[home]))]
@@ -178,6 +179,12 @@ def cut_apart(verdicts: list[Verdict]) -> list[Verdict]:
         return any(is_inside(name, home) for home in (fine if other else learns))
 
     return [v for v in failed if v.check in STRUCTURE and not is_of_function(v) and is_cut(v)]
+
+
+def differs_in_rows(message: str) -> bool:
+    """Whether it tells of two shapes that differ in their first axis only."""
+    found = re.findall(r"\((\d+), ((?:\d+(?:, )?)+)\)", message) if SHAPES in message else []
+    return len(found) == 2 and found[0][0] != found[1][0] and found[0][1] == found[1][1]
 
 
 def is_given_by(verdict: Verdict, home: str) -> bool:
