@@ -219,9 +219,8 @@ class Flow(Expressions):
         inner.self_name = given[0].arg if method else scope.self_name
         for argument in given:
             told = self.annotated(argument.annotation)
-            inner.names[argument.arg] = (
-                told if told.kind else self.given.get((node, argument.arg), NOTHING)
-            )
+            given_by_all = self.given.get((node, argument.arg), NOTHING)
+            inner.names[argument.arg] = told if told.kind else given_by_all
         if method:
             inner.names[given[0].arg] = scope.owner
         for extra in (node.args.vararg, node.args.kwarg):

@@ -162,9 +162,8 @@ def agrees(verdict: Verdict) -> bool:
 
 
 def cut_apart(verdicts: list[Verdict]) -> list[Verdict]:
-    """FAILs inside of modules that give what the reference's do, where something in them has more or fewer rows: two
-    batches may go through a part together. Gradients of one shape are such only where those of whole runs agree there,
-    too."""
+    """FAILs inside of modules that give what the reference's do, where something in them has other numbers of rows: two
+    batches may go through a part together. Gradients of one shape are such only where whole runs agree there, too."""
     failed = [v for v in verdicts if v.status is Status.FAIL]
     shapes = {v.node for v in failed if v.check in PASSES and differs_in_rows(v.message)}
     homes = {holder_of(n) for n in shapes if module_of(n) != ROOT}
