@@ -8,8 +8,10 @@ from collections import Counter
 
 import pytest
 
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.errors import WorkerError
 from parity.mutants import ROOT, install
-from parity.mutants.kill import Kill
+from parity.mutants.kill import Experiment, Hunt, Kill
 from parity.suite.mutants.catalogue import MUTANTS, PLANTING
 from parity.suite.mutants.experiments import EXPERIMENTS
 from parity.suite.mutants.mutant import Mutant
@@ -70,3 +72,55 @@ def test_killed_elsewhere_is_not_killed():
     elsewhere = Kill(mutant, mutant.check, "loss/loss_ce", "")
     assert elsewhere.caught and not elsewhere.as_named
     assert not Kill(mutant, "", "", "").caught
+
+
+class Answering:
+    """A worker that needs no process."""
+
+    def __init__(self, side: str, preload: tuple[str, ...] = ()):
+        self.side, self.planted, self.closed = side, bool(preload), False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def compared(torch: int, jittor: int) -> list[Verdict]:
+    status = Status.PASS if torch == jittor else Status.FAIL
+    return [Verdict("case", "check", "node", status)]
+
+
+@pytest.fixture
+def hunt():
+    """made(breaks): the hunt whose workers raise where breaks(worker), and a mutant of Jittor's side."""
+    mutant, made = next(m for m in MUTANTS.values() if m.side == "jittor"), []
+
+    def make(breaks) -> tuple[Hunt, Mutant]:
+        def collect(worker: Answering) -> int:
+            if breaks(worker):
+                raise WorkerError("broke", "")
+            return int(worker.planted)
+
+        experiments = {mutant.experiment: Experiment(collect, compared)}
+        made.append(Hunt(experiments, PLANTING, Answering))
+        return made[0], mutant
+
+    yield make
+    made[0].close()
+    assert all(worker.closed for worker in made[0].sound.values())
+
+
+def test_a_mutant_is_compared_with_the_sound_side(hunt):
+    found, mutant = hunt(lambda worker: False)
+    assert found.try_mutant(mutant).check == "check"
+    assert [failures for _, failures in found.false_alarms(found.experiments)] == [[]]
+
+
+def test_a_mutant_that_breaks_is_a_kill(hunt):
+    found, mutant = hunt(lambda worker: worker.planted)
+    assert found.try_mutant(mutant).check == "worker"
+
+
+def test_a_sound_side_that_breaks_is_no_kill(hunt):
+    found, mutant = hunt(lambda worker: not worker.planted)
+    with pytest.raises(WorkerError, match="broke"):
+        found.try_mutant(mutant)

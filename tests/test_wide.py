@@ -10,20 +10,27 @@ from parity import Case, Side, Workers, examine
 pytest.importorskip("torch")
 
 HALVES = """
-def torch_half(ignored=255):
-    import torch.nn.functional as F
+WEIGHTS = [1.0, 2.0, 0.5, 1.5]
+
+
+def torch_half(ignored=255, weighted=False):
+    import torch
+    from torch.nn import functional as F
 
     def losses(x, labels):
-        return {"loss": F.cross_entropy(x, labels, ignore_index=ignored)}
+        weight = torch.tensor(WEIGHTS, dtype=x.dtype) if weighted else None
+        return {"loss": F.cross_entropy(x, labels, weight, ignore_index=ignored)}
 
     return losses
 
 
-def jittor_half(ignored=255):
+def jittor_half(ignored=255, weighted=False):
+    import jittor as jt
     from jittor.nn import cross_entropy_loss
 
     def losses(x, labels):
-        return {"loss": cross_entropy_loss(x, labels, ignore_index=ignored)}
+        weight = jt.array(WEIGHTS) if weighted else None
+        return {"loss": cross_entropy_loss(x, labels, weight, ignore_index=ignored)}
 
     return losses
 """
@@ -40,18 +47,20 @@ def given():
 def compare(tmp_path_factory):
     path = tmp_path_factory.mktemp("wide") / "halves.py"
     path.write_text(HALVES)
-    reference = Side(f"{path}:torch_half", "torch")
     with Workers() as workers:
 
-        def run(**changes):
+        def run(weighted=False, **changes):
+            changes["weighted"] = weighted
+            reference = Side(f"{path}:torch_half", "torch", arguments={"weighted": weighted})
             candidate = Side(f"{path}:jittor_half", "jittor", arguments=changes)
             return examine(Case("wide", reference, candidate, given, float32=False), workers)
 
         yield run
 
 
-def test_many_pixels_are_no_cause(compare):
-    found = compare()
+@pytest.mark.parametrize("weighted", [False, True])
+def test_many_pixels_are_no_cause(compare, weighted):
+    found = compare(weighted)
     assert not found.failures, "\n".join(map(str, found.failures))
     judged = [v for v in found.verdicts if v.check.startswith("float64") and v.measured]
     assert judged and max(v.measured for v in judged) < 1e-11

@@ -61,7 +61,7 @@ def refuses(function, *given) -> bool:
     except NonFinite:
         return True
     except ValueError:
-        return False
+        pass
     return False
 
 

@@ -111,12 +111,10 @@ def idle_of(examination) -> set[str]:
     trains weight decay moves nevertheless, as Jittor's gradients are 0 where PyTorch has none: nothing may read it."""
     ours, theirs = (examination.idle.get(side, set()) for side in examination.sides)
     theirs = theirs & examination.weights.keys()  # what the reference lacks is told as that
-    if not theirs:
-        return ours
     try:
-        return ours if reads(examination, theirs) else ours | theirs
+        return ours if not theirs or reads(examination, theirs) else ours | theirs
     except (OutOfTime, WorkerError, WorkerDied):
-        return set()
+        return ours
 
 
 def reads(examination, names: set[str]) -> bool:
@@ -126,7 +124,8 @@ def reads(examination, names: set[str]) -> bool:
     for weights in (given, given | {n: given[n] + np.float32(1) for n in names}):
         worker.call("load", weights, strict=False)
         out = examination.path(side, f"read {len(found)}")
-        worker.call("trace", examination.inputs, **examination.options | {"out": out})
+        options = examination.options | {"out": out, "gradients": False}
+        worker.call("trace", examination.inputs, **options)
         found.append(examination[out.stem]["nodes"])
     worker.call("load", given, strict=False)
     first, second = found
