@@ -20,7 +20,7 @@ from parity.atlas.judge import (
     brief,
     severity,
 )
-from parity.atlas.lint.covered import COVERED
+from parity.atlas.lint.covered import COVERED, how_told
 from parity.atlas.namesakes import read_namesakes
 from parity.pages import render as render_page
 
@@ -78,7 +78,7 @@ def row(entry: Entry, record: dict) -> str:
     notes = [cell(entry.effect)]
     notes += [f"*Cause:* {cell(entry.cause)}"] if entry.cause else []
     notes += [f"*Source:* {cell(entry.source)}"] if entry.source else []
-    notes += [f"*Linter:* {COVERED[entry.id]}"] if entry.id in COVERED else []
+    notes += [f"*Linter:* {how_told(entry.id)}"] if entry.id in COVERED else []
     kinds = " / ".join(told(record, device, entry) for device in DEVICES)
     shown = [
         f"**{entry.id}**<br>{cell(entry.title)}",
@@ -190,7 +190,7 @@ def search(record: dict) -> str:
                 "codes": [entry.torch, entry.jittor_code, entry.safe],
                 "results": f"{results[0]} → {results[1]}",
                 "effect": entry.effect,
-                "linter": COVERED.get(entry.id, ""),
+                "linter": how_told(entry.id),
             }
         )
     return render_page("atlas.html.j2", entries=entries)
@@ -211,7 +211,7 @@ def explain(entry: Entry, record: dict) -> str:
             lines.append(f"{device}: not run")
     for name, text in (
         ("severity", severity_of(record, entry)),
-        ("linter", COVERED.get(entry.id, "")),
+        ("linter", how_told(entry.id)),
         ("effect", entry.effect),
         ("cause", entry.cause),
         ("source", entry.source),

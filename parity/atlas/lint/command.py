@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from door.files import replacing
-from parity.atlas.lint.finding import WARNING, Finding
+from parity.atlas.lint.finding import DOUBTED, UNREADABLE, Finding
 from parity.atlas.lint.fixes import fix_file
 from parity.atlas.lint.pairwise import compare
 from parity.atlas.lint.run import Report, lint_path
@@ -31,7 +31,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("paths", nargs="*", type=Path, help="files or folders")
     parser.add_argument(
-        "--hints", action="store_true", help="also tell what the code alone cannot show"
+        "--hints",
+        action="store_true",
+        help="also tell what the code alone cannot show, or is seldom a defect",
     )
     parser.add_argument(
         "--fix", action="store_true", help="write what PyTorch's code of the same text means"
@@ -70,8 +72,9 @@ def look(options: argparse.Namespace) -> Report:
 
 def chosen(findings: list[Finding], options: argparse.Namespace) -> list[Finding]:
     select, ignore = (set(filter(None, t.split(","))) for t in (options.select, options.ignore))
-    kept = [f for f in findings if f.level not in (WARNING, "hint") or f.entry not in ignore]
-    return [f for f in kept if not select or f.entry in select or f.level == "error"]
+    kept = [f for f in findings if f.level == UNREADABLE or f.entry not in ignore]
+    kept = [f for f in kept if options.hints or f.level != DOUBTED or f.entry in select]
+    return [f for f in kept if not select or f.entry in select or f.level == UNREADABLE]
 
 
 def mend(findings: list[Finding]) -> list[Finding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from parity.atlas.lint.doubts import ENTRIES
+
 WARNS, MENDS, HINTS = "warns", "warns, mends some", "hints"
 COVERED = {
     **dict.fromkeys(
@@ -98,3 +100,9 @@ COVERED = {
         HINTS,
     ),
 }
+
+
+def how_told(entry: str) -> str:
+    """In words; empty for an entry that the linter does not tell of."""
+    how = COVERED.get(entry, "")
+    return f"{how}, with --hints" if how and how != HINTS and entry in ENTRIES else how

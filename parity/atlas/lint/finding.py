@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WARNING, HINT, UNREADABLE = "warning", "hint", "error"
+WARNING, DOUBTED, HINT, UNREADABLE = "warning", "doubted", "hint", "error"
 UNREAD = "unreadable"  # the entry of a file that could not be read
 
 
@@ -21,7 +21,8 @@ class Edit:
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """line, column: from 1. A warning shows in the code itself, a hint depends on what the code cannot show."""
+    """line, column: from 1. A warning shows in the code itself, a hint depends on what the code cannot show; what is
+    doubted shows in the code, and was seldom a defect of ports judged by hand."""
 
     path: Path
     line: int

@@ -44,6 +44,7 @@ from parity.atlas.lint import (
     rules_views,
 )
 from parity.atlas.lint.code import Code
+from parity.atlas.lint.doubts import weighed
 from parity.atlas.lint.finding import HINT, UNREAD, UNREADABLE, Finding
 from parity.atlas.lint.pin_files import is_pin_file
 from parity.atlas.lint.program import Program
@@ -123,7 +124,8 @@ class Report:
 
 
 def lint_text(text: str, path: Path = Path("<text>"), hints: bool = False) -> list[Finding]:
-    """Findings of one file, by place; none when it does not import jittor. SyntaxError when it is not Python."""
+    """Findings of one file, by place, doubted ones too; none when it does not import jittor. SyntaxError when it
+    is not Python."""
     if not MENTION.search(text):
         return []
     code = Code(text, path)
@@ -142,7 +144,8 @@ def sift(code: Code, hints: bool) -> list[Finding]:
             node = places[finding.line, finding.column]
             wanted = hints or finding.level != HINT
             if wanted and not source.is_silenced(node, finding.entry):
-                found.setdefault((finding.line, finding.column, finding.entry), finding)
+                key = (finding.line, finding.column, finding.entry)
+                found.setdefault(key, weighed(finding))
     return sorted(found.values())
 
 
@@ -202,7 +205,7 @@ def lint_path(path: Path, hints: bool = False) -> Report:
         except RecursionError as error:
             report.findings.append(unreadable(code.path, error))
     if report.files:
-        report.findings += (f for file in texts for f in rules_own.imports(program, file))
+        report.findings += (weighed(f) for file in texts for f in rules_own.imports(program, file))
     if report.files or path.is_file():
         found = pins.findings(files, unreadable)
         report.findings += (f for f in found if hints or f.level != HINT)

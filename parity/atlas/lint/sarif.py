@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from parity.atlas.catalogue import BY_ID
-from parity.atlas.lint.finding import HINT, Edit, Finding
+from parity.atlas.lint.finding import DOUBTED, HINT, Edit, Finding
 
-LEVELS = {HINT: "note"}  # SARIF's words; "warning" and "error" are its own
+LEVELS = {HINT: "note", DOUBTED: "note"}  # SARIF's words; "warning" and "error" are its own
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
