@@ -35,10 +35,10 @@ def blind_rows() -> list[Row]:
 
 
 def counted(rows: Iterable[Row]) -> dict[str, tuple[int, int]]:
-    """What was told by default and what was a hint alike: "true hint" is as good as "true"."""
+    """What was told by default and what was doubted alike: "true doubted" is as good as "true"."""
     found: dict[str, Counter] = defaultdict(Counter)
     for entry, verdict, _ in rows:
-        found[entry][verdict.removesuffix(" hint")] += 1
+        found[entry][verdict.removesuffix(" doubted")] += 1
     told = {entry: (c["true"], c["advice"] + c["false"]) for entry, c in found.items()}
     return {entry: counts for entry, counts in sorted(told.items()) if any(counts)}
 
@@ -49,7 +49,7 @@ def left_out(rows: list[Row]) -> tuple[int, int, int]:
     for number in {n for *_, n in rows}:
         quiet = doubted(counted(row for row in rows if row[2] != number))
         for entry, verdict, _ in (row for row in rows if row[2] == number):
-            kind = verdict.removesuffix(" hint")
+            kind = verdict.removesuffix(" doubted")
             shown = kind != "missed" and entry not in quiet
             told, true = told + shown, true + (shown and kind == "true")
             defects += kind in ("true", "missed")

@@ -39,7 +39,7 @@ def test_rounds_left_out():
         ("a", "false", 2),
         ("b", "true", 2),
         ("a", "missed", 2),
-        ("a", "false hint", 3),
+        ("a", "false doubted", 3),
     ]
     assert left_out(rows[:1]) == (1, 1, 1)
     assert left_out(rows) == (3, 1, 3), "a is doubted in round 1, by the others, and in no other"

@@ -8,6 +8,7 @@ import re
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.source import constant, name_of
 
+FOREIGN = re.compile(r"^\s*(?:import|from)\s+torch", re.M)
 WRITTEN = re.compile(r"""\[["']lr["']\]\s*[*/+-]?=[^=]""")
 
 
@@ -30,7 +31,8 @@ def steps_by_batch(code: Code) -> bool:
 def writes_rates(code: Code) -> bool:
     """Whether another file gives groups their rate: adjust_learning_rate(optimizer, epoch)."""
     texts = (text for file, text in code.program.texts.items() if file != code.path)
-    return any(WRITTEN.search(text) and "param_groups" in text for text in texts)
+    near = (text for text in texts if "jittor" in text or not FOREIGN.search(text))
+    return any(WRITTEN.search(text) and "param_groups" in text for text in near)
 
 
 def groups_with_rates(code: Code) -> float:

@@ -89,8 +89,21 @@ def events(code: Code, body: ast.AST, given: dict[str, str], steps: int) -> Iter
             yield Event("step", owner, call)
         elif steps and (function := callee(code, call)) is not None and function is not body:
             own = any(function is n for n in code.nodes)
+            made = made_in(function)
             for event in events(code, function, named(function, call, given), steps - 1):
+                if event.name == "eval" and event.owner.split(".")[0] in made:
+                    continue
                 yield event if own else Event(event.name, event.owner, call)
+
+
+def made_in(function: ast.AST) -> set[str]:
+    """What a function makes itself and calls so: net = Net(), which nobody trains who calls it."""
+    made = (n for n in inside(function) if isinstance(n, ast.Assign) and len(n.targets) == 1)
+    return {
+        name_of(n.targets[0])
+        for n in made
+        if isinstance(n.value, ast.Call) and name_of(n.value.func)[:1].isupper()
+    } - {""}
 
 
 def inside(body: ast.AST) -> Iterator[ast.AST]:

@@ -141,6 +141,7 @@ def copied_attributes(code: Code) -> Iterator[Finding]:
         if (
             sets
             and ("__dict__" in source or source.startswith("vars("))
+            and "deepcopy" not in ast.unparse(loop)
             and code.speaks_jittor(loop)
         ):
             message = "a module's __dict__ holds its layers here: the copy would share them"

@@ -23,6 +23,7 @@ from parity.atlas.lint import (
     rules_lacks,
     rules_layers,
     rules_lost,
+    rules_meant,
     rules_modes,
     rules_modules,
     rules_names,
@@ -42,6 +43,7 @@ from parity.atlas.lint import (
     rules_training,
     rules_unset,
     rules_views,
+    rules_words,
 )
 from parity.atlas.lint.code import Code
 from parity.atlas.lint.doubts import weighed
@@ -84,6 +86,8 @@ _AREAS = (
     rules_lacks,
     rules_lost,
     rules_nowhere,
+    rules_words,
+    rules_meant,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 PLAIN = (  # of files that name no framework, in a program that speaks to Jittor
@@ -94,6 +98,9 @@ PLAIN = (  # of files that name no framework, in a program that speaks to Jittor
     rules_python.containers,
     rules_python.unraised,
     rules_lost.repeated,
+    rules_words.gone,
+    rules_words.beyond,
+    rules_words.no_exception,
 )
 OTHERS = re.compile(
     r"^\s*(?:import|from)\s+(?:torch|tensorflow|keras|paddle|mindspore|jax|mxnet)", re.M
