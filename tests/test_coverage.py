@@ -92,6 +92,25 @@ def test_what_nothing_ran_is_named_and_the_files_that_ran_are_known(case, tmp_pa
     assert ran == {str(tmp_path / "jittor/nets" / name) for name in ("net.py", "boxes.py")}
 
 
+@pytest.mark.usefixtures("warm_workers")
+def test_what_pip_has_put_beside_a_port_is_none_of_it(case, tmp_path):
+    root = tmp_path / "jittor"
+    (root / "helpers-1.0.dist-info").mkdir()
+    (root / "helpers-1.0.dist-info" / "RECORD").write_text(
+        "helpers/__init__.py,sha256=x,1\nsix_of.py,,\nhelpers-1.0.dist-info/RECORD,,\n"
+    )
+    (root / "helpers").mkdir()
+    for name in ("helpers/__init__.py", "six_of.py"):
+        (root / name).write_text("def kind():\n    return 1\n\n\ndef other():\n    return 2\n")
+    boxes = root / "nets" / "boxes.py"
+    boxes.write_text(f"import helpers\n\nhelpers.kind()\n{BOXES}")
+    with Workers(case.reference, case.candidate) as workers:
+        assert not examine(case, workers).failures
+        code = look_at_code(case, workers)
+    named = {str(Path(f["path"]).relative_to(root)) for f in code["jittor"]}
+    assert named == {"nets/__init__.py", "nets/net.py", "nets/boxes.py", "train.py"}
+
+
 def test_nothing_is_told_where_all_of_it_ran_or_nothing_is_the_users_own():
     whole = {"path": "/port/net.py", "root": "/port", "ran": ["Net.forward"], "never": []}
     assert never([whole]) == "" == never([])

@@ -271,6 +271,18 @@ def test_kernels_are_counted_from_now_on(tmp_path):
     assert kernels.Kernels(tmp_path / "absent").fresh() == 0
 
 
+def test_a_folder_of_kernels_is_listed_only_where_it_has_changed(tmp_path, monkeypatch):
+    folder = tmp_path / "jt1.3/g++/py/linux/cpu/7b6b/default/jit"
+    folder.mkdir(parents=True)
+    os.utime(folder, (1.0, 1.0))
+    listed, listing = [], os.listdir
+    monkeypatch.setattr(os, "listdir", lambda place: listed.append(place) or listing(place))
+    counter = kernels.Kernels(tmp_path)
+    assert (counter.fresh(), counter.fresh(), listed) == (0, 0, [folder])
+    (folder / "new_op.so").write_text("")
+    assert (counter.fresh(), len(listed)) == (1, 2)
+
+
 def test_reminders_come_less_often_when_nothing_changes():
     now = [0.0]
     reminder = screen.Reminder(10, lambda: now[0])

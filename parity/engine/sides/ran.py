@@ -59,7 +59,7 @@ def told(server, passed: list[str]) -> list[dict]:
         found.append({"path": file, "root": root, "ran": by_ran[True], "never": by_ran[False]})
     for root in dict.fromkeys(roots.values()):
         others = (str(f) for f in python_files(Path(root)))
-        left = [f for f in others if f not in roots and f not in passed]
+        left = [f for f in others if f not in roots and f not in passed and not package_of(f)]
         found += [{"path": f, "root": root, "ran": [], "never": []} for f in left[:FILES]]
     return found
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 BUILT = "_op.so"  # how the name of a compiled kernel ends
+CLOCK = 50_000_000  # nanoseconds: two changes of a folder that are nearer may have one time
 
 
 def jittor_cache() -> Path:
@@ -25,10 +26,13 @@ class Kernels:
     def __init__(self, cache: Path | None = None):
         self.cache = cache or jittor_cache()
         self.began = time.time()
+        self.known: dict[
+            Path, tuple[int, list[str]]
+        ] = {}  # by folder: when it was changed, its kernels
         self.before = self.count()
 
     def count(self) -> int:
-        return sum(1 for _ in self.built())
+        return sum(len(names) for _, names in self.built())
 
     def fresh(self) -> int:
         return self.count() - self.before
@@ -36,17 +40,25 @@ class Kernels:
     def seconds(self) -> float:
         """Of compilers, for kernels that came since: a kernel's source is written just before it is compiled."""
         total = 0.0
-        for library in self.built():
-            with suppress(OSError):  # it is being written anew
-                made = library.stat().st_mtime
-                if made >= self.began:
-                    source = f"{library.path[: -len(BUILT)]}_op.cc"
-                    total += max(0.0, made - os.stat(source).st_mtime)
+        for folder, names in self.built():
+            for name in names:
+                with suppress(OSError):  # it is being written anew
+                    library = folder / name
+                    made = library.stat().st_mtime
+                    if made >= self.began:
+                        source = folder / f"{name[: -len(BUILT)]}_op.cc"
+                        total += max(0.0, made - source.stat().st_mtime)
         return total
 
-    def built(self) -> Iterator[os.DirEntry]:
+    def built(self) -> Iterator[tuple[Path, list[str]]]:
+        """Each folder with its kernels, listed again only where it has changed."""
         # version / compiler / python / system / processor / hash of the flags / name of the cache [/ CUDA] / jit
         places = "jt*/*/*/*/*/*/*/jit", "jt*/*/*/*/*/*/*/cu*/jit"
         for folder in (found for place in places for found in self.cache.glob(place)):
-            with suppress(OSError), os.scandir(folder) as entries:  # the folder was just removed
-                yield from (e for e in entries if e.name.endswith(BUILT))
+            with suppress(OSError):  # it was just removed
+                changed = folder.stat().st_mtime_ns
+                if self.known.get(folder, (0, []))[0] != changed:
+                    names = [name for name in os.listdir(folder) if name.endswith(BUILT)]
+                    settled = time.time_ns() - changed > CLOCK
+                    self.known[folder] = changed if settled else 0, names
+                yield folder, self.known[folder][1]

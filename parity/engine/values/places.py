@@ -5,6 +5,8 @@ Before: nothing. sides/tracer.py notes them, tell/causes.py shows them.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 import linecache
 import os
@@ -77,12 +79,28 @@ def last_frames(printed: str) -> list[str]:
 
 
 def package_of(file: str) -> str:
-    """The package that a file is installed with, "" where it is none of site-packages or beside parity."""
+    """The package that a file is installed with, "" where it is none: in site-packages, in another folder that pip
+    has filled, or beside parity."""
     installed = re.search(r"/(?:site|dist)-packages/(\w+)", file)
     if installed:
         return installed[1]
     path = Path(file)
+    for folder in path.parents:
+        name = path.relative_to(folder).parts[0].removesuffix(".py")
+        if name in installed_in(folder):
+            return name
     return path.relative_to(OURS).parts[0] if path.is_relative_to(OURS) else ""
+
+
+@functools.cache
+def installed_in(folder: Path) -> frozenset[str]:
+    """Packages and modules that pip's records in a folder tell of; none of what merely lies beside them."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for record in folder.glob("*.dist-info/RECORD"):
+            lines = record.read_text(errors="replace").splitlines()
+            found |= {re.split("[/,]", line, maxsplit=1)[0].removesuffix(".py") for line in lines}
+    return frozenset(found)
 
 
 def caller(frame: FrameType | None) -> str:
