@@ -9,6 +9,7 @@ import pytest
 
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.verdicts import Status
+from parity.engine.tell.causes import causes_of
 from parity.engine.tell.own_steps import AS_ROUNDED, OwnSteps, is_biased
 
 SIDES = ("reference", "candidate")
@@ -193,3 +194,28 @@ def test_a_biased_variance_is_told_by_its_count():
     larger = [{"v": 0.9 * old["v"] + 0.1 * x} for x in (batch, batch * 32 / 31)]
     assert not is_biased("v", [old, old], larger), "the other way round"
     assert not is_biased("v", [old, {}], now)
+
+
+def test_all_names_are_kept_of_which_a_few_are_told():
+    names = [f"layer{k}" for k in range(7)]
+    weights = {f"{n}.weight": np.ones(2) for n in names}
+
+    def half(training: bool, trained: list[str]) -> dict:
+        given = answer()
+        given["modes"] = dict.fromkeys(names, training)
+        given["classes"] = dict.fromkeys(names, "BatchNorm2d")
+        given["trainable"] = list(trained)
+        given["gradients"] = dict.fromkeys(trained, 1.0)
+        given["state"] = {n: x + (n in trained) for n, x in weights.items()}
+        return given
+
+    own = OwnSteps("case", weights, SIDES)
+    found = own.judge(0, [half(True, list(weights)), half(False, list(weights)[:1])])
+    found = failed(found + own.conclude(1))
+    assert found[checks.MODES].names == tuple(names)
+    missing = tuple(weights)[1:]
+    for check in (checks.TRAINABLE, checks.MOVES, checks.REACHED):
+        assert found[check].names == missing, check
+        assert "and 2 more" in found[check].message
+    (cause,) = causes_of([found[checks.MODES]])
+    assert cause.names == tuple(names)

@@ -66,9 +66,13 @@ class OwnSteps:
         """What a step that was not done has told already: modes, and what is frozen."""
         return [*self._modes(step, answers), *self._trainable(step, answers)]
 
-    def verdict(self, check: str, node: str, problem: str = "", kind: str = "") -> Verdict:
+    def verdict(
+        self, check: str, node: str, problem: str = "", kind: str = "", names: list[str] = ()
+    ) -> Verdict:
+        """names: all of those of which the problem tells a few."""
         status = Status.FAIL if problem else Status.PASS
-        return Verdict(self.case, check, node, status, message=problem, kind=kind)
+        named = tuple(names) if problem and names else None
+        return Verdict(self.case, check, node, status, message=problem, kind=kind, names=named)
 
     def nothing(self, verdict: Verdict, told: str) -> Verdict:
         """A verdict on steps that move nothing: FAIL where they return nothing besides, so that nothing is compared."""
@@ -80,7 +84,7 @@ class OwnSteps:
     def _modes(self, step: int, answers: list[Mapping]):
         ours, theirs = (a["modes"] for a in answers)
         odd = [n for n in ours if n in theirs and ours[n] != theirs[n]]
-        problem = ""
+        problem, which = "", []
         if odd:
             leaves = [n for n in odd if not any(m.startswith(f"{n}.") for m in odd)]
             training = [n for n in leaves if theirs[n]]
@@ -92,17 +96,18 @@ class OwnSteps:
             kinds_of = Counter(answers[1]["classes"].get(n, "module") for n in which)
             listed = ", ".join(f"{count} {kind}" for kind, count in kinds_of.most_common(3))
             problem = f"{listed} in training mode on {who}'s side, {other}'s are not: {some(which)}"
-        return [self.verdict(checks.MODES, f"modes/step{step}", problem, kinds.MODE)]
+        return [self.verdict(checks.MODES, f"modes/step{step}", problem, kinds.MODE, which)]
 
     def _trainable(self, step: int, answers: list[Mapping]):
         # buffers are parameters in Jittor: of those PyTorch does not train, what has a gradient counts
         ours, theirs = (set(a["trainable"]) for a in answers)
         reached = {n for n, g in answers[0].get("gradients", {}).items() if g > 0}
         idle = ours - theirs - reached
-        problem = one_sided([ours - idle, theirs], self.sides, "asks for gradients")
-        found = self.verdict(checks.TRAINABLE, f"frozen/step{step}", problem, kinds.FROZEN)
-        if idle and not problem:
-            found = found.but(status=Status.KNOWN, message=f"{IDLE}: {some(sorted(idle))}")
+        told = one_sided([ours - idle, theirs], self.sides, "asks for gradients")
+        found = self.verdict(checks.TRAINABLE, f"frozen/step{step}", told[0], kinds.FROZEN, told[1])
+        if idle and not told[0]:
+            names, message = tuple(sorted(idle)), f"{IDLE}: {some(sorted(idle))}"
+            found = found.but(status=Status.KNOWN, message=message, names=names)
         return [found]
 
     def _rates(self, step: int, answers: list[Mapping]):
@@ -198,12 +203,14 @@ class OwnSteps:
             left = Verdict(self.case, checks.OWN_NUMBERS, "returned", Status.NOT_RUN)
             verdicts.append(left.but(message=UNTOLD))
         if not problem:
-            problem = one_sided(ever, self.sides, f"moves in {steps} steps")
-            verdicts.append(self.verdict(checks.MOVES, "each", problem, kinds.STILL))
+            told = one_sided(ever, self.sides, f"moves in {steps} steps")
+            verdicts.append(self.verdict(checks.MOVES, "each", told[0], kinds.STILL, told[1]))
         seen = [set().union(*(g[k] for g in self.gradients)) for k in (0, 1)]
         if seen[0] or seen[1]:
-            problem = one_sided(seen, self.sides, "ever gets a gradient")
-            verdicts.append(self.verdict(checks.REACHED, "gradients", problem, kinds.DETACHED))
+            told = one_sided(seen, self.sides, "ever gets a gradient")
+            verdicts.append(
+                self.verdict(checks.REACHED, "gradients", told[0], kinds.DETACHED, told[1])
+            )
         return verdicts
 
 
@@ -220,14 +227,15 @@ def is_biased(name: str, earlier: list[Mapping], now: list[Mapping]) -> bool:
     return is_whole and np.ptp(parts) < gates.BIASED_APART
 
 
-def one_sided(pair: list[set[str]], sides: tuple[str, str], what: str) -> str:
-    """ "3 parameters: only torch's ... (a, b, c)", "" when both are the same."""
-    parts = []
+def one_sided(pair: list[set[str]], sides: tuple[str, str], what: str) -> tuple[str, list[str]]:
+    """("only on torch's side ...: a, b, c, d and 3 more", all of these names); "" and none when both are the same."""
+    parts, names = [], []
     for k, side in enumerate(sides):
         only = sorted(pair[k] - pair[1 - k])
+        names += only
         if only:
             parts.append(f"only on {side}'s side {what}: {some(only)}")
-    return "; ".join(parts)
+    return "; ".join(parts), names
 
 
 def some(names: list[str]) -> str:
