@@ -37,6 +37,7 @@ from parity.atlas.lint import (
     rules_python,
     rules_scripts,
     rules_sets,
+    rules_slips,
     rules_steps,
     rules_stopping,
     rules_stored,
@@ -88,6 +89,7 @@ _AREAS = (
     rules_nowhere,
     rules_words,
     rules_meant,
+    rules_slips,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 PLAIN = (  # of files that name no framework, in a program that speaks to Jittor
@@ -101,6 +103,9 @@ PLAIN = (  # of files that name no framework, in a program that speaks to Jittor
     rules_words.gone,
     rules_words.beyond,
     rules_words.no_exception,
+    rules_slips.texts_raised,
+    rules_slips.named_only,
+    rules_slips.rebound,
 )
 OTHERS = re.compile(
     r"^\s*(?:import|from)\s+(?:torch|tensorflow|keras|paddle|mindspore|jax|mxnet)", re.M
