@@ -24,7 +24,7 @@ from parity.atlas.lint.rules_own import CALL, NAME
 from tests.commands import ROOT
 
 JUDGED = json.loads((Path(__file__).parent / "lint_judged.json").read_text())
-ROUNDS = range(1, 31)
+ROUNDS = range(1, 32)
 FIRST_BLIND = 4
 NEWER = 28  # since then entries that no atlas has are told in blind rounds too
 VERDICTS = {"true", "advice", "false", "missed", "true doubted", "advice doubted", "false doubted"}

@@ -42,7 +42,8 @@ def groups_with_rates(code: Code) -> float:
     if writes_rates(code):
         return 0
     lines = [float("inf")]
-    for node in code.every(ast.Dict):
+    near = (other for other in code.files if other.source.uses_jittor)
+    for node in (n for other in (code, *near) for n in other.every(ast.Dict)):
         keys = {constant(k) for k in node.keys if k is not None}
         if {"params", "lr"} <= keys:
             lines.append(0)

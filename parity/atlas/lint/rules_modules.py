@@ -52,6 +52,9 @@ def buffers(code: Code) -> Iterator[Finding]:
     for call in code.every(ast.Call):
         if not isinstance(call.func, ast.Attribute) or call.func.attr != "register_buffer":
             continue
+        owner = code.source.enclosing(call, (ast.ClassDef,))
+        if owner and any(getattr(n, "name", "") == "register_buffer" for n in owner.body):
+            continue
         given = call.args[1] if len(call.args) > 1 else None
         if given is None and (found := keyword(call, "tensor", "value")):
             given = found.value

@@ -79,9 +79,16 @@ def emptied(code: Code) -> Iterator[Finding]:
     """del module._parameters["weight"]: Jittor makes the dictionary anew each time, and the weight stays."""
     for node in code.every(ast.Subscript):
         held = isinstance(node.value, ast.Attribute) and node.value.attr in FRESH
-        if held and not isinstance(node.ctx, ast.Load) and code.speaks_jittor(node):
+        own = held and any(
+            n.attr == node.value.attr and is_stored(n) for n in code.every(ast.Attribute)
+        )
+        if held and not own and not isinstance(node.ctx, ast.Load) and code.speaks_jittor(node):
             message = f"{node.value.attr} is made anew at each call: the module stays as it is"
             yield code.found(node, "state-copied", message)
+
+
+def is_stored(node: ast.Attribute) -> bool:
+    return isinstance(node.ctx, ast.Store) and is_self(node.value)
 
 
 def shapes_cast(code: Code) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from parity.atlas.lint import (
     pins,
     rules_arrays,
     rules_called,
+    rules_cases,
     rules_custom,
     rules_cuts,
     rules_data,
@@ -90,6 +91,7 @@ _AREAS = (
     rules_words,
     rules_meant,
     rules_slips,
+    rules_cases,
 )
 RULES = tuple(rule for area in _AREAS for rule in area.RULES)
 PLAIN = (  # of files that name no framework, in a program that speaks to Jittor
