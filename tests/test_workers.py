@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 
 from neutral.config import preset, to_dict
 from parity.backends import base
-from parity.engine.sides.workers import Worker
+from parity.engine.sides.workers import Worker, Workers
 from parity.engine.values import places
 from parity.errors import InputError, WorkerDied, WorkerError
 from parity.suite.ask import ask
@@ -137,3 +138,14 @@ def test_what_workers_say_of_themselves_needs_no_framework_here():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert said.stdout.splitlines()[-1] == "[]"
+
+
+def test_each_side_is_asked_at_the_same_time():
+    met = threading.Barrier(2)  # of which each waits for the other
+
+    def label(worker):
+        met.wait(timeout=10)
+        return worker.label
+
+    with Workers() as workers:
+        assert workers.each(label) == {"torch": "torch", "jittor": "jittor"}

@@ -7,6 +7,7 @@ in *_loading.py. Of the harness only the atlas, which asks both what code means,
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Callable, Mapping
@@ -137,6 +138,7 @@ def load(name: str) -> Backend:
     """The backend of that name; imports its framework."""
     if name not in NAMES:
         raise InputError(f"backend {name!r}: there are {' and '.join(NAMES)}")
+    gc.disable()  # a seventh of the time of PyTorch's import would go into collections
     try:
         return importlib.import_module(f"parity.backends.{name}")
     except ModuleNotFoundError as error:
@@ -144,6 +146,8 @@ def load(name: str) -> Backend:
             raise
         told = f"{name} is not installed for {sys.executable}: pip install {name}"
         raise ModuleNotFoundError(told, name=name) from None
+    finally:
+        gc.enable()
 
 
 def loaded() -> list[Backend]:

@@ -42,7 +42,7 @@ def test_indices_outside_are_refused(pair, op, index):
 
 
 def test_ops_float64(pair, conclude):
-    found = {side: collect_ops(pair[side], "float64", pair.device) for side in FRAMEWORKS}
+    found = pair.each(lambda worker: collect_ops(worker, "float64", pair.device))
     conclude(compare_ops_64(found["torch"], found["jittor"]))
 
 
@@ -50,7 +50,7 @@ def test_ops_float32(pair, conclude):
     """Neither side's error against float64 may be much greater than the other's."""
     name, verdicts = "ops in float32", []
     exact = collect_ops(pair["torch"], "float64", pair.device)
-    found = {side: collect_ops(pair[side], "float32", pair.device) for side in FRAMEWORKS}
+    found = pair.each(lambda worker: collect_ops(worker, "float32", pair.device))
     limits = (
         (gates.PRECISION_FACTOR, gates.PRECISION_LEAST),
         (gates.GRADIENT_FACTOR, gates.GRADIENT_LEAST),

@@ -7,7 +7,6 @@ import pytest
 from neutral.config import with_overrides
 from parity.engine.judge.steps import compare_steps
 from parity.engine.judge.weights import drawn_weights
-from parity.engine.sides.workers import FRAMEWORKS
 from parity.suite.cases import STEPPING
 from parity.suite.stepping import (
     OPTIMISERS,
@@ -35,12 +34,10 @@ def test_coupled_steps(name, pair, conclude, scenes_folder):
     """Twenty float64 steps: dropout and samplers, warm-up, clipping, decay, groups, accumulation, a drop."""
     case = STEPPING[name]
     batch = case.batch(scenes_folder)
-    epochs = drop_epochs(case.config(), COUPLED)
-    found = [
-        collect_steps(pair[side], case.config(), drawn_weights, batch, epochs)
-        for side in FRAMEWORKS
-    ]
-    conclude(compare_steps(f"{name}: {COUPLED} float64 steps", *found))
+    arguments = (case.config(), drawn_weights, batch, drop_epochs(case.config(), COUPLED))
+    found = pair.each(lambda worker: collect_steps(worker, *arguments))
+    label = f"{name}: {COUPLED} float64 steps"
+    conclude(compare_steps(label, found["torch"], found["jittor"]))
 
 
 @pytest.mark.parametrize("name", STEPPING)

@@ -19,9 +19,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from parity.backends import base
 from parity.case import ROLES, Case, Side
@@ -31,6 +32,7 @@ from parity.engine.values.scratch import discard, scratch
 from parity.engine.values.transport import receive, send
 from parity.errors import InputError, OutOfTime, WorkerDied, WorkerError
 
+Answer = TypeVar("Answer")
 FRAMEWORKS = base.NAMES
 PARENT = "PARITY_PARENT"  # variable of a worker: the process with which it ends
 REQUEST, REPLY = "request", "reply"  # files of a worker's folder, for large arrays
@@ -262,6 +264,11 @@ class Workers:
     def run(self, target: str, *args, sides: tuple[str, ...] | None = None, **options) -> dict:
         """`Worker.run` of these sides, all by default."""
         return self.both("run", target, *args, sides=sides, **options)
+
+    def each(self, function: Callable[[Worker], Answer]) -> dict[str, Answer]:
+        """function(worker) by label, of all sides at the same time: for what takes a side several requests."""
+        with ThreadPoolExecutor(len(self.workers)) as threads:
+            return dict(zip(self.labels, threads.map(function, self.workers.values()), strict=True))
 
     def collect(self, sides: tuple[str, ...]) -> dict:
         """The answers to what was submitted to these sides."""

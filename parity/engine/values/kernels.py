@@ -25,10 +25,9 @@ class Kernels:
 
     def __init__(self, cache: Path | None = None):
         self.cache = cache or jittor_cache()
-        self.began = time.time()
-        self.known: dict[
-            Path, tuple[int, list[str]]
-        ] = {}  # by folder: when it was changed, its kernels
+        # by folder: when it was changed, and its kernels
+        self.known: dict[Path, tuple[int, list[str]]] = {}
+        self.old = {folder: frozenset(names) for folder, names in self.built()}
         self.before = self.count()
 
     def count(self) -> int:
@@ -41,13 +40,11 @@ class Kernels:
         """Of compilers, for kernels that came since: a kernel's source is written just before it is compiled."""
         total = 0.0
         for folder, names in self.built():
-            for name in names:
+            for name in frozenset(names) - self.old.get(folder, frozenset()):
                 with suppress(OSError):  # it is being written anew
-                    library = folder / name
-                    made = library.stat().st_mtime
-                    if made >= self.began:
-                        source = folder / f"{name[: -len(BUILT)]}_op.cc"
-                        total += max(0.0, made - source.stat().st_mtime)
+                    library = f"{folder}/{name}"
+                    source = f"{library[: -len(BUILT)]}_op.cc"
+                    total += max(0.0, os.stat(library).st_mtime - os.stat(source).st_mtime)
         return total
 
     def built(self) -> Iterator[tuple[Path, list[str]]]:
