@@ -145,6 +145,7 @@ class Examination:
             self.inputs, self.targets = worker.made(case.inputs), worker.made(case.targets)
             if case.gradients:
                 self.untrained = worker.run(f"{HELD}:untrained", self.inputs, case.untrained)
+        self.plain = worker.run(f"{HELD}:plain")
         tables = worker.call("tables") if case.weights == DRAWN else {}
         self.weights = self.weights or worker.weights(case) | tables
 
@@ -269,7 +270,7 @@ class Examination:
         wanted = Selection(self.weights, convert=lambda x: x.astype(dtype))
         told = ((f"{ROOT}/in{path}", why) for path, why in self.untrained.items() if why)
         verdicts = [self.not_run(NOT_LOOKED_INTO, node, why) for node, why in told]
-        return verdicts + compare_given(self.case.name, self.sides, wanted, self.given)
+        return verdicts + compare_given(self.case.name, self.sides, wanted, self.given, self.plain)
 
     def submit(self, name: str, sides: tuple[str, ...], **options) -> tuple[str, ...]:
         """Asks these sides for a trace, recorded under `name`; returns the sides that now owe an answer."""

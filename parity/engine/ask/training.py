@@ -17,12 +17,12 @@ from parity.engine.ask.examination import Examination
 from parity.engine.ask.examine import workers_of
 from parity.engine.ask.result import Result
 from parity.engine.judge import gates, kinds
-from parity.engine.judge.checks import NOT_LOOKED_INTO
+from parity.engine.judge.checks import NOT_LOOKED_INTO, STEP_LOSSES
 from parity.engine.judge.crashes import unfinished
 from parity.engine.judge.detections import compare_detections
-from parity.engine.judge.steps import compare_steps
+from parity.engine.judge.steps import beside_copies, compare_steps
 from parity.engine.judge.tube import compare_tube
-from parity.engine.judge.ulps import one_ulp_away
+from parity.engine.judge.ulps import nudged, one_ulp_away
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.own_step import BEGUN, begun_in
 from parity.engine.sides.workers import Workers
@@ -94,8 +94,17 @@ def check_steps(
                 raise
             message = f"the reference raises in steps that the harness makes: {error}"
             return [Verdict(name, "steps", "(all)", Status.NOT_RUN, message=message)]
-        answers = ((examination.weights, names[side], *found[side]) for side in sides)
-        return compare_steps(name, *answers, sides)
+        answers = ((examination.weights, names[side], *found[side][:2]) for side in sides)
+        verdicts = compare_steps(name, *answers, sides, found[sides[0]][2])
+        if not any(v.check == STEP_LOSSES and v.status is Status.FAIL for v in verdicts):
+            return verdicts
+        copies = []
+        with suppress(OutOfTime):
+            for k in range(gates.NEIGHBOURS):
+                start = nudged(examination.weights, k, gates.SEMANTIC_FORWARD)
+                used[sides[0]].call("load", start, strict=False)
+                copies.append(used[sides[0]].call("train_steps", batches, examination.targets)[0])
+        return beside_copies(verdicts, *(found[side][0] for side in sides), copies)
 
     own: list[str] = []
     with workers_of(case, workers, device) as used:
@@ -158,7 +167,7 @@ def check_tube(
 
         def run(label: str, weights) -> tuple:
             used[label].call("load", weights, strict=False)
-            return used[label].call("train_steps", batches, examination.targets)
+            return used[label].call("train_steps", batches, examination.targets)[:2]
 
         names = used[first].call("trained_names")
         base, other = run(first, start), run(second, start)

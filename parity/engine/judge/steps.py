@@ -20,9 +20,15 @@ from parity.engine.judge.weights import compare_names
 
 
 def compare_steps(
-    case: str, reference: tuple, candidate: tuple, sides: tuple[str, str] = SIDES
+    case: str,
+    reference: tuple,
+    candidate: tuple,
+    sides: tuple[str, str] = SIDES,
+    sizes: list[dict] | None = None,
 ) -> list[Verdict]:
-    """Coupled float64 training steps: (weights at the start, trained names, losses per step, state at the end)."""
+    """Coupled float64 training steps: (weights at the start, trained names, losses per step, state at the end).
+
+    sizes: per step and loss of the harness's own what it would be if nothing cancelled in it."""
     weights, names, losses, state = reference
     _, names_too, losses_too, state_too = candidate
     verdicts = [compare_names(case, names, names_too, sides)]
@@ -33,9 +39,10 @@ def compare_steps(
     is_zero = not any(x for found in (*losses, *losses_too) for x in found.values())
     for step, (a, b) in enumerate(zip(losses, losses_too, strict=True)):
         boxed = [{f"step{step}/{k}": np.array([v]) for k, v in one.items()} for one in (a, b)]
+        whole = {f"step{step}/{k}": x for k, x in (sizes[step] if sizes else {}).items()}
 
-        def judge_loss(node, x, y):
-            verdict = judge(case, check, node, y, x, gates.STEPS_LOSS)
+        def judge_loss(node, x, y, whole=whole):
+            verdict = judge(case, check, node, y, x, gates.STEPS_LOSS, whole.get(node, 0.0))
             return verdict.but(status=Status.INCONCLUSIVE, message=ZERO) if is_zero else verdict
 
         verdicts += judge_nodes(case, check, *boxed, judge_loss, sides)
@@ -54,6 +61,25 @@ def compare_steps(
         return judge(case, checks.DISPLACEMENT, node, b, a, gates.STEPS_STATE, scale)
 
     return verdicts + judge_nodes(case, checks.DISPLACEMENT, *moved, judge_moved, sides)
+
+
+PARTED = "the reference's own steps part as far, begun as far away as one forward pass may be"
+
+
+def beside_copies(
+    verdicts: list[Verdict], reference: list[dict], candidate: list[dict], copies: list[list[dict]]
+) -> list[Verdict]:
+    """Losses of steps that fail as KNOWN where the reference's own go as far apart. All are losses by step; copies: of
+    the reference's steps from weights that differ by what one forward pass may differ by."""
+
+    def is_noise(v: Verdict) -> bool:
+        if v.check != checks.STEP_LOSSES or v.status is not Status.FAIL or v.measured is None:
+            return False
+        step, _, name = v.node.removeprefix("step").partition("/")
+        base, other, *rest = (x[int(step)][name] for x in (reference, candidate, *copies))
+        return abs(other - base) <= max((abs(x - base) for x in rest), default=0.0)
+
+    return [v.but(status=Status.KNOWN, message=PARTED) if is_noise(v) else v for v in verdicts]
 
 
 def ways(end: np.ndarray, start: np.ndarray) -> np.ndarray:

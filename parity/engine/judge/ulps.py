@@ -42,6 +42,14 @@ def one_ulp_away(weights: Mapping[str, np.ndarray], copy: int) -> dict[str, np.n
     }
 
 
+def nudged(weights: Mapping[str, np.ndarray], copy: int, share: float) -> dict[str, np.ndarray]:
+    """float64: every element changed by that share of itself, up or down as a stream says."""
+    return {
+        name: values * (1 + share * stream(copy, "nudged", name).choice((-1, 1), values.shape))
+        for name, values in weights.items()
+    }
+
+
 def nearby(inputs):
     """A tree of arrays whose floats are all moved to the next float32, but for zeros, which padding may be."""
 

@@ -19,8 +19,11 @@ from parity.engine.judge.judging import (
     judge_nodes,
 )
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.values.arrays import Selection
 from parity.engine.values.proposing import Parameter, normal, propose
 from parity.errors import InputError
+
+EMPTY: Mapping = {}
 
 
 def compare_weights(
@@ -35,15 +38,23 @@ def compare_weights(
     return [v for side, state in states for v in compare_state(case, side, given, state)]
 
 
-def compare_given(case: str, sides: tuple[str, str], wanted: Mapping, given: dict) -> list[Verdict]:
+def compare_given(
+    case: str, sides: tuple[str, str], wanted: Mapping, given: dict, plain: Mapping = EMPTY
+) -> list[Verdict]:
     """Names of trained parameters, and weights as both sides give them back. given: by side the names, the state, what
-    is left out with the reason, the parameters; one side after the other is taken out, as states are large."""
+    is left out with the reason, the parameters; one side after the other is taken out, as states are large. plain: the
+    reference's tensors that are neither parameters nor buffers; what a side alone counts as one is compared with them.
+    """
     names = tuple(given[side][0] for side in sides)
     parameters = tuple(given[side][-1] for side in sides)
     verdicts = [compare_names(case, *names, sides, parameters)]
     for side in sides:
         _, state, left_out, _ = given.pop(side)
-        verdicts += compare_state(case, side, wanted, state)
+        alone = [n for n in state if n in plain and n not in wanted]
+        known = {n: plain[n].astype(state[n].dtype) for n in alone}
+        shared = Selection(state, [n for n in state if n not in known])
+        verdicts += compare_state(case, side, wanted, shared)
+        verdicts += compare_state(case, side, known, Selection(state, alone))
         lost = Verdict(case, checks.NOT_LOOKED_INTO, "", Status.NOT_RUN)
         verdicts += [lost.but(node=f"{n} ({side})", message=why) for n, why in left_out.items()]
     return verdicts

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 import re
 from collections.abc import Collection
 
 import numpy as np
 
+from parity.engine.sides.model import SMALL
+from parity.engine.sides.weighting import is_float
 from parity.engine.values import tree
 from parity.errors import InputError
 
@@ -104,3 +107,16 @@ def is_taken(runner, inputs, targets, constant: set[str]) -> bool:
         return False
     finally:
         runner.constant = before
+
+
+def plain(server) -> dict[str, np.ndarray]:
+    """In the reference's worker: small tensors of floats that modules hold as plain attributes, as name by name they
+    would be in a state; Jittor counts every one of its own."""
+    runner, backend, found = server.runner, server.backend, {}
+    for name, module in runner.modules().items():
+        for own, x in vars(module).items():
+            full = f"{name}.{own}" if name else own
+            is_plain = backend.is_tensor(x) and is_float(x) and full not in runner.tensors
+            if is_plain and math.prod(x.shape) <= SMALL:
+                found[full] = backend.to_numpy(x).copy()
+    return found

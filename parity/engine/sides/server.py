@@ -187,7 +187,7 @@ class Server:
         kept = {"weights": weights} if weights is not None else {}
         return write(out, found | kept, told | (about or {}))
 
-    def train_steps(self, batches: list, targets=None) -> tuple[list[dict], dict]:
+    def train_steps(self, batches: list, targets=None) -> tuple[list[dict], dict, list[dict]]:
         return stepper.train_steps(self.runner, batches, targets)
 
     def handle(self, method: str, args: tuple, options: dict):

@@ -9,13 +9,21 @@ from parity.engine.sides.optimise import Optimiser, Options
 from parity.engine.sides.runner import Runner
 
 
-def train_step(runner: Runner, inputs, step: int = 0, targets=None) -> dict[str, float]:
-    """One step: the subject's own, or forward, losses, backward and its optimiser; losses by name and "loss"."""
+def train_step(
+    runner: Runner, inputs, step: int = 0, targets=None, sizes: dict | None = None
+) -> dict[str, float]:
+    """One step: the subject's own, or forward, losses, backward and its optimiser; losses by name and "loss".
+
+    Into `sizes`, where given, goes what the harness's own losses would be if nothing cancelled in them."""
     subject, backend = runner.subject, runner.backend
     if subject.train_step is not None:
         return {k: float(v) for k, v in subject.train_step(inputs, step).items()}
     run = runner.plain_run(step, training=True)
-    total, losses = runner.losses(runner.forward(runner.prepare(inputs), run), targets, run)
+    outputs = runner.forward(runner.prepare(inputs), run)
+    total, losses = runner.losses(outputs, targets, run)
+    if sizes is not None and subject.losses is None:
+        sizes |= runner.sizes(outputs)
+        sizes["loss"] = sizes.pop("total")
     found = {k: float(backend.to_numpy(x).reshape(())) for k, x in losses.items()}
     if total is None:
         return found
@@ -46,6 +54,8 @@ def plain_step(runner: Runner, total) -> None:
         backend.update(trained[name], backend.array(value, like=trained[name]))
 
 
-def train_steps(runner: Runner, batches: list, targets=None) -> tuple[list[dict], dict]:
-    """Losses of every step, and the state after the last."""
-    return [train_step(runner, b, k, targets) for k, b in enumerate(batches)], runner.state()
+def train_steps(runner: Runner, batches: list, targets=None) -> tuple[list[dict], dict, list[dict]]:
+    """Losses of every step, the state after the last, and the sizes of what losses of the harness's are sums of."""
+    sizes = [{} for _ in batches]
+    losses = [train_step(runner, b, k, targets, sizes[k]) for k, b in enumerate(batches)]
+    return losses, runner.state(), sizes
