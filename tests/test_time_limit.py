@@ -10,6 +10,7 @@ import pytest
 
 from parity import Case, Result, Side
 from parity.engine.ask import everything, training
+from parity.engine.ask.everything import SIDES as SHARE
 from parity.engine.ask.everything import STEPS, Wanted, examine_all
 from parity.engine.judge import checks
 from parity.engine.judge.verdicts import Status
@@ -45,7 +46,7 @@ def test_time_is_kept_for_training_steps_of_the_users_own(tmp_path, monkeypatch,
     assert (order[0] if own else order[-1]) == "check_steps"
     for name, whole in left.items():
         share = STEPS if own and name == "check_steps" else 1.0
-        assert whole == pytest.approx(1000.0 * share, abs=20), name
+        assert whole == pytest.approx(1000.0 * SHARE * share, abs=10), name
     assert not everything.reserves(CASE, None, Wanted(limit=None)), "nothing is to be shared"
 
 
@@ -146,3 +147,28 @@ def test_what_a_step_told_last_is_no_half_line(tmp_path):
     (tmp_path / "begun").write_text('{"step": 1, "trainable": []}\n["a", true]\n["b", fal')
     assert begun_in(tmp_path / "begun", 1) == {"step": 1, "trainable": [], "modes": {"a": True}}
     assert begun_in(tmp_path / "begun", 0) is None, "of another step"
+
+
+BUSY = """
+import time
+
+
+def half():
+    def wait(x):
+        time.sleep(60)
+
+    return wait
+"""
+
+
+def test_a_side_that_is_busy_when_the_time_is_over_is_not_awaited(tmp_path):
+    path = tmp_path / "halves.py"
+    path.write_text(BUSY)
+    side = Side(f"{path}:half", "torch")
+    with Workers(side) as workers:
+        worker = workers["torch"]
+        worker.call("build", side, "cpu", "float32", None)
+        worker.submit("trace", (np.ones(2),))
+        workers.until(time.monotonic())
+        began = time.monotonic()
+    assert time.monotonic() - began < 3.0

@@ -33,6 +33,9 @@ from parity.errors import InputError, OutOfTime, WorkerDied, WorkerError
 # of the time that is left where there is a limit, for training steps of the users' own: they come first, for a side
 # that is stopped is started, and built, anew
 STEPS = 0.6
+SIDES = (
+    0.95  # of a limit: the rest is for judging what they said, reading code that ran, and the page
+)
 # what quick leaves out
 QUICK = ("float64 of the candidate", FUNCTIONS, "other branches", "training steps")
 
@@ -62,7 +65,7 @@ def examine_all(
     case = replace(case, float64=False) if wanted.quick else case
     with workers_of(case, None, wanted.device) as workers:
         if wanted.limit:
-            workers.limit(wanted.limit)
+            workers.limit(SIDES * wanted.limit)
         try:
             environment, verdicts = examine_environment(workers)
             if any(v.status is Status.FAIL for v in verdicts):

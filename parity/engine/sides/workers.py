@@ -42,6 +42,7 @@ WHERE = signal.SIGUSR1  # at which a worker prints its stack
 PATIENCE = 1.0  # seconds that it has for that
 LAST, TAIL = 20000, 1500  # characters of what it printed that are read, and told
 FRAMES = 8  # of its stack that are told
+ENDING = 10.0  # seconds that it has to end by itself
 TIMEOUT = 1800.0  # seconds for one request; a cold Jittor compiles for minutes
 PACKAGES = Path(__file__).resolve().parents[3]  # where parity and jittor_setup lie
 
@@ -203,7 +204,10 @@ class Worker:
         if self.process is not None:
             self.connection.close()
             try:
-                self.process.wait(timeout=10)
+                left = max(0.0, self.deadline - time.monotonic())
+                self.process.wait(
+                    timeout=min(ENDING, left)
+                )  # of what the limit ends nothing is awaited
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
