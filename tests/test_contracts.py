@@ -23,7 +23,7 @@ NAMED = re.compile(rf"({PACKAGES})(\.\w+)+(:\w+)?")
 PROJECT = ("neutral", "torch_impl", "jittor_impl", "scripts", "examples", "tests", "parity.suite")
 # inside of a worker the atlas runs both frameworks' own code
 FRAMEWORKS_BY_NAME = {"atlas/conformance.py", "atlas/namesakes.py", "atlas/snippets.py"}
-PARTS = ("", "_watching", "_loading", "_norms")  # files that a backend may have
+PARTS = ("", "_watching", "_loading", "_norms", "_wide")  # files that a backend may have
 SUITE = [
     p for p in sorted((ROOT / "parity" / "suite").rglob("*.py")) if "import_module" in p.read_text()
 ]

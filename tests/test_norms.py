@@ -187,7 +187,9 @@ class Asked:
     def __init__(self, found: list[Verdict]):
         self.options: dict = {}
         self.gate = type("Gate", (), {"compare": lambda self, *three: found})()
-        self.workers = {"jittor": type("Worker", (), {"call": lambda self, *asked: True})()}
+        self.workers = {
+            "jittor": type("Worker", (), {"call": lambda self, *asked: ["batch_norm"]})()
+        }
         self.inputs, self.records = None, []
 
     def path(self, side: str, name: str) -> Path:

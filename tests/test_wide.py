@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, Workers, examine
+from parity.engine.judge import checks
+from parity.engine.judge.norms import ENTROPY, NORM, reason
+from parity.engine.judge.outcomes import STOOD_IN
+from parity.engine.judge.verdicts import Status
+from parity.engine.tell.known import strictly
 
 pytest.importorskip("torch")
 
@@ -49,11 +54,11 @@ def compare(tmp_path_factory):
     path.write_text(HALVES)
     with Workers() as workers:
 
-        def run(weighted=False, **changes):
+        def run(weighted=False, float32=False, **changes):
             changes["weighted"] = weighted
             reference = Side(f"{path}:torch_half", "torch", arguments={"weighted": weighted})
             candidate = Side(f"{path}:jittor_half", "jittor", arguments=changes)
-            return examine(Case("wide", reference, candidate, given, float32=False), workers)
+            return examine(Case("wide", reference, candidate, given, float32=float32), workers)
 
         yield run
 
@@ -69,3 +74,28 @@ def test_many_pixels_are_no_cause(compare, weighted):
 @pytest.mark.parametrize("changes", [{"ignored": 3}])
 def test_what_is_wrong_there_is_told(compare, changes):
     assert compare(**changes).causes
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_in_float32_its_rounding_is_known_and_no_cause(compare, weighted):
+    found = compare(weighted, float32=True)
+    assert not found.causes, "\n".join(map(str, found.failures))
+    narrow = [v for v in found.verdicts if v.check.startswith("float32") and ENTROPY in v.message]
+    assert {v.check for v in narrow} & {checks.LOCAL_FORWARD_32, checks.FORWARD_32}
+    assert all(v.status is Status.KNOWN and v.guilty == "jittor" for v in narrow)
+
+
+def test_what_is_wrong_is_told_in_float32_too(compare):
+    assert compare(float32=True, ignored=3).causes
+
+
+def test_what_stood_in_for_it_in_float64_is_told_and_counts_where_known_does(compare):
+    found = compare().verdicts
+    (told,) = (v for v in found if STOOD_IN in v.message)
+    assert told.status is Status.KNOWN and told.node == "cross_entropy_loss (jittor)"
+    assert told.but(status=Status.FAIL) in strictly(found)
+
+
+def test_the_reason_names_what_was_called():
+    assert reason(["cross_entropy_loss"]) == ENTROPY and reason(["batch_norm"]) == NORM
+    assert reason(["batch_norm", "cross_entropy_loss"]) == f"{NORM} and {ENTROPY}"

@@ -125,6 +125,10 @@ class Backend(Protocol):
         """Context manager: inside, norms of the framework's own that lose digits by the way in which they take the
         variance do not; gives a list that gets the names of those that are called."""
 
+    def stood_in(self) -> list[str]:
+        """Names of the framework's functions in whose place others computed since this was asked last, as its own go
+        over to float32 in float64 runs."""
+
     # weights of the user's own (in *_loading.py)
 
     def answering(self, loads):

@@ -18,6 +18,7 @@ from parity.backends import jittor_wide
 from parity.backends.jittor_loading import answering, known_shapes  # noqa: F401 the contract's
 from parity.backends.jittor_norms import steady_norms  # noqa: F401 the contract's
 from parity.backends.jittor_watching import watching, watching_branches  # noqa: F401 the contract's
+from parity.backends.jittor_wide import stood_in  # noqa: F401 the contract's
 from parity.errors import InputError
 
 jt = jittor_setup.import_jittor()
@@ -53,7 +54,7 @@ def configure(device: str, dtype: str) -> None:
     jt.flags.auto_convert_64_to_32 = int(dtype == "float32")
     if dtype == "float64":
         importlib.import_module("jittor_setup.float64").install()
-        jittor_wide.install()
+    jittor_wide.install()
 
 
 def widen(on: bool) -> None:

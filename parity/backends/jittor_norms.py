@@ -1,4 +1,5 @@
-"""Jittor's norms with the variance of what is left after the mean, in the place of E[x²] - E[x]², which cancels.
+"""Jittor's norms with the variance of what is left after the mean, in the place of E[x²] - E[x]², which cancels. And
+its cross entropy by sums (jittor_wide.py).
 
 Where a run agrees with these, its own code is not to blame. Arguments and results are those of jittor.nn's functions.
 """
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import jittor_setup
+from parity.backends import jittor_wide
 from parity.backends.replacing import replaced
 
 jt = jittor_setup.import_jittor()
@@ -71,7 +73,7 @@ FUNCTIONS = {nn.instance_norm: instance_norm, nn.layer_norm: layer_norm, nn.grou
 
 @contextmanager
 def steady_norms() -> Iterator[list[str]]:
-    """Inside, norms do not cancel; gives the names of those that were called."""
+    """Inside, norms do not cancel, and cross entropies add no 1/n; gives the names of those that were called."""
     called: list[str] = []
 
     def noting(function: Callable) -> Callable:
@@ -87,7 +89,8 @@ def steady_norms() -> Iterator[list[str]]:
     for layer, function in layers.items():
         layer.execute = noting(function)
     try:
-        with replaced({own: noting(other) for own, other in FUNCTIONS.items()}):
+        functions = {own: noting(other) for own, other in FUNCTIONS.items()}
+        with replaced(functions), jittor_wide.steady(called):
             yield called
     finally:
         for layer, execute in before.items():

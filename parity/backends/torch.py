@@ -206,6 +206,10 @@ def is_training(module: nn.Module) -> bool:
     return module.training
 
 
+def stood_in() -> list[str]:
+    return []
+
+
 def steady_norms():
     return nullcontext([])  # PyTorch's are
 

@@ -14,7 +14,7 @@ from parity.engine.judge import gates
 from parity.engine.judge.checks import FORWARD_32, GRADIENTS_32, LOSSES_32
 from parity.engine.judge.localise import compare_local_32
 from parity.engine.judge.noise import is_doubtful, with_noise, with_steady
-from parity.engine.judge.norms import NORM
+from parity.engine.judge.norms import ENTROPY, NORM, reason
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.known import is_known
 from parity.engine.values.record import Record
@@ -50,45 +50,47 @@ def undecided(verdict: Verdict, error: OutOfTime) -> Verdict:
 
 def without_cancelling(examination, verdicts: list[Verdict]) -> list[Verdict]:
     second = examination.sides[1]
-    three = steady(examination, "forced", **examination.forced)
-    if three is None:
+    why, three = steady(examination, "forced", **examination.forced)
+    if not why:
         return verdicts
     found = compare_local_32(examination.gate, *three, examination.weights)
     by_node = {(v.check, v.node): v for v in found}
-    return [with_steady(v, by_node) if is_doubtful(v, second) else v for v in verdicts]
+    return [with_steady(v, by_node, why) if is_doubtful(v, second) else v for v in verdicts]
 
 
 def look_at_whole(examination, verdicts: list[Verdict]) -> list[Verdict]:
     """All verdicts of an examination, FAILs of the whole float32 run as KNOWN that are none as soon as the framework's
-    norms do not cancel; where those are known to do so in some layer."""
+    norms do not cancel; where those are known to do so in some layer, or a loss fails, which no layer may make."""
     side = examination.sides[1]
-    if not any(is_known(v, NORM) for v in verdicts) or not any(map(is_whole, verdicts)):
+    known = any(is_known(v, why) for v in verdicts for why in (NORM, ENTROPY))
+    lost = any(is_whole(v) and v.check == LOSSES_32 and v.guilty == side for v in verdicts)
+    if not (known or lost) or not any(map(is_whole, verdicts)):
         return verdicts
     try:
-        three = steady(examination, "free")
+        why, three = steady(examination, "free")
     except (WorkerError, WorkerDied):
         return verdicts
-    if three is None:
+    if not why:
         return verdicts
     by_node = {(v.check, v.node): v for v in examination.gate.compare(*three)}
     guilty = lambda v: is_whole(v) and v.guilty == side  # noqa: E731
-    return [with_steady(v, by_node) if guilty(v) else v for v in verdicts]
+    return [with_steady(v, by_node, why) if guilty(v) else v for v in verdicts]
 
 
 def is_whole(verdict: Verdict) -> bool:
     return verdict.status is Status.FAIL and verdict.check in WHOLE
 
 
-def steady(examination, kind: str, **options) -> list[Record] | None:
-    """The three records of the free or the forced float32 run, the candidate's with norms that do not cancel; None
-    where it calls none."""
+def steady(examination, kind: str, **options) -> tuple[str, list[Record]]:
+    """What is known of the norms that were called, and the three records of the free or the forced float32 run, the
+    candidate's with norms that do not cancel; "" and none where it calls none."""
     first, second = examination.sides
     out = examination.path(second, f"{kind} steady")
     options |= examination.options | {"replay": examination.path(first, f"{kind} 64")}
     worker = examination.workers[second]
-    if not worker.call("run", f"{HERE}:steady", examination.inputs, out, options):
-        return None
-    return [examination[n] for n in (f"{first} {kind} 64", f"{first} {kind} 32", out.stem)]
+    called = worker.call("run", f"{HERE}:steady", examination.inputs, out, options)
+    names = (f"{first} {kind} 64", f"{first} {kind} 32", out.stem) if called else ()
+    return reason(called) if called else "", [examination[n] for n in names]
 
 
 def beside_neighbours(examination, verdicts: list[Verdict]) -> list[Verdict]:

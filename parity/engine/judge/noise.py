@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from parity.engine.judge import gates
 from parity.engine.judge.checks import LOCAL_FORWARD_32, LOCAL_GRADIENTS_32
 from parity.engine.judge.gradients import absent_if_zero, precision_gradient_scale
-from parity.engine.judge.norms import NORM, relative
+from parity.engine.judge.norms import relative
 from parity.engine.judge.verdicts import Status, Verdict
 
 NOISE = "the reference errs as much one unit in the last place away"
@@ -62,10 +62,10 @@ def error_at(verdict: Verdict, exact: Mapping, narrow: Mapping) -> float:
     return relative(two[1] - two[0], two[0], scale, verdict)
 
 
-def with_steady(verdict: Verdict, steady: Mapping[tuple, Verdict]) -> Verdict:
-    """A float32 FAIL as KNOWN where it passes as soon as that framework's norms do not cancel; `steady`: verdicts of
-    that run by check and node."""
+def with_steady(verdict: Verdict, steady: Mapping[tuple, Verdict], why: str) -> Verdict:
+    """A float32 FAIL as KNOWN where it passes as soon as that framework's own functions are steady; `steady`: verdicts
+    of that run by check and node; why: of these functions (norms.reason)."""
     other = steady.get((verdict.check, verdict.node))
     if other is None or other.status is not Status.PASS:
         return verdict
-    return verdict.but(status=Status.KNOWN, message=f"{NORM}; {verdict.message}")
+    return verdict.but(status=Status.KNOWN, message=f"{why}; {verdict.message}")

@@ -9,7 +9,7 @@ Before: rounding.py. localise.py asks here, tell/known.py says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,14 @@ from parity.engine.values.arrays import ratio
 from parity.engine.values.nodes import call_of
 
 NORM = "Jittor's norms take the variance as E[x²] - E[x]², which cancels"
+ENTROPY = "Jittor's cross entropy takes the mean of its weights as a sum of 1/n in float32"
+
+
+def reason(called: Iterable[str]) -> str:
+    """Why these functions of Jittor's (see `steady_norms` of its backend) are less precise, as a text."""
+    entropy = [name == "cross_entropy_loss" for name in called]
+    texts = (NORM if not all(entropy) else "", ENTROPY if any(entropy) else "")
+    return " and ".join(filter(None, texts))
 
 
 def with_norms(

@@ -103,6 +103,20 @@ def compare_moved(
     return verdicts
 
 
+STOOD_IN = "goes over to float32 whatever it is given: in this run another one that does not stood in for it"
+
+
+def told_stand_ins(
+    case: str, check: str, reference: Mapping, candidate: Mapping, sides: tuple[str, str] = SIDES
+) -> list[Verdict]:
+    """KNOWN for every function of a framework's own that was not what computed."""
+    return [
+        Verdict(case, check, f"{name} ({side})", Status.KNOWN, message=f"{side}'s own {STOOD_IN}")
+        for side, trace in zip(sides, (reference, candidate), strict=True)
+        for name in trace.get("stood_in", ())
+    ]
+
+
 def changed_inputs(tracer, prepared: Mapping[str, object], before: Mapping) -> list[str]:
     """In a worker: the inputs that were written into, by the node or path that they have."""
     backend = tracer.backend

@@ -22,7 +22,12 @@ from parity.engine.judge.judging import (
     narrowed,
     only_on_one_side,
 )
-from parity.engine.judge.outcomes import compare_changed, compare_moved, compare_plain
+from parity.engine.judge.outcomes import (
+    compare_changed,
+    compare_moved,
+    compare_plain,
+    told_stand_ins,
+)
 from parity.engine.judge.verdicts import ZERO, Status, Verdict
 from parity.engine.values.aligned import aligned
 from parity.engine.values.arrays import Selection
@@ -46,6 +51,7 @@ def compare_forward_64(
     candidate = aligned(reference, candidate)
     verdicts = compare_changed(case, reference, candidate, sides)
     verdicts += compare_moved(case, reference, candidate, sides)
+    verdicts += told_stand_ins(case, checks.LOSSES_64, reference, candidate, sides)
     verdicts += compare_execution(case, reference, candidate, sides)
     verdicts += compare_plain(case, checks.PLAIN_64, reference, candidate, sides)
     verdicts += compare_losses(case, checks.LOSSES_64, reference, candidate, gates.LOSS_64, sides)

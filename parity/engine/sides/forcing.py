@@ -99,8 +99,8 @@ def neighbour(
     write_record(out, server.runner.trace(inputs, **options), {})
 
 
-def steady(server, inputs, out: Path, options: dict) -> bool:
-    """A trace with norms that do not cancel, if there are any that are called. options: of Server.trace."""
+def steady(server, inputs, out: Path, options: dict) -> list[str]:
+    """A trace with norms that do not cancel, and which of them are called. options: of Server.trace."""
     with server.backend.steady_norms() as called:
         server.trace(inputs, out=out, **options)
-    return bool(called)
+    return sorted(set(called))

@@ -247,6 +247,7 @@ class Runner(Model):
             "makers": came.makers,
             "crashes": tracer.crashes,
             **{"changed": came.changed, "moved": came.moved, "weighted": subject.losses is None},
+            "stood_in": backend.stood_in(),
             "modules": tracer.describe(),
             "evidence": list(subject.evidence),
             "losses": {name: backend.to_numpy(loss) for name, loss in came.losses.items()},

@@ -79,6 +79,7 @@ class TraceTree(TypedDict):
     changed: NotRequired[list[str]]
     moved: NotRequired[dict[str, bool]]
     weighted: NotRequired[bool]
+    stood_in: NotRequired[list[str]]
     modules: NotRequired[dict[str, dict[str, Any]]]
     choices: NotRequired[dict[str, Any]]
     detections: NotRequired[Any]  # whatever post-processing gives
