@@ -108,6 +108,11 @@ CASES = [
         "x = jt.zeros((2, 3))\ny = x[None, :, 0]\nz = x[:, 0], x[..., 0, 1]\nw = jt.concat([x, x], 1)[:, 0, :]",
     ),
     (
+        "resize-short-side",
+        "from jittor import transform as T\nt = T.Compose([T.Resize(size=256, mode=mode), T.CenterCrop(224)])",
+        "from jittor import transform as T\nt = T.Compose([T.Resize(size=pair, mode=mode), T.CenterCrop(224)])",
+    ),
+    (
         "result-unused",
         "for p, e in zip(net.parameters(), moved):\n    p = p - e",
         "for p, e in zip(net.parameters(), moved):\n    p = p - e\n    p.sync()\nfor p in params:\n    p = str(p)",

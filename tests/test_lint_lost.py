@@ -189,6 +189,16 @@ def test_folders_within_folders(tmp_path, line, told):
     assert linted(tmp_path, {"a.py": FOLDER + line}) == ["a.py:5 folder-missing"] * told
 
 
+KEPT = "import os\nimport jittor\nimport numpy as np\ndef keep(x):\n    np.save('mat/a.npy', x)\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"), [("os.makedirs('logs')", True), ("os.makedirs('mat')", False)]
+)
+def test_folders_of_arrays(tmp_path, line, told):
+    assert linted(tmp_path, {"a.py": KEPT + line}) == ["a.py:5 folder-missing"] * told
+
+
 COUNTED = (
     "from jittor.dataset import Dataset\nclass Pictures(Dataset):\n    def __init__(self):\n"
     "        super().__init__()\n{0}\n"

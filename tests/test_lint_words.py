@@ -87,6 +87,8 @@ OPTIONS = (
         ("nargs='+', default='all'", "opt.names", True),
         ("nargs='+', default=['all']", "opt.names", False),
         ("nargs='+', default='all'", "list(opt.names)", False),
+        ("nargs='+', default='all'", "jt.load(opt.names)", True),
+        ("nargs='+', default='all'", "jt.load(opt.names[0])", False),
         ("default='all'", "opt.names.split()", False),
         ("type=list", "opt.names", True),
         ("type=dict, default={}", "opt.names", True),

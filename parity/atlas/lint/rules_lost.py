@@ -61,7 +61,8 @@ def goes_nowhere(code: Code, name: ast.Name) -> bool:
 
 def endings(code: Code) -> Iterator[Finding]:
     """jt.load("task1.pth"), where all that the program saves under this name ends with .pkl."""
-    if code.path == Path("<text>"):
+    loads = [c for c in code.every(ast.Call) if name_of(c.func) in ("load", "load_parameters")]
+    if code.path == Path("<text>") or not loads:
         return
     saved = {
         pattern
@@ -71,8 +72,8 @@ def endings(code: Code) -> Iterator[Finding]:
         for argument in call.args
         if (pattern := file_of(other, argument))[1]
     }
-    for call in code.every(ast.Call) if saved else ():
-        if name_of(call.func) not in ("load", "load_parameters") or not call.args:
+    for call in loads if saved else ():
+        if not call.args:
             continue
         stem, ending = file_of(code, call.args[0])
         alike = {e for s, e in saved if is_same(s, stem)} if ending else set()

@@ -141,6 +141,9 @@ def words(code: Code, place: ast.Subscript) -> list[str]:
 
 def unsaved(code: Code) -> Iterator[Finding]:
     """jt.save() in a function that nobody calls, of a program that saves nowhere else; its test.py loads."""
+    own = {name_of(call.func) for call in code.every(ast.Call)}
+    if not {"save", "step"} <= own:
+        return
     kept = [
         (other, call)
         for other in code.files
@@ -149,9 +152,8 @@ def unsaved(code: Code) -> Iterator[Finding]:
     ]
     homes = [other.source.enclosing(call, FUNCTIONS[:2]) for other, call in kept]
     called = any(home is None or is_named(code, home.name) for home in homes)
-    steps = any(name_of(call.func) == "step" for call in code.every(ast.Call))
     wanted = any(SCRIPT.match(other.path.stem) and loads_weights(other) for other in code.files)
-    if steps and wanted and not called:
+    if wanted and not called:
         for other, call in kept:
             if other is code and is_call_of(code, call, "save"):
                 message = "nobody calls what saves the weights: nothing of the training is kept"

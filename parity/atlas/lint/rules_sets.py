@@ -10,7 +10,7 @@ from parity.atlas.lint.code import Code
 from parity.atlas.lint.finding import HINT, WARNING, Finding
 from parity.atlas.lint.kinds import NUMBER
 from parity.atlas.lint.rules_own import CALL
-from parity.atlas.lint.source import name_of
+from parity.atlas.lint.source import keyword, name_of
 
 OF_A_SET = {
     "shuffle",
@@ -103,7 +103,8 @@ CROPS = {"CenterCrop", "RandomCrop", "RandomCropAndResize", "RandomResizedCrop",
 def squares(code: Code) -> Iterator[Finding]:
     """Resize(256) before a crop: a square here, where PyTorch keeps the proportions."""
     for call in code.every(ast.Call):
-        path, given = code.source.dotted(call.func), [*call.args, *(k.value for k in call.keywords)]
+        size = keyword(call, "size")
+        path, given = code.source.dotted(call.func), call.args[:1] or [size and size.value]
         if path != "jittor.transform.Resize" or len(given) != 1 or not is_number(code, given[0]):
             continue
         steps = code.parent(call)

@@ -156,7 +156,8 @@ def folders(code: Code) -> Iterator[Finding]:
 
 
 def unmade(code: Code) -> Iterator[Finding]:
-    """jt.save(x, os.path.join(log, "ckpts", name)), where no line of the program that makes folders names "ckpts"."""
+    """jt.save(x, os.path.join(log, "ckpts", name)), where no line of the program that makes folders names "ckpts";
+    np.save("ckpts/a.npy", x) likewise."""
     if code.path == Path("<text>"):
         return
     for call in code.every(ast.Call):
@@ -165,10 +166,11 @@ def unmade(code: Code) -> Iterator[Finding]:
             for a in call.args
             if isinstance(a, ast.Call) and name_of(a.func) == "join" and len(a.args) > 2
         ]
-        if name_of(call.func) not in SAVERS or not joined or not code.speaks_jittor(call):
+        arrays = code.source.uses_jittor and code.source.dotted(call.func).startswith("numpy.")
+        if name_of(call.func) not in SAVERS or not (arrays or code.speaks_jittor(call)):
             continue
-        for part in joined[0].args[1:-1]:
-            folder = constant(part)
+        last = next((f for a in call.args if (f := folder_of(a))), "").rpartition("/")[2]
+        for folder in [*map(constant, joined[0].args[1:-1] if joined else ()), last]:
             plain = isinstance(folder, str) and re.fullmatch(r"\w{3,}", folder)
             if plain and not names_folder(code, folder):
                 message = f"nothing makes the folder {folder}: os.makedirs()"

@@ -75,19 +75,21 @@ def letters(code: Code) -> Iterator[Finding]:
             yield code.found(
                 call, CALL, f"{flag} is made of letters: {kind}() takes the text apart"
             )
-        elif several and isinstance(text, str) and len(text) > 1 and is_looped(code, call):
+        elif several and isinstance(text, str) and len(text) > 1 and is_one_or_many(code, call):
             yield code.found(call, CALL, f"{flag} has a text as its default, and is a list else")
 
 
-def is_looped(code: Code, call: ast.Call) -> bool:
-    """Whether a loop of the program goes over the option."""
+def is_one_or_many(code: Code, call: ast.Call) -> bool:
+    """Whether a loop of the program goes over the option, or a file of one name is loaded by it."""
     name = destination(call)
-    loops = (ast.For, ast.comprehension)
-    return any(
-        isinstance(node.iter, ast.Attribute) and node.iter.attr == name
-        for other in code.files
-        for node in other.every(*loops)
-    )
+    for other in code.files:
+        loops = [n.iter for n in other.every(ast.For, ast.comprehension)]
+        if any(isinstance(n, ast.Attribute) and n.attr == name for n in loops):
+            return True
+        loads = (c for c in other.every(ast.Call) if name_of(c.func) == "load" and c.args)
+        if other is code and any(name_of(c.args[0]) == name for c in loads):
+            return True
+    return False
 
 
 def unread(code: Code) -> Iterator[Finding]:
