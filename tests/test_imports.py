@@ -29,6 +29,20 @@ def test_what_stands_in_is_derived_from_and_leaves_what_it_decorates():
         assert found is not None
 
 
+def test_what_stands_in_is_new_enough_for_who_asks_for_a_version(tmp_path, warm_workers):
+    """As torch.utils.tensorboard does of tensorboard."""
+    asks = "from torch.utils.tensorboard import SummaryWriter"
+    path = tmp_path / "pair.py"
+    given = "import numpy\n    return (numpy.ones((2, 3)),)"
+    path.write_text(
+        f"STAND_INS = ('tensorboard',)\n\ndef both_sides():\n    {asks}\n    from torch import nn\n\n"
+        f"    return nn.ReLU()\n\n\ndef inputs():\n    {given}\n"
+    )
+    case = Case.from_file(path)
+    case = replace(case, candidate=replace(case.reference, label="candidate"))
+    assert not check_initial(case).failures
+
+
 def leave(server):
     """In a worker: what an argument parser does with arguments that it does not know."""
     sys.exit(2)

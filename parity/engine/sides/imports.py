@@ -52,9 +52,10 @@ class Anything(MagicMock):
 
 
 class StandIn(ModuleType):
-    """A module that has every name; what they stand for does nothing."""
+    """A module that has every name; what they stand for does nothing. It is as new as anybody may want."""
 
     __path__: tuple = ()
+    __version__ = "9999.0"
 
     def __getattr__(self, name: str):
         if name.startswith("__"):
