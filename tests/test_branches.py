@@ -81,6 +81,36 @@ def test_a_branch_of_one_side_only_is_reached(workers, tmp_path, torch, jittor, 
     assert cause.candidate_code.startswith(str(tmp_path))
 
 
+SATURATED = "jt.log(1 - jt.clamp(jt.sigmoid(x), 1e-4, 1 - {}))"
+
+
+def test_a_rounded_constant_is_no_branch_where_it_is_enlarged(workers, tmp_path):
+    torch = "(1 - x.sigmoid().clamp(1e-4, 1 - 1e-4)).log()"
+    result = check_branches(Case.from_file(write(tmp_path, torch, SATURATED.format(1e-4))), workers)
+    known = [v for v in result.verdicts if v.status is Status.KNOWN]
+    assert known and not result.failures and "rounded to float32" in known[0].message
+    (tmp_path / "other").mkdir()
+    other = write(tmp_path / "other", torch, SATURATED.format(2e-4))
+    result = check_branches(Case.from_file(other), workers)
+    assert result.causes, "another bound is one"
+
+
+CHOSEN = "(lambda f: (lambda s: (s[0], f.gather(1, s[1])))({}))({})"
+
+
+def test_equal_scores_may_be_ranked_in_any_order(workers, tmp_path):
+    torch = CHOSEN.format("f.sigmoid().topk(5)", "x.flatten(1)")
+    # from behind: of equal ones others are chosen
+    jittor = CHOSEN.format("jt.topk(jt.sigmoid(f), 5)", "x.reshape(2, -1).flip(1)")
+    assert not check_branches(Case.from_file(write(tmp_path, torch, jittor)), workers).failures
+    torch, jittor = torch.replace("f.sigmoid()", "f"), jittor.replace("jt.sigmoid(f)", "f")
+    jittor = jittor.replace("f.gather(1, s[1])", "f.gather(1, s[1]).minimum(10.0)")
+    (tmp_path / "other").mkdir()
+    other = write(tmp_path / "other", torch, jittor)
+    result = check_branches(Case.from_file(other), workers)
+    assert result.causes, "where they are not equal what is chosen is compared"
+
+
 def test_what_is_never_reached_is_not_run_and_equal_branches_are_silent(workers, tmp_path):
     path = write(tmp_path, "x.clamp(max=1e9)", "jt.clamp(x, max_v=1e9)")
     result = check_branches(Case.from_file(path), workers)

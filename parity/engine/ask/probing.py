@@ -12,7 +12,7 @@ Before: sides/probes.py, sides/forcing.py and sides/branches.py. Asked by everyt
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,18 +24,26 @@ from parity.engine.ask.result import Result
 from parity.engine.ask.training import prepared
 from parity.engine.judge import gates, kinds
 from parity.engine.judge.branching import (
+    BACKWARD,
+    BETWEEN,
+    alone,
     difference,
     differs,
+    follows,
+    has_equal_neighbours,
     has_ties,
     is_float,
     is_number,
+    is_ranked,
+    is_rounding,
+    one_way,
     size_of,
+    tells,
 )
 from parity.engine.judge.checks import BRANCHES
 from parity.engine.judge.detections import flattened
 from parity.engine.judge.localise import gradient_owner, place_of
-from parity.engine.judge.verdicts import GIVEN, Status, Verdict
-from parity.engine.sides.branches import BETWEEN
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.probes import (
     AS_GIVEN,
     MOST_INPUTS,
@@ -45,6 +53,7 @@ from parity.engine.sides.probes import (
     are_boxes,
 )
 from parity.engine.sides.workers import Workers
+from parity.engine.tell.known import AS_ROUNDED
 from parity.engine.values.aligned import aligned, shared_nodes
 from parity.engine.values.nodes import OUTSIDE, ROOT
 from parity.engine.values.record import Record
@@ -52,7 +61,6 @@ from parity.errors import WorkerDied, WorkerError
 
 HERE = "parity.engine.sides.forcing"
 INPUT, RESULT = (re.compile(re.escape(ROOT) + tail) for tail in (r"/in[^#]*$", r"(?!/in)"))
-BACKWARD = ("node_gradients", "gradients")
 SECTIONS = ("nodes", "losses", "detections", *BACKWARD)
 
 
@@ -84,6 +92,7 @@ class Probing:
         self.verdicts: list[Verdict] = []
         self.agreed: dict[tuple, float] = {}  # (section, node) on which both agree, with its size
         self.failed: set[tuple] = set()
+        self.ranked: list[str] = []
         # what one side alone has is not forced
         self.shared: set[str] | None = None
         self.refused = False  # the last probe, by the reference, or it is no number that came of it
@@ -102,7 +111,7 @@ class Probing:
                         self.one(single, base, told)
             if not self.agreed:  # nothing to be compared again
                 break
-        return self.verdicts + self.one_way()
+        return self.verdicts + one_way(self.name, self.decided)
 
     def applies(self, probe: Probe, base: Path) -> bool:
         if not probe.natural:
@@ -123,14 +132,9 @@ class Probing:
 
     def one(self, probe: Probe, base: Path, told: Callable) -> None:
         before = len(self.verdicts)
-        targets = probe.targets(self.examination.targets)
         sides, paths, errors = self.case.labels, {}, {}
         for side in sides:
-            paths[side] = self.examination.path(side, "probe")
-            change = (probe.name, probe.only)
-            given = (change, self.examination.inputs, targets, base, paths[side], self.shared)
-            backward = self.case.gradients and not probe.ties  # which have several derivatives
-            self.workers[side].submit("run", f"{HERE}:probed", *given, backward)
+            paths[side] = self.submit(side, probe, base)
         for side in sides:
             try:
                 self.decided[side].append(self.workers[side].result())
@@ -142,10 +146,20 @@ class Probing:
         if errors:
             self.tell_errors(probe, errors)
         else:
-            self.compare(probe, *(Record(paths[side]) for side in sides))
+            self.compare(probe, base, *(Record(paths[side]) for side in sides))
         for path in paths.values():
             path.unlink(missing_ok=True)
         told(probe.title, self.verdicts[before:])
+
+    def submit(self, side: str, probe: Probe, base: Path) -> Path:
+        """Asks a side for a run on changed values; where it will be recorded."""
+        out = self.examination.path(side, "probe")
+        targets = probe.targets(self.examination.targets)
+        change = (probe.name, probe.only)
+        given = (change, self.examination.inputs, targets, base, out, self.shared)
+        backward = self.case.gradients and not probe.ties  # which have several derivatives
+        self.workers[side].submit("run", f"{HERE}:probed", *given, backward)
+        return out
 
     def tell_errors(self, probe: Probe, errors: dict[str, Exception]) -> None:
         """Values that a side refuses are no defect, unless training meets them and the reference takes them."""
@@ -162,27 +176,66 @@ class Probing:
             )
         )
 
-    def compare(self, probe: Probe, reference: Record, candidate: Record) -> None:
+    def compare(self, probe: Probe, base: Path, reference: Record, candidate: Record) -> None:
+        differing: dict[tuple, tuple] = {}
         passed, candidate = 0, aligned(reference, candidate)
         if probe is AS_GIVEN:
             self.shared = set(shared_nodes(reference, candidate))
         self.refused = not all(
             is_number(x) for n, x in reference["nodes"].items() if RESULT.match(n)
         )
+        tied = self.tied(probe, reference["nodes"])
         for name, a, b in self.pairs(probe, reference, candidate):
+            if tied and (name[0] in BACKWARD or follows(name[1], a, tied)):
+                continue  # any order of equal scores is right
             size = self.agreed.get(name, 0.0)
             found = difference(a, b, size, probe.ties, name[0] in BACKWARD)
             if probe is AS_GIVEN:
                 if found is None:
                     self.agreed[name] = size_of(a)
             elif name in self.agreed and found is not None:
-                self.failed.add(name)
-                self.tell(probe, name, found, reference, candidate)
+                differing[name] = found
             passed += found is None and is_number(a) and tells(*name, a)
         if passed and probe is not AS_GIVEN:
             self.verdicts.append(
                 Verdict(self.name, BRANCHES, probe.title, Status.PASS, message=f"{passed} compared")
             )
+        rounded = self.rounded(probe, base, reference, differing)
+        for name, found in differing.items():
+            if name not in rounded:
+                self.failed.add(name)
+            self.tell(probe, name, found, (reference, candidate), name in rounded)
+
+    def tied(self, probe: Probe, nodes: Mapping) -> dict[str, np.ndarray]:
+        """Scores that come ranked from the values as they are, and now have equal ones among them."""
+        if probe is AS_GIVEN:
+            self.ranked = [n for n in nodes if is_ranked(nodes[n])]
+            return {}
+        found = {n: nodes[n] for n in self.ranked if n in nodes}
+        return {n: x for n, x in found.items() if has_equal_neighbours(x)}
+
+    def rounded(self, probe: Probe, base: Path, exact: Record, differing: Mapping) -> set[tuple]:
+        """Those of the differences that the reference itself has as soon as it computes in float32: there what is
+        saturated shows a rounded constant much enlarged, as 1 - p at p = 1 - 1e-4."""
+        doubtful = {n: found[2] for n, found in differing.items() if found[2] <= gates.CANCELLED}
+        first = self.case.labels[0]
+        if not doubtful:
+            return set()
+        try:
+            self.examination.prepare((first,), "float32")
+            out = self.submit(first, probe, base)
+            self.workers[first].result()
+            coarse = Record(out)
+            return {
+                (section, node)
+                for (section, node), measured in doubtful.items()
+                if node in coarse.get(section, {})
+                and is_rounding(exact[section][node], coarse[section][node], measured)
+            }
+        except (WorkerError, WorkerDied):
+            return set()
+        finally:
+            self.examination.prepare((first,), "float64")
 
     def pairs(self, probe: Probe, reference, candidate) -> Iterator[tuple]:
         """((section, node), the reference's array, the candidate's) of what is compared and has not failed yet."""
@@ -198,66 +251,30 @@ class Probing:
                 if node in two[1] and (section, node) not in self.failed:
                     yield (section, node), two[0][node], two[1][node]
 
-    def tell(self, probe: Probe, name: tuple, found: tuple, reference, candidate) -> None:
+    def tell(self, probe: Probe, name: tuple, found: tuple, records: tuple, rounded: bool) -> None:
+        reference = records[0]
         (section, node), (kind, text, measured) = name, found
         owner = reference["owners"].get(node, OUTSIDE) if section == "nodes" else OUTSIDE
         if section in BACKWARD:
             owner = gradient_owner(reference)(section, node)
             kind, text = kinds.BACKWARD, f"its gradient: {text or 'another result'}"
         node = f"loss/{node}" if section == "losses" else node
+        status = Status.KNOWN if rounded else Status.FAIL
         verdict = Verdict(
-            *(self.name, BRANCHES, node, Status.FAIL, measured, gates.BRANCH),
+            *(self.name, BRANCHES, node, status, measured, gates.BRANCH),
             message=f"with {probe.title} only: {text or 'another result'}",
             owner=owner,
             kind=kind,
         )
-        code = [place_of(verdict, t) for t in (reference, candidate)]
+        if rounded:
+            self.verdicts.append(verdict.but(message=f"{AS_ROUNDED}; {verdict.message}"))
+            return
+        code = [place_of(verdict, t) for t in records]
         more = []
-        for k, (side, keys) in enumerate(self.alone().items()):
+        for k, (side, keys) in enumerate(alone(self.decided).items()):
             if keys:
                 code[k] = keys[0].rpartition(BETWEEN)[0]
                 more.append(f"only {side} has {', '.join(k.rpartition('/')[2] for k in keys[:3])}")
         message = "; ".join([verdict.message, *more])
         kind = kinds.BRANCH if more and kind != kinds.BACKWARD else kind
         self.verdicts.append(verdict.but(code=tuple(code), message=message, kind=kind))
-
-    def alone(self) -> dict[str, list[str]]:
-        """Of each side the branches that the last probe decided in a new way and the other side has nowhere."""
-        asked = {
-            side: {key.rpartition(BETWEEN)[2] for run in runs for key in run}
-            for side, runs in self.decided.items()
-        }
-        found = {}
-        for side, runs in self.decided.items():
-            (other,) = (theirs for name, theirs in asked.items() if name != side)
-            found[side] = [
-                key
-                for key, seen in runs[-1].items()
-                if seen != runs[0].get(key) and key.rpartition(BETWEEN)[2] not in other
-            ]
-        return found
-
-    def one_way(self) -> list[Verdict]:
-        """What was decided one way only in all runs."""
-        found = []
-        for side, runs in self.decided.items():
-            everything: dict[str, list[bool]] = {}
-            for run in runs:
-                for place, (true, false) in run.items():
-                    seen = everything.setdefault(place, [False, False])
-                    seen[0] |= true
-                    seen[1] |= false
-            for place, (true, false) in everything.items():
-                if true != false:
-                    message = f"{side}: {'always' if true else 'never'}, in all inputs tried"
-                    found.append(
-                        Verdict(self.name, BRANCHES, place, Status.NOT_RUN, message=message)
-                    )
-        return found
-
-
-def tells(section: str, node: str, values) -> bool:
-    """Whether agreement says anything: not of what was put in, empty arrays, and losses and gradients of 0."""
-    if section == "losses" or section in BACKWARD:
-        return bool(np.any(values))
-    return bool(np.size(values)) and not node.startswith(GIVEN)

@@ -13,9 +13,16 @@ from collections.abc import Mapping
 import numpy as np
 
 from parity.engine.judge import gates, kinds
+from parity.engine.judge.checks import BRANCHES
 from parity.engine.judge.judging import SCALARS, are_of_two_widths
+from parity.engine.judge.verdicts import GIVEN, Status, Verdict
 from parity.engine.values import tree
 from parity.engine.values.arrays import norm, ratio
+from parity.engine.values.nodes import module_of
+
+BETWEEN = ": "  # a place in the code and what is asked there
+BACKWARD = ("node_gradients", "gradients")  # sections of a record
+RANKED = 4  # values that hardly fall one after another by chance
 
 
 def differs(a, b) -> bool:
@@ -28,6 +35,27 @@ def has_ties(arrays: Mapping) -> bool:
     """Whether one of these arrays ranks something and has equal values: any order of them is right."""
     return any(
         x.dtype.kind == "f" and x.ndim == 1 and len(np.unique(x)) < len(x) for x in arrays.values()
+    )
+
+
+def is_ranked(x: np.ndarray | None) -> bool:
+    """Whether an array looks like the scores of what was chosen by them: along its last axis all fall."""
+    return is_float(x) and x.ndim > 0 and x.shape[-1] >= RANKED and bool((np.diff(x) < 0).all())
+
+
+def has_equal_neighbours(x: np.ndarray) -> bool:
+    return bool((np.diff(x) == 0).any())
+
+
+def follows(node: str, values: np.ndarray | None, rankings: Mapping[str, np.ndarray]) -> bool:
+    """Whether a node has a place for each of these scores, which the same call of a module gives."""
+    if values is None or "/in" in node:
+        return False
+    call = module_of(node), node.partition("#")[2]
+    return any(
+        (module_of(name), name.partition("#")[2]) == call
+        and values.shape[: scores.ndim] == scores.shape
+        for name, scores in rankings.items()
     )
 
 
@@ -78,3 +106,53 @@ def difference(
         return None
     error = ratio(norm(a - b), norm(a) + max(gates.BRANCH_LEAST, noise * size))
     return (*kinds.tell(a, b), error) if error > most else None
+
+
+def is_rounding(exact: np.ndarray, coarse: np.ndarray, measured: float) -> bool:
+    """Whether a difference is as great as that between a side's own float64 and float32 values, all of them finite."""
+    if exact.shape != coarse.shape or not np.isfinite(coarse).all():
+        return False
+    error = ratio(norm(coarse - exact), norm(exact))
+    return measured <= gates.PRECISION_FACTOR * error
+
+
+def tells(section: str, node: str, values) -> bool:
+    """Whether agreement says anything: not of what was put in, empty arrays, and losses and gradients of 0."""
+    if section == "losses" or section in BACKWARD:
+        return bool(np.any(values))
+    return bool(np.size(values)) and not node.startswith(GIVEN)
+
+
+def alone(decided: Mapping[str, list[dict]]) -> dict[str, list[str]]:
+    """Of each side the branches that the last probe decided in a new way and the other side has nowhere. decided: by
+    side and run, which way each "FILE:LINE: what" went."""
+    asked = {
+        side: {key.rpartition(BETWEEN)[2] for run in runs for key in run}
+        for side, runs in decided.items()
+    }
+    found = {}
+    for side, runs in decided.items():
+        (other,) = (theirs for name, theirs in asked.items() if name != side)
+        found[side] = [
+            key
+            for key, seen in runs[-1].items()
+            if seen != runs[0].get(key) and key.rpartition(BETWEEN)[2] not in other
+        ]
+    return found
+
+
+def one_way(case: str, decided: Mapping[str, list[dict]]) -> list[Verdict]:
+    """What was decided one way only in all runs."""
+    found = []
+    for side, runs in decided.items():
+        everything: dict[str, list[bool]] = {}
+        for run in runs:
+            for place, (true, false) in run.items():
+                seen = everything.setdefault(place, [False, False])
+                seen[0] |= true
+                seen[1] |= false
+        for place, (true, false) in everything.items():
+            if true != false:
+                message = f"{side}: {'always' if true else 'never'}, in all inputs tried"
+                found.append(Verdict(case, BRANCHES, place, Status.NOT_RUN, message=message))
+    return found

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from parity.engine.judge.branching import BETWEEN
 from parity.engine.values import places
 
-BETWEEN = ": "  # a place and what is asked there
 KEPT = 64  # conditions of one place that wait to be looked at together
 LIMITS = (("min", "min_v", "min_val"), ("max", "max_v", "max_val"))  # both frameworks' names
 
