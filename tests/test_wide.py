@@ -1,4 +1,4 @@
-"""Jittor's cross entropy counts in float32 whatever it is given: no cause, and no cover for one."""
+"""Jittor's cross entropy and resizing count in float32 whatever they are given: no cause, and no cover for one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from parity import Case, Side, Workers, examine
+from parity.engine.ask.again import PLACES, is_of_places
 from parity.engine.judge import checks
 from parity.engine.judge.norms import ENTROPY, NORM, reason
 from parity.engine.judge.outcomes import STOOD_IN
-from parity.engine.judge.verdicts import Status
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.known import strictly
 
 pytest.importorskip("torch")
@@ -99,3 +100,59 @@ def test_what_stood_in_for_it_in_float64_is_told_and_counts_where_known_does(com
 def test_the_reason_names_what_was_called():
     assert reason(["cross_entropy_loss"]) == ENTROPY and reason(["batch_norm"]) == NORM
     assert reason(["batch_norm", "cross_entropy_loss"]) == f"{NORM} and {ENTROPY}"
+
+
+RESIZING = """
+def torch_half(corners=False):
+    from torch import nn
+
+    class Up(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            y = nn.functional.interpolate(
+                self.conv(x), size=(61, 83), mode="bilinear", align_corners=corners
+            )
+            return y * y
+
+    return Up()
+
+
+def jittor_half(corners=False):
+    from jittor import nn
+
+    class Up(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def execute(self, x):
+            y = nn.interpolate(self.conv(x), size=(61, 83), mode="bilinear", align_corners=corners)
+            return y * y
+
+    return Up()
+"""
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_places_of_resized_pixels_are_known_and_corners_that_are_aligned_are_not(tmp_path, wrong):
+    path = tmp_path / "halves.py"
+    path.write_text(RESIZING)
+    reference = Side(f"{path}:torch_half", "torch")
+    candidate = Side(f"{path}:jittor_half", "jittor", arguments={"corners": wrong})
+    images = np.random.default_rng(0).standard_normal((2, 3, 25, 31))
+    found = examine(Case("resized", reference, candidate, lambda: (images,)))
+    assert bool(found.causes) == wrong, "\n".join(map(str, found.failures))
+    known = [v for v in found.verdicts if PLACES in v.message]
+    assert bool(known) != wrong and all(v.status is Status.KNOWN for v in known)
+    assert all(v.measured > 1e-7 for v in known), "a rounded constant is less"
+
+
+def test_only_errors_of_that_size_are_looked_at_again():
+    local = Verdict("pair", checks.LOCAL_FORWARD_64, "up", Status.FAIL, 2e-6, 1e-12)
+    assert is_of_places(local)
+    for other in ({"measured": 1e-3}, {"measured": 1e-8}, {"status": Status.KNOWN}):
+        assert not is_of_places(local.but(**other))
+    assert not is_of_places(local.but(check=checks.FORWARD_64))

@@ -1,5 +1,5 @@
 """Jittor's cross entropy by sums. Its own takes the mean of the labels' weights as a sum of 1/n in float32, whatever it
-is given: the same rounding n times over.
+is given: the same rounding n times over. And its resizing, whose places of pixels are products in float32.
 
 Arguments and results are those of jittor.nn's function. In float64 runs it stands in for it, and says so; in float32
 where `steady` asks for it.
@@ -13,11 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, wraps
 
+import numpy as np
+
 import jittor_setup
 from parity.backends.replacing import everywhere
 
 jt = jittor_setup.import_jittor()
-OWN = (jt.nn.cross_entropy_loss,)  # no name of this module's own, which would be replaced, too
+OWN = (
+    jt.nn.cross_entropy_loss,
+    jt.nn.resize,
+)  # no name of this module's own, which would be replaced, too
+SMOOTH = ("bilinear", "bicubic")
 CALLED: set[str] = set()  # names of functions that were stood in for since the last question
 STEADY: list[list[str]] = []  # lists that want to hear of them in float32, too
 
@@ -40,6 +46,28 @@ def by_sums(output, target, weight=None, ignore_index=None, reduction="mean"):
     return (total / shares.sum()).cast(output.dtype)
 
 
+def places(size: int, wanted: int, mode: str, corners: bool, tf_mode: bool) -> np.ndarray:
+    """Where on an axis of `size` pixels Jittor takes each of the `wanted`, in float64."""
+    index, ratio = np.arange(wanted, dtype=np.float64), size / wanted
+    if corners:
+        return index * ((size - 1) / max(1, wanted - 1))
+    if mode == "bicubic":
+        return (index + 0.5) * ratio - 0.5
+    found = index * ratio + (0 if tf_mode else ratio * 0.5 - 0.5)
+    return np.clip(found, 0, size - 1) if wanted > size else found
+
+
+def resized(img, size, mode="nearest", align_corners=False, tf_mode=False):
+    """Jittor's resizing of float64 [N, C, H, W], bilinear or bicubic, with the places of pixels in float64."""
+    shape = (*img.shape[:2], *size)
+    image, channel, *_ = jt.index(shape)
+    x, y = (
+        jt.array(places(n, wanted, mode, align_corners, tf_mode)).reshape(kept).broadcast(shape)
+        for n, wanted, kept in zip(img.shape[2:], size, ([1, 1, -1, 1], [1, 1, 1, -1]), strict=True)
+    )
+    return jt.nn._interpolate(img, x, y, (image, channel), mode)
+
+
 def is_taken(output) -> bool:
     return isinstance(output, jt.Var) and output.ndim in (2, 4)
 
@@ -59,12 +87,21 @@ def install() -> None:
             called.append("cross_entropy_loss")
         return by_sums(output, target, weight, ignore_index, reduction)
 
-    everywhere({OWN[0]: cross_entropy_loss})
+    @wraps(OWN[1])
+    def resize(img, size, mode="nearest", align_corners=False, tf_mode=False):
+        is_wide = isinstance(img, jt.Var) and str(img.dtype) == "float64" and img.ndim == 4
+        if not (STEADY and is_wide and mode in SMOOTH and min(*img.shape[2:], *size) > 0):
+            return OWN[1](img, size, mode, align_corners, tf_mode)
+        for called in STEADY:
+            called.append("resize")
+        return resized(img, size, mode, align_corners, tf_mode)
+
+    everywhere({OWN[0]: cross_entropy_loss, OWN[1]: resize})
 
 
 @contextmanager
 def steady(called: list[str]) -> Iterator[None]:
-    """Inside, it is by sums in float32, too; its name goes into `called` where it is."""
+    """Inside, it is by sums in float32, too, and resizing in float64 is float64; names of both go into `called`."""
     STEADY.append(called)
     try:
         yield

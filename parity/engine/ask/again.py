@@ -11,16 +11,24 @@ from __future__ import annotations
 import numpy as np
 
 from parity.engine.judge import gates
-from parity.engine.judge.checks import FORWARD_32, GRADIENTS_32, LOSSES_32
-from parity.engine.judge.localise import compare_local_32
+from parity.engine.judge.checks import (
+    FORWARD_32,
+    GRADIENTS_32,
+    LOCAL_FORWARD_64,
+    LOCAL_GRADIENTS_64,
+    LOCAL_LOSSES_64,
+    LOSSES_32,
+)
+from parity.engine.judge.localise import compare_local_32, compare_local_64
 from parity.engine.judge.noise import is_doubtful, with_noise, with_steady
 from parity.engine.judge.norms import ENTROPY, NORM, reason
 from parity.engine.judge.verdicts import Status, Verdict
-from parity.engine.tell.known import is_known
+from parity.engine.tell.known import AS_ROUNDED, is_known
 from parity.engine.values.record import Record
 from parity.errors import OutOfTime, WorkerDied, WorkerError
 
 HERE = "parity.engine.sides.forcing"
+PLACES = "Jittor takes the places of resized pixels in float32"
 WHOLE = (FORWARD_32, LOSSES_32, GRADIENTS_32)
 
 
@@ -75,6 +83,40 @@ def look_at_whole(examination, verdicts: list[Verdict]) -> list[Verdict]:
     by_node = {(v.check, v.node): v for v in examination.gate.compare(*three)}
     guilty = lambda v: is_whole(v) and v.guilty == side  # noqa: E731
     return [with_steady(v, by_node, why) if guilty(v) else v for v in verdicts]
+
+
+def look_at_resized(examination, verdicts: list[Verdict]) -> list[Verdict]:
+    """All verdicts of an examination, local float64 FAILs as KNOWN that are none as soon as the framework takes the
+    places of resized pixels in float64; further runs are made only for errors of that size."""
+    if not any(map(is_of_places, verdicts)):
+        return verdicts
+    first, second = examination.sides
+    out = examination.path(second, "forced 64 steady")
+    free = examination.path(first, "free 64")
+    options = examination.options | {"reference": free}
+    try:
+        examination.prepare((second,), "float64")
+        run = (f"{HERE}:steady", examination.inputs, out, options)
+        if "resize" not in examination.workers[second].call("run", *run):
+            return verdicts
+    except (WorkerError, WorkerDied):
+        return verdicts
+    two = (examination[free.stem], examination[out.stem])
+    found = compare_local_64(examination.case.name, *two, examination.weights, examination.sides)
+    right = {(v.check, v.node) for v in found if v.status is Status.PASS or not is_of_places(v)}
+    return [
+        v.but(status=Status.KNOWN, message=f"{PLACES}; {AS_ROUNDED}; {v.message}")
+        if is_of_places(v) and (v.check, v.node) in right
+        else v
+        for v in verdicts
+    ]
+
+
+def is_of_places(verdict: Verdict) -> bool:
+    """Whether a local float64 FAIL is greater than a rounded constant makes it, and not by much."""
+    local = verdict.check in (LOCAL_FORWARD_64, LOCAL_GRADIENTS_64, LOCAL_LOSSES_64)
+    failed = local and verdict.status is Status.FAIL and verdict.measured is not None
+    return failed and gates.ROUNDED < verdict.measured <= gates.AMPLIFIED
 
 
 def is_whole(verdict: Verdict) -> bool:

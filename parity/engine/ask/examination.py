@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from parity.case import DRAWN, Case, Side
-from parity.engine.ask.again import idle_of, look_again, look_at_whole
+from parity.engine.ask.again import idle_of, look_again, look_at_resized, look_at_whole
 from parity.engine.ask.by_loss import told_by_loss
 from parity.engine.judge.checks import GRADIENTS_64, NOT_LOOKED_INTO
 from parity.engine.judge.crashes import Crashes, unfinished
@@ -109,7 +109,7 @@ class Examination:
                     self.judged.add(name)
                     told(f"{name}, backward" if name == "free 64" else name, found)
                     self.forget(f"{second} {name}")
-                verdicts = look_at_whole(self, verdicts)
+                verdicts = look_at_resized(self, look_at_whole(self, verdicts))
                 idle = idle_of(self)
                 self.forget(f"{first} free 32")
             except (WorkerDied, WorkerError) as error:
