@@ -8,7 +8,7 @@ import pytest
 from parity import Case, Side, Workers, examine
 from parity.engine.ask.again import PLACES, is_of_places
 from parity.engine.judge import checks
-from parity.engine.judge.norms import ENTROPY, NORM, reason
+from parity.engine.judge.norms import ENTROPY, NORM, SUMS, reason
 from parity.engine.judge.outcomes import STOOD_IN
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.known import strictly
@@ -100,6 +100,7 @@ def test_what_stood_in_for_it_in_float64_is_told_and_counts_where_known_does(com
 def test_the_reason_names_what_was_called():
     assert reason(["cross_entropy_loss"]) == ENTROPY and reason(["batch_norm"]) == NORM
     assert reason(["batch_norm", "cross_entropy_loss"]) == f"{NORM} and {ENTROPY}"
+    assert reason(["sum"]) == SUMS and not reason(["resize"])
 
 
 RESIZING = """
@@ -156,3 +157,28 @@ def test_only_errors_of_that_size_are_looked_at_again():
     for other in ({"measured": 1e-3}, {"measured": 1e-8}, {"status": Status.KNOWN}):
         assert not is_of_places(local.but(**other))
     assert not is_of_places(local.but(check=checks.FORWARD_64))
+
+
+MEANS = """
+def torch_half(factor=1.0):
+    def losses(x):
+        return {"loss": (x * x).mean() * factor}
+
+    return losses
+
+
+jittor_half = torch_half
+"""
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.0 + 1e-5])
+def test_a_mean_of_many_is_known_in_float32_and_no_cover_for_another_factor(tmp_path, factor):
+    path = tmp_path / "halves.py"
+    path.write_text(MEANS)
+    reference = Side(f"{path}:torch_half", "torch")
+    candidate = Side(f"{path}:jittor_half", "jittor", arguments={"factor": factor})
+    images = np.random.default_rng(0).uniform(0.5, 1, (4, 3, 200, 240))
+    found = examine(Case("means", reference, candidate, lambda: (images,)))
+    assert bool(found.causes) == (factor > 1), "\n".join(map(str, found.failures))
+    known = [v for v in found.verdicts if SUMS in v.message]
+    assert known if factor == 1 else not any(v.check.startswith("float64") for v in known)

@@ -9,7 +9,7 @@ Before: replacing.py. jittor.py installs it; jittor_norms.py takes it for second
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, wraps
 
@@ -101,12 +101,31 @@ def install() -> None:
 
 @contextmanager
 def steady(called: list[str]) -> Iterator[None]:
-    """Inside, it is by sums in float32, too, and resizing in float64 is float64; names of both go into `called`."""
+    """Inside, it is by sums in float32, too; whole arrays are added up in float64, and resizing in float64 is float64.
+    Names of what was called go into `called`."""
+    own = {name: getattr(jt.Var, name) for name in ("sum", "mean")}
     STEADY.append(called)
+    for name, function in own.items():
+        setattr(jt.Var, name, summed_wide(function, called))
     try:
         yield
     finally:
         STEADY.pop()
+        for name, function in own.items():
+            setattr(jt.Var, name, function)
+
+
+def summed_wide(own: Callable, called: list[str]) -> Callable:
+    """A sum or mean of all elements of a float32 array, added in float64."""
+
+    @wraps(own)
+    def total(x, *args, **named):
+        if args or named or str(x.dtype) != "float32":
+            return own(x, *args, **named)
+        called.append("sum")
+        return own(x.float64()).float32()
+
+    return total
 
 
 def stood_in() -> list[str]:

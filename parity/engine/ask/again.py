@@ -21,7 +21,7 @@ from parity.engine.judge.checks import (
 )
 from parity.engine.judge.localise import compare_local_32, compare_local_64
 from parity.engine.judge.noise import is_doubtful, with_noise, with_steady
-from parity.engine.judge.norms import ENTROPY, NORM, reason
+from parity.engine.judge.norms import ENTROPY, NORM, SUMS, reason
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.tell.known import AS_ROUNDED, is_known
 from parity.engine.values.record import Record
@@ -70,7 +70,7 @@ def look_at_whole(examination, verdicts: list[Verdict]) -> list[Verdict]:
     """All verdicts of an examination, FAILs of the whole float32 run as KNOWN that are none as soon as the framework's
     norms do not cancel; where those are known to do so in some layer, or a loss fails, which no layer may make."""
     side = examination.sides[1]
-    known = any(is_known(v, why) for v in verdicts for why in (NORM, ENTROPY))
+    known = any(is_known(v, why) for v in verdicts for why in (NORM, ENTROPY, SUMS))
     lost = any(is_whole(v) and v.check == LOSSES_32 and v.guilty == side for v in verdicts)
     if not (known or lost) or not any(map(is_whole, verdicts)):
         return verdicts

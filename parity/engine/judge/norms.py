@@ -23,13 +23,13 @@ from parity.engine.values.nodes import call_of
 
 NORM = "Jittor's norms take the variance as E[x²] - E[x]², which cancels"
 ENTROPY = "Jittor's cross entropy takes the mean of its weights as a sum of 1/n in float32"
+SUMS = "Jittor adds all elements of an array one after another in float32"
 
 
 def reason(called: Iterable[str]) -> str:
     """Why these functions of Jittor's (see `steady_norms` of its backend) are less precise, as a text."""
-    entropy = [name == "cross_entropy_loss" for name in called if name != "resize"]
-    texts = (NORM if not all(entropy) else "", ENTROPY if any(entropy) else "")
-    return " and ".join(filter(None, texts))
+    others = {"cross_entropy_loss": ENTROPY, "sum": SUMS, "resize": ""}
+    return " and ".join(filter(None, dict.fromkeys(others.get(name, NORM) for name in called)))
 
 
 def with_norms(

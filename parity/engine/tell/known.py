@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from parity.engine.judge import checks, gates, kinds
 from parity.engine.judge.judging import REPEATED, SHAPES, UNFIT, is_narrowed
 from parity.engine.judge.noise import NOISE
-from parity.engine.judge.norms import ENTROPY, NORM
+from parity.engine.judge.norms import NORM
 from parity.engine.judge.verdicts import NO_GRADIENT, Status, Verdict
 from parity.engine.tell.consequences import INHERITED, is_of_function, parent_of, run_of
 from parity.engine.values.nodes import ROOT, module_of
@@ -119,7 +119,7 @@ def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
         why: max(
             (v.measured / v.limit for v in verdicts if is_known(v, why) and v.limit), default=0
         )
-        for why in (NOISE, NORM, ENTROPY)
+        for why in (NOISE, NORM)
     }
     whole = {id(v): SUMMED for v in left if is_whole_within(v, gates.SUMMED_FACTOR)}
     for why, times in over.items():
