@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from parity import Case, Side, check_initial
-from parity.engine.ask.initial import compare_initial, describe, judge_initial
+from parity import Case, Side, Workers, check_initial
+from parity.engine.ask.initial import (
+    compare_initial,
+    compare_settings,
+    describe,
+    judge_initial,
+)
+from parity.engine.judge import kinds
 from parity.engine.judge.verdicts import Status
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
@@ -122,3 +130,67 @@ def test_constructors_of_two_sides(tmp_path):
     run(spread=0.021, table=6).raise_for_failures()
     (moved,) = run(spread=0.021, table=2).causes
     assert moved.where == "table" and "builds the same ones each time" in moved.summary
+
+
+LAYERS = """
+def build(nn, **changed):
+    own = {"momentum": 0.1, "rate": 0.5, "least": 1e-6} | changed
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.drop = nn.BatchNorm2d(3, momentum=own["momentum"]), nn.Dropout(own["rate"])
+            self.least, self.steps = own["least"], 3
+
+        def forward(self, x):
+            return self.drop(self.norm(x))
+
+        execute = forward
+
+    usual = (nn.BatchNorm2d(3), nn.BatchNorm1d(3), nn.GroupNorm(1, 3), nn.LayerNorm(5), nn.InstanceNorm2d(3, affine=True))
+    usual += (nn.Dropout(), nn.Dropout2d(), nn.LeakyReLU(), nn.ELU(), nn.ReLU6(), nn.PReLU(), nn.GELU())
+    usual += (nn.Softplus(), nn.Upsample(scale_factor=2), nn.Conv2d(3, 3, 1), nn.Linear(3, 3), nn.Embedding(3, 3))
+    return nn.Sequential(Block(), *usual)
+
+
+def torch_side(**changed):
+    from torch import nn
+
+    return build(nn, **changed)
+
+
+def jittor_side(**changed):
+    from jittor import nn
+
+    return build(nn, **changed)
+"""
+
+
+def test_numbers_that_layers_and_modules_hold_are_compared(tmp_path):
+    path = tmp_path / "layers.py"
+    path.write_text(LAYERS)
+
+    def told(**changed):
+        sides = Side(f"{path}:torch_side", "torch"), Side(f"{path}:jittor_side", "jittor")
+        sides = (sides[0], replace(sides[1], arguments=changed))
+        found = check_initial(Case("layers", *sides, tuple), workers)
+        return {v.node: v.message for v in found.failures}, found.causes
+
+    with Workers() as workers:
+        assert told() == ({}, []), "what both frameworks' layers hold by default is the same"
+        found, causes = told(momentum=0.9, rate=0.1, least=0)
+    assert found == {
+        "0.norm.momentum": "momentum: 0.1 in torch, 0.9 in jittor",
+        "0.drop.p": "p: 0.5 in torch, 0.1 in jittor",
+        "0.least": "least: 1e-06 in torch, 0 in jittor",
+    }
+    assert {c.kind for c in causes} == {kinds.CONSTANT} and len(causes) == 3
+    assert all(c.candidate_code.startswith(str(path)) for c in causes)
+
+
+def test_numbers_of_another_class_or_counts_are_not_compared():
+    one = {"kind": "Norm", "numbers": {"eps": 1e-5, "groups": 2}, "code": ""}
+    for other in ({"kind": "FrozenNorm", "numbers": {"eps": 1e-3}}, {"numbers": {"groups": 3}}):
+        assert not compare_settings("c", {"norm": one}, {"norm": one | other})
+    (verdict,) = compare_settings("c", {"": one}, {"": one | {"numbers": {"eps": 1}}})
+    assert (verdict.node, verdict.owner) == ("(model).eps", "(model)")

@@ -1,4 +1,4 @@
-"""What constructors leave: initial values by distribution, pretrained ones value by value, constants, shapes.
+"""What constructors leave: initial values by distribution, pretrained ones value by value, constants, shapes, settings.
 
 Two sides draw from two generators, so that values cannot agree; their distributions must. By chance a sound pair fails
 with a probability of less than 1e-6 a parameter.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -26,6 +27,8 @@ from parity.engine.sides.imports import GIVEN, made
 from parity.engine.sides.model import Model
 from parity.engine.sides.pretrained import ANSWERED, DRAWN
 from parity.engine.sides.workers import Workers
+from parity.engine.values.nodes import ROOT
+from parity.engine.values.places import of_module
 from parity.errors import WorkerDied, WorkerError
 
 SAMPLE = 4096  # values of a parameter that are compared by distribution
@@ -33,8 +36,9 @@ FEW = 8  # values: fewer say nothing of a distribution
 HINT = "; `parity map` proposes names, SPLIT cuts one into several, DROPPED leaves one out"
 
 
-def describe_initial(server, side: Side, device: str) -> dict[str, dict]:
-    """In a worker: builds the half anew, twice, and describes every float parameter and buffer by the reference's name.
+def describe_initial(server, side: Side, device: str) -> tuple[dict[str, dict], dict[str, dict]]:
+    """In a worker: builds the half anew, twice, and describes every float parameter and buffer by the reference's name,
+    and every module (`settings_of`).
 
     "fixed": a buffer that is the same both times, a table; frozen parameters may be draws from one seed. "stood": which
     function of a stand-in was called with it, as one of timm's that would have drawn it.
@@ -43,22 +47,35 @@ def describe_initial(server, side: Side, device: str) -> dict[str, dict]:
     ANSWERED.clear()
     stood: dict[str, str] = {}
 
-    def built() -> tuple[dict[str, np.ndarray], set[str]]:
+    def built() -> tuple[dict[str, np.ndarray], Model]:
         GIVEN.clear()
         half = made(side, device=device, dtype="float32")
         subject = half if isinstance(half, Subject) else Subject(half)
         model = Model(server.backend, subject, device, training=None, take_over=False)
         given = {id(x): called for x, called in GIVEN}
         stood.update((n, given[id(x)]) for n, x in model.tensors.items() if id(x) in given)
-        return model.state(), parameters_of(model)
+        return model.state(), model
 
-    (values, parameters), (again, _) = built(), built()
+    (values, model), (again, _) = built(), built()
+    parameters, settings = parameters_of(model), settings_of(model)
     found = {name: describe(array) for name, array in values.items()}
     for name, about in found.items():
         about["repeats"] = name in again and np.array_equal(values[name], again[name])
         about["fixed"] = about["repeats"] and name not in parameters
         about["stood"] = stood.get(name, "")
-    return found
+    return found, settings
+
+
+def settings_of(model: Model) -> dict[str, dict]:
+    """Of each module by the reference's name its class, its attributes that are numbers, and where its code is."""
+    return {
+        name: {
+            "kind": re.sub(r"[123]d$", "", type(module).__name__),
+            "numbers": {k: x for k, x in vars(module).items() if type(x) in (int, float)},
+            "code": of_module(module),
+        }
+        for name, module in model.modules().items()
+    }
 
 
 def parameters_of(model: Model) -> set[str]:
@@ -104,7 +121,9 @@ def check_initial(case: Case, workers: Workers | None = None, *, device: str = "
             (crashed,) = unfinished(name, error, [], case.labels[0])
             return Result([crashed.but(node="build", owner="", kind=kinds.CRASH)])
         loads = used.run("parity.engine.sides.pretrained:answered", sides=case.labels)
-    verdicts = compare_initial(name, *(found[side] for side in case.labels), case.labels)
+    values, settings = zip(*(found[side] for side in case.labels), strict=True)
+    verdicts = compare_initial(name, *values, case.labels)
+    verdicts += compare_settings(name, *settings, case.labels)
     return Result(verdicts + not_downloaded(name, loads))
 
 
@@ -138,6 +157,31 @@ def compare_initial(
         for name, a in reference.items()
         if name in candidate
     ]
+
+
+def compare_settings(
+    case: str, reference: Mapping, candidate: Mapping, sides: tuple[str, str] = SIDES
+) -> list[Verdict]:
+    """A FAIL for each number that modules of one class hold under one name and that differs: a momentum or a rate of
+    dropout, which outputs of eval mode do not show. Whole numbers count what a side has, and are not compared."""
+    verdicts = []
+    for name, a in reference.items():
+        b = candidate.get(name)
+        if b is None or a["kind"] != b["kind"]:
+            continue
+        for key, x in a["numbers"].items():
+            y = b["numbers"].get(key)
+            if y is None or {type(x), type(y)} == {int}:
+                continue
+            if abs(x - y) > gates.INITIAL_SAME * max(abs(x), abs(y)):
+                message = f"{key}: {x:g} in {sides[0]}, {y:g} in {sides[1]}"
+                owner = name or ROOT
+                found = Verdict(
+                    case, checks.INITIAL, f"{owner}.{key}", Status.FAIL, message=message
+                )
+                code = (a["code"], b["code"])
+                verdicts.append(found.but(kind=kinds.CONSTANT, owner=owner, code=code))
+    return verdicts
 
 
 def judge_initial(case: str, name: str, a: Mapping, b: Mapping, sides: tuple[str, str]) -> Verdict:

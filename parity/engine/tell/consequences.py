@@ -101,6 +101,7 @@ class Followers:
             or self.is_of_caller(verdict)
             or self.is_explained(verdict)
             or self.is_given_otherwise(verdict)
+            or self.is_shown(verdict)
             or is_of_resized(verdict, self.failed)
             or is_of_frozen(verdict, self.failed)
             or is_crash_again(verdict, self.failed)
@@ -109,6 +110,11 @@ class Followers:
     def is_unfed(self, verdict: Verdict) -> bool:
         owner = verdict.owner or parent_of(verdict.node)
         return any(owner == name or (name and owner.startswith(f"{name}.")) for name in self.unfed)
+
+    def is_shown(self, verdict: Verdict) -> bool:
+        """Whether it is a setting of a module that computes something else, which tells more."""
+        is_setting = verdict.check == checks.INITIAL and verdict.kind == kinds.CONSTANT
+        return is_setting and verdict.owner in self.wrong
 
     def is_misshapen(self, verdict: Verdict) -> bool:
         """Whether it is the gradient of what has another shape, or made of that; or what a module makes of such
