@@ -147,7 +147,8 @@ def build(nn, **changed):
 
         execute = forward
 
-    usual = (nn.BatchNorm2d(3), nn.BatchNorm1d(3), nn.GroupNorm(1, 3), nn.LayerNorm(5), nn.InstanceNorm2d(3, affine=True))
+    usual = (nn.BatchNorm2d(3), nn.BatchNorm1d(3), nn.GroupNorm(1, 3), nn.LayerNorm(5))
+    usual += (nn.InstanceNorm2d(3, affine=True),)
     usual += (nn.Dropout(), nn.Dropout2d(), nn.LeakyReLU(), nn.ELU(), nn.ReLU6(), nn.PReLU(), nn.GELU())
     usual += (nn.Softplus(), nn.Upsample(scale_factor=2), nn.Conv2d(3, 3, 1), nn.Linear(3, 3), nn.Embedding(3, 3))
     return nn.Sequential(Block(), *usual)
