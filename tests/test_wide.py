@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -182,3 +184,23 @@ def test_a_mean_of_many_is_known_in_float32_and_no_cover_for_another_factor(tmp_
     assert bool(found.causes) == (factor > 1), "\n".join(map(str, found.failures))
     known = [v for v in found.verdicts if SUMS in v.message]
     assert known if factor == 1 else not any(v.check.startswith("float64") for v in known)
+
+
+def mixing(server, *asked) -> list:
+    """In Jittor's worker."""
+    from parity.backends import jittor_wide
+
+    return [jittor_wide.mixing(*one) for one in asked]
+
+
+def test_what_stands_in_for_resizing_computes_what_pytorch_does():
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).standard_normal((2, 3, 13, 17))
+    with Workers() as workers:
+        for mode, corners in product(("bilinear", "bicubic"), (False, True)):
+            for size in ((29, 33), (7, 5), (26, 34)):
+                asked = [(n, to, mode, corners, False) for n, to in zip(x.shape[2:], size)]
+                rows, columns = workers["jittor"].run(f"{__file__}:mixing", *asked)
+                how = {"size": size, "mode": mode, "align_corners": corners}
+                wanted = torch.nn.functional.interpolate(torch.from_numpy(x), **how).numpy()
+                assert np.allclose(rows @ x @ columns.T, wanted, atol=1e-12), (mode, corners, size)

@@ -57,15 +57,31 @@ def places(size: int, wanted: int, mode: str, corners: bool, tf_mode: bool) -> n
     return np.clip(found, 0, size - 1) if wanted > size else found
 
 
-def resized(img, size, mode="nearest", align_corners=False, tf_mode=False):
-    """Jittor's resizing of float64 [N, C, H, W], bilinear or bicubic, with the places of pixels in float64."""
-    shape = (*img.shape[:2], *size)
-    image, channel, *_ = jt.index(shape)
-    x, y = (
-        jt.array(places(n, wanted, mode, align_corners, tf_mode)).reshape(kept).broadcast(shape)
-        for n, wanted, kept in zip(img.shape[2:], size, ([1, 1, -1, 1], [1, 1, 1, -1]), strict=True)
+def taps(offset: np.ndarray, mode: str) -> list[tuple[int, np.ndarray]]:
+    """Pixels beside the whole part of a place, and the weight that each has."""
+    if mode == "bilinear":
+        return [(0, 1 - offset), (1, offset)]
+    far = lambda x: -0.75 * (x**3 - 5 * x**2 + 8 * x - 4)  # noqa: E731
+    near = lambda x: 1.25 * x**3 - 2.25 * x**2 + 1  # noqa: E731
+    return [(-1, far(offset + 1)), (0, near(offset)), (1, near(1 - offset)), (2, far(2 - offset))]
+
+
+def mixing(size: int, wanted: int, *how) -> np.ndarray:
+    """[wanted, size]: what each pixel of an axis gives to each of the resized."""
+    found, place = np.zeros((wanted, size)), places(size, wanted, *how)
+    whole = np.floor(place).astype(int)
+    for beside, weight in taps(place - whole, how[0]):
+        np.add.at(found, (np.arange(wanted), np.clip(whole + beside, 0, size - 1)), weight)
+    return found
+
+
+def resized(img, size, *how):
+    """Jittor's resizing of float64 [N, C, H, W], bilinear or bicubic, with the places of pixels in float64. As products
+    of matrices: its own way, through floor_int, writes beyond arrays in float64."""
+    rows, columns = (
+        jt.array(mixing(n, to, *how)) for n, to in zip(img.shape[2:], size, strict=True)
     )
-    return jt.nn._interpolate(img, x, y, (image, channel), mode)
+    return jt.matmul(jt.matmul(rows, img), columns.transpose(1, 0))
 
 
 def is_taken(output) -> bool:
