@@ -29,6 +29,7 @@ from parity.engine.judge.checks import (
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values import places
 from parity.engine.values.nodes import OUTSIDE, ROOT, call_of, module_of
+from parity.engine.values.origins import origins
 from parity.engine.values.places import HARNESS
 from parity.errors import InputError, OutOfTime, WorkerError
 
@@ -47,10 +48,11 @@ def describe(error: BaseException, above: FrameType | None = None) -> dict[str, 
     """What a trace keeps of an exception: the user's own frames of its traceback, and before them of the stack from
     `above`, which the exception has not come to yet; all frames where none is theirs."""
     frames = places.own_callers(above) + places.own_frames(error)
+    made = [f"it read what {' and '.join(found)} gave"] if (found := origins(error)) else []
     return {
         "error": f"{type(error).__name__}: {error}".strip().split("\n")[0][:400],
         "code": frames[-1].partition(",")[0] if frames else "",
-        "traceback": "\n".join((frames or places.other_frames(error))[-LINES:]),
+        "traceback": "\n".join((frames or places.other_frames(error))[-LINES:] + made),
     }
 
 

@@ -1,0 +1,142 @@
+"""Whose results a statement that raised was reading."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from parity.engine.judge.crashes import describe
+from parity.engine.values.origins import origins
+
+CODE = """
+def pair(x):
+    return x, None
+
+
+def whole(x):
+    return x
+
+
+def counted(x):
+    return len(x)
+
+
+class Part:
+    def forward(self, x):
+        return None
+
+    def __call__(self, x):
+        return self.forward(x)
+
+
+class Whole:
+    def __init__(self):
+        self.part = Part()
+
+    @property
+    def size(self):
+        return None
+
+    @staticmethod
+    def made(x):
+        return None
+
+    def by_part(self, x):
+        y = self.part(x)
+        z = y
+        return z + 1
+
+    def by_property(self, x):
+        return self.made(x) + 1
+
+
+def resized(image, size=2):
+    return image.real * size
+
+
+def by_argument(x):
+    image = pair(x)
+    image = image
+    return resized(image, size=3)
+
+
+def nested(x):
+    return resized(pair(whole(x)))
+
+
+def unpacked(x):
+    first, second, third = pair(x)
+    return first
+
+
+def looped(x):
+    total = 0
+    for value in pair(x):
+        total = total + value.real
+    return total
+
+
+def conditional(x):
+    if (n := counted(x)) > 1 or n:
+        return [0][n]
+    return n
+
+
+def own(x):
+    return x.nothing
+
+
+def deep(x):
+    if x is not None:
+        with open(__file__):
+            made = [whole(v) for v in pair(x)]
+            text = made[1]
+        return text.strip()
+"""
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory):
+    path = tmp_path_factory.mktemp("port") / "port.py"
+    path.write_text(CODE)
+    spec = importlib.util.spec_from_file_location("port", path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def raised(function, *arguments) -> Exception:
+    with pytest.raises(Exception) as told:
+        function(*arguments)
+    return told.value
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "names"),
+    [
+        ("by_argument", 1, ["pair"]),
+        ("nested", 1, ["pair", "whole"]),
+        ("unpacked", 1, ["pair"]),
+        ("looped", 1, ["pair"]),
+        ("conditional", "abc", ["counted"]),
+        ("own", 1, []),
+        ("deep", 1, ["whole", "pair"]),
+        ("Whole.by_part", 1, ["Part.forward"]),
+        ("Whole.by_property", 1, ["Whole.made"]),
+    ],
+)
+def test_who_gave_what_cannot_be_used_is_named(module, function, given, names):
+    owner, _, method = function.rpartition(".")
+    called = getattr(getattr(module, owner)(), method) if owner else getattr(module, function)
+    error = raised(called, given)
+    found = [name.partition("(")[0] for name in origins(error)]
+    assert found == names
+    assert all(str(module.__file__) in name for name in origins(error))
+    last = describe(error)["traceback"].splitlines()[-1]
+    assert last.startswith("it read what ") == bool(names)
+
+
+def test_what_is_not_the_users_own_is_not_named():
+    assert origins(raised(int, "x")) == []
+    assert origins(ValueError("never raised")) == []
