@@ -105,8 +105,9 @@ class RegionProposalNetwork(nn.Module):
         good = ops.logical_and(allowed, large)
         entering = good if limits.filter_first else allowed
         index = self.select(objectness, boxes, good, entering, anchors, training, choices, name)
-        choices.note(name, index)
         filled = index >= 0
+        choices.note(name, index)
+        choices.note(f"{name}_filled", filled)
         chosen = ops.take(boxes, ops.as_index(ops.clamp_min(ops.cast(index, boxes), 0)))
         return choices.value(name, ops.frozen(chosen)), filled
 
