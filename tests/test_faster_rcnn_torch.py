@@ -145,6 +145,7 @@ def test_torchvisions_losses(ours_and_theirs, monkeypatch):
     features = theirs.backbone(images.tensors)
     proposals, losses = theirs.rpn(images, features, targets)
     filled = choices["proposals"] >= 0
+    np.testing.assert_array_equal(choices["proposals_filled"], filled)
     assert [len(p) for p in proposals] == filled.sum(axis=1).tolist()
     # regions sampled, per image, as positions in (its proposals, its objects), which is torchvision's order
     slots = choices["roi_sample"].reshape(2, -1)

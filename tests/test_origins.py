@@ -87,6 +87,13 @@ def own(x):
     return x.nothing
 
 
+def named(x):
+    try:
+        return own(x)
+    except AttributeError:
+        raise RuntimeError("file 7 is no picture") from None
+
+
 def deep(x):
     if x is not None:
         with open(__file__):
@@ -135,6 +142,16 @@ def test_who_gave_what_cannot_be_used_is_named(module, function, given, names):
     assert all(str(module.__file__) in name for name in origins(error))
     last = describe(error)["traceback"].splitlines()[-1]
     assert last.startswith("it read what ") == bool(names)
+
+
+def test_what_was_handled_is_told_with_its_place(module):
+    told = describe(raised(module.named, 1))
+    assert told["error"] == "RuntimeError: file 7 is no picture"
+    first, last = told["traceback"].splitlines()[-2:]
+    assert "in named: raise RuntimeError" in first
+    assert last.startswith(
+        "it was handling AttributeError: 'int' object has no attribute 'nothing', raised in own() ("
+    )
 
 
 def test_what_is_not_the_users_own_is_not_named():

@@ -49,6 +49,7 @@ def describe(error: BaseException, above: FrameType | None = None) -> dict[str, 
     `above`, which the exception has not come to yet; all frames where none is theirs."""
     frames = places.own_callers(above) + places.own_frames(error)
     made = [f"it read what {' and '.join(found)} gave"] if (found := origins(error)) else []
+    made += places.handled(error)
     return {
         "error": f"{type(error).__name__}: {error}".strip().split("\n")[0][:400],
         "code": frames[-1].partition(",")[0] if frames else "",

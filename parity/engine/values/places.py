@@ -169,6 +169,17 @@ def own_frames(error: BaseException) -> list[str]:
     return [told(frame, line) for frame, line in frames_of(error) if is_own(frame)]
 
 
+def handled(error: BaseException) -> list[str]:
+    """Of the exception that the user's code was handling as it raised another: what it was, and where it came up."""
+    first = error.__cause__ or error.__context__
+    frames = [(f, n) for f, n in frames_of(first) if is_own(f)] if first is not None else []
+    if not frames:
+        return []
+    (frame, line), text = frames[-1], f"{type(first).__name__}: {first}".strip().split("\n")[0]
+    place = f"{qualified(frame.f_code)}() ({frame.f_code.co_filename}:{line})"
+    return [f"it was handling {text[:200]}, raised in {place}"]
+
+
 def own_callers(frame: FrameType | None) -> list[str]:
     """The same of the user's frames at and above one that runs."""
     found = []
