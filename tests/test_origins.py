@@ -94,6 +94,13 @@ def named(x):
         raise RuntimeError("file 7 is no picture") from None
 
 
+def repeated(x):
+    try:
+        return own(x)
+    except AttributeError as error:
+        raise RuntimeError(f"file 7: {error}") from error
+
+
 def deep(x):
     if x is not None:
         with open(__file__):
@@ -149,9 +156,11 @@ def test_what_was_handled_is_told_with_its_place(module):
     assert told["error"] == "RuntimeError: file 7 is no picture"
     first, last = told["traceback"].splitlines()[-2:]
     assert "in named: raise RuntimeError" in first
-    assert last.startswith(
-        "it was handling AttributeError: 'int' object has no attribute 'nothing', raised in own() ("
-    )
+    odd = "'int' object has no attribute 'nothing'"
+    assert last.startswith(f"it was handling AttributeError: {odd}, raised in own() (")
+    told = describe(raised(module.repeated, 1))
+    assert told["error"].endswith(odd), "what the message has is not said twice"
+    assert "it was handling AttributeError, raised in own() (" in told["traceback"]
 
 
 def test_what_is_not_the_users_own_is_not_named():

@@ -175,9 +175,10 @@ def handled(error: BaseException) -> list[str]:
     frames = [(f, n) for f, n in frames_of(first) if is_own(f)] if first is not None else []
     if not frames:
         return []
-    (frame, line), text = frames[-1], f"{type(first).__name__}: {first}".strip().split("\n")[0]
+    (frame, line), text = frames[-1], str(first).strip().split("\n")[0]
     place = f"{qualified(frame.f_code)}() ({frame.f_code.co_filename}:{line})"
-    return [f"it was handling {text[:200]}, raised in {place}"]
+    what = type(first).__name__ + (f": {text[:200]}" if text and text not in str(error) else "")
+    return [f"it was handling {what}, raised in {place}"]
 
 
 def own_callers(frame: FrameType | None) -> list[str]:
