@@ -173,7 +173,8 @@ def handled(error: BaseException) -> list[str]:
     """Of the exception that the user's code was handling as it raised another: what it was, and where it came up."""
     first = error.__cause__ or error.__context__
     frames = [(f, n) for f, n in frames_of(first) if is_own(f)] if first is not None else []
-    if not frames:
+    raising = [frame for frame, _ in frames_of(error)][-1:]
+    if not frames or not raising or not is_own(raising[0]):
         return []
     (frame, line), text = frames[-1], str(first).strip().split("\n")[0]
     place = f"{qualified(frame.f_code)}() ({frame.f_code.co_filename}:{line})"
