@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -193,5 +194,9 @@ def test_numbers_of_another_class_or_counts_are_not_compared():
     one = {"kind": "Norm", "numbers": {"eps": 1e-5, "groups": 2}, "code": ""}
     for other in ({"kind": "FrozenNorm", "numbers": {"eps": 1e-3}}, {"numbers": {"groups": 3}}):
         assert not compare_settings("c", {"norm": one}, {"norm": one | other})
+    odd = [one | {"numbers": {"eps": x}} for x in (math.nan, math.inf, -math.inf, 0.0)]
+    for k, a in enumerate(odd):
+        found = [len(compare_settings("c", {"norm": a}, {"norm": b})) for b in odd]
+        assert found == [int(j != k) for j in range(len(odd))]
     (verdict,) = compare_settings("c", {"": one}, {"": one | {"numbers": {"eps": 1}}})
     assert (verdict.node, verdict.owner) == ("(model).eps", "(model)")

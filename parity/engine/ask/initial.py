@@ -173,7 +173,8 @@ def compare_settings(
             y = b["numbers"].get(key)
             if y is None or {type(x), type(y)} == {int}:
                 continue
-            if abs(x - y) > gates.INITIAL_SAME * max(abs(x), abs(y)):
+            both_none = math.isnan(x) and math.isnan(y)
+            if not both_none and not math.isclose(x, y, rel_tol=gates.INITIAL_SAME):
                 message = f"{key}: {x:g} in {sides[0]}, {y:g} in {sides[1]}"
                 owner = name or ROOT
                 found = Verdict(
