@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,7 @@ def test_the_first_bad_array_is_told_and_one_bad_number_is_enough():
         "worse": np.full(2, np.nan),
     }
     found = first_bad(arrays, arrays)
+    assert json.loads(json.dumps(found)) == found, "it goes into a log"
     assert found == {"node": "bad", "shape": [2, 2], "nan": 2, "infinite": 1}
     assert first_bad(arrays, ["worse", "bad"])["node"] == "worse"
     assert first_bad(arrays, ["fine", "none", "whole"]) is None
@@ -195,6 +197,23 @@ def test_what_is_no_mask_of_the_image_is_refused_before_it_is_decoded(code, monk
     monkeypatch.setattr(masks.coco_masks, "frPyObjects", lambda code, *_: code)
     with pytest.raises(InputError, match="annotation 7 of image 3"):
         masks.decode_masks([annotation], 5, 6)
+
+
+def test_an_outline_may_be_as_long_as_the_limit(monkeypatch):
+    square = [0, 0, 4, 0, 4, 4, 0, 4]
+    for limit, fits in ((16.0, True), (15.9, False)):
+        monkeypatch.setattr(masks, "OUTLINE_LIMIT", limit)
+        assert (masks._unfit([square], 5, 6) == "") == fits
+
+
+def test_of_several_ranks_all_hear_of_the_first_ones_value(monkeypatch):
+    from jittor_impl.group import Group
+
+    group = Group()
+    monkeypatch.setattr(group, "passed", lambda value, root: ("passed", value, root))
+    for size, told in ((1, "own"), (2, ("passed", "own", 0))):
+        group.size = size
+        assert group.tell("own") == told
 
 
 def test_one_box_outside_of_its_image_is_enough_and_goes_alone(tmp_path):
