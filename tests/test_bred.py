@@ -206,7 +206,7 @@ def test_an_outline_may_be_as_long_as_the_limit(monkeypatch):
         assert (masks._unfit([square], 5, 6) == "") == fits
 
 
-def test_of_several_ranks_all_hear_of_the_first_ones_value(monkeypatch):
+def test_of_several_processes_all_hear_of_the_first_ones_value(monkeypatch):
     from jittor_impl.group import Group
 
     group = Group()
