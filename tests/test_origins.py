@@ -89,7 +89,7 @@ def own(x):
 
 def named(x):
     try:
-        return own(x)
+        return own(whole(x))
     except AttributeError:
         raise RuntimeError("file 7 is no picture") from None
 
@@ -154,8 +154,9 @@ def test_who_gave_what_cannot_be_used_is_named(module, function, given, names):
 def test_what_was_handled_is_told_with_its_place(module):
     told = describe(raised(module.named, 1))
     assert told["error"] == "RuntimeError: file 7 is no picture"
-    first, last = told["traceback"].splitlines()[-2:]
+    first, last, _ = told["traceback"].splitlines()[-3:]
     assert "in named: raise RuntimeError" in first
+    assert "it read what whole() (" in told["traceback"]
     odd = "'int' object has no attribute 'nothing'"
     assert last.startswith(f"it was handling AttributeError: {odd}, raised in own() (")
     told = describe(raised(module.repeated, 1))

@@ -48,8 +48,9 @@ def describe(error: BaseException, above: FrameType | None = None) -> dict[str, 
     """What a trace keeps of an exception: the user's own frames of its traceback, and before them of the stack from
     `above`, which the exception has not come to yet; all frames where none is theirs."""
     frames = places.own_callers(above) + places.own_frames(error)
-    made = [f"it read what {' and '.join(found)} gave"] if (found := origins(error)) else []
-    made += places.handled(error)
+    handled = places.handled(error)
+    found = origins(error) or (origins(error.__cause__ or error.__context__) if handled else [])
+    made = [*handled, *([f"it read what {' and '.join(found)} gave"] if found else [])]
     return {
         "error": f"{type(error).__name__}: {error}".strip().split("\n")[0][:400],
         "code": frames[-1].partition(",")[0] if frames else "",
