@@ -9,10 +9,12 @@ import pytest
 
 from parity import Case, Side, Workers, check_branches
 from parity.cli import main
+from parity.engine.ask.probing import Probing
 from parity.engine.judge import kinds
 from parity.engine.judge.verdicts import Status
 from parity.engine.sides.branches import Branches
 from parity.engine.sides.probes import emptied, equal, touching
+from parity.errors import OutOfTime
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
@@ -93,6 +95,23 @@ def test_a_rounded_constant_is_no_branch_where_it_is_enlarged(workers, tmp_path)
     other = write(tmp_path / "other", torch, SATURATED.format(2e-4))
     result = check_branches(Case.from_file(other), workers)
     assert result.causes, "another bound is one"
+
+
+def test_what_was_found_before_a_side_died_is_told(workers, tmp_path, monkeypatch):
+    one, asked = Probing.one, []
+
+    def dying(self, probe, *arguments):
+        asked.append(probe)
+        if len(asked) == 3:
+            raise OutOfTime("torch worker was stopped by the time limit", "run")
+        one(self, probe, *arguments)
+
+    monkeypatch.setattr(Probing, "one", dying)
+    case = Case.from_file(write(tmp_path, "x", "x.minimum(10.0)"))
+    result = check_branches(case, workers)
+    (cause,) = result.causes
+    assert "held at 10" in cause.summary
+    assert "time limit" in result.verdicts[-1].message
 
 
 CHOSEN = "(lambda f: (lambda s: (s[0], f.gather(1, s[1])))({}))({})"

@@ -16,7 +16,9 @@ from parity.engine.ask.initial import (
     judge_initial,
 )
 from parity.engine.judge import kinds
-from parity.engine.judge.verdicts import Status
+from parity.engine.judge.checks import LOCAL_FORWARD_64
+from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.tell.causes import causes_of
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
@@ -200,3 +202,21 @@ def test_numbers_of_another_class_or_counts_are_not_compared():
         assert found == [int(j != k) for j in range(len(odd))]
     (verdict,) = compare_settings("c", {"": one}, {"": one | {"numbers": {"eps": 1}}})
     assert (verdict.node, verdict.owner) == ("(model).eps", "(model)")
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ("the layers differ in eps: torch 1e-05, jittor 0.001", {"norm.momentum"}),
+        ("by 1.3e-03 of its size", set()),
+    ],
+)
+def test_a_setting_that_a_wrong_module_shows_is_no_cause_beside_it(told, left):
+    settings = [
+        {"norm": {"kind": "Norm", "numbers": {"eps": eps, "momentum": rate}, "code": ""}}
+        for eps, rate in ((1e-5, 0.1), (1e-3, 0.9))
+    ]
+    wrong = Verdict("c", LOCAL_FORWARD_64, "norm", Status.FAIL, 1e-3, 1e-12, message=told)
+    verdicts = [*compare_settings("c", *settings), wrong.but(owner="norm")]
+    assert len(verdicts) == 3
+    assert {c.node for c in causes_of(verdicts)} == {"norm", *left}

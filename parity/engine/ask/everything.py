@@ -33,9 +33,8 @@ from parity.errors import InputError, OutOfTime, WorkerDied, WorkerError
 # of the time that is left where there is a limit, for training steps of the users' own: they come first, for a side
 # that is stopped is started, and built, anew
 STEPS = 0.6
-SIDES = (
-    0.95  # of a limit: the rest is for judging what they said, reading code that ran, and the page
-)
+# of a limit: the rest is for judging what sides said, reading code that ran, and the page
+SIDES = 0.95
 # what quick leaves out
 QUICK = ("float64 of the candidate", FUNCTIONS, "other branches", "training steps")
 

@@ -47,17 +47,16 @@ def describe_initial(server, side: Side, device: str) -> tuple[dict[str, dict], 
     ANSWERED.clear()
     stood: dict[str, str] = {}
 
-    def built() -> tuple[dict[str, np.ndarray], Model]:
+    def built() -> tuple[dict[str, np.ndarray], set[str], dict[str, dict]]:
         GIVEN.clear()
         half = made(side, device=device, dtype="float32")
         subject = half if isinstance(half, Subject) else Subject(half)
         model = Model(server.backend, subject, device, training=None, take_over=False)
         given = {id(x): called for x, called in GIVEN}
         stood.update((n, given[id(x)]) for n, x in model.tensors.items() if id(x) in given)
-        return model.state(), model
+        return model.state(), parameters_of(model), settings_of(model)
 
-    (values, model), (again, _) = built(), built()
-    parameters, settings = parameters_of(model), settings_of(model)
+    (values, parameters, settings), (again, *_) = built(), built()
     found = {name: describe(array) for name, array in values.items()}
     for name, about in found.items():
         about["repeats"] = name in again and np.array_equal(values[name], again[name])

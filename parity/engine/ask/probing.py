@@ -41,6 +41,7 @@ from parity.engine.judge.branching import (
     tells,
 )
 from parity.engine.judge.checks import BRANCHES
+from parity.engine.judge.crashes import unfinished
 from parity.engine.judge.detections import flattened
 from parity.engine.judge.localise import gradient_owner, place_of
 from parity.engine.judge.verdicts import Status, Verdict
@@ -99,6 +100,15 @@ class Probing:
         self.decided: dict[str, list[dict]] = {side: [] for side in case.labels}
 
     def run(self, told: Callable) -> list[Verdict]:
+        """All verdicts; where a side dies or the time is over, those of before, too."""
+        try:
+            self.all(told)
+        except (WorkerError, WorkerDied) as error:
+            lost = unfinished(self.case.name, error, [BRANCHES], self.case.labels[0])
+            return self.verdicts + lost
+        return self.verdicts + one_way(self.name, self.decided)
+
+    def all(self, told: Callable) -> None:
         first = self.case.labels[0]
         base = self.examination.path(first, "base")
         options = {"targets": self.examination.targets, "gradients": False}
@@ -111,7 +121,6 @@ class Probing:
                         self.one(single, base, told)
             if not self.agreed:  # nothing to be compared again
                 break
-        return self.verdicts + one_way(self.name, self.decided)
 
     def applies(self, probe: Probe, base: Path) -> bool:
         if not probe.natural:
@@ -151,9 +160,9 @@ class Probing:
             path.unlink(missing_ok=True)
         told(probe.title, self.verdicts[before:])
 
-    def submit(self, side: str, probe: Probe, base: Path) -> Path:
+    def submit(self, side: str, probe: Probe, base: Path, name: str = "probe") -> Path:
         """Asks a side for a run on changed values; where it will be recorded."""
-        out = self.examination.path(side, "probe")
+        out = self.examination.path(side, name)
         targets = probe.targets(self.examination.targets)
         change = (probe.name, probe.only)
         given = (change, self.examination.inputs, targets, base, out, self.shared)
@@ -205,6 +214,8 @@ class Probing:
             if name not in rounded:
                 self.failed.add(name)
             self.tell(probe, name, found, (reference, candidate), name in rounded)
+        if differing:
+            self.examination.prepare((self.case.labels[0],), "float64")
 
     def tied(self, probe: Probe, nodes: Mapping) -> dict[str, np.ndarray]:
         """Scores that come ranked from the values as they are, and now have equal ones among them."""
@@ -216,26 +227,26 @@ class Probing:
 
     def rounded(self, probe: Probe, base: Path, exact: Record, differing: Mapping) -> set[tuple]:
         """Those of the differences that the reference itself has as soon as it computes in float32: there what is
-        saturated shows a rounded constant much enlarged, as 1 - p at p = 1 - 1e-4."""
+        saturated shows a rounded constant much enlarged, as 1 - p at p = 1 - 1e-4. It is left in float32."""
         doubtful = {n: found[2] for n, found in differing.items() if found[2] <= gates.CANCELLED}
         first = self.case.labels[0]
         if not doubtful:
             return set()
         try:
             self.examination.prepare((first,), "float32")
-            out = self.submit(first, probe, base)
+            out = self.submit(first, probe, base, "probe 32")
             self.workers[first].result()
-            coarse = Record(out)
-            return {
-                (section, node)
-                for (section, node), measured in doubtful.items()
-                if node in coarse.get(section, {})
-                and is_rounding(exact[section][node], coarse[section][node], measured)
-            }
         except (WorkerError, WorkerDied):
             return set()
-        finally:
-            self.examination.prepare((first,), "float64")
+        coarse = Record(out)
+        found = {
+            (section, node)
+            for (section, node), measured in doubtful.items()
+            if node in coarse.get(section, {})
+            and is_rounding(exact[section][node], coarse[section][node], measured)
+        }
+        out.unlink(missing_ok=True)
+        return found
 
     def pairs(self, probe: Probe, reference, candidate) -> Iterator[tuple]:
         """((section, node), the reference's array, the candidate's) of what is compared and has not failed yet."""

@@ -204,10 +204,9 @@ class Worker:
         if self.process is not None:
             self.connection.close()
             try:
+                # of what the limit ends nothing is awaited
                 left = max(0.0, self.deadline - time.monotonic())
-                self.process.wait(
-                    timeout=min(ENDING, left)
-                )  # of what the limit ends nothing is awaited
+                self.process.wait(timeout=min(ENDING, left))
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -112,9 +112,14 @@ class Followers:
         return any(owner == name or (name and owner.startswith(f"{name}.")) for name in self.unfed)
 
     def is_shown(self, verdict: Verdict) -> bool:
-        """Whether it is a setting of a module that computes something else, which tells more."""
+        """Whether it is a setting of a module that computes something else, which tells more; where that says in what
+        the layers differ, one that it names."""
         is_setting = verdict.check == checks.INITIAL and verdict.kind == kinds.CONSTANT
-        return is_setting and verdict.owner in self.wrong
+        if not is_setting or verdict.owner not in self.wrong:
+            return False
+        told = [v.message for v in self.failed if v.check in LOCAL and v.owner == verdict.owner]
+        evidence = " ".join(x for x in told if "the layers differ in" in x)
+        return not evidence or f"{verdict.node.rpartition('.')[2]}: " in evidence
 
     def is_misshapen(self, verdict: Verdict) -> bool:
         """Whether it is the gradient of what has another shape, or made of that; or what a module makes of such

@@ -21,6 +21,7 @@ from parity.engine.values.places import frames_of, is_foreign, is_of_library, is
 MOST = 3  # functions that are told
 DEEP = 4  # assignments that are followed one behind the other
 RUNS = ("forward", "execute", "__call__")  # what of an object runs when it is called
+HELD = ("body", "orelse", "finalbody", "handlers", "cases")  # fields of statements that hold others
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -117,10 +118,10 @@ def at(file: str, line: int) -> tuple[ast.AST, ast.AST | None]:
 
 def parts_of(node: ast.AST) -> Iterator[ast.AST]:
     """Of a statement that holds others what it reads itself, of any other node all of it."""
-    inside = {id(x) for body in ("body", "orelse", "finalbody") for x in held(node, body)}
-    for child in [node, *ast.iter_child_nodes(node)] if inside else [node]:
-        if child is not node or not inside:
-            yield from ast.walk(child) if id(child) not in inside else ()
+    inside = {id(x) for field in HELD for x in held(node, field)}
+    for child in ast.iter_child_nodes(node) if inside else [node]:
+        if id(child) not in inside:
+            yield from ast.walk(child)
 
 
 def held(node: ast.AST, field: str) -> list:
