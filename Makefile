@@ -46,8 +46,11 @@ hostile: setup
 ports: setup
 	$(PY) -m examples.ports
 
+# a test that hangs is told after ten minutes; after a crash of pytest itself xdist would wait for ever
+UNIT = -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --timeout 600
+
 test: setup lint
-	@$(PY) -m pytest tests/ -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	@$(PY) -m pytest tests/ $(UNIT); tests=$$?; \
 	$(PY) -m pytest parity/; parity=$$?; exit $$((tests ? tests : parity))
 
 lint: setup

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,16 @@ def signals_arrive():
 def nothing_said():
     """What is said once in a run is said once in every test."""
     notes.forget()
+
+
+@pytest.fixture(autouse=True)
+def jittor_stays_out():
+    """Jittor takes over the signals of its process: where a child is killed it ends pytest, or leaves it hanging."""
+    before = "jittor_core" in sys.modules
+    yield
+    assert before or "jittor_core" not in sys.modules, (
+        "Jittor belongs into a worker (parity.Worker)"
+    )
 
 
 @pytest.fixture(scope="module")

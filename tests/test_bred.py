@@ -206,16 +206,6 @@ def test_an_outline_may_be_as_long_as_the_limit(monkeypatch):
         assert (masks._unfit([square], 5, 6) == "") == fits
 
 
-def test_of_several_processes_all_hear_of_the_first_ones_value(monkeypatch):
-    from jittor_impl.group import Group
-
-    group = Group()
-    monkeypatch.setattr(group, "passed", lambda value, root: ("passed", value, root))
-    for size, told in ((1, "own"), (2, ("passed", "own", 0))):
-        group.size = size
-        assert group.tell("own") == told
-
-
 def test_one_box_outside_of_its_image_is_enough_and_goes_alone(tmp_path):
     images = {1: {"width": 10, "height": 8}}
     boxes = [[0, 0, 3, 3], [10, 2, 4, 4], [5, 5, 90, 90]]
