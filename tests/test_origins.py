@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 import pytest
 
@@ -101,6 +102,60 @@ def repeated(x):
         raise RuntimeError(f"file 7: {error}") from error
 
 
+def filled(x):
+    parts = []
+    for k in range(2):
+        parts.append(x)
+    return total(parts)
+
+
+def filled_by_another(x):
+    parts = [None]
+    parts.append(whole(x))
+    return total(parts)
+
+
+def total(parts):
+    return sum(part.nothing for part in parts)
+
+
+class Keeper:
+    def __init__(self, x, options):
+        self.options = options
+        self.arrays = {}
+        if options:
+            self.arrays["average"] = x
+
+    def average(self, x):
+        return self.arrays["average"] + x
+
+    def option(self, x):
+        return self.options.nothing + x
+
+    def wrapped(self, x):
+        average = self.arrays
+        return average["average"]
+
+
+def refused(x):
+    size = counted(x)
+    if size > 2:
+        raise ValueError("too large")
+    raise ValueError("too small")
+
+
+def anew(file, function, *arguments):
+    try:
+        return function(*arguments)
+    except ValueError as error:
+        raise RuntimeError(f"{file}: {error}") from None
+
+
+def refused_anew(x):
+    file = whole("a.jpg")
+    return anew(file, refused, x)
+
+
 def deep(x):
     if x is not None:
         with open(__file__):
@@ -138,6 +193,10 @@ def raised(function, *arguments) -> Exception:
         ("deep", 1, ["whole", "pair"]),
         ("Whole.by_part", 1, ["Part.forward"]),
         ("Whole.by_property", 1, ["Whole.made"]),
+        ("filled", 1, ["filled"]),
+        ("filled_by_another", 1, ["filled_by_another", "whole"]),
+        ("refused", "abc", ["counted"]),
+        ("refused", "a", []),
     ],
 )
 def test_who_gave_what_cannot_be_used_is_named(module, function, given, names):
@@ -149,6 +208,21 @@ def test_who_gave_what_cannot_be_used_is_named(module, function, given, names):
     assert all(str(module.__file__) in name for name in origins(error))
     last = describe(error)["traceback"].splitlines()[-1]
     assert last.startswith("it read what ") == bool(names)
+
+
+@pytest.mark.parametrize(
+    ("method", "names"), [("average", ["__init__"]), ("wrapped", ["__init__"]), ("option", [])]
+)
+def test_who_makes_what_an_object_keeps_is_named(module, method, names):
+    error = raised(getattr(module.Keeper(1, ""), method), 1)
+    assert [x.partition("(")[0].rpartition(".")[2] for x in origins(error)] == names
+    line = CODE.splitlines().index('            self.arrays["average"] = x') + 1
+    assert all(x.endswith(f"port.py:{line})") for x in origins(error))
+
+
+def test_what_was_raised_anew_read_what_was_handled_did(module):
+    told = describe(raised(module.refused_anew, "abc"))["traceback"].splitlines()[-1]
+    assert re.findall(r"(\w+)\(\) ", told) == ["counted", "whole"]
 
 
 def test_what_was_handled_is_told_with_its_place(module):

@@ -7,6 +7,7 @@ from parity.mutants.breeding import bred
 from parity.suite.breeding import campaign, unit_tests
 from parity.suite.breeding.questions import all_checks
 from parity.suite.breeding.right import is_right
+from parity.suite.session_requests import empty, told
 from tests.bred_outcomes import a_cause, a_mutant, a_mutant_at, line_of
 
 
@@ -50,6 +51,28 @@ def test_what_an_error_mentions_is_no_place():
     crash = a_cause("(outside) with_area", check="worker", summary=text)
     assert not is_right(mutant, crash, learned)
     assert is_right(mutant, a_cause("train0/boxes", check="data"), learned)
+
+
+def test_of_functions_that_are_told_the_class_counts_where_it_is_told():
+    mutant = a_mutant(function="Optimiser.__init__")
+    names = {"Optimiser.__init__": True, "training.Optimiser.__init__": True, "__init__": True}
+    for name, right in (names | {"AdamW.__init__": False, "MyOptimiser.__init__": False}).items():
+        text = f"KeyError: 'average'\nit read what {name}() (training.py:34) gave"
+        told = a_cause("(outside) Optimiser.step", check="worker", summary=text)
+        assert is_right(mutant, told, NOTHING) == right, name
+    inside = a_mutant(function="val_batches.make")
+    text = "TypeError: val_batches.<locals>.make() takes 0 positional arguments"
+    assert is_right(inside, a_cause("(run)", check="worker", summary=text), NOTHING)
+
+
+def test_right_is_what_a_session_tells_as_empty():
+    file, function = "jittor_impl/runtime.py", "compiler_version"
+    mutant = a_mutant(file=file, function=function)
+    learned = NOTHING | {"owners": {f"{file}:{function}": ["(outside)"]}}
+    for key, right in (("compiler", True), ("version", False)):
+        (node,) = told("describe", empty({key: "", "device_name": "cpu", "cudnn": None}))
+        assert node == f"describe/{key} is empty"
+        assert is_right(mutant, a_cause(node, check="session"), learned) == right
 
 
 def test_right_is_the_part_that_a_constructors_statement_makes():

@@ -29,7 +29,7 @@ from parity.engine.judge.checks import (
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.values import places
 from parity.engine.values.nodes import OUTSIDE, ROOT, call_of, module_of
-from parity.engine.values.origins import origins
+from parity.engine.values.origins import MOST, origins
 from parity.engine.values.places import HARNESS
 from parity.errors import InputError, OutOfTime, WorkerError
 
@@ -49,7 +49,9 @@ def describe(error: BaseException, above: FrameType | None = None) -> dict[str, 
     `above`, which the exception has not come to yet; all frames where none is theirs."""
     frames = places.own_callers(above) + places.own_frames(error)
     handled = places.handled(error)
-    found = origins(error) or (origins(error.__cause__ or error.__context__) if handled else [])
+    # what was raised anew only passes on what was handled
+    errors = [error.__cause__ or error.__context__, error] if handled else [error]
+    found = list(dict.fromkeys(x for e in errors for x in origins(e)))[:MOST]
     made = [*handled, *([f"it read what {' and '.join(found)} gave"] if found else [])]
     return {
         "error": f"{type(error).__name__}: {error}".strip().split("\n")[0][:400],

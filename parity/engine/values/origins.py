@@ -1,5 +1,5 @@
-"""Whose results a statement that raised was reading: from a traceback back through assignments, and through arguments
-to who called.
+"""Whose results a statement that raised was reading: from a traceback back through assignments, through arguments to
+who called, and through what an object keeps to the method that made it.
 
 A function may well return what only another one cannot work with: the traceback names that one. What is read here is
 source code beside the frames' own variables; nothing of the user's is run.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import inspect
 import linecache
 from collections.abc import Iterator
@@ -22,12 +23,15 @@ MOST = 3  # functions that are told
 DEEP = 4  # assignments that are followed one behind the other
 RUNS = ("forward", "execute", "__call__")  # what of an object runs when it is called
 HELD = ("body", "orelse", "finalbody", "handlers", "cases")  # fields of statements that hold others
+COMPREHENSIONS = ("<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>")
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+# methods that put their arguments into what they belong to
+FILLING = ("append", "appendleft", "extend", "insert", "add", "update", "setdefault", "__setitem__")
 
 
 def origins(error: BaseException) -> list[str]:
     """ "NAME() (FILE:LINE)" of the user's own functions whose results were read where an exception came up, the nearest
-    first."""
+    first: those that return them, fill them or keep them."""
     found: dict[str, None] = {}
     with contextlib.suppress(
         Exception
@@ -43,23 +47,33 @@ def look(error: BaseException, found: dict[str, None]) -> None:
         scope, statement = at(frame.f_code.co_filename, line)
         if statement is None:
             break
-        raised.add(frame.f_code)
         reading = Reading(frame, scope)
-        reading.follow(statement, line, DEEP)
-        for code in reading.called:
+        for node in (statement, *conditions(scope, statement)):
+            reading.follow(node, line, DEEP)
+        if reading.filled and raised:  # else the traceback ends there
+            found[shown(frame.f_code, reading.filled)] = None
+        raised.add(frame.f_code)
+        for code, made in (reading.called | reading.kept).items():
             if code not in raised:
-                found[f"{qualified(code)}() ({code.co_filename}:{code.co_firstlineno})"] = None
-        if not reading.given:
+                found[shown(code, made)] = None
+        # a comprehension's frame is part of the next one's statement
+        if not reading.given and frame.f_code.co_name not in COMPREHENSIONS:
             break
 
 
+def shown(code: CodeType, line: int = 0) -> str:
+    return f"{qualified(code)}() ({code.co_filename}:{line or code.co_firstlineno})"
+
+
 class Reading:
-    """What a statement in a frame reads. `called`: code of functions that gave it; `given`: whether arguments did."""
+    """What a statement in a frame reads. `called`: code of functions that gave it; `kept`: of methods that made what
+    their object keeps, with the line; `given`: whether arguments did; `filled`: where a variable last got a part."""
 
     def __init__(self, frame: FrameType, scope: ast.AST):
         self.frame, self.scope = frame, scope
-        self.called: dict[CodeType, None] = {}
-        self.given = False
+        self.called: dict[CodeType, int] = {}
+        self.kept: dict[CodeType, int] = {}
+        self.given, self.filled = False, 0
         self.seen: set[int] = set()
 
     def follow(self, node: ast.AST, line: int, deep: int) -> None:
@@ -67,17 +81,40 @@ class Reading:
         if id(node) in self.seen:
             return
         self.seen.add(id(node))
-        for part in parts_of(node):
+        parts = list(parts_of(node))
+        asked = {id(x.func) for x in parts if isinstance(x, ast.Call)}
+        for part in parts:
             if isinstance(part, ast.Call):
                 code = code_of(self.value_of(part.func))
                 if code is not None:
-                    self.called[code] = None
+                    self.called[code] = 0
+            if isinstance(part, ast.Attribute) and id(part) not in asked:
+                self.keep(part)
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
-                before, source = self.source_of(part.id, line) if deep else (0, None)
-                if source is not None:
-                    self.follow(source, before, deep - 1)
-                elif part.id in arguments_of(self.frame.f_code):
-                    self.given = True
+                self.follow_name(part.id, line, deep)
+
+    def follow_name(self, name: str, line: int, deep: int) -> None:
+        before, source = self.source_of(name, line) if deep else (0, None)
+        fillings = self.put_into(name) if deep else []
+        if source is not None:
+            self.follow(source, before, deep - 1)
+        elif name in arguments_of(self.frame.f_code):
+            self.given = True
+        for place, value in fillings:
+            self.follow(value, place, deep - 1)
+        self.filled = max([self.filled, *(place for place, _ in fillings)])
+
+    def keep(self, node: ast.Attribute) -> None:
+        """Who makes what the frame's own object keeps under a name; what is but handed over is its caller's."""
+        own = arguments_of(self.frame.f_code)[:1]
+        if not own or not isinstance(node.value, ast.Name) or node.value.id != own[0]:
+            return
+        for kind in type(self.frame.f_locals.get(own[0])).__mro__:
+            for function in vars(kind).values():
+                code = code_of(function) if inspect.isfunction(function) else None
+                line = kept_at(code, node.attr) if code is not None else 0
+                if line:
+                    self.kept[code] = line
 
     def source_of(self, name: str, line: int) -> tuple[int, ast.AST | None]:
         """What was assigned to a name last before a line, in the text, and where; else anywhere in the function."""
@@ -90,6 +127,15 @@ class Reading:
         found.sort(key=lambda x: x[0])
         before = [assigned for assigned in found if assigned[0] < line]
         return before[-1] if before else next(iter(found), (0, None))
+
+    def put_into(self, name: str) -> list[tuple[int, ast.AST]]:
+        """What methods put into the variable of a name, and where."""
+        return [
+            (node.lineno, argument)
+            for node in ast.walk(self.scope)
+            if isinstance(node, ast.Call) and is_filling(node.func, name)
+            for argument in node.args
+        ]
 
     def value_of(self, node: ast.AST):
         """Of a name, or of an attribute that is simply there; None for anything else."""
@@ -105,15 +151,56 @@ class Reading:
 
 def at(file: str, line: int) -> tuple[ast.AST, ast.AST | None]:
     """The innermost function and the innermost statement that a line is in."""
-    try:
-        tree = ast.parse("".join(linecache.getlines(file)))
-    except SyntaxError:
-        return ast.Module([], []), None
+    tree = parsed("".join(linecache.getlines(file)))
     around = [x for x in ast.walk(tree) if getattr(x, "lineno", line + 1) <= line <= x.end_lineno]
     scope = [x for x in around if isinstance(x, SCOPES)]
     statements = [x for x in around if isinstance(x, ast.stmt)]
     by_size = lambda x: x.end_lineno - x.lineno  # noqa: E731
     return min(scope, key=by_size, default=tree), min(statements, key=by_size, default=None)
+
+
+def is_filling(function: ast.expr, name: str) -> bool:
+    """Whether it is a method that puts something into the variable of a name."""
+    own = isinstance(function, ast.Attribute) and function.attr in FILLING
+    return own and isinstance(function.value, ast.Name) and function.value.id == name
+
+
+def kept_at(code: CodeType, name: str) -> int:
+    """The line where a method makes what its object keeps under a name, the last; 0 where it does not."""
+    own, found = arguments_of(code)[:1], [0]
+    for node in ast.walk(definition_of(code)):
+        for target, value in assignments(node):
+            is_part = isinstance(target, ast.Subscript)
+            kept = target.value if is_part else target
+            is_own = isinstance(kept, ast.Attribute) and kept.attr == name
+            is_own = is_own and isinstance(kept.value, ast.Name) and (kept.value.id,) == own
+            if is_own and (is_part or not isinstance(value, ast.Name)):
+                found.append(node.lineno)
+    return max(found)
+
+
+@functools.lru_cache(maxsize=8)
+def parsed(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError:
+        return ast.Module([], [])
+
+
+def definition_of(code: CodeType) -> ast.AST:
+    """Of a function; nothing where the source is another by now."""
+    tree = parsed("".join(linecache.getlines(code.co_filename)))
+    found = (x for x in ast.walk(tree) if isinstance(x, SCOPES[:2]) and x.name == code.co_name)
+    first = lambda x: min(y.lineno for y in (x, *x.decorator_list))  # noqa: E731
+    return next((x for x in found if first(x) == code.co_firstlineno), ast.Module([], []))
+
+
+def conditions(scope: ast.AST, statement: ast.stmt) -> list[ast.expr]:
+    """On what it depends whether an exception is raised there: the test around a `raise`."""
+    if not isinstance(statement, ast.Raise):
+        return []
+    around = (x for x in ast.walk(scope) if isinstance(x, ast.If))
+    return [x.test for x in around if statement in (*x.body, *x.orelse)]
 
 
 def parts_of(node: ast.AST) -> Iterator[ast.AST]:

@@ -46,6 +46,9 @@ STAGES = {
     "session.py:Session.load": r"weight|bias|running|step\d",
     "ops/training.py:load_array": r"weight|bias|running",
     "group.py": r"step\d|loss",
+    "runtime.py:_first_line": r"^describe/(cuda|compiler) ",
+    "runtime.py:compiler_version": r"^describe/compiler ",
+    "runtime.py:nvcc_version": r"^describe/cuda ",
     "neutral/randomness.py": r"sample|dropout|initial|weight|train\d|step\d",
 }
 AROUND = (
@@ -178,8 +181,17 @@ def is_told(mutant: Bred, text: str) -> bool:
     first, last = span(mutant, mutant.function)
     if any(f.endswith(mutant.file) and first <= int(line) <= last for f, line in deepest):
         return True
-    name = mutant.function.rpartition(".")[2]
-    return bool(name) and re.search(rf"\b{re.escape(name)}(\.__init__)?\(\)", text) is not None
+    return any(
+        is_called(mutant.function, plain(name)) for name in re.findall(r"([\w.<>]+)\(\)", text)
+    )
+
+
+def is_called(function: str, told: str) -> bool:
+    """Whether a function, or a class by its constructor, is told under a name: "C.f" by "f", "C.f" or "m.C.f"."""
+    names = {told, told.removesuffix(".__init__")} - {""}
+    return bool(function) and any(
+        f".{function}".endswith(f".{name}") or f".{name}".endswith(f".{function}") for name in names
+    )
 
 
 def statement(mutant: Bred) -> list[str]:
