@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from parity.backends import torch as backend
+from parity.case import Side
 from parity.engine.ask.again import WHOLE, is_whole
 from parity.engine.ask.called import right_together
+from parity.engine.ask.environment import describe_machine
+from parity.engine.ask.functions import call_function
+from parity.engine.ask.result import Result
 from parity.engine.judge import kinds
-from parity.engine.judge.checks import LOCAL_FORWARD_64, LOCAL_GRADIENTS_64, NAMES
+from parity.engine.judge.checks import DETECTIONS_64, LOCAL_FORWARD_64, LOCAL_GRADIENTS_64, NAMES
+from parity.engine.judge.semantic import compare_forward_64
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.weighting import fixed_weighting
 from parity.engine.tell.consequences import is_of_frozen
 from parity.engine.values.parts import starts_of
+from parity.engine.values.renaming import shifts
 
 
 @pytest.mark.parametrize("status", Status)
@@ -58,3 +69,59 @@ def test_a_gradient_that_one_side_alone_has_follows_from_names_unless_its_value_
     forward = Verdict("case", LOCAL_FORWARD_64, node, Status.FAIL)
     assert is_of_frozen(lacking, [frozen, lacking, forward]) == (node != "w")
     assert not is_of_frozen(lacking, [lacking, forward])
+
+
+@pytest.mark.parametrize("has", [0, 1])
+def test_detections_of_one_side_alone_fail(has):
+    x, empty = np.ones(2), ("choices", "gradients", "inputs", "losses", "errors")
+    trace = {"nodes": {"x": x}, "order": ["x"]} | {key: {} for key in empty}
+    traces = [dict(trace), dict(trace)]
+    traces[has]["detections"] = []
+    found = compare_forward_64("case", *traces, ("ours", "theirs"))
+    failed = [v for v in found if v.status is Status.FAIL]
+    assert [(v.check, v.node) for v in failed] == [(DETECTIONS_64, "(all)")]
+    assert failed[0].message.startswith(("ours", "theirs")[has])
+
+
+def test_an_error_tells_eight_failures_and_eight_modules():
+    found = [
+        Verdict("case", LOCAL_FORWARD_64, f"m{k}", Status.FAIL, owner=f"m{k}", message=f"no. {k};")
+        for k in range(12)
+    ]
+    with pytest.raises(AssertionError, match=r"^12 of 12 comparisons failed") as told:
+        Result(found).raise_for_failures()
+    first, blamed, *_ = str(told.value).splitlines()
+    assert len(blamed.split("; ")) == 8, first
+    assert str(told.value).splitlines()[-8:] == [str(v) for v in found[:8]]
+
+
+def test_the_processor_is_the_one_that_the_system_names():
+    path = Path("/proc/cpuinfo")
+    names = re.findall(r"^model name\s*: (.*)", path.read_text(), re.M) if path.exists() else []
+    assert describe_machine()["cpu"] in (names[:1] or [describe_machine()["cpu"]])
+
+
+def test_gradients_of_functions_are_those_of_all_floats_weighted():
+    server = SimpleNamespace(configure=lambda device, dtype: None, backend=backend)
+    given = np.arange(6.0).reshape(2, 3)
+    side = Side(f"{__name__}:two_results", "torch")
+    found = call_function(server, side, [given], "cpu", "float64", gradients=True)
+    weights = fixed_weighting((2, 3))
+    (gradient,) = found["gradients"].values()
+    np.testing.assert_allclose(gradient, 3 * weights + 5 * fixed_weighting((2,))[:, None])
+
+
+def two_results(x):
+    return x * 3, x.sum(1) * 5
+
+
+def test_numbers_of_a_new_name_come_from_those_of_the_old_one():
+    drawn = [x for n in range(4) for x in product(range(3), repeat=n)]
+    for had, has in product(drawn, drawn):
+        old, new = (".".join(f"layer{k}" for k in numbers) for numbers in (had, has))
+        found = shifts(old, new)
+        possible = len(had) == len(has) or (len(has) < len(had) and set(has) <= set(had))
+        assert bool(found) == bool(had and has and possible), (old, new)
+        if found:
+            assert tuple(had[place] + more for place, more in found) == has
+            assert len(had) == len(has) or not any(more for _, more in found)
