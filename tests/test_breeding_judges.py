@@ -47,3 +47,12 @@ def test_what_makes_a_verdict_is_known_by_its_text():
     ]
     assert judging == ["judge/judging", "ask/coverage", "judge/noise"]
     assert JUDGING.search("v.but(status=Status.FAIL)") and not JUDGING.search("v.but(script=1)")
+
+
+def test_tests_of_the_librarys_functions_are_those_of_the_modules_that_have_them():
+    """`from parity import check_steps` names no module."""
+    test = "tests/test_steps_of_ours.py"
+    assert test in judges.tests_of("parity.engine.ask.training")
+    assert test not in judges.tests_of("parity.engine.ask.functions")
+    # what nearly every test is written with is nobody's own
+    assert test not in judges.tests_of("parity.engine.sides.workers")

@@ -17,6 +17,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import parity
 from parity.mutants import ROOT
 from parity.mutants.breeding import TOGETHER, Bred
 
@@ -33,12 +34,15 @@ ELSEWHERE = re.compile(rf"\bWorkers\(|\bWorker\(|{OTHERS}")
 
 @cache
 def imported(path: Path) -> frozenset[str]:
-    """Modules of this project that a file imports, as dotted names; `from a import b` counts as a and a.b."""
+    """Modules of this project that a file imports, as dotted names; `from a import b` counts as a and a.b, one of the
+    library's functions as the module that has it."""
     found = set()
     for place, names in re.findall(
         r"^\s*from ([\w.]+) import (\([^)]*\)|[^\n]*)", path.read_text(), re.MULTILINE
     ):
         found |= {place} | {f"{place}.{name}" for name in re.findall(r"\w+", names)}
+    handed = {name: place for name, place in parity._PLACES.items() if name.islower()}
+    found |= {f"parity.{place}" for name, place in handed.items() if f"parity.{name}" in found}
     return frozenset(found)
 
 
