@@ -16,13 +16,16 @@ from parity.engine.ask.again import WHOLE, is_whole
 from parity.engine.ask.called import right_together
 from parity.engine.ask.environment import describe_machine
 from parity.engine.ask.functions import call_function
+from parity.engine.ask.measure import node_errors
 from parity.engine.ask.result import Result
 from parity.engine.judge import kinds
 from parity.engine.judge.checks import DETECTIONS_64, LOCAL_FORWARD_64, LOCAL_GRADIENTS_64, NAMES
 from parity.engine.judge.semantic import compare_forward_64
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.layers import is_cut
 from parity.engine.sides.weighting import fixed_weighting
 from parity.engine.tell.consequences import is_of_frozen
+from parity.engine.values.lazy import Lazy
 from parity.engine.values.parts import starts_of
 from parity.engine.values.renaming import shifts
 
@@ -125,3 +128,43 @@ def test_numbers_of_a_new_name_come_from_those_of_the_old_one():
         if found:
             assert tuple(had[place] + more for place, more in found) == has
             assert len(had) == len(has) or not any(more for _, more in found)
+
+
+def test_a_verdict_as_json_has_nothing_that_is_empty():
+    verdict = Verdict("case", NAMES, "node", Status.PASS, measured=0.0)
+    wanted = {"case": "case", "check": NAMES, "node": "node", "status": "PASS", "measured": 0.0}
+    assert verdict.to_dict() == wanted
+
+
+def test_errors_are_measured_of_floats_that_both_runs_have():
+    exact = {"a": np.ones(4), "b": np.ones(4), "none": None, "absent": np.ones(1), "whole": None}
+    run = {"a": np.ones(4), "b": None, "none": np.ones(2), "whole": np.arange(3)}
+    run |= {"more": np.ones(2), "number": np.arange(3)}
+    assert node_errors(exact | {"number": np.ones(3)}, run) == {"a": [0.0, 0.0]}
+    (two,) = node_errors({"a": exact["a"]}, {"a": np.array([1, 1, 1, 1 + 2.0**-20])}).values()
+    np.testing.assert_allclose(two, [2.0**-20 / 2 / 2.0**-24, 2.0**-20 / 2.0**-24])
+
+
+def test_what_is_looked_at_is_wide_where_it_is_a_number():
+    given = {"none": None, "whole": np.arange(3, dtype=np.int32), "bit": np.ones(2, np.uint8)}
+    given |= {"float": np.ones(2, np.float32), "truth": np.ones(2, bool)}
+    lazy = Lazy(backend, given)
+    assert lazy["none"] is None
+    kinds_of = {name: str(lazy[name].dtype) for name in given if name != "none"}
+    wanted = {"whole": "int64", "bit": "int64", "float": "float32", "truth": "bool"}
+    assert kinds_of == wanted
+
+
+def test_what_does_not_fit_is_told_of_the_first_module_with_parts_alone():
+    nodes = {"whole/in[0]": np.ones((2, 3)), "part/in[0]": np.ones((2, 3)), "whole": np.ones(2)}
+    whole, part = (SimpleNamespace(children=lambda n=n: iter(range(n))) for n in (1, 0))
+    modules = {"whole": whole, "part": part}
+    tracer = SimpleNamespace(misfits=[], cut=set(), modules=modules, reference={"nodes": nodes})
+    other = np.ones((2, 4))
+    assert not is_cut(tracer, "part/in[0]", other) and not is_cut(tracer, "whole", other)
+    assert not is_cut(tracer, "whole/in[0]", nodes["whole/in[0]"]) and not tracer.misfits
+    assert is_cut(tracer, "whole/in[0]", other)
+    assert tracer.misfits == ["whole/in[0]: (2, 3) for (2, 4)"]
+    tracer.misfits.append("something else before")
+    tracer.cut.clear()
+    assert not is_cut(tracer, "whole/in[0]", other)
