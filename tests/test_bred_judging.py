@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from door import schema
 from parity.backends import torch as backend
 from parity.case import Side
 from parity.engine.ask.again import WHOLE, is_whole
@@ -20,6 +21,7 @@ from parity.engine.ask.measure import node_errors
 from parity.engine.ask.result import Result
 from parity.engine.judge import kinds
 from parity.engine.judge.checks import DETECTIONS_64, LOCAL_FORWARD_64, LOCAL_GRADIENTS_64, NAMES
+from parity.engine.judge.crashes import judge_crashes
 from parity.engine.judge.semantic import compare_forward_64
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.layers import is_cut
@@ -28,6 +30,7 @@ from parity.engine.tell.consequences import is_of_frozen
 from parity.engine.values.lazy import Lazy
 from parity.engine.values.parts import starts_of
 from parity.engine.values.renaming import shifts
+from parity.engine.values.shapes import Floor
 
 
 @pytest.mark.parametrize("status", Status)
@@ -168,3 +171,25 @@ def test_what_does_not_fit_is_told_of_the_first_module_with_parts_alone():
     tracer.misfits.append("something else before")
     tracer.cut.clear()
     assert not is_cut(tracer, "whole/in[0]", other)
+
+
+def test_a_floor_is_no_negative_number():
+    schema.parse(b"0", Floor, "a floor")
+    with pytest.raises(ValueError, match="a floor"):
+        schema.parse(b"-0.5", Floor, "a floor")
+
+
+def test_what_raises_for_a_value_that_was_forced_in_is_no_fault_of_its_own():
+    crash = {
+        "error": "ValueError: odd",
+        "code": "a.py:1",
+        "traceback": "",
+        "misfit": "x: (2,) for (3,)",
+    }
+    traces = {"ours": {}, "theirs": {"crashes": {"part": crash}}}
+    (found,) = judge_crashes("case", traces, [], set(), "forced 64")
+    assert (found.case, found.node, found.status) == ("case", "part", Status.NOT_RUN)
+    assert (
+        found.message
+        == "theirs raised ValueError: odd, given the reference's x: (2,) for (3,) computed"
+    )
