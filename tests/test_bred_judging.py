@@ -22,6 +22,7 @@ from parity.engine.ask.result import Result
 from parity.engine.judge import kinds
 from parity.engine.judge.checks import DETECTIONS_64, LOCAL_FORWARD_64, LOCAL_GRADIENTS_64, NAMES
 from parity.engine.judge.crashes import judge_crashes
+from parity.engine.judge.noise import with_steady
 from parity.engine.judge.semantic import compare_forward_64
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.layers import is_cut
@@ -193,3 +194,17 @@ def test_what_raises_for_a_value_that_was_forced_in_is_no_fault_of_its_own():
         found.message
         == "theirs raised ValueError: odd, given the reference's x: (2,) for (3,) computed"
     )
+
+
+def test_a_fail_is_known_where_it_passes_with_steady_functions_and_nowhere_else():
+    failing = Verdict("case", LOCAL_FORWARD_64, "x", Status.FAIL, message="too much")
+    for other, status in (
+        (failing.but(status=Status.PASS), Status.KNOWN),
+        (failing, Status.FAIL),
+        (failing.but(status=Status.PASS, node="y"), Status.FAIL),
+        (failing.but(status=Status.PASS, check=NAMES), Status.FAIL),
+    ):
+        found = with_steady(failing, {(other.check, other.node): other}, "norms cancel")
+        assert found.status is status
+        known = status is Status.KNOWN
+        assert found.message == ("norms cancel; too much" if known else "too much")
