@@ -17,7 +17,7 @@ from parity.engine.sides.workers import FRAMEWORKS, Worker
 from parity.errors import WorkerDied
 
 RECORD = Path(__file__).parent / "atlas.json"
-RUN_SNIPPET = "parity.atlas.snippets:run_snippet"
+RUN_SNIPPET, GIVE_WAY = (f"parity.atlas.snippets:{name}" for name in ("run_snippet", "give_way"))
 SAME, DIFFERS, RAISES, CRASHES = "SAME", "DIFFERS", "RAISES", "CRASHES"
 DEADLY, SILENT, LOUD, MINOR, NONE = "crash", "silent", "error", "minor", "none"
 PATIENCE = 150.0  # seconds: a write into foreign memory may hang
@@ -76,10 +76,11 @@ class Reader:
     An isolated entry runs in a copy of a worker that has run nothing yet: importing a framework takes seconds.
     """
 
-    def __init__(self, device: str = "cpu"):
+    def __init__(self, device: str = "cpu", preload: tuple[str, ...] = ()):
+        """preload: a Worker's."""
         self.device = device
-        self.workers = {side: Worker(side, PATIENCE) for side in FRAMEWORKS}
-        self.fresh = {side: Worker(side, PATIENCE) for side in FRAMEWORKS}
+        self.workers = {side: Worker(side, PATIENCE, preload) for side in FRAMEWORKS}
+        self.fresh = {side: Worker(side, PATIENCE, preload) for side in FRAMEWORKS}
 
     def submit(self, side: str, entry: Entry, code: str) -> Worker | WorkerDied:
         """Hands a piece of code to a worker, which then works on it while others do on theirs."""
@@ -117,10 +118,11 @@ class Reader:
 def reading(entries: Sequence[Entry], device: str = "cpu") -> Iterator[dict[str, Future]]:
     """What `Reader.read` gives, by entry's id: begun in this order, by as many readers as there are cores.
 
-    Most entries compile a kernel or two, one after the other, which keeps one core busy.
+    Most entries compile a kernel or two, one after the other, which keeps one core busy. Whatever else there is to
+    compute goes first.
     """
     count = 1 if device == "cuda" else os.cpu_count() or 1
-    readers, free = [Reader(device) for _ in range(count)], SimpleQueue()
+    readers, free = [Reader(device, (GIVE_WAY,)) for _ in range(count)], SimpleQueue()
     for reader in readers:
         free.put(reader)
 

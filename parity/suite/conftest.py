@@ -8,9 +8,13 @@ import pytest
 
 from door.files import read_json
 from neutral.processes import tie_to_parent
+from parity.atlas.judge import read_record, reading
 from parity.pytest_plugin import is_ours, live_of
+from parity.report.lines import name_of
+from parity.suite.cases import OVERFITTING
 from parity.suite.detector_case import floors_on
-from parity.suite.order import in_order
+from parity.suite.order import in_order, is_first
+from parity.suite.overfitting import fitting
 
 tie_to_parent()  # gpu_check starts the suite
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -60,6 +64,43 @@ def conclude(parity_conclude):
 @pytest.fixture(scope="session")
 def scenes_folder() -> Path:
     return ROOT / "logs" / "data"
+
+
+@pytest.fixture(scope="session")
+def recorded(device) -> dict:
+    """What the atlas has on this device, by the entries' names."""
+    return read_record().get(device, {}).get("entries", {})
+
+
+@pytest.fixture(scope="session")
+def atlas(request, device, recorded):
+    """What the selected entries of the atlas come to: futures."""
+    chosen = selected(request.session, "test_semantics.py", "entry")
+    with reading([entry for entry in chosen if entry.id in recorded], device) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def overfitted(request, device, scenes_folder):
+    """PyTorch's weights that know a few scenes by heart, by preset: futures."""
+    names = [n for n in selected(request.session, "test_detectors.py", "name") if n in OVERFITTING]
+    with fitting(names, scenes_folder, device) as found:
+        yield found
+
+
+def selected(session, file: str, parameter: str) -> list:
+    """The values of a parameter with which tests of this file are to run."""
+    path = Path(__file__).parent / file
+    calls = [i.callspec.params for i in session.items if i.path == path and hasattr(i, "callspec")]
+    return [parameters[parameter] for parameters in calls if parameter in parameters]
+
+
+@pytest.fixture(autouse=True)
+def meanwhile(request, device):
+    """Beside all cases but the first, cores that have nothing else to do read the atlas and learn scenes by heart."""
+    if device == "cpu" and not is_first(name_of(request.node)):
+        for name in ("atlas", "overfitted"):
+            request.getfixturevalue(name)
 
 
 @pytest.hookimpl(trylast=True)

@@ -45,6 +45,11 @@ def place(name: str) -> int:
     return ORDER.index(max(fitting, key=len)) if fitting else len(ORDER)
 
 
+def is_first(name: str) -> bool:
+    """Whether it is one of the two detectors whose verdicts are awaited."""
+    return name.startswith(ORDER[:2])
+
+
 def in_order(items: Sequence, ours) -> list:
     """pytest's items with those of the suite, `ours(item)`, in the declared order, in the places that they had.
 

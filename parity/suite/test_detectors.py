@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from neutral.config import preset, to_dict, with_overrides
-from neutral.data import open_dataset
-from neutral.data.batching import val_batches
+from neutral.config import to_dict
 from neutral.evaluation import evaluate
-from neutral.weights import initial_weights
 from parity.engine.judge.detections import match_detections
 from parity.engine.sides.workers import FRAMEWORKS
 from parity.suite.ask import ask
 from parity.suite.average_precision import compare_ap
-from parity.suite.cases import CASES, FASTER_RCNN, FEW_SCENES, OVERFITTED_IMAGES, OVERFITTING
+from parity.suite.cases import CASES, FASTER_RCNN, OVERFITTING
 from parity.suite.detector_case import DetectorCase
+from parity.suite.overfitting import scenes_of
 
 
 def identifier(case: DetectorCase) -> str:
@@ -35,18 +33,11 @@ def test_detector(case, pair, conclude, stage, scenes_folder, scripts):
 
 
 @pytest.mark.parametrize("name", OVERFITTING)
-def test_average_precision(name, pair, conclude, scenes_folder):
+def test_average_precision(name, overfitted, pair, conclude, scenes_folder):
     """PyTorch learns four scenes by heart; both frameworks then detect on them with those weights."""
-    config = with_overrides(preset(name), [FEW_SCENES])
-    steps, rate = OVERFITTING[name]
-    dataset = open_dataset(config, "val", scenes_folder)
-    batch = next(val_batches(dataset, config, OVERFITTED_IMAGES))
+    config, dataset, batch = scenes_of(name, scenes_folder)
     ask(pair, "build", to_dict(config), pair.device, "float32")
-    worker = pair["torch"]
-    shapes, names = worker.call("shapes"), worker.call("trained_names")
-    worker.call("load", initial_weights(shapes, config))
-    weights = ask(worker, "fit", batch, steps, dict.fromkeys(names, rate))
-    pair.both("load", weights)
+    pair.both("load", overfitted[name].result())
     found = ask(pair, "detect", batch)
     case = f"{name} with trained weights"
     verdicts = match_detections(case, "detections", found["torch"], found["jittor"])
