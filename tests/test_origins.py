@@ -66,6 +66,16 @@ def nested(x):
     return resized(pair(whole(x)))
 
 
+def again(x):
+    x = counted(x)
+    x = x + 1
+    return x
+
+
+def overwritten(x):
+    return again(whole(x))
+
+
 def unpacked(x):
     first, second, third = pair(x)
     return first
@@ -187,6 +197,7 @@ def raised(function, *arguments) -> Exception:
         ("by_argument", 1, ["pair"]),
         ("nested", 1, ["pair", "whole"]),
         ("unpacked", 1, ["pair"]),
+        ("overwritten", 1, ["whole"]),
         ("looped", 1, ["pair"]),
         ("conditional", "abc", ["counted"]),
         ("own", 1, []),

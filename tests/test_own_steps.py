@@ -63,10 +63,15 @@ def half(fault="", **_):
     return Subject(model, train_step=step)
 
 
+def summed(x):
+    return x.sum()
+
+
 def broken():
     def step(model, batch, step):
         if step == 1:
-            raise RuntimeError("no second step")
+            total = summed(*batch)
+            rows, columns = total.shape  # no second step
         return {"loss": model(*batch).sum()}
 
     return Subject(half().model, train_step=step)
@@ -138,7 +143,11 @@ def test_right_steps_are_silent_and_modes_are_the_users(compare, same):
 def test_a_step_that_raises_keeps_what_was_found(compare):
     found = compare("", "broken")
     assert not any("nothing" in v.message for v in found.verdicts)
-    assert any(c.kind == kinds.CRASH and "no second step" in c.summary for c in found.causes)
+    cause = next(c for c in found.causes if c.kind == kinds.CRASH)
+    assert "ValueError" in cause.summary and "it read what summed() (" in cause.summary
+    line = HALVES[: HALVES.index("  # no second step")].count("\n") + 1
+    assert cause.candidate_code.endswith(f"halves.py:{line}") and not cause.reference_code
+    assert cause.side == "candidate"
     assert any(v.node.startswith("modes/step0") for v in found.verdicts)
     assert causes_of(found.verdicts)[0].kind == kinds.CRASH
 

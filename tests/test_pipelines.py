@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("warm_workers")
 
 RANDOM = np.random.default_rng(0)
 IMAGE = np.cumsum(np.cumsum(RANDOM.standard_normal((3, 24, 32)), 1), 2)
+NEARLY = IMAGE + 0.1 * RANDOM.standard_normal(IMAGE.shape)
 BATCH = np.stack([IMAGE, IMAGE[:, ::-1]])
 BOXES = np.sort(RANDOM.random((5, 2, 2)), 1).reshape(5, 4) * 100
 LABELS = np.array([3, 1, 7, 7])
@@ -49,6 +50,18 @@ def xywh(x: np.ndarray) -> np.ndarray:
         (IMAGE, np.roll(IMAGE, 3, 2), "shifted by 0 rows and 3 columns"),
         (bordered(0), bordered(114), "padded with 114, 114, 114 instead of 0, 0, 0"),
         (IMAGE, IMAGE + 0.1 * RANDOM.standard_normal(IMAGE.shape), "another interpolation"),
+        (IMAGE, NEARLY, "nearly alike (correlation 1.000): another interpolation"),
+        (IMAGE, NEARLY[::-1], "channel order reversed; nearly alike"),
+        (
+            IMAGE,
+            NEARLY[::-1] / 58 - 2,
+            "channel order reversed; normalised otherwise: times about 0.017",
+        ),
+        (
+            IMAGE,
+            NEARLY[..., ::-1] * 255,
+            "flipped left to right; normalised otherwise: times about 25",
+        ),
         (IMAGE, RANDOM.standard_normal(IMAGE.shape), "another picture"),
         (BOXES, xywh(BOXES), "xywh instead of xyxy"),
         (xywh(BOXES), BOXES, "xyxy instead of xywh"),

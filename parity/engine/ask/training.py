@@ -132,7 +132,7 @@ def own_steps(
                     used[side].submit("run", f"{WATCH}:one_step", batch, step, files[side])
                 answers = used.collect(sides)
             except WorkerError as error:
-                found.append(crashed(judged.case, f"step{step}", error))
+                found.append(crashed(judged.case, f"step{step}", error, sides[0]))
                 return [*found, *judged.conclude(step)]
             except OutOfTime as error:
                 begun = [begun_in(path, step) for path in files.values()]
@@ -150,10 +150,17 @@ def own_steps(
     return lost + result.verdicts
 
 
-def crashed(case: str, node: str, error: WorkerError) -> Verdict:
+def crashed(case: str, node: str, error: WorkerError, first: str) -> Verdict:
+    """Of a step that raised: the user's own frames, and whose results the line read. first: the reference's label."""
     last = "\n".join(error.details.strip().splitlines()[-6:])
-    verdict = Verdict(case, "worker", node, Status.FAIL, message=f"{error}\n{last}")
-    return verdict.but(kind=kinds.CRASH)
+    frames, code = error.told.get("traceback") or last, error.told.get("code", "")
+    return Verdict(
+        *(case, "worker", node, Status.FAIL),
+        message=f"{error}\n{frames}",
+        guilty=error.side,
+        kind=kinds.CRASH,
+        code=(code, "") if error.side == first else ("", code),
+    )
 
 
 def check_tube(

@@ -15,6 +15,14 @@ ALIKE = (
     1e-4  # what is left of a difference that an explanation explains, as a fraction of the array
 )
 NEAR = 0.9  # correlation of two images that another interpolation may explain
+TURNS: dict[str, Callable] = {  # of images [C, ..., H, W]
+    "": lambda x: x,
+    "flipped left to right": lambda x: x[..., ::-1],
+    "flipped upside down": lambda x: x[..., ::-1, :],
+    "turned by 180 degrees": lambda x: x[..., ::-1, ::-1],
+}
+LITTLE = 0.01  # of a spread, by which means and spreads may differ that are called the same
+CLEARLY = 0.5  # what is left is at most this part of what is left without a turn that is claimed
 
 FORMATS: dict[str, Callable] = {  # of boxes, from corners
     "xyxy": lambda b: b,
@@ -81,20 +89,14 @@ def _values(a: np.ndarray, b: np.ndarray) -> str:
     """Of images [C, ..., H, W] of one shape."""
     if _alike(a, b):
         return ""
-    turns = {
-        "": lambda x: x,
-        "flipped left to right": lambda x: x[..., ::-1],
-        "flipped upside down": lambda x: x[..., ::-1, :],
-        "turned by 180 degrees": lambda x: x[..., ::-1, ::-1],
-    }
+    fits = {}  # by how it is turned: scale, offset, what is left
     for reverse in (False, True) if len(a) == 3 else (False,):
-        for name, turn in turns.items():
-            other = turn(a[::-1] if reverse else a)
-            scale, offset, left = _fit(other, b)
+        for name, turn in TURNS.items():
+            words = "; ".join(filter(None, ["channel order reversed" * reverse, name]))
+            scale, offset, left = fits[words] = _fit(turn(a[::-1] if reverse else a), b)
             if left <= ALIKE:
-                how = _normalised(scale, offset)
-                return "; ".join(filter(None, ["channel order reversed" * reverse, name, how]))
-    return _padded(a, b) or _shifted(a, b) or _near(a, b)
+                return "; ".join(filter(None, [words, _normalised(scale, offset)]))
+    return _padded(a, b) or _shifted(a, b) or _near(a, b, fits)
 
 
 def _fit(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -154,11 +156,27 @@ def _shifted(a: np.ndarray, b: np.ndarray) -> str:
     return ""
 
 
-def _near(a: np.ndarray, b: np.ndarray) -> str:
-    both = float(np.corrcoef(a.ravel(), b.ravel())[0, 1]) if a.std() and b.std() else 0.0
-    if both > NEAR:
-        return f"nearly alike (correlation {both:.3f}): another interpolation or rounding"
-    return "another picture, or another crop"
+def _near(a: np.ndarray, b: np.ndarray, fits: dict[str, tuple]) -> str:
+    """Of pictures that are alike but for another interpolation: how they are turned and normalised besides. fits: by
+    the words for a turn scale and offset by channel and what is left, that without a turn first."""
+    words = min(fits, key=lambda w: fits[w][2])
+    if fits[words][2] > CLEARLY * fits[""][2]:
+        words = ""
+    scale, offset, left = fits[words]
+    both = np.sqrt(max(0.0, 1 - left**2))
+    if not words and a.std() and b.std():
+        both = max(both, float(np.corrcoef(a.ravel(), b.ravel())[0, 1]))
+    if both <= NEAR or (scale <= 0).any():
+        return "another picture, or another crop"
+    x, y = (v.reshape(len(v), -1) for v in (a[::-1] if "reversed" in words else a, b))
+    # another interpolation blurs, which makes the spread smaller, too
+    slack, spread = max(2 * left, LITTLE), x.std(1)
+    moved = np.abs(y.mean(1) - x.mean(1)) > slack * spread
+    how = ""
+    if moved.any() or (np.abs(y.std(1) - spread) > slack * spread).any():
+        how = f"normalised otherwise: times about {_listed(scale)}, plus about {_listed(offset)} by channel"
+    alike = f"nearly alike (correlation {both:.3f}): another interpolation or rounding"
+    return "; ".join(filter(None, [words, how, alike]))
 
 
 def _boxes(a: np.ndarray, b: np.ndarray) -> str:

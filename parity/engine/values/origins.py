@@ -98,8 +98,8 @@ class Reading:
         fillings = self.put_into(name) if deep else []
         if source is not None:
             self.follow(source, before, deep - 1)
-        elif name in arguments_of(self.frame.f_code):
-            self.given = True
+        if source is None or before >= line:  # nothing before it made that
+            self.given |= name in arguments_of(self.frame.f_code)
         for place, value in fillings:
             self.follow(value, place, deep - 1)
         self.filled = max([self.filled, *(place for place, _ in fillings)])
