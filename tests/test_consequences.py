@@ -96,16 +96,3 @@ def test_of_one_module_the_greatest_difference_speaks_first():
     assert [(c.node, c.consequences) for c in causes_of([small, great, backward])] == [("a", 2)]
     others = ([small, backward], [small.but(measured=0.001), great])
     assert [causes_of(x)[0].node for x in others] == [small.node] * 2
-
-
-def test_what_a_module_makes_without_an_argument_follows_from_a_caller_that_gives_others():
-    lacks = "a has this node, b has not"
-    caller = local("neck.head/in[0]", "neck", kinds.FORMULA)
-    missing = [
-        local("neck.head/in[1]", "neck", kinds.MISSING).but(message=lacks),
-        local("neck.head.attn/in[1]", "neck.head", kinds.MISSING).but(message=lacks),
-    ]
-    made = local("neck.head.attn.out/in[0]", "neck.head.attn", kinds.FORMULA)
-    assert [c.node for c in causes_of([caller, *missing, made])] == [caller.node]
-    for less in ([*missing, made], [caller, missing[0], made], [caller, missing[1], made]):
-        assert made.node in [c.node for c in causes_of(less)]

@@ -34,6 +34,7 @@ from parity.engine.tell.consequences import (
     parted_before,
     run_of,
 )
+from parity.engine.tell.forms import FORM, Forms
 from parity.engine.values.nodes import OUTSIDE
 from parity.engine.values.places import shown
 
@@ -95,14 +96,16 @@ def causes_of(verdicts: Iterable[Verdict]) -> list[Cause]:
 def _of_one(failed: list[Verdict]) -> list[Cause]:
     """Of one examination."""
     groups: dict[tuple, list[Verdict]] = {}
-    inherited, follows = [], Followers(failed)
+    inherited, follows, forms = [], Followers(failed), Forms(failed)
     criteria = losses.criteria(failed)
     for verdict in failed:
-        if follows(verdict):
+        if follows(verdict) or forms.follow(verdict):
             inherited.append(verdict)
         else:
-            key = losses.result_of(verdict, criteria) or _group(verdict)
+            key = forms.group(verdict) or losses.result_of(verdict, criteria) or _group(verdict)
             groups.setdefault(key, []).append(verdict)
+    if (FORM,) in groups:
+        groups[FORM,][0] = forms.named(groups[FORM,][0])
     inherited += losses.followers(groups, failed)
     if any(found[0].check == checks.TRAINABLE for found in groups.values()):
         inherited += groups.pop(STILL, [])

@@ -82,9 +82,6 @@ class Followers:
                 lacks.setdefault(module_of(v.node.partition("/in")[0]), set()).add(v.message)
         # given on both sides, in another form on each
         self.given_otherwise = {ROOT} | {name for name, texts in lacks.items() if len(texts) > 1}
-        self.given_less = set(lacks)
-        given = {module_of(v.node) for v in forward if "/in" in v.node and v.kind != kinds.MISSING}
-        self.given_wrong = {name for name in lacks if name in given}
         self.by_function = [v for v in failed if is_of_function(v)]
         # whose later runs begin with what the first has left on one side alone
         self.unmoved = {v.owner for v in failed if v.check == checks.LEFT}
@@ -104,7 +101,6 @@ class Followers:
             or self.is_of_caller(verdict)
             or self.is_explained(verdict)
             or self.is_given_otherwise(verdict)
-            or self.is_given_less(verdict)
             or self.is_shown(verdict)
             or is_of_resized(verdict, self.failed)
             or is_of_frozen(verdict, self.failed)
@@ -165,16 +161,6 @@ class Followers:
         home, given, _ = verdict.node.partition("/in")
         is_missing = verdict.check in LOCAL and verdict.kind == kinds.MISSING and given
         return bool(is_missing) and module_of(home) in self.given_otherwise
-
-    def is_given_less(self, verdict: Verdict) -> bool:
-        """Whether it is what a module makes without an argument that the other side's has, where its caller gives it
-        other values besides: a mask may have been used before the call."""
-        name = verdict.owner
-        if verdict.check not in LOCAL or verdict.kind == kinds.MISSING:
-            return False
-        while name in self.given_less and name not in self.given_wrong:
-            name = parent_of(name)
-        return bool(name) and name in self.given_wrong
 
     def is_of_caller(self, verdict: Verdict) -> bool:
         """Whether it is what the whole makes, where functions that it calls are wrong by themselves."""
