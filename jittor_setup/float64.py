@@ -172,6 +172,26 @@ def conv_transpose(
 # in Jittor's place
 
 
+def are_mixed(*args, **named) -> bool:
+    """Whether tensors of both widths come together: oneDNN's products take float32 alone, and raise."""
+    tensors = [x for x in (*args, *named.values()) if isinstance(x, Tensor)]
+    return {"float32", "float64"} <= {str(x.dtype) for x in tensors}
+
+
+def in_float64(function):
+    """The same of tensors of which some are float32: these are made float64 first."""
+
+    def wide(x):
+        narrow = isinstance(x, Tensor) and str(x.dtype) == "float32"
+        return x.float64() if narrow else x
+
+    @wraps(function)
+    def called(*args, **named):
+        return function(*map(wide, args), **{k: wide(x) for k, x in named.items()})
+
+    return called
+
+
 def prefer(own, accepts, before):
     """`own` for the arguments that it accepts, `before` for others."""
 
@@ -220,5 +240,18 @@ def install() -> None:
     )
     options = ("stride", "padding", "dilation", "groups")
     prefer_in_module(conv2d, can_convolve, nn.Conv, options)
-    options = (*options, "output_padding")
-    prefer_in_module(conv_transpose, can_convolve_transposed, nn.ConvTranspose, options)
+    several = (*options, "output_padding")
+    prefer_in_module(conv_transpose, can_convolve_transposed, nn.ConvTranspose, several)
+    install_mixed()
+    prefer_in_module(nn.conv2d, are_mixed, nn.Conv, options)
+    prefer_in_module(nn.conv_transpose, are_mixed, nn.ConvTranspose, several)
+
+
+def install_mixed() -> None:
+    nn = jt.nn
+    nn.matmul = jt.matmul = prefer(in_float64(nn.matmul), are_mixed, nn.matmul)
+    Tensor.matmul = Tensor.__matmul__ = nn.matmul
+    for name in ("matmul_transpose", "conv2d", "conv_transpose"):
+        before = getattr(nn, name)
+        setattr(nn, name, prefer(in_float64(before), are_mixed, before))
+    nn.conv, nn.conv_transpose2d = nn.conv2d, nn.conv_transpose

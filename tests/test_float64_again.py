@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parity import Case, Status, Workers, examine
+from parity.engine.judge import checks
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
@@ -44,6 +45,32 @@ def inputs():
     return draw.uniform(-1, 1, (2, 4)), draw.uniform(0, 1, (3, 2, 5))
 """
 
+CASTS = """import numpy as np
+
+
+def torch_side():
+    import torch
+
+    def coded(x, table):
+        return {"float": WIDE @ table, "to": x.to(torch.float32) @ table}
+
+    return coded
+
+
+def jittor_side():
+    import jittor as jt
+
+    def coded(x, table):
+        return {"float": x.float32() @ table, "to": x.astype(jt.float32) @ table}
+
+    return coded
+
+
+def inputs():
+    draw = np.random.default_rng(0).standard_normal
+    return draw((5, 3, 2)), draw((2, 16))
+"""
+
 
 def test_gradients_of_float64_runs_behind_float32_are_right(tmp_path):
     path = tmp_path / "pair.py"
@@ -54,3 +81,17 @@ def test_gradients_of_float64_runs_behind_float32_are_right(tmp_path):
     assert "torch says float32 itself" in str([v.message for v in found.verdicts])
     assert not found.failures, [(v.node, v.message) for v in found.failures]
     assert any(v.status is Status.PASS and "gradients" in v.check for v in found.verdicts)
+
+
+@pytest.mark.parametrize(("says", "changed"), [("x.float()", ""), ("x", "x.to(torch.float32)")])
+def test_a_port_that_says_float32_before_a_product_is_examined(tmp_path, says, changed):
+    """Both say it and mean float64; or the port alone does: oneDNN's products would take no other, and raise."""
+    path = tmp_path / "pair.py"
+    path.write_text(CASTS.replace("WIDE", says).replace(changed or "WIDE", "x"))
+    case = Case.from_file(path)
+    with Workers(case.reference, case.candidate) as workers:
+        found = examine(case, workers)
+    assert not found.failures, [(v.node, v.message) for v in found.failures]
+    forward = [v for v in found.verdicts if v.check == checks.LOCAL_FORWARD_64]
+    expected = Status.PASS if not changed else Status.KNOWN
+    assert {v.status for v in forward if "[" in v.node and "/in" not in v.node} == {expected}

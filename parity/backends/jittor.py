@@ -14,7 +14,7 @@ import jittor_setup
 from door.process import loaded_libraries, resident_memory
 from jittor_setup import compiling
 from jittor_setup.environment import IEEE_VARIABLE
-from parity.backends import jittor_wide
+from parity.backends import jittor_wide, jittor_widening
 from parity.backends.jittor_loading import answering, known_shapes  # noqa: F401 the contract's
 from parity.backends.jittor_norms import steady_norms  # noqa: F401 the contract's
 from parity.backends.jittor_watching import watching, watching_branches  # noqa: F401 the contract's
@@ -58,7 +58,8 @@ def configure(device: str, dtype: str) -> None:
 
 
 def widen(on: bool) -> None:
-    """Nothing: Jittor takes both widths together, and code that goes over to float32 is told as that."""
+    """Else code that goes over to float32 is told as that: Jittor takes both widths together."""
+    jittor_widening.widen(on)
 
 
 def describe() -> dict:
