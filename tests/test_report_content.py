@@ -43,6 +43,12 @@ def test_answers_and_levels():
         told("PASS", "PASS").text
         == "Jittor agrees with PyTorch: 2 comparisons, worst at 50 % of its limit"
     )
+    near = {"case": "c", "check": "float64 forward", "node": "n", "status": "PASS", "limit": 1.0}
+    far = near | {"status": "KNOWN", "measured": 9e3}
+    both = answer({"verdicts": [far, near | {"measured": 0.01}, far], "environment": {}}).text
+    assert "1 comparisons, worst at 1 % of its limit; 2 KNOWN" in both
+    (cell,) = (c for row in matrix([far, far]).values() for c in row.values())
+    assert "worst 9.0e+03, limit 1.0e+00, 2 KNOWN" in cell.told(), "alone it is told"
     assert told("PASS", "FAIL").status == "FAIL" and "first c" in told("PASS", "FAIL").text
     assert told().status == "NOT_RUN" and told("INCONCLUSIVE").status == "INCONCLUSIVE"
     causes = [

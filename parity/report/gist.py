@@ -16,6 +16,7 @@ from parity.engine.judge import checks
 from parity.engine.judge.verdicts import ALL_EMPTY, EMPTY, ENVIRONMENT, HOLLOW, Status, proves
 
 PASS, FAIL, INCONCLUSIVE, NOT_RUN, KNOWN = (status.value for status in Status)
+COUNTED = (PASS, FAIL)
 STATUSES = (PASS, FAIL, INCONCLUSIVE, NOT_RUN, KNOWN)
 NAMES = {"torch": "PyTorch", "jittor": "Jittor"}
 KINDS = {  # of checks, in the order in which things are computed
@@ -89,7 +90,8 @@ def share(verdict: Mapping) -> float | None:
 
 @dataclass
 class Cell:
-    """All comparisons of a case and a kind, or of more: counts by status, and the one nearest to its limit."""
+    """All comparisons of a case and a kind, or of more: counts by status, and the one nearest to its limit, of those that
+    pass or fail where there are any: what is KNOWN may be far beyond its limit."""
 
     counts: Counter = field(default_factory=Counter)
     worst: Mapping | None = None
@@ -98,11 +100,17 @@ class Cell:
 
     def add(self, verdict: Mapping) -> None:
         self.counts[verdict["status"]] += 1
-        found = share(verdict)
-        if found is not None and (self.share is None or found > self.share):
-            self.worst, self.share = verdict, found
+        self.see(verdict, share(verdict))
         if verdict["status"] == FAIL and self.first is None:
             self.first = verdict
+
+    def see(self, verdict: Mapping | None, found: float | None) -> None:
+        """Keeps it in the place of the worst, if it is worse."""
+        if verdict is None or found is None:
+            return
+        rank = (verdict["status"] in COUNTED, found)
+        if self.worst is None or rank > (self.worst["status"] in COUNTED, self.share):
+            self.worst, self.share = verdict, found
 
     @property
     def status(self) -> str:

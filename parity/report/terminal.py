@@ -221,8 +221,7 @@ def together(cells: Iterable[Cell]) -> Cell:
     found = Cell()
     for cell in cells:
         found.counts.update(cell.counts)
-        if cell.share is not None and (found.share is None or cell.share > found.share):
-            found.worst, found.share = cell.worst, cell.share
+        found.see(cell.worst, cell.share)
         found.first = found.first or cell.first
     return found
 
