@@ -96,3 +96,15 @@ def test_of_one_module_the_greatest_difference_speaks_first():
     assert [(c.node, c.consequences) for c in causes_of([small, great, backward])] == [("a", 2)]
     others = ([small, backward], [small.but(measured=0.001), great])
     assert [causes_of(x)[0].node for x in others] == [small.node] * 2
+
+
+def test_what_one_side_trains_is_told_beside_names_that_it_alone_has():
+    names = Verdict("pair", checks.NAMES, "names", Status.FAIL, kind=kinds.MISSING)
+    lost = Verdict("pair", "weights: b round trip", "more", Status.FAIL, kind=kinds.MISSING)
+    trained = names.but(case="pair: training steps", kind=kinds.FROZEN, names=("more (b)",))
+    assert [c.kind for c in causes_of([names, lost, trained])] == [kinds.MISSING]
+    both = trained.but(names=("table (b)", "more (b)"), message="only one side trains table (b)")
+    found = causes_of([names, lost, both])
+    assert [c.kind for c in found] == [kinds.MISSING, kinds.FROZEN]
+    assert "table" in found[1].summary
+    assert len(causes_of([names.but(kind=kinds.NAMES), both])) == 1, "told with the names"

@@ -30,6 +30,7 @@ from parity.engine.tell.consequences import (
     LOCAL,
     TOTAL,
     Followers,
+    is_of_trained,
     is_of_weights,
     parted_before,
     run_of,
@@ -39,6 +40,7 @@ from parity.engine.values.nodes import OUTSIDE
 from parity.engine.values.places import shown
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
+WEIGHTS = ("weights",)
 STILL = ("still",)  # the group of what does not move or gets no gradient
 FRAMES = 4  # of what raised, on a terminal
 ONLY = re.compile(r"; (only \S+ has .*)$")  # of a branch that one side alone has
@@ -103,6 +105,8 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
             inherited.append(verdict)
         else:
             key = forms.group(verdict) or losses.result_of(verdict, criteria) or _group(verdict)
+            if key == WEIGHTS and is_of_trained(verdict, failed):
+                key = (*WEIGHTS, "trained")
             groups.setdefault(key, []).append(verdict)
     if (FORM,) in groups:
         groups[FORM,][0] = forms.named(groups[FORM,][0])
@@ -127,8 +131,8 @@ def _of_one(failed: list[Verdict]) -> list[Cause]:
     renamed = not any(
         v.check in LOCAL and v.check not in BACKWARD and v.kind != kinds.MISSING for v in failed
     )
-    if ("weights",) in groups:  # of several that say so the one with a proposal comes first
-        groups["weights",].sort(key=lambda v: v.kind != kinds.NAMES)
+    if WEIGHTS in groups:  # of several that say so the one with a proposal comes first
+        groups[WEIGHTS].sort(key=lambda v: v.kind != kinds.NAMES)
     for key in (k for k in groups if k[0] == "module"):
         groups[key] = _greatest_first(groups[key])
     rank = lambda found: (_rank(found[0], renamed), found[0].kind == kinds.PRECISION)  # noqa: E731
@@ -160,7 +164,7 @@ def _greatest_first(found: list[Verdict]) -> list[Verdict]:
 def _group(verdict: Verdict) -> tuple:
     """What fails together: everything of one module, else of one check."""
     if is_of_weights(verdict):
-        return ("weights",)
+        return WEIGHTS
     if verdict.check in LOCAL and verdict.kind == kinds.MISSING:
         return ("missing", verdict.message)  # which names the side
     if verdict.check in LOCAL and verdict.owner and verdict.owner != OUTSIDE:
@@ -277,11 +281,8 @@ def _summary(verdict: Verdict) -> str:
     numbers = ""
     if verdict.measured is not None and verdict.limit:
         numbers = f" ({verdict.measured:.1e}, limit {verdict.limit:.1e})"
-    return (
-        f"{verdict.node}: {verdict.message}{numbers}"
-        if verdict.message
-        else (f"{verdict.node} differs{numbers}")
-    )
+    text = f": {verdict.message}" if verdict.message else " differs"
+    return f"{verdict.node}{text}{numbers}"
 
 
 def told(causes: list[Cause], known: int = 0) -> list[str]:

@@ -52,6 +52,13 @@ def is_of_weights(verdict: Verdict) -> bool:
     return alone or verdict.check == checks.NAMES or verdict.check.startswith("weights: ")
 
 
+def is_of_trained(verdict: Verdict, failed: list[Verdict]) -> bool:
+    """Whether it names what one side alone trains, and both have, beside names that one side alone has."""
+    lost = {v.node for v in failed if v.check.startswith("weights: ") and v.kind == kinds.MISSING}
+    named = {name.rpartition(" (")[0] for name in verdict.names or ()}
+    return bool(lost) and verdict.kind == kinds.FROZEN and bool(named - lost)
+
+
 class Followers:
     """follows(verdict): whether a FAIL of one examination follows from others of it."""
 
