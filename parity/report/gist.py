@@ -90,8 +90,10 @@ def share(verdict: Mapping) -> float | None:
 
 @dataclass
 class Cell:
-    """All comparisons of a case and a kind, or of more: counts by status, and the one nearest to its limit, of those that
-    pass or fail where there are any: what is KNOWN may be far beyond its limit."""
+    """All comparisons of a case and a kind, or of more: counts by status, and the one nearest to its limit.
+
+    That is one which passes or fails, where there is any: what is KNOWN may be far beyond its limit.
+    """
 
     counts: Counter = field(default_factory=Counter)
     worst: Mapping | None = None
