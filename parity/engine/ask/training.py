@@ -16,9 +16,9 @@ from parity.case import Case
 from parity.engine.ask.examination import Examination
 from parity.engine.ask.examine import workers_of
 from parity.engine.ask.result import Result
-from parity.engine.judge import gates, kinds
+from parity.engine.judge import gates
 from parity.engine.judge.checks import NOT_LOOKED_INTO, STEP_LOSSES
-from parity.engine.judge.crashes import unfinished
+from parity.engine.judge.crashes import crashed, unfinished
 from parity.engine.judge.detections import compare_detections
 from parity.engine.judge.steps import beside_copies, compare_steps
 from parity.engine.judge.tube import compare_tube
@@ -148,19 +148,6 @@ def own_steps(
     result = prepared(replace(case, training=None), workers, device, ask, dtype)
     lost = [v for v in found if v not in result.verdicts]
     return lost + result.verdicts
-
-
-def crashed(case: str, node: str, error: WorkerError, first: str) -> Verdict:
-    """Of a step that raised: the user's own frames, and whose results the line read. first: the reference's label."""
-    last = "\n".join(error.details.strip().splitlines()[-6:])
-    frames, code = error.told.get("traceback") or last, error.told.get("code", "")
-    return Verdict(
-        *(case, "worker", node, Status.FAIL),
-        message=f"{error}\n{frames}",
-        guilty=error.side,
-        kind=kinds.CRASH,
-        code=(code, "") if error.side == first else ("", code),
-    )
 
 
 def check_tube(

@@ -156,6 +156,19 @@ def raised(case: str, side: str, call: str, what: Mapping, is_first: bool) -> Ve
     )
 
 
+def crashed(case: str, node: str, error: WorkerError, first: str) -> Verdict:
+    """Of a step that raised: the user's own frames, and whose results the line read. first: the reference's label."""
+    last = "\n".join(error.details.strip().splitlines()[-6:])
+    frames, code = error.told.get("traceback") or last, error.told.get("code", "")
+    return Verdict(
+        *(case, CHECK, node, Status.FAIL),
+        message=f"{error}\n{frames}",
+        guilty=error.side,
+        kind=kinds.CRASH,
+        code=(code, "") if error.side == first else ("", code),
+    )
+
+
 def behind(crashed: Mapping[str, Mapping]) -> Callable[[Verdict], bool]:
     """Whether a verdict only says that a side did not get there; crashed: by side, crashes by call."""
     lost = tuple(f"{side} has not" for side in crashed)
