@@ -14,6 +14,8 @@ from parity.engine.judge import kinds
 from parity.engine.judge.crashes import CHECK
 from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.constants import is_taken
+from parity.engine.sides.whereabouts import attribute
+from parity.engine.values.places import frames_of
 from parity.suite import regrets
 from parity.suite.cases import CASES
 
@@ -99,3 +101,13 @@ def test_a_reference_that_says_float32_itself_is_told(first, second, told):
         assert (
             found.status is Status.NOT_RUN and "ours says float32 itself (a.py:3)" in found.message
         )
+
+
+def test_a_constructor_whose_source_is_gone_has_no_name_for_what_it_makes():
+    names = {}
+    exec(compile("def build(self):\n    self.part = 1 / 0", "gone.py", "exec"), names)
+    with pytest.raises(ZeroDivisionError) as told:
+        names["build"](SimpleNamespace())
+    *_, (frame, line) = frames_of(told.value)
+    assert (frame.f_code.co_name, line) == ("build", 2)
+    assert attribute(frame, line) == ""
