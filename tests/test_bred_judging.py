@@ -28,6 +28,7 @@ from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.layers import is_cut
 from parity.engine.sides.weighting import fixed_weighting
 from parity.engine.tell.consequences import is_of_frozen
+from parity.engine.values import tree
 from parity.engine.values.lazy import Lazy
 from parity.engine.values.parts import starts_of
 from parity.engine.values.renaming import shifts
@@ -208,3 +209,22 @@ def test_a_fail_is_known_where_it_passes_with_steady_functions_and_nowhere_else(
         assert found.status is status
         known = status is Status.KNOWN
         assert found.message == ("norms cancel; too much" if known else "too much")
+
+
+class Holding:
+    def __init__(self, part):
+        self.part = part
+
+
+@pytest.mark.parametrize(
+    ("held", "deepest"), [(lambda x: [x], 9), (lambda x: {"a": x}, 9), (Holding, 4)]
+)
+def test_what_lies_so_deep_is_found_and_replaced(held, deepest):
+    is_leaf = lambda x: isinstance(x, np.ndarray)  # noqa: E731
+    value = np.zeros(1)
+    for depth in range(12):
+        paths = [path for path, _ in tree.leaves(value, is_leaf)]
+        changed = tree.replaced(value, is_leaf, lambda _, x: x + 1)
+        assert [path.count("[") for path in paths] == [depth] * (depth <= deepest)
+        assert [x.item() for _, x in tree.leaves(changed, is_leaf)] == [1.0] * len(paths)
+        value = held(value)

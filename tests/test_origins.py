@@ -147,6 +147,15 @@ class Keeper:
         return average["average"]
 
 
+def rebound(x):
+    y = pair(x)
+    y = whole(y)
+    if y:
+        y = y.nothing
+    y = counted(x)
+    return y
+
+
 def refused(x):
     size = counted(x)
     if size > 2:
@@ -206,6 +215,7 @@ def raised(function, *arguments) -> Exception:
         ("Whole.by_property", 1, ["Whole.made"]),
         ("filled", 1, ["filled"]),
         ("filled_by_another", 1, ["filled_by_another", "whole"]),
+        ("rebound", 1, ["whole", "pair"]),
         ("refused", "abc", ["counted"]),
         ("refused", "a", []),
     ],

@@ -14,7 +14,7 @@ import numpy as np
 
 from parity.errors import InputError
 
-DEPTH = 8  # of objects inside of each other
+DEPTH = 8  # inside of each other; an object counts twice, as its attributes are looked for first
 
 
 def children(value, is_leaf: Callable, depth: int = 0) -> list[tuple[object, object]] | None:
