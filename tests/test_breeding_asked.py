@@ -17,7 +17,7 @@ from parity.mutants.kill import Experiment
 from parity.mutants.sound import SOUND
 from parity.suite.breeding import again, campaign, judges, parts, tested, together, variations
 from parity.suite.breeding.checks import Check, Tried
-from parity.suite.breeding.progress import ALARM, CAUGHT, SILENT, Progress
+from parity.suite.breeding.progress import ALARM, CAUGHT, SILENT, UNSOUND, Progress
 from parity.suite.breeding.tested import Lines, asked_of
 from tests.bred_outcomes import a_mutant, an_outcome, line_of
 
@@ -272,3 +272,17 @@ def test_a_modules_namesake_is_asked_first_and_tests_with_workers_last():
     branches = judges.tests_of("parity.engine.sides.branches")
     assert branches == ["tests/test_branches_decided.py", "tests/test_branches.py"]
     assert "tests/test_breeding.py" not in judges.tests_of("parity.engine.judge.verdicts")
+
+
+def test_what_both_sides_share_is_not_rounded_otherwise():
+    """A re-association there was taken for sound, and alarmed: batches are compared by their bits."""
+    shared, own = "neutral/data/transforms.py", "torch_impl/detr/box_ops.py"
+    rounding = [m for m in bred(shared, "torch", operators=SOUND) if not variations.is_sound(m)]
+    assert "`(pixels - mean) / std` became `pixels / std - mean / std`" in [
+        m.text for m in rounding
+    ]
+    assert all(variations.is_sound(m) for m in bred(own, "torch", operators=SOUND))
+    kept = {m.operator for m in bred(shared, "torch", operators=SOUND) if variations.is_sound(m)}
+    assert {"commuted", "mirrored"} <= kept and not kept & {"divided", "distributed"}
+    outcome = variations.attempt(None, rounding[0])
+    assert outcome.outcome == UNSOUND and outcome.reason == variations.HASHED

@@ -113,3 +113,4 @@ SOUND: dict[str, Callable[[ast.AST], Iterator[ast.AST]]] = {
         *(associated, distributed, squared, exchanged),
     )
 }
+ROUNDED = {f.__name__ for f in (divided, associated, distributed, squared)}  # rounds otherwise

@@ -5,7 +5,7 @@ which keep eps and 1/n so; docs/atlas.md) or of code that goes over to float32 (
 and what comes of them; modules, arguments and choices that one side alone
 has while everything that both have agrees (a fused against a written-out attention), or is given at another point.
 
-Before: judge/gates.py, consequences.py. ask/examination.py asks, and parity/cli.py for --strict.
+Before: judge/gates.py, agreeing.py. ask/examination.py asks, and parity/cli.py for --strict.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from parity.engine.judge.judging import REPEATED, SHAPES, UNFIT, is_narrowed
 from parity.engine.judge.noise import NOISE
 from parity.engine.judge.norms import NORM
 from parity.engine.judge.verdicts import NO_GRADIENT, Status, Verdict
+from parity.engine.tell.agreeing import GRADIENTS, evened, known_as, made_good
 from parity.engine.tell.consequences import INHERITED, is_of_function, parent_of, run_of
 from parity.engine.values.nodes import ROOT, module_of
 
@@ -38,10 +39,6 @@ STRUCTURE = (  # where one side alone may have something without a defect
     *(checks.LOCAL_FORWARD_64, checks.LOCAL_GRADIENTS_64),
     *(checks.FORWARD_32, checks.CHOICES_32, checks.LOCAL_FORWARD_32, checks.LOCAL_GRADIENTS_32),
 )
-GRADIENTS = (
-    *(checks.GRADIENTS_64, checks.NODE_GRADIENTS_64, checks.LOCAL_GRADIENTS_64),
-    *(checks.GRADIENTS_32, checks.LOCAL_GRADIENTS_32),
-)
 AS_ROUNDED = "as of a constant rounded to float32; nothing of float32 fails"
 SUMMED = "rounding of all that comes before it; given the same values nothing fails"
 RENAMED = "on one side only; all that both sides have agrees"
@@ -50,7 +47,6 @@ CUT = "the sides cut otherwise there; all that is in it and around it agrees"
 FORWARD = (checks.LOCAL_FORWARD_64, checks.LOCAL_FORWARD_32)
 PASSES = (*FORWARD, checks.FORWARD_64, checks.FORWARD_32)
 SPREAD = "what it is part of makes the same of it"
-MADE_GOOD = "what it is part of has the reference's gradients"
 UNREAD = "an output that nothing reads; all else agrees"
 PLAIN = (checks.PLAIN_64, checks.LOCAL_PLAIN_64)
 NONE = re.compile(r"(^|; )None in .*, no plain value in ")
@@ -65,20 +61,10 @@ def with_known(verdicts: Iterable[Verdict]) -> list[Verdict]:
         by_run.setdefault(run_of(verdict.case), []).append(verdict)
     changed: dict[int, Verdict] = {}
     for found in by_run.values():
-        changed |= _made_good(found)
+        changed |= made_good(found) | evened(found)
         if any(v.status is Status.FAIL for v in found):
             changed |= _known_of(found)
     return [changed.get(id(v), v) for v in verdicts]
-
-
-def _made_good(verdicts: list[Verdict]) -> dict[int, Verdict]:
-    """KNOWN in the place of FAILs on gradients of single functions where all gradients of the whole agree."""
-    found = [v for v in verdicts if v.check in GRADIENTS]
-    whole = [v for v in found if not is_of_function(v)]
-    if not whole or any(v.status is Status.FAIL for v in whole):
-        return {}
-    odd = (v for v in found if is_of_function(v) and v.status is Status.FAIL)
-    return {id(v): _known(v, MADE_GOOD) for v in odd}
 
 
 def without_standard(verdict: Verdict) -> Verdict:
@@ -92,14 +78,14 @@ def without_standard(verdict: Verdict) -> Verdict:
 
 def _known_of(verdicts: list[Verdict]) -> dict[int, Verdict]:
     """KNOWN verdicts of one examination, by the id of what they replace."""
-    spread = {id(v): _known(v, SPREAD) for v in repeated(verdicts)}
-    spread |= {id(v): _known(v, CUT) for v in cut_apart(verdicts)}
+    spread = {id(v): known_as(v, SPREAD) for v in repeated(verdicts)}
+    spread |= {id(v): known_as(v, CUT) for v in cut_apart(verdicts)}
     if spread:
         return spread | _known_of([v for v in verdicts if id(v) not in spread])
     odd = unread(verdicts)
     if not odd:
         return _known_besides(verdicts)
-    apart = {id(v): _known(v, UNREAD) for v in odd}
+    apart = {id(v): known_as(v, UNREAD) for v in odd}
     rest = [v for v in verdicts if id(v) not in apart]
     changed = _known_besides(rest)
     left = (v for v in rest if v.status is Status.FAIL and id(v) not in changed)
@@ -112,7 +98,7 @@ def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
     """The same without outputs that nothing reads."""
     failed = [v for v in verdicts if v.status is Status.FAIL]
     narrow = {(v.check, v.node): v for v in verdicts if v.check in NARROW.values()}
-    changed = {id(v): _known(v, AS_ROUNDED) for v in failed if is_rounded(v, narrow)}
+    changed = {id(v): known_as(v, AS_ROUNDED) for v in failed if is_rounded(v, narrow)}
     left = [v for v in failed if id(v) not in changed]
     has_rounded = bool(changed) or any(is_known(v, AS_ROUNDED) for v in verdicts)
     over = {
@@ -130,16 +116,16 @@ def _known_besides(verdicts: list[Verdict]) -> dict[int, Verdict]:
     whole |= {id(v): AS_ROUNDED for v in left if is_small(v, most)}
     cut = {id(v) for v in cut_otherwise(left, verdicts)}
     if all(id(v) in whole or is_structural(v) or id(v) in cut for v in left):
-        changed |= {id(v): _known(v, whole[id(v)]) for v in left if id(v) in whole}
+        changed |= {id(v): known_as(v, whole[id(v)]) for v in left if id(v) in whole}
         left = [v for v in left if id(v) not in changed]
     forward = (checks.LOCAL_FORWARD_64, checks.FORWARD_32)  # the second where float64 was left out
     agree = any(v.check in forward and v.status is Status.PASS for v in verdicts)
     if agree and all(is_structural(v) or id(v) in cut for v in left):
-        return changed | {id(v): _known(v, CUT if id(v) in cut else RENAMED) for v in left}
+        return changed | {id(v): known_as(v, CUT if id(v) in cut else RENAMED) for v in left}
     holders = Holders([v for v in verdicts if id(v) not in cut])
-    held = {id(v): _known(v, HELD) for v in left if is_structural(v) and holders.agree(v)}
+    held = {id(v): known_as(v, HELD) for v in left if is_structural(v) and holders.agree(v)}
     apart = [v for v in left if id(v) in cut and (kinds.TURNED in v.message or holders.hold(v))]
-    return changed | held | {id(v): _known(v, CUT) for v in apart}
+    return changed | held | {id(v): known_as(v, CUT) for v in apart}
 
 
 def repeated(verdicts: list[Verdict]) -> list[Verdict]:
@@ -250,11 +236,6 @@ def cut_otherwise(failed: list[Verdict], verdicts: list[Verdict]) -> list[Verdic
         if v.check in STRUCTURE
         and (SHAPES in v.message and "/in" in v.node and module_of(v.node) in holding)
     ]
-
-
-def _known(verdict: Verdict, why: str) -> Verdict:
-    message = "; ".join(filter(None, (why, verdict.message)))
-    return verdict.but(status=Status.KNOWN, message=message)
 
 
 def is_rounded(verdict: Verdict, narrow: dict) -> bool:

@@ -13,6 +13,7 @@ from parity.mutants.breeding import Bred
 CAUGHT, EQUIVALENT, SURVIVED = "caught", "equivalent", "SURVIVED"
 PROOF = "random inputs, bit for bit"  # how the reason of a proven one ends
 SILENT, ALARM = "silent", "ALARM"  # of sound variations
+UNSOUND = "not sound"  # of what was taken for one
 
 
 @dataclass
