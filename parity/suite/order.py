@@ -26,11 +26,11 @@ ORDER = (
     f"{SCENES}pre-norm",
     f"{SCENES}one_map",
     f"{SCENES}scenes_detr_with_masks]",
-    "test_detectors.py::test_average_precision",
-    "test_semantics.py",
     "test_weights.py",
     "test_ranks.py",
     "test_mutants.py",
+    "test_detectors.py::test_average_precision",  # both are computed meanwhile, see conftest.py
+    "test_semantics.py",
     "test_",  # a file that nobody has placed
     "test_golden.py",
     "test_detectors.py",  # the presets at their real size, in the order of parity/suite/cases.py
