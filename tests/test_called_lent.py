@@ -160,3 +160,29 @@ def test_gradients_of_a_module_follow_from_those_of_its_functions(compare):
     lost = ("n = (pred - target).abs()", "n = (pred.detach() - target).abs()")
     _, causes = compare(lost, gradients=True)
     assert {c.where for c in causes} == {"smooth_l1_loss()"} and causes[0].kind == kinds.DETACHED
+
+
+RESIZED = """
+import torch.nn.functional as F
+from torch import nn
+
+
+def interpolate(x):  # which nothing calls
+    return x
+
+
+def resized(x):
+    return F.interpolate(x[None, None], scale_factor=(1.6, 1.6), mode="bicubic")[0, 0]
+
+
+class Head(nn.Module):
+    def forward(self, boxes, others, deltas):
+        return resized(boxes)
+"""
+
+
+def test_what_both_sides_take_from_a_library_is_no_cause_but_who_calls_it_otherwise(compare):
+    by_size = changed(RESIZED, {"scale_factor=(1.6, 1.6)": "size=(14, 6)"})
+    called, causes = compare(sides=(RESIZED, by_size))
+    assert [c.where for c in causes] == ["resized()"]
+    assert {v.owner for v in called} == {"resized()"}

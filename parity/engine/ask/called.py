@@ -45,7 +45,9 @@ def compared(case: Case, workers: Workers, inputs, targets) -> list[Verdict]:
     others = {}
     for call in theirs:
         others.setdefault(call["name"], call)
-    shared = [c for c in ours if c["name"] in others and with_places(c, others[c["name"]])]
+    # what both take from a library is neither's own code, whatever else has its name
+    anew = [c for c in ours if c["name"] in others and not is_lent(c, others[c["name"]])]
+    shared = [c for c in anew if with_places(c, others[c["name"]])]
     functions = [c for c in shared if not c["module"]]
     again = Again(case, workers, shared)
     found, flows = [], {}
@@ -65,6 +67,10 @@ def compared(case: Case, workers: Workers, inputs, targets) -> list[Verdict]:
     told = told_of(found, wrong - right, again)
     told += [verdict for name, verdict in flows.items() if name not in wrong]
     return explaining(case, told, shared, again)
+
+
+def is_lent(*calls: dict) -> bool:
+    return all(call["lent"] for call in calls)
 
 
 def with_places(ours: dict, theirs: dict) -> bool:
