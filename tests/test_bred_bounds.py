@@ -12,8 +12,9 @@ from parity.engine.judge import checks, kinds
 from parity.engine.judge.ledger import compare_ledgers
 from parity.engine.judge.precision import inherited_error
 from parity.engine.judge.statistics import tost
-from parity.engine.judge.verdicts import Status
+from parity.engine.judge.verdicts import Status, Verdict
 from parity.engine.sides.probes import are_boxes
+from parity.engine.tell.causes import causes_of
 from parity.errors import WorkerError
 from parity.suite import gates
 from parity.suite.average_precision import compare_ap
@@ -92,3 +93,21 @@ def test_what_decides_errs_by_the_greatest_of_its_outputs():
     errors = {"head": 1.0, "head[1]": 3.0, "head#2": 2.0, "header": 9.0, "rpn.head": 9.0}
     assert inherited_error(errors, ["head"]) == 3.0
     assert inherited_error(errors, ["absent"]) == 0.0 == inherited_error(errors, [])
+
+
+@pytest.mark.parametrize(
+    ("check", "message", "guilty", "confidence"),
+    [
+        (checks.LOCAL_FORWARD_64, "", "", "likely"),
+        (checks.LOCAL_FORWARD_64, "", "ours", "sure"),
+        (checks.LOCAL_FORWARD_64, "the layers differ in eps", "", "sure"),
+        (checks.FORWARD_64, "", "", "a guess"),
+        (checks.FORWARD_64, "the layers differ in eps", "", "a guess"),
+    ],
+)
+def test_a_cause_is_sure_where_a_side_or_an_attribute_is_told(check, message, guilty, confidence):
+    verdict = Verdict(
+        "pair", check, "fc", Status.FAIL, 0.5, 1e-9, message, owner="fc", guilty=guilty
+    )
+    (cause,) = causes_of([verdict])
+    assert cause.confidence == confidence
