@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from parity.errors import InputError
-from parity.loading import importing, load_file
-from parity.pair_file import CASE_FIELDS, HALVES, check_pair, defines
+from parity.loading import importing
+from parity.pair_file import CASE_FIELDS, HALVES, check_pair, defines, loaded
 
 ROLES = ("reference", "candidate")
 
@@ -101,7 +101,7 @@ class Case:
         """A file with a pair (docs/pairs.md); InputError when it is missing, fails, or lacks a required name."""
         path = Path(path).expanduser().resolve()
         try:
-            module = load_file(path)
+            module = loaded(path)
         except InputError as error:
             tried = importing(error.__cause__) if error.__cause__ else []
             name = next((name for name in tried if name in HALVES), None)

@@ -7,7 +7,8 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -64,6 +65,28 @@ def load_file(path: Path | str) -> ModuleType:
         told = "it calls sys.exit" if isinstance(error, SystemExit) else type(error).__name__
         raise InputError(f"{path}: cannot be run: {told}: {error}") from error
     return module
+
+
+class Refused:
+    """A finder of modules, for sys.meta_path: the package is not imported in this process."""
+
+    def __init__(self, package: str):
+        self.package = package
+
+    def find_spec(self, name: str, path=None, target=None):
+        if name.partition(".")[0] == self.package:
+            raise ModuleNotFoundError(f"{self.package} is not for this process", name=name)
+
+
+@contextmanager
+def refusing(package: str) -> Iterator[None]:
+    """Inside, an import of the package raises ModuleNotFoundError, unless it was imported before."""
+    finder = Refused(package)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def importing(error: BaseException) -> list[str]:

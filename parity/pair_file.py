@@ -5,6 +5,7 @@ A Case is made of it in case.py; each half is built by engine/sides/half.py, in 
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from parity.errors import InputError
+from parity.loading import load_file, refusing
 
 BOTH = "both_sides"  # builds either half
 HALVES = {"torch": "torch_side", "jittor": "jittor_side"}  # by backend what builds the half
@@ -32,6 +34,14 @@ SUBJECT_FIELDS = {  # of its Subjects, where those say nothing
 }
 BY_HALF = ("PATHS", "STAND_INS", "WITHOUT_INIT")  # the same for both, or {half: its own}
 NEAR = 0.85  # of difflib: GRADIENT is nearly GRADIENTS
+
+
+def loaded(path: Path, half: str = "") -> ModuleType:
+    """The file as a module, in the process of that half, or in the one that compares. Only Jittor's imports Jittor: it
+    takes over the signals of its process, which would end with the first worker that is killed."""
+    refused = contextlib.nullcontext() if half == "jittor" else refusing("jittor")
+    with refused:
+        return load_file(path)
 
 
 def is_many(value) -> bool:

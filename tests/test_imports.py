@@ -12,6 +12,7 @@ from parity.engine.judge.verdicts import Status
 from parity.engine.sides.half import pair_side
 from parity.engine.sides.imports import StandIn, check_stand_ins
 from parity.errors import WorkerError
+from parity.loading import Refused
 
 
 def test_what_stands_in_is_derived_from_and_leaves_what_it_decorates():
@@ -100,14 +101,24 @@ def test_the_other_halfs_framework_is_told_with_what_to_do(tmp_path, package, in
     assert ("libcudart" if package else "No module named 'jittor'") in failed.message
 
 
-def test_a_framework_at_the_top_of_a_pair_file_is_told_with_what_to_do(tmp_path, monkeypatch):
+@pytest.mark.parametrize("package", ["", 'raise OSError("libcudart.so")'])
+@pytest.mark.parametrize("name", ["jittor", "helper"])
+def test_jittor_at_the_top_of_a_pair_file_is_told_with_what_to_do(
+    tmp_path, monkeypatch, package, name
+):
+    """Whether it works or not: it would take over the signals of the process that compares."""
     (tmp_path / "jittor").mkdir()
-    (tmp_path / "jittor" / "__init__.py").write_text('raise OSError("libcudart.so")')
-    monkeypatch.delitem(sys.modules, "jittor", raising=False)
+    (tmp_path / "jittor" / "__init__.py").write_text(package)
+    (tmp_path / "helper.py").write_text("from jittor import nn\n")
+    for module in ("jittor", "helper"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "pair.py").write_text("import jittor\n" + PAIR.format(inside=""))
-    with pytest.raises(InputError, match=r"libcudart.so; import jittor inside of jittor_side\(\)"):
+    (tmp_path / "pair.py").write_text(f"import {name}\n" + PAIR.format(inside=""))
+    with pytest.raises(InputError, match=r"import jittor inside of jittor_side\(\) alone"):
         Case.from_file(tmp_path / "pair.py")
+    assert "jittor" not in sys.modules and not any(
+        isinstance(finder, Refused) for finder in sys.meta_path
+    )
 
 
 OWN = """

@@ -15,15 +15,14 @@ from parity.case import Subject
 from parity.engine.sides.imports import add_folders, check_stand_ins, imported
 from parity.engine.sides.pretrained import DRAWN, pretrained
 from parity.errors import InputError
-from parity.loading import load_file
-from parity.pair_file import BOTH, HALVES, SUBJECT_FIELDS
+from parity.pair_file import BOTH, HALVES, SUBJECT_FIELDS, loaded
 
 
 def pair_side(path: str, half: str) -> Subject:
     """One half of a file with a pair, as a Subject."""
     file = Path(path)
     base.load(half)  # whose loads of weights are answered
-    module = load_file(file)
+    module = loaded(file, half)
     folders = per_half(module, "PATHS", half)
     add_folders([folders] if isinstance(folders, (str, Path)) else folders or (), file.parent)
     stand_ins, bare = (as_tuple(module, name, half) for name in ("STAND_INS", "WITHOUT_INIT"))
