@@ -13,6 +13,7 @@ from parity.engine.judge.ledger import compare_ledgers
 from parity.engine.judge.precision import inherited_error
 from parity.engine.judge.statistics import tost
 from parity.engine.judge.verdicts import Status, Verdict
+from parity.engine.sides.layers import fitted
 from parity.engine.sides.probes import are_boxes
 from parity.engine.tell.causes import causes_of
 from parity.errors import WorkerError
@@ -111,3 +112,17 @@ def test_a_cause_is_sure_where_a_side_or_an_attribute_is_told(check, message, gu
     )
     (cause,) = causes_of([verdict])
     assert cause.confidence == confidence
+
+
+def test_a_gradient_fits_what_was_repeated_along_axes_before_or_is_summed_over_them():
+    rng = np.random.default_rng(0)
+    whole = rng.normal(size=(2, 3, 4))
+    assert fitted(None, (4,)) is None and fitted(whole, (2, 3, 4)) is whole
+    for shape in ((3, 4), (4,)):
+        parts = fitted(whole, shape)  # the sum of what each copy gets
+        np.testing.assert_allclose(parts, whole.reshape(-1, *shape).sum(0))
+        shared = fitted(parts, (2, 3, 4))
+        assert shared.shape == (2, 3, 4)
+        np.testing.assert_allclose(shared.reshape(-1, *shape).sum(0), parts)
+    assert fitted(whole, (3,)) is None and fitted(whole, (2, 3)) is None
+    assert fitted(rng.normal(size=(1,)), ()).shape == ()
