@@ -8,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from door.randomness import stream
 from parity import Case, Side, Workers, check_initial
 from parity.engine.ask.initial import (
     compare_initial,
     compare_settings,
     describe,
+    difference,
     judge_initial,
 )
 from parity.engine.judge import kinds
@@ -220,3 +222,17 @@ def test_a_setting_that_a_wrong_module_shows_is_no_cause_beside_it(told, left):
     verdicts = [*compare_settings("c", *settings), wrong.but(owner="norm")]
     assert len(verdicts) == 3
     assert {c.node for c in causes_of(verdicts)} == {"norm", *left}
+
+
+@pytest.mark.parametrize("count", [8, 9, 25])
+@pytest.mark.parametrize("kind", ["standard_normal", "random"])
+def test_a_few_values_of_one_distribution_are_no_difference(kind, count):
+    """Of 1,000 pairs of draws none is told, and one that is clearly wider is."""
+    generator = stream("few values", kind, count)
+    draws = getattr(generator, kind)((1000, 2, count))
+    told = [difference(*map(describe, pair), ("a", "b")) for pair in draws]
+    assert not any(told), [text for text in told if text]
+    wide = 200.0 if count < 16 else 6.0
+    centred = draws[:200] - draws[:200].mean(2, keepdims=True)
+    wider = [difference(describe(a), describe(wide * b), ("a", "b")) for a, b in centred]
+    assert sum(text.startswith("spread") for text in wider) >= 190

@@ -217,6 +217,13 @@ def equal(a: Mapping, b: Mapping) -> bool:
     return bool(np.linalg.norm(a["sample"] - b["sample"]) <= gates.INITIAL_SAME * size)
 
 
+def joint_kurtosis(a: Mapping, b: Mapping, count: int) -> float:
+    """Of two draws of `count` values each: few values say little of it, so it is averaged with a normal distribution's
+    3, as if that were of INITIAL_NORMAL values."""
+    found = (a["kurtosis"] + b["kurtosis"]) / 2
+    return (count * found + gates.INITIAL_NORMAL * 3) / (count + gates.INITIAL_NORMAL)
+
+
 def difference(a: Mapping, b: Mapping, sides: tuple[str, str]) -> str:
     """How two descriptions differ by more than chance, "" when they do not; its first word names what differs."""
 
@@ -250,17 +257,18 @@ def difference(a: Mapping, b: Mapping, sides: tuple[str, str]) -> str:
         return f"constant: {text[0]} in {sides[0]}, {text[1]} in {sides[1]}"
     if count < FEW:
         return ""
-    error = math.sqrt((a["spread"] ** 2 + b["spread"] ** 2) / count)
-    if abs(a["mean"] - b["mean"]) > gates.INITIAL_DEVIATIONS * error:
+    stats = importlib.import_module("scipy.stats")  # workers may be without it
+    chance, freedom = stats.norm.sf(gates.INITIAL_DEVIATIONS), count - 1
+    error = math.sqrt((a["spread"] ** 2 + b["spread"] ** 2) / freedom)
+    if abs(a["mean"] - b["mean"]) > stats.t.isf(chance, 2 * freedom) * error:
         return both("mean", a["mean"], b["mean"])
-    error = math.sqrt(sum(max(x["kurtosis"] - 1, 0.5) for x in (a, b)) / (4 * count))
-    if abs(math.log(a["spread"] / b["spread"])) > gates.INITIAL_DEVIATIONS * error:
+    freedom *= 2 / max(joint_kurtosis(a, b, count) - 1, 0.5)
+    if 2 * abs(math.log(a["spread"] / b["spread"])) > math.log(stats.f.isf(chance, *[freedom] * 2)):
         return both("spread", a["spread"], b["spread"])
     heavy = max(a["kurtosis"], b["kurtosis"], 3.0) / 3
     error = heavy * gates.INITIAL_TAILS * math.sqrt(48 / count)
     tailed = abs(a["kurtosis"] - b["kurtosis"]) > gates.INITIAL_DEVIATIONS * error
-    ks_2samp = importlib.import_module("scipy.stats").ks_2samp  # workers may be without it
-    if tailed or ks_2samp(a["sample"], b["sample"]).pvalue < gates.INITIAL_CHANCE:
+    if tailed or stats.ks_2samp(a["sample"], b["sample"]).pvalue < gates.INITIAL_CHANCE:
         tails = (float(np.abs(x["sample"] - x["mean"]).max() / x["spread"]) for x in (a, b))
         return both("form of the distribution, greatest value in spreads", *tails)
     return ""

@@ -56,6 +56,7 @@ BIASED_APART, BIASED_COUNT = 1e-6, 1e-3
 # what constructors leave: standard errors that means and spreads of two draws may be apart, how much further tails,
 # the chance of two samples of one distribution to be as far apart, and relative, two values that are one
 INITIAL_DEVIATIONS, INITIAL_TAILS, INITIAL_CHANCE, INITIAL_SAME = 5.0, 1.5, 1e-7, 1e-6
+INITIAL_NORMAL = 30  # values of a normal distribution with which a kurtosis is averaged: few values underestimate it
 # two reports: a node has changed when its error is this many times as great, and not next to nothing
 CHANGE_FACTOR, CHANGE_LEAST = 1.5, 0.1
 ALPHA, POWER = 0.05, 0.8  # of tests over seeds
