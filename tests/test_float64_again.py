@@ -6,6 +6,7 @@ import pytest
 
 from parity import Case, Status, Workers, examine
 from parity.engine.judge import checks
+from parity.engine.sides.workers import Worker
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
@@ -95,3 +96,28 @@ def test_a_port_that_says_float32_before_a_product_is_examined(tmp_path, says, c
     forward = [v for v in found.verdicts if v.check == checks.LOCAL_FORWARD_64]
     expected = Status.PASS if not changed else Status.KNOWN
     assert {v.status for v in forward if "[" in v.node and "/in" not in v.node} == {expected}
+
+
+def product_of_both_widths(server, dtype: str) -> str:
+    """In a worker: the dtype of a product of float32 and float64 in a run of `dtype`, behind one of float64."""
+    import jittor as jt
+
+    for width in ("float64", dtype):
+        server.configure("cpu", width)
+    narrow = jt.ones((2, 3))
+    try:
+        return str(jt.matmul(narrow.float32(), narrow.float64().transpose(1, 0)).numpy().dtype)
+    except RuntimeError:
+        return "raises"
+
+
+def test_in_float32_runs_products_of_both_widths_raise_as_they_do_for_users():
+    worker = Worker("jittor")
+    try:
+        told = [
+            worker.run("tests.test_float64_again:product_of_both_widths", f"float{n}")
+            for n in (64, 32)
+        ]
+    finally:
+        worker.close()
+    assert told == ["float64", "raises"]
