@@ -228,3 +228,14 @@ def test_what_two_halves_do_otherwise(tmp_path, capsys, case):
     port.write_text(f"import jittor as jt\n{second}\n")
     out = lint(capsys, "--pair", reference, port)[1].splitlines()
     assert len(out) == 1 + bool(told) and told in out[0], out
+
+
+def test_constructors_of_unlike_classes_are_no_pair(tmp_path, capsys):
+    """Methods have few names: that both are constructors says nothing; a class of nearly the same name is the one."""
+    reference, port = tmp_path / "torch.py", tmp_path / "jittor.py"
+    text = "class {}(nn.Module):\n    def __init__(self):\n        self.sizes = [{}, 160]\n"
+    reference.write_text("from torch import nn\n" + text.format("net_b0", 32))
+    for name, told in (("Drop", False), ("NetB0", True)):
+        port.write_text("from jittor import nn\n" + text.format(name, 64))
+        found = lint(capsys, "--hints", "--pair", reference, port)[1]
+        assert ("[pair-constant]" in found) == told, found

@@ -76,4 +76,9 @@ def similar(a: Part, b: Part) -> float:
 
 
 def alike(a: Part, b: Part) -> bool:
-    return difflib.SequenceMatcher(None, a.name.lower(), b.name.lower()).ratio() >= LEAST_ALIKE
+    """By their names; of methods of one name by their classes'."""
+    names = [x.name.lower() for x in (a, b)]
+    (one, first), (other, second) = ((n.rpartition(".")[0], n.rpartition(".")[2]) for n in names)
+    if first == second and one and other:
+        names = [one, other]
+    return difflib.SequenceMatcher(None, *names).ratio() >= LEAST_ALIKE
