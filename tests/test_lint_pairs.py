@@ -77,6 +77,11 @@ UNLIKE = {  # what each pair is about: reference, port, what is told of it (noth
         "def f(x): return jt.clamp(x.clamp(max_v=10).exp(), max_v=9.0)",
         "x.clamp() at max=10.0, the reference has no such bound [pair-bound]",
     ),
+    "normal values that nothing cuts": (
+        "def f(x): nn.init.trunc_normal_(x, std=0.02)",
+        "def f(x): init.gauss_(x, 0, 0.02)",
+        "",
+    ),
     "same bound, given otherwise": (
         "def f(x): return torch.clamp(x, 0, 1)",
         "def f(x): return x.clamp(min_v=0.0, max_v=1.0)",

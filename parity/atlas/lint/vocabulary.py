@@ -54,6 +54,7 @@ INSTEAD = {  # what does the same otherwise
     "interpolate": {"resize", "upsample", "Upsample", "repeat_interleave"},
     "rand": {"bernoulli", "uniform_", "randperm"},
     "gauss_": {"randn", "trunc_normal_"},
+    "trunc_normal_": {"randn", "gauss_"},  # it cuts at 2, far out of what it is used for
 }
 TWO_ARRAYS = {"max": "maximum", "min": "minimum"}
 # what changes values, gradients or training wherever it is left out, and has one name on each side
